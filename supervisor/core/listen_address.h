@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "core/ip_address.h"
+#include "core/result.h"
+
+namespace holdfast {
+
+// What a listener binds. The text forms are those of the command line:
+//   ":8080"            every address, IPv4 and IPv6 on one socket (IPv4 alone where the host has no IPv6)
+//   "127.0.0.1:8080"   one IPv4 address ("0.0.0.0:8080": every IPv4 address)
+//   "[::1]:8080"       one IPv6 address ("[::]:8080": every IPv6 address, and no IPv4)
+//   "unix:/run/x.sock" a path; "unix:@name" the abstract name space
+// Port 0 asks the kernel to choose one.
+struct TcpAddress {
+  enum class Family { DualStack, V4, V6 };
+  Family family = Family::DualStack;
+  IpAddress address;  // all zeros: every address of the family
+  std::uint16_t port = 0;
+  bool operator==(const TcpAddress&) const = default;
+};
+
+struct UnixAddress {
+  std::string path;  // "@name" for the abstract name space
+  bool operator==(const UnixAddress&) const = default;
+};
+
+using ListenAddress = std::variant<TcpAddress, UnixAddress>;
+
+// Errors say what was wrong with the text and show a form that would be right.
+[[nodiscard]] Result<ListenAddress> parse_listen_address(std::string_view text);
+// The text form back: ":8080", "127.0.0.1:8080", "[::1]:8080", "unix:/path".
+[[nodiscard]] std::string to_text(const ListenAddress& address);
+
+}  // namespace holdfast

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstdint>
+
+#include "core/ip_address.h"
+
+namespace holdfast {
+
+// How much of an address makes a client. IPv6 hosts change the lower half at will, so /64 is the default.
+struct KeyPrefix {
+  unsigned v4 = 32;  // 0 to 32
+  unsigned v6 = 64;  // 0 to 128
+  bool operator==(const KeyPrefix&) const = default;
+};
+
+// The secret that makes the mapping ours: who does not know it cannot choose addresses that all land on one slot.
+// Two words because that is what a classic BPF program can carry as immediates at no cost.
+struct HashKey {
+  std::uint32_t a = 0;
+  std::uint32_t b = 0;
+  bool operator==(const HashKey&) const = default;
+};
+
+// The keyed 32-bit hash of a client's address, the same in every plane. Only 32-bit multiply, xor and shift are used, so that the
+// classic BPF compiler can emit exactly this. With `mix` = the finaliser of MurmurHash3 (Austin Appleby, public domain):
+//   IPv4: h = mix(a ^ word0)
+//   IPv6: h = b; for each word that the prefix reaches: h = mix(h ^ word)
+// where each word is masked to the prefix first, and words that the prefix does not reach take no part.
+[[nodiscard]] std::uint32_t hash_address(const IpAddress& address, KeyPrefix prefix, HashKey key);
+
+// The MurmurHash3 finaliser: every input bit changes every output bit with a probability near one half.
+[[nodiscard]] constexpr std::uint32_t mix(std::uint32_t h) {
+  h ^= h >> 16;
+  h *= 0x85ebca6bU;
+  h ^= h >> 13;
+  h *= 0xc2b2ae35U;
+  h ^= h >> 16;
+  return h;
+}
+
+}  // namespace holdfast

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <deque>
+
+#include "core/time.h"
+
+namespace holdfast {
+
+struct StartLimitPolicy {
+  unsigned failures = 10;                            // this many failures ... (0: no limit)
+  Duration interval = std::chrono::seconds(60);      // ... within this time, and the slot rests
+  Duration rest = std::chrono::minutes(1);           // before one probe is started; a probe that fails rests again
+  bool operator==(const StartLimitPolicy&) const = default;
+};
+
+// Remembers when a slot's workers failed, to tell a crash now and then from a crash loop.
+class StartLimit {
+ public:
+  // Records a failure; answers whether the limit is reached now. Forgets what is older than the interval.
+  [[nodiscard]] bool on_failure(const StartLimitPolicy& policy, TimePoint now);
+  void clear() { failures_.clear(); }
+
+ private:
+  std::deque<TimePoint> failures_;  // never longer than policy.failures
+};
+
+}  // namespace holdfast

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+
+#include "core/ip_address.h"
+#include "core/listen_address.h"
+#include "core/result.h"
+#include "sys/unique_fd.h"
+
+namespace holdfast {
+
+// A listening socket: non-blocking, close-on-exec, SO_REUSEADDR, listening.
+struct ListeningSocket {
+  UniqueFd fd;
+  ListenAddress bound;  // with the port that the kernel chose
+};
+
+// Binds and listens. `backlog` is capped by net.core.somaxconn. DualStack falls back to IPv4 where the host has no IPv6.
+//
+// A Unix path: a socket file that nobody answers on (ECONNREFUSED) is stale and replaced, one that answers is EADDRINUSE, and a file
+// that is not a socket is never touched. The new file is bound under a temporary name and renamed, so there is no moment without it.
+// Errors: EADDRINUSE, EADDRNOTAVAIL, EACCES, ENOENT (the directory of a path) ...; `doing` is "listen on ADDRESS".
+[[nodiscard]] Result<ListeningSocket> listen_on(const ListenAddress& address, int backlog);
+
+// Removes the file of a Unix path listener if it is still the one that `listen_on` made.
+void remove_unix_path(const UnixAddress& address, BorrowedFd listener);
+
+struct Endpoint {
+  enum class Family : std::uint8_t { Unix, V4, V6 };
+  Family family = Family::Unix;
+  IpAddress address;       // zeros for Unix
+  std::uint16_t port = 0;
+};
+
+struct AcceptedConnection {
+  UniqueFd fd;      // blocking mode is the worker's choice: accepted non-blocking, close-on-exec
+  Endpoint remote;
+};
+
+// What accept4 said, apart from a connection.
+enum class AcceptStop {
+  Empty,       // EAGAIN: nothing waits
+  Again,       // this client is gone already (ECONNABORTED, EPROTO, ENETDOWN, ...) or EINTR: ask once more
+  NoFds,       // EMFILE, ENFILE: pause
+  NoMemory,    // ENOBUFS, ENOMEM: pause
+};
+// One accept4 (SOCK_NONBLOCK | SOCK_CLOEXEC). Any other error is a Result's error: the listener is broken.
+[[nodiscard]] Result<std::variant<AcceptedConnection, AcceptStop>> accept_connection(BorrowedFd listener);
+
+// The local end of a connection. Unix sockets and sockets that are gone give a Unix endpoint of zeros.
+[[nodiscard]] Endpoint local_endpoint(BorrowedFd connection);
+
+// Closes with an RST where the protocol has one (SO_LINGER of zero), so that the client fails at once rather than waits.
+void refuse_connection(UniqueFd connection);
+
+// Raises the soft limit of open files to the hard one; answers the limit that now holds.
+[[nodiscard]] Result<std::uint64_t> raise_open_file_limit();
+// Number of descriptors that this process has open (reads /proc/self/fd).
+[[nodiscard]] std::uint64_t open_file_count();
+
+}  // namespace holdfast

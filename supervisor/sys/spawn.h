@@ -1,0 +1,54 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/result.h"
+#include "sys/unique_fd.h"
+
+namespace holdfast {
+
+// Everything a child process is started with. Plain data; the descriptors are borrowed for the duration of the call.
+struct SpawnPlan {
+  std::vector<std::string> command;                             // command[0] is looked up in PATH of `environment` unless it has a '/'
+  std::vector<std::pair<std::string, std::string>> environment;  // the whole environment, nothing is added
+  std::string working_directory;                                // empty: ours
+  std::vector<std::pair<BorrowedFd, int>> fds;                   // (ours, number in the child); everything else is closed, but 0, 1 and 2
+  std::optional<BorrowedFd> standard_output;                     // becomes 1 in the child
+  std::optional<BorrowedFd> standard_error;                      // becomes 2 in the child
+};
+
+struct Child {
+  pid_t pid = 0;   // for log lines and for killpg: the child leads a process group of its own
+  UniqueFd pidfd;  // readable when the child has ended
+};
+
+// Starts a process: own process group (setpgid), signal mask empty, every disposition default, standard input /dev/null, descriptors by the
+// plan, exec. Returns after the exec has succeeded or failed: a failure carries the stage and its errno ("chdir /nowhere: No such file or
+// directory", "exec ./server: Permission denied") and leaves no process behind. The child's soft NOFILE limit is what ours was at the
+// first call to `raise_open_file_limit`, so that programs that use select(2) are not surprised.
+[[nodiscard]] Result<Child> spawn(const SpawnPlan& plan);
+
+// How a child ended.
+struct ExitStatus {
+  int code = 0;            // meaningful if signal == 0
+  int signal = 0;          // the signal that killed it, or 0
+  bool core_dumped = false;
+  bool operator==(const ExitStatus&) const = default;
+};
+// Collects a child that has ended (waitid P_PIDFD). Nothing while it still runs.
+[[nodiscard]] Result<std::optional<ExitStatus>> reap(BorrowedFd pidfd);
+// "exited with code 3", "killed by signal 11 (SIGSEGV), core written"
+[[nodiscard]] std::string to_text(const ExitStatus& status);
+// "SIGSEGV"; "signal 42" where there is no name.
+[[nodiscard]] std::string signal_name(int signal);
+
+// To the process alone (pidfd_send_signal) or to its whole group. A child that is gone already is no error.
+void signal_process(BorrowedFd pidfd, int signal);
+void signal_group(pid_t group, int signal);
+
+}  // namespace holdfast
