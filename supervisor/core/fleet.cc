@@ -250,7 +250,8 @@ void Fleet::dismiss(Worker& worker, TimePoint now, Actions& actions) {
     actions.push_back(SignalWorker{worker.id, Signal::Kill, Why::Stopping});
     return;
   }
-  // Whatever a worker was promised, the stop as a whole ends in time: one kill_timeout before it every worker gets SIGTERM.
+  // Whatever a worker was promised, the stop as a whole ends in time: one kill_timeout before it every worker gets
+  // SIGTERM.
   const TimePoint last_call = stop_deadline_ ? std::max(now, *stop_deadline_ - policy_.kill_timeout) : kNever;
   if (in<Starting>(worker)) {
     worker.phase = Ending{now + policy_.kill_timeout};
@@ -269,8 +270,8 @@ void Fleet::promote_if_due(Slot& slot, TimePoint now, Actions& actions) {
   if (now >= std::get<Serving>(slot.successor->phase).since + policy_.canary) promote(slot, now, actions);
 }
 
-// The successor becomes the incumbent. It may still be starting, when the incumbent has died on the way: then the slot's
-// connections wait for it rather than for a third worker.
+// The successor becomes the incumbent. It may still be starting, when the incumbent has died on the way: then the
+// slot's connections wait for it rather than for a third worker.
 void Fleet::promote(Slot& slot, TimePoint now, Actions& actions) {
   Worker successor = *slot.successor;
   slot.successor.reset();
