@@ -15,6 +15,7 @@ namespace {
 constexpr std::size_t kAcceptsPerTurn = 512;
 // How long accepting pauses when this process is out of descriptors: short enough for a client, long enough not to spin.
 constexpr Duration kDescriptorPause = std::chrono::milliseconds(100);
+constexpr int kMostInBacklog = 65536;
 constexpr Duration kDescriptorLogPeriod = std::chrono::seconds(10);
 
 std::uint16_t family_of(const Endpoint& endpoint) {
@@ -60,7 +61,8 @@ void Dispatcher::close_listeners() {
   watch_listeners();
   for (const std::unique_ptr<Listener>& listener : listeners_) {
     // Those clients are connected as far as they know: closing the socket first would reset them.
-    while (accept_one(*listener) == Accepted::One) continue;
+    // Bounded by what the backlog can hold: new clients must not keep us from stopping.
+    for (int i = 0; i < kMostInBacklog && accept_one(*listener) == Accepted::One; i++) continue;
     listener->close();
   }
   flush();

@@ -125,13 +125,13 @@ void Inbox::read_frames() {
   std::array<std::byte, HF_MAX_FRAME> buffer;
   for (int i = 0; i < kFramesPerTurn; i++) {
     Result<Received> received = receive_with_fds(channel_.supervisor_end, buffer);
-    if (!received) return hooks_.on_garbage(received.error());
+    if (!received) return hooks_.on_garbage(*this, received.error());
     if (received->state != Received::State::Message) return;
-    if (received->truncated) return hooks_.on_garbage(Error{{}, "a frame longer than the protocol allows"});
+    if (received->truncated) return hooks_.on_garbage(*this, Error{{}, "a frame longer than the protocol allows"});
     const Result<WorkerFrame> frame = decode_worker_frame(std::span(buffer).first(received->length));
-    if (!frame) return hooks_.on_garbage(frame.error());
+    if (!frame) return hooks_.on_garbage(*this, frame.error());
     take_note(*frame);
-    hooks_.on_frame(*frame);
+    hooks_.on_frame(*this, *frame);
   }
 }
 

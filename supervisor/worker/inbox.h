@@ -34,8 +34,8 @@ struct Connection {
 class Inbox {
  public:
   struct Hooks {
-    std::function<void(const WorkerFrame&)> on_frame;
-    std::function<void(const Error&)> on_garbage;  // what came is not the protocol
+    std::function<void(Inbox&, const WorkerFrame&)> on_frame;
+    std::function<void(Inbox&, const Error&)> on_garbage;  // what came is not the protocol
     std::function<void()> on_room;                 // something that was blocked may go on
   };
   [[nodiscard]] static Result<std::unique_ptr<Inbox>> create(Loop& loop, Hooks hooks);
