@@ -29,9 +29,9 @@ static int64_t descriptor_limit(void) {
 }
 
 /* opendir(3) would allocate. */
-static int64_t open_descriptors(void) {
+static int64_t open_descriptors(int64_t limit) {
   const int directory = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (directory < 0) return -1;
+  if (directory < 0) return errno == EMFILE ? limit : -1;
   int64_t count = -3; /* ".", ".." and the directory itself */
   _Alignas(struct dirent64) char buffer[4096];
   long size;
@@ -45,7 +45,7 @@ static int64_t open_descriptors(void) {
 void hf_count_descriptors(struct hf_worker* worker) {
   worker->may_count = false;
   worker->limit = descriptor_limit();
-  const int64_t count = open_descriptors();
+  const int64_t count = open_descriptors(worker->limit);
   if (count < 0) return; /* no /proc: the reckoning stands */
   worker->others = count - (worker->taken - worker->closed);
 }

@@ -27,7 +27,7 @@ enum intake {
 enum unsent { UNSENT_HELLO = 1, UNSENT_READY = 2, UNSENT_DRAINED = 4 };
 
 struct hf_worker {
-  struct hf_info info;
+  struct hf_identity info;
   char* text; /* owns the strings of info and of the listeners */
   struct hf_listener* listeners;
 

@@ -95,7 +95,7 @@ int hf_listen(struct hf_worker* worker, const struct hf_options* options) {
     hf_set_error("open the worker: out of memory");
     return -ENOMEM;
   }
-  worker->info = (struct hf_info){.slots = 1, .pool = "standalone", .plane = "self", .listener = worker->listeners};
+  worker->info = (struct hf_identity){.slots = 1, .pool = "standalone", .plane = "self", .listener = worker->listeners};
   for (size_t i = 0; i < options->standalone_count; ++i) {
     const int status = listen_on(worker, options->standalone[i], options->flags, i);
     if (status < 0) return status;

@@ -301,4 +301,4 @@ void hf_release(struct hf_worker* worker, int fd) {
   errno = keep;
 }
 
-const struct hf_info* hf_info(const struct hf_worker* worker) { return &worker->info; }
+const struct hf_identity* hf_info(const struct hf_worker* worker) { return &worker->info; }

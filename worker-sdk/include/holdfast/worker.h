@@ -101,7 +101,7 @@ struct hf_listener {
 };
 
 /* Who this worker is. Valid as long as the worker object. */
-struct hf_info {
+struct hf_identity {
   uint32_t slot; /* from 0 */
   uint32_t slots;
   uint32_t generation;
@@ -161,7 +161,7 @@ HF_API void hf_drained(struct hf_worker* worker);
  * that cannot hang hides the hang of another. */
 HF_API void hf_heartbeat(struct hf_worker* worker);
 
-HF_API const struct hf_info* hf_info(const struct hf_worker* worker);
+HF_API const struct hf_identity* hf_info(const struct hf_worker* worker);
 
 /* Writes "127.0.0.1:8080", "[::1]:8080", "unix" or "unknown" and returns `buffer`. */
 #define HF_ADDRESS_TEXT 56 /* bytes that `buffer` must have */
