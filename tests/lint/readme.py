@@ -15,7 +15,7 @@ if not blocks:
     faults.append("README.md: no worker in C is left")
 for block in blocks:
     done = subprocess.run(
-        [compiler, "-std=c11", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-I", root / "worker-sdk/include", "-x", "c", "-"],
+        [compiler, "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-I", root / "worker-sdk/include", "-x", "c", "-"],
         input=block, text=True, capture_output=True)
     if done.returncode != 0:
         faults.append("README.md: its worker does not compile:\n" + done.stderr)
