@@ -35,8 +35,9 @@ struct Arguments {
 
 CLI::App* add_run(CLI::App& app, Arguments& arguments) {
   CLI::App* run = app.add_subcommand("run", "Start workers and hand them the connections of the listeners");
-  run->footer("The worker's command follows `--`:  holdfast run -l :8080 -w 4 -- ./server --its --options\n"
-              "Every option can come from the environment instead: --start-timeout is HOLDFAST_START_TIMEOUT.");
+  run->footer(
+      "The worker's command follows `--`:  holdfast run -l :8080 -w 4 -- ./server --its --options\n"
+      "Every option can come from the environment instead: --start-timeout is HOLDFAST_START_TIMEOUT.");
   run->add_option("-l,--listen", arguments.listeners,
                   "Listen on [NAME=]ADDRESS: :8080, 127.0.0.1:8080, [::1]:8080, unix:/path. May be given several times")
       ->type_name("ADDRESS")
@@ -66,7 +67,9 @@ CLI::App* add_client(CLI::App& app, Arguments& arguments, const std::string& nam
   command->add_option("--control", arguments.target.control_path, "Control socket of the supervisor to talk to")
       ->type_name("PATH")
       ->envname("HOLDFAST_CONTROL");
-  command->add_option("--name", arguments.target.name, "Name of the supervisor to talk to (default: the only one that runs)")
+  command
+      ->add_option("--name", arguments.target.name,
+                   "Name of the supervisor to talk to (default: the only one that runs)")
       ->type_name("NAME")
       ->envname("HOLDFAST_NAME");
   command->add_flag("--json", arguments.json, "Print the answer as JSON");
@@ -78,14 +81,16 @@ Invocation finish_run(Arguments& arguments, std::vector<std::string> command) {
   Config config = arguments.config;
   config.pool.command = std::move(command);
   for (const std::string& text : arguments.listeners) {
-    const std::string default_name = config.listeners.empty() ? "main" : "main-" + std::to_string(config.listeners.size() + 1);
+    const std::string default_name =
+        config.listeners.empty() ? "main" : "main-" + std::to_string(config.listeners.size() + 1);
     Result<ListenerConfig> listener = parse_listener(text, default_name);
     if (!listener) return mistake("-l " + text + ": " + listener.error().message());
     config.listeners.push_back(*std::move(listener));
   }
   if (arguments.workers == "auto") {
     config.pool.workers = usable_cpus();
-  } else if (const Outcome parsed = parse_value(arguments.workers, config.pool.workers); !parsed || config.pool.workers == 0) {
+  } else if (const Outcome parsed = parse_value(arguments.workers, config.pool.workers);
+             !parsed || config.pool.workers == 0) {
     return mistake("-w '" + arguments.workers + "' is not a number of workers (from 1) or auto");
   }
   if (const std::vector<std::string> mistakes = find_mistakes(config); !mistakes.empty()) {
@@ -102,7 +107,8 @@ std::string with_suggestion(const CLI::App& app, const std::string& unexpected) 
     for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
     for (const std::string& name : option->get_snames()) known.push_back("-" + name);
   }
-  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) known.push_back(command->get_name());
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
+    known.push_back(command->get_name());
   const std::string meant = nearest(unexpected, known);
   const std::string kind = unexpected.starts_with("-") ? "option" : "argument";
   return "unknown " + kind + " '" + unexpected + "'" + (meant.empty() ? "" : ", did you mean '" + meant + "'?");
@@ -117,7 +123,8 @@ Invocation read_command_line(int argc, char** argv) {
   std::vector<std::string> command(separator == all.end() ? separator : separator + 1, all.end());
 
   Arguments arguments;
-  CLI::App app{"Holdfast supervises the worker processes of a server and gives every client the same worker each time.", "holdfast"};
+  CLI::App app{"Holdfast supervises the worker processes of a server and gives every client the same worker each time.",
+               "holdfast"};
   app.require_subcommand(1);
   app.set_help_all_flag("--help-all", "Print the help of every command");
   app.get_formatter()->column_width(36);
@@ -125,7 +132,8 @@ Invocation read_command_line(int argc, char** argv) {
   const CLI::App* status = add_client(app, arguments, "status", "Show listeners, slots and workers");
   CLI::App* route = add_client(app, arguments, "route", "Show which slot serves a client's address, and why");
   route->add_option("ADDRESS", arguments.address, "IPv4 or IPv6 address")->required();
-  CLI::App* restart = add_client(app, arguments, "restart", "Replace the workers of one slot or of all, one after the other");
+  CLI::App* restart =
+      add_client(app, arguments, "restart", "Replace the workers of one slot or of all, one after the other");
   restart->add_option("SLOT", arguments.slot, "Number of the slot (default: all)");
   restart->add_flag("--wait", arguments.wait, "Return when it is done, with the outcome");
   CLI::App* stop = add_client(app, arguments, "stop", "Drain the workers and stop the supervisor");

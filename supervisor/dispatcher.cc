@@ -13,16 +13,20 @@ namespace {
 
 // A turn ends after so many connections even if more wait: signals, exits and the control socket get their turn.
 constexpr std::size_t kAcceptsPerTurn = 512;
-// How long accepting pauses when this process is out of descriptors: short enough for a client, long enough not to spin.
+// How long accepting pauses when this process is out of descriptors: short enough for a client, long enough not to
+// spin.
 constexpr Duration kDescriptorPause = std::chrono::milliseconds(100);
 constexpr int kMostInBacklog = 65536;
 constexpr Duration kDescriptorLogPeriod = std::chrono::seconds(10);
 
 std::uint16_t family_of(const Endpoint& endpoint) {
   switch (endpoint.family) {
-    case Endpoint::Family::V4: return HF_FAMILY_IPV4;
-    case Endpoint::Family::V6: return HF_FAMILY_IPV6;
-    case Endpoint::Family::Unix: break;
+    case Endpoint::Family::V4:
+      return HF_FAMILY_IPV4;
+    case Endpoint::Family::V6:
+      return HF_FAMILY_IPV6;
+    case Endpoint::Family::Unix:
+      break;
   }
   return HF_FAMILY_UNIX;
 }
@@ -102,7 +106,9 @@ void Dispatcher::refuse(std::vector<Connection> connections, Refusal refusal) {
   }
 }
 
-std::uint32_t Dispatcher::hash(const IpAddress& address) const { return hash_address(address, pool_.prefix, hash_key_); }
+std::uint32_t Dispatcher::hash(const IpAddress& address) const {
+  return hash_address(address, pool_.prefix, hash_key_);
+}
 
 std::optional<SlotId> Dispatcher::serving_slot(unsigned bucket) const { return routes_[bucket]; }
 
@@ -143,8 +149,10 @@ Dispatcher::Accepted Dispatcher::accept_one(Listener& listener) {
       return Accepted::One;
     }
     switch (std::get<AcceptStop>(*answer)) {
-      case AcceptStop::Again: continue;
-      case AcceptStop::Empty: return Accepted::None;
+      case AcceptStop::Again:
+        continue;
+      case AcceptStop::Empty:
+        return Accepted::None;
       case AcceptStop::NoFds:
         pause_for_descriptors("no file descriptor is free (raise LimitNOFILE= or ulimit -n)");
         return Accepted::Paused;
@@ -176,7 +184,8 @@ ConnectionRecord Dispatcher::describe(const AcceptedConnection& connection, cons
   const auto remote = connection.remote.address.bytes();
   std::memcpy(record.remote, remote.data(), remote.size());
   record.remote_port = connection.remote.port;
-  // Only what is known without a system call for each connection: a wildcard listener leaves the local address to getsockname.
+  // Only what is known without a system call for each connection: a wildcard listener leaves the local address to
+  // getsockname.
   const auto& bound = std::get<TcpAddress>(listener.address());
   record.local_port = bound.port;
   if (bound.address != IpAddress{} && bound.family != TcpAddress::Family::DualStack) {

@@ -24,21 +24,30 @@ constexpr std::size_t kReportedLines = 5;
 
 int signal_number(Fleet::Signal signal) {
   switch (signal) {
-    case Fleet::Signal::Terminate: return SIGTERM;
-    case Fleet::Signal::Abort: return SIGABRT;
-    case Fleet::Signal::Kill: break;
+    case Fleet::Signal::Terminate:
+      return SIGTERM;
+    case Fleet::Signal::Abort:
+      return SIGABRT;
+    case Fleet::Signal::Kill:
+      break;
   }
   return SIGKILL;
 }
 
 std::string_view reason_text(Fleet::Why why) {
   switch (why) {
-    case Fleet::Why::Drained: return "its time to drain is over (--drain-timeout)";
-    case Fleet::Why::Hung: return "it gave no heartbeat (--heartbeat-timeout)";
-    case Fleet::Why::NotReady: return "it was not ready in time (--start-timeout)";
-    case Fleet::Why::Misbehaved: return "it broke the channel protocol";
-    case Fleet::Why::Overdue: return "it did not end in time (--kill-timeout)";
-    case Fleet::Why::Stopping: break;
+    case Fleet::Why::Drained:
+      return "its time to drain is over (--drain-timeout)";
+    case Fleet::Why::Hung:
+      return "it gave no heartbeat (--heartbeat-timeout)";
+    case Fleet::Why::NotReady:
+      return "it was not ready in time (--start-timeout)";
+    case Fleet::Why::Misbehaved:
+      return "it broke the channel protocol";
+    case Fleet::Why::Overdue:
+      return "it did not end in time (--kill-timeout)";
+    case Fleet::Why::Stopping:
+      break;
   }
   return "the supervisor stops";
 }
@@ -64,7 +73,8 @@ std::string seconds_text(Duration duration) {
 // "\n    line" for the last lines of a worker, or nothing.
 std::string quote(const std::vector<std::string>& lines) {
   std::string text;
-  for (std::size_t i = lines.size() - std::min(lines.size(), kReportedLines); i < lines.size(); i++) text += "\n    | " + lines[i];
+  for (std::size_t i = lines.size() - std::min(lines.size(), kReportedLines); i < lines.size(); i++)
+    text += "\n    | " + lines[i];
   return text.empty() ? text : "; it wrote last:" + text;
 }
 
@@ -147,7 +157,8 @@ PoolStatus FleetRunner::status() const {
     if (slot.inbox) add_inbox(*slot.inbox);
     const auto describe = [&](const Fleet::Worker& worker) {
       const auto occupant = occupants_.find(worker.id);
-      const std::int64_t pid = occupant != occupants_.end() && occupant->second.process ? occupant->second.process->pid() : 0;
+      const std::int64_t pid =
+          occupant != occupants_.end() && occupant->second.process ? occupant->second.process->pid() : 0;
       if (occupant != occupants_.end() && occupant->second.own_inbox) add_inbox(*occupant->second.own_inbox);
       return WorkerStatus{pid, std::string(phase_text(worker.phase)), worker.generation.value, now - worker.started};
     };
@@ -211,8 +222,8 @@ void FleetRunner::perform(const Fleet::StartWorker& action) {
   WorkerProcess::Hooks hooks;
   hooks.on_line = hooks_.on_line;
   hooks.on_exit = [this, worker = action.worker](const ExitStatus& status) { on_exit(worker, status); };
-  Result<std::unique_ptr<WorkerProcess>> process =
-      WorkerProcess::start(loop_, plan_for(action.slot, action.generation, inbox), label(action.slot), std::move(hooks));
+  Result<std::unique_ptr<WorkerProcess>> process = WorkerProcess::start(
+      loop_, plan_for(action.slot, action.generation, inbox), config_.pool.name, action.slot, std::move(hooks));
   if (!process) return fail(process.error());
   occupant.process = *std::move(process);
   slot.starts++;
@@ -252,7 +263,8 @@ void FleetRunner::perform(const Fleet::SignalWorker& action) {
   if (occupant == occupants_.end()) return;
   const int number = signal_number(action.signal);
   spdlog::log(action.why == Fleet::Why::Stopping ? spdlog::level::info : spdlog::level::warn, "{}: {} to pid {}: {}",
-              label(occupant->second.slot), signal_name(number), occupant->second.process->pid(), reason_text(action.why));
+              label(occupant->second.slot), signal_name(number), occupant->second.process->pid(),
+              reason_text(action.why));
   occupant->second.process->signal(number);
 }
 
@@ -287,8 +299,10 @@ void FleetRunner::perform(const Fleet::RestSlot& action) {
 }
 
 void FleetRunner::perform(const Fleet::StopSlot& action) {
-  spdlog::error("{}: its exit code says that restarting is useless (--no-restart-codes): it stays down until `holdfast restart {}`",
-                label(action.slot), action.slot.value);
+  spdlog::error(
+      "{}: its exit code says that restarting is useless (--no-restart-codes): it stays down until `holdfast restart "
+      "{}`",
+      label(action.slot), action.slot.value);
 }
 
 void FleetRunner::perform(const Fleet::AbandonRenewal& action) {
@@ -302,9 +316,9 @@ void FleetRunner::perform(const Fleet::AbandonRenewal& action) {
 void FleetRunner::perform(const Fleet::GiveUp&) {
   const Slot& slot = slots_.front();
   const bool never = std::none_of(occupants_.begin(), occupants_.end(), [](const auto&) { return true; });
-  hooks_.on_give_up(fmt::format("no worker of pool {} {}: `{}` {}{}", config_.pool.name,
-                                never ? "stays up" : "is left", fmt::join(config_.pool.command, " "),
-                                slot.last_exit.value_or("did not start"), quote(slot.last_lines)));
+  hooks_.on_give_up(fmt::format("no worker of pool {} {}: `{}` {}{}", config_.pool.name, never ? "stays up" : "is left",
+                                fmt::join(config_.pool.command, " "), slot.last_exit.value_or("did not start"),
+                                quote(slot.last_lines)));
 }
 
 void FleetRunner::perform(const Fleet::Finished&) {
@@ -366,15 +380,17 @@ void FleetRunner::on_frame(Inbox& inbox, const WorkerFrame& frame) {
   if (!worker) return;
   const Occupant& occupant = occupants_.at(*worker);
   if (const auto* hello = std::get_if<HelloFrame>(&frame)) {
-    if (hello->version < HF_PROTOCOL_VERSION) on_garbage(inbox, Error{{}, "it speaks no protocol version that we know"});
+    if (hello->version < HF_PROTOCOL_VERSION)
+      on_garbage(inbox, Error{{}, "it speaks no protocol version that we know"});
   } else if (std::holds_alternative<ReadyFrame>(frame)) {
     spdlog::info("{}: pid {} is ready after {:.0f} ms", label(occupant.slot), occupant.process->pid(),
                  std::chrono::duration<double, std::milli>(loop_.now() - occupant.started).count());
     fleet_.on_ready(*worker, loop_.now());
     schedule();
   } else if (const auto* lost = std::get_if<LostFrame>(&frame)) {
-    spdlog::error("{}: pid {} is at its limit of open files: the kernel dropped {} connections that were on their way to it",
-                  label(occupant.slot), occupant.process->pid(), lost->descriptors);
+    spdlog::error(
+        "{}: pid {} is at its limit of open files: the kernel dropped {} connections that were on their way to it",
+        label(occupant.slot), occupant.process->pid(), lost->descriptors);
   }
 }
 
@@ -402,7 +418,8 @@ void FleetRunner::on_exit(WorkerId worker, const ExitStatus& status) {
   if (expected && status == ExitStatus{}) {
     spdlog::info("{}: pid {} has drained and left", label(occupant.slot), occupant.process->pid());
   } else {
-    spdlog::warn("{}: pid {} {}{}", label(occupant.slot), occupant.process->pid(), to_text(status), quote(slot.last_lines));
+    spdlog::warn("{}: pid {} {}{}", label(occupant.slot), occupant.process->pid(), to_text(status),
+                 quote(slot.last_lines));
   }
   const std::vector<int>& final_codes = config_.pool.no_restart_codes;
   const bool final = status.signal == 0 && std::count(final_codes.begin(), final_codes.end(), status.code) > 0;
@@ -431,7 +448,7 @@ void FleetRunner::tell_dispatcher() {
   for (std::uint32_t i = 0; i < fleet_.slots().size(); i++) {
     const Fleet::Slot& slot = fleet_.slots()[i];
     const bool serving = slot.incumbent && std::holds_alternative<Fleet::Serving>(slot.incumbent->phase);
-    const Dispatcher::SlotState state = slot.lent  ? Dispatcher::SlotState::Lent
+    const Dispatcher::SlotState state = slot.lent ? Dispatcher::SlotState::Lent
                                         : serving ? Dispatcher::SlotState::Serving
                                                   : Dispatcher::SlotState::Held;
     if (std::exchange(told_[i], state) != state) dispatcher_.set_state(SlotId{i}, state);

@@ -19,16 +19,19 @@
 
 namespace holdfast {
 
-// Does what the Fleet decides: starts and signals processes, moves inboxes between workers, and tells the dispatcher and the log.
+// Does what the Fleet decides: starts and signals processes, moves inboxes between workers, and tells the dispatcher
+// and the log.
 //
-// Facts come in from processes and inboxes and are recorded in the fleet; then, once and outside all callbacks, reconcile is asked
-// and its actions are performed in order. That is the only place where a worker or an inbox is created or destroyed.
+// Facts come in from processes and inboxes and are recorded in the fleet; then, once and outside all callbacks,
+// reconcile is asked and its actions are performed in order. That is the only place where a worker or an inbox is
+// created or destroyed.
 class FleetRunner {
  public:
   struct Hooks {
-    std::function<void()> on_finished;                           // stopped, and nobody is left
-    std::function<void(const std::string& why)> on_give_up;      // no worker ever became ready, or all said not to restart them
-    std::function<void(std::string_view line)> on_line;          // a worker's output
+    std::function<void()> on_finished;  // stopped, and nobody is left
+    std::function<void(const std::string& why)>
+        on_give_up;               // no worker ever became ready, or all said not to restart them
+    OutputCapture::Sink on_line;  // a worker's output
   };
   FleetRunner(Loop& loop, const Config& config, Dispatcher& dispatcher, Hooks hooks);
   ~FleetRunner();
@@ -36,7 +39,8 @@ class FleetRunner {
   void start();
   void stop(Fleet::Stop stop);
 
-  // Replaces the workers of one slot or of all, one after the other; `done` is called once with the outcome. It may be called at once.
+  // Replaces the workers of one slot or of all, one after the other; `done` is called once with the outcome. It may be
+  // called at once.
   void renew(std::optional<SlotId> slot, std::function<void(Outcome)> done);
 
   [[nodiscard]] PoolStatus status() const;

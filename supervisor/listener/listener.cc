@@ -6,18 +6,19 @@ namespace holdfast {
 
 std::string_view to_text(Refusal refusal) {
   switch (refusal) {
-    case Refusal::QueueFull: return "queue-full";
-    case Refusal::Stopping: return "stopping";
-    case Refusal::Lost: return "descriptor-limit";
+    case Refusal::QueueFull:
+      return "queue-full";
+    case Refusal::Stopping:
+      return "stopping";
+    case Refusal::Lost:
+      return "descriptor-limit";
   }
   return "unknown";
 }
 
 Listener::Listener(Loop& loop, ListenerId id, std::string name, ListeningSocket socket,
                    std::function<void(Listener&)> on_connections)
-    : id_(id),
-      name_(std::move(name)),
-      socket_(std::move(socket)) {
+    : id_(id), name_(std::move(name)), socket_(std::move(socket)) {
   watcher_.emplace(loop, socket_.fd, [this, hear = std::move(on_connections)](FdWatcher::Ready) { hear(*this); });
 }
 

@@ -27,7 +27,8 @@ enum class Refusal {
 class Listener {
  public:
   // `on_connections`: the kernel reports that something waits to be accepted.
-  Listener(Loop& loop, ListenerId id, std::string name, ListeningSocket socket, std::function<void(Listener&)> on_connections);
+  Listener(Loop& loop, ListenerId id, std::string name, ListeningSocket socket,
+           std::function<void(Listener&)> on_connections);
   ~Listener() { close(); }
   Listener(const Listener&) = delete;
   Listener& operator=(const Listener&) = delete;

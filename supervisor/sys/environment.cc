@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <csignal>
 #include <string_view>
 
 namespace holdfast {
@@ -12,9 +13,9 @@ namespace holdfast {
 namespace {
 
 constexpr std::array<std::string_view, 15> kNotInherited = {
-    "LISTEN_FDS",   "LISTEN_PID",   "LISTEN_FDNAMES", "LISTEN_PIDFDID", "NOTIFY_SOCKET",
-    "WATCHDOG_USEC", "WATCHDOG_PID", HF_ENV_CHANNEL,   HF_ENV_PAGE,      HF_ENV_SLOT,
-    HF_ENV_SLOTS,   HF_ENV_GENERATION, HF_ENV_POOL,    HF_ENV_HEARTBEAT, HF_ENV_LISTENERS};
+    "LISTEN_FDS",    "LISTEN_PID",      "LISTEN_FDNAMES", "LISTEN_PIDFDID", "NOTIFY_SOCKET",
+    "WATCHDOG_USEC", "WATCHDOG_PID",    HF_ENV_CHANNEL,   HF_ENV_PAGE,      HF_ENV_SLOT,
+    HF_ENV_SLOTS,    HF_ENV_GENERATION, HF_ENV_POOL,      HF_ENV_HEARTBEAT, HF_ENV_LISTENERS};
 
 }  // namespace
 
@@ -30,5 +31,7 @@ std::vector<std::pair<std::string, std::string>> inherited_environment() {
   }
   return variables;
 }
+
+void ignore_broken_pipes() { (void)std::signal(SIGPIPE, SIG_IGN); }  // cannot fail for SIGPIPE
 
 }  // namespace holdfast

@@ -5,8 +5,9 @@
 
 namespace holdfast {
 
-// The hash key of this machine, derived from its machine id (sd_id128_get_machine_app_specific): the mapping of clients to slots
-// survives restarts and upgrades without any configuration, and differs between machines. Fails where there is no machine id.
+// The hash key of this machine, derived from its machine id (sd_id128_get_machine_app_specific): the mapping of clients
+// to slots survives restarts and upgrades without any configuration, and differs between machines. Fails where there is
+// no machine id.
 [[nodiscard]] Result<HashKey> machine_hash_key();
 
 // Number of CPUs that this process may run on.

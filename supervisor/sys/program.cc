@@ -12,7 +12,9 @@ namespace holdfast {
 
 namespace {
 
-Error failure(int code, std::string doing) { return Error{std::error_code(code, std::generic_category()), std::move(doing)}; }
+Error failure(int code, std::string doing) {
+  return Error{std::error_code(code, std::generic_category()), std::move(doing)};
+}
 
 // 0 if `path` is a file that we may execute, else why not.
 int executable(const std::string& path) {

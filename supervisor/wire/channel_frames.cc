@@ -26,10 +26,12 @@ T read_at(std::span<const std::byte> bytes, std::size_t offset) {
 Error malformed(const std::string& what) { return Error{{}, "malformed frame: " + what}; }
 
 Result<hf_frame_header> read_header(std::span<const std::byte> bytes) {
-  if (bytes.size() < sizeof(hf_frame_header)) return malformed(std::to_string(bytes.size()) + " bytes, less than a header");
+  if (bytes.size() < sizeof(hf_frame_header))
+    return malformed(std::to_string(bytes.size()) + " bytes, less than a header");
   const auto header = read_at<hf_frame_header>(bytes, 0);
   if (header.length != bytes.size()) {
-    return malformed("its length says " + std::to_string(header.length) + ", the message has " + std::to_string(bytes.size()));
+    return malformed("its length says " + std::to_string(header.length) + ", the message has " +
+                     std::to_string(bytes.size()));
   }
   return header;
 }
@@ -72,13 +74,20 @@ Result<WorkerFrame> decode_worker_frame(std::span<const std::byte> bytes) {
       const auto hello = read_at<hf_frame_hello>(bytes, 0);
       return WorkerFrame{HelloFrame{hello.version, (hello.flags & HF_HELLO_PAGE) != 0}};
     }
-    case HF_FRAME_READY: return WorkerFrame{ReadyFrame{}};
-    case HF_FRAME_TAKEN: return numbered([](std::uint64_t n) { return TakenFrame{n}; });
-    case HF_FRAME_CLOSED: return numbered([](std::uint64_t n) { return ClosedFrame{n}; });
-    case HF_FRAME_HEARTBEAT: return WorkerFrame{HeartbeatFrame{}};
-    case HF_FRAME_LOST: return numbered([](std::uint64_t n) { return LostFrame{n}; });
-    case HF_FRAME_DRAINED: return WorkerFrame{DrainedFrame{}};
-    default: break;
+    case HF_FRAME_READY:
+      return WorkerFrame{ReadyFrame{}};
+    case HF_FRAME_TAKEN:
+      return numbered([](std::uint64_t n) { return TakenFrame{n}; });
+    case HF_FRAME_CLOSED:
+      return numbered([](std::uint64_t n) { return ClosedFrame{n}; });
+    case HF_FRAME_HEARTBEAT:
+      return WorkerFrame{HeartbeatFrame{}};
+    case HF_FRAME_LOST:
+      return numbered([](std::uint64_t n) { return LostFrame{n}; });
+    case HF_FRAME_DRAINED:
+      return WorkerFrame{DrainedFrame{}};
+    default:
+      break;
   }
   // 1 to 63 are ours to send, never a worker's: that is no newer protocol but a broken peer.
   if (header->type < HF_FRAME_HELLO) return malformed("type " + std::to_string(header->type) + " is not a worker's");

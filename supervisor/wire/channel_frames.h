@@ -22,16 +22,27 @@ using ConnectionRecord = hf_connection_record;
 [[nodiscard]] std::vector<std::byte> encode_drain(TimePoint deadline);
 
 // What a worker says.
-struct HelloFrame { std::uint32_t version; bool uses_page; };
+struct HelloFrame {
+  std::uint32_t version;
+  bool uses_page;
+};
 struct ReadyFrame {};
-struct TakenFrame { std::uint64_t connections; };
-struct ClosedFrame { std::uint64_t connections; };
+struct TakenFrame {
+  std::uint64_t connections;
+};
+struct ClosedFrame {
+  std::uint64_t connections;
+};
 struct HeartbeatFrame {};
-struct LostFrame { std::uint64_t descriptors; };
+struct LostFrame {
+  std::uint64_t descriptors;
+};
 struct DrainedFrame {};
-struct UnknownFrame { unsigned type; };  // from a newer SDK: ignored
-using WorkerFrame =
-    std::variant<HelloFrame, ReadyFrame, TakenFrame, ClosedFrame, HeartbeatFrame, LostFrame, DrainedFrame, UnknownFrame>;
+struct UnknownFrame {
+  unsigned type;
+};  // from a newer SDK: ignored
+using WorkerFrame = std::variant<HelloFrame, ReadyFrame, TakenFrame, ClosedFrame, HeartbeatFrame, LostFrame,
+                                 DrainedFrame, UnknownFrame>;
 // Anything that is no well-formed frame is an error: the sender is broken.
 [[nodiscard]] Result<WorkerFrame> decode_worker_frame(std::span<const std::byte> bytes);
 

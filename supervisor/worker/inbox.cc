@@ -88,10 +88,10 @@ std::vector<Connection> Inbox::take_back() {
   while (true) {
     Result<Received> received = receive_with_fds(channel_.worker_end, buffer);
     if (!received || received->state != Received::State::Message) break;
-    const Result<std::vector<ConnectionRecord>> records =
-        decode_connections(std::span(buffer).first(received->length));
+    const Result<std::vector<ConnectionRecord>> records = decode_connections(std::span(buffer).first(received->length));
     if (!records) continue;
-    // At our own descriptor limit the kernel drops some (fds_lost): those connections are gone, and the sum must not hide it.
+    // At our own descriptor limit the kernel drops some (fds_lost): those connections are gone, and the sum must not
+    // hide it.
     const std::size_t count = std::min(records->size(), received->fds.size());
     for (std::size_t i = 0; i < count; i++) {
       connections.push_back(Connection{std::move(received->fds[i]), (*records)[i]});

@@ -25,18 +25,20 @@ struct Connection {
   ConnectionRecord record;
 };
 
-// Where the connections of a slot wait for its worker: a channel of which the supervisor keeps both ends, and the page with the
-// worker's counters. It outlives the workers that read it, one at a time; what a dead worker left is there for the next, or can be
-// taken back. A connection is always in exactly one place: here unsent, in the channel's queue, or with a worker.
+// Where the connections of a slot wait for its worker: a channel of which the supervisor keeps both ends, and the page
+// with the worker's counters. It outlives the workers that read it, one at a time; what a dead worker left is there for
+// the next, or can be taken back. A connection is always in exactly one place: here unsent, in the channel's queue, or
+// with a worker.
 //
-// Counting: waiting = unsent + sent - taken. While a worker lives, `taken` is what it says (never more than was sent); when it has
-// ended the kernel tells how much was really left unread, so a lie or a crash between two steps is corrected.
+// Counting: waiting = unsent + sent - taken. While a worker lives, `taken` is what it says (never more than was sent);
+// when it has ended the kernel tells how much was really left unread, so a lie or a crash between two steps is
+// corrected.
 class Inbox {
  public:
   struct Hooks {
     std::function<void(Inbox&, const WorkerFrame&)> on_frame;
     std::function<void(Inbox&, const Error&)> on_garbage;  // what came is not the protocol
-    std::function<void()> on_room;                 // something that was blocked may go on
+    std::function<void()> on_room;                         // something that was blocked may go on
   };
   [[nodiscard]] static Result<std::unique_ptr<Inbox>> create(Loop& loop, Hooks hooks);
 
@@ -46,7 +48,8 @@ class Inbox {
 
   // Queues a connection; `flush` sends it. Never refuses: limits are the caller's business.
   void put(Connection connection);
-  // Sends what is queued, in messages of up to HF_MAX_BATCH. What the kernel does not take now is kept and tried again when there is room.
+  // Sends what is queued, in messages of up to HF_MAX_BATCH. What the kernel does not take now is kept and tried again
+  // when there is room.
   void flush();
   [[nodiscard]] bool unsent() const { return !unsent_.empty(); }
   // After everything that is queued the worker is told to drain.
@@ -62,12 +65,19 @@ class Inbox {
 
   // A worker is about to be started on this inbox, or has ended: the counters of its predecessor are closed.
   void settle();
-  // Everything that no worker has taken: unsent and sent. Workers may still be reading: each connection goes to exactly one side.
+  // Everything that no worker has taken: unsent and sent. Workers may still be reading: each connection goes to exactly
+  // one side.
   [[nodiscard]] std::vector<Connection> take_back();
 
  private:
-  struct Sent { std::size_t bytes; std::size_t connections; };
-  struct FrameCounts { std::uint64_t taken = 0, closed = 0, lost = 0; TimePoint heartbeat{}; };  // of workers that do not use the page
+  struct Sent {
+    std::size_t bytes;
+    std::size_t connections;
+  };
+  struct FrameCounts {
+    std::uint64_t taken = 0, closed = 0, lost = 0;
+    TimePoint heartbeat{};
+  };  // of workers that do not use the page
 
   // Why the last send did not go through, and so what is waited for.
   enum class Blocked {
@@ -95,7 +105,7 @@ class Inbox {
   std::deque<Connection> unsent_;
   std::optional<TimePoint> unsent_drain_;
   Blocked blocked_ = Blocked::No;
-  std::deque<Sent> messages_;    // that the kernel may still hold, oldest first
+  std::deque<Sent> messages_;  // that the kernel may still hold, oldest first
   std::uint64_t sent_ = 0;
   std::uint64_t taken_before_ = 0;  // by earlier workers of this inbox
   std::uint64_t lost_before_ = 0;
