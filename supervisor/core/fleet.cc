@@ -91,6 +91,9 @@ std::vector<Fleet::Action> Fleet::reconcile(TimePoint now) {
       promote_if_due(slot, now, actions);
     }
     enforce_deadlines(slot, now, actions);
+  }
+  // From here on no renewal ends: every slot sees the same budget for new ones, whichever slot has freed it.
+  for (Slot& slot : slots_) {
     start_if_due(slot, now, actions);
     settle_buckets(slot, now, actions);
   }

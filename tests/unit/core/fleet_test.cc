@@ -517,6 +517,17 @@ TEST_F(FleetTest, AGenerationRollsThroughTheSlotsAsFarAsTheSurgeAllows) {
   EXPECT_FALSE(fleet.renewing());
 }
 
+TEST_F(FleetTest, ALowerSlotGetsTheBudgetThatAHigherOneHasFreed) {
+  begin_serving(plain_policy(), 2);
+  renew(1);
+  EXPECT_THAT(reconcile(), ElementsAre("start worker 3 in slot 1 as successor of generation 1"));
+  renew(0);
+  EXPECT_THAT(reconcile(), IsEmpty());
+  ready(3);
+  EXPECT_THAT(reconcile(), ElementsAre("promote worker 3 in slot 1 after worker 2", "drain worker 2",
+                                       "start worker 4 in slot 0 as successor of generation 1"));
+}
+
 TEST_F(FleetTest, AsManySlotsAsTheSurgeSaysAreRenewedAtATime) {
   Fleet::Policy policy = plain_policy();
   policy.surge = 2;
