@@ -142,7 +142,9 @@ SlotId Fleet::id_of(const Slot& slot) const { return SlotId{static_cast<std::uin
 bool Fleet::leaving(const Slot& slot) const { return id_of(slot).value >= wished_size_; }
 
 bool Fleet::wants_renewal(const Slot& slot) const {
-  return slot.incumbent && (slot.incumbent->outdated || slot.incumbent->generation != generation_);
+  if (!slot.incumbent) return false;
+  const Worker& worker = *slot.incumbent;
+  return worker.outdated || (worker.generation != generation_ && worker.failed_successor != generation_);
 }
 
 unsigned Fleet::renewals_under_way() const {
@@ -174,17 +176,23 @@ void Fleet::add_slots(TimePoint now) {
 // Forgets the workers that have ended and draws the consequences for their slot.
 void Fleet::bury(Slot& slot, TimePoint now, Actions& actions) {
   std::erase_if(slot.departing, in<Gone>);
-  if (slot.successor && in<Gone>(*slot.successor)) {
-    slot.successor.reset();
-    if (slot.incumbent) slot.incumbent->outdated = false;  // not again and again: whoever wished it is told
-    actions.push_back(AbandonRenewal{id_of(slot)});
-  }
+  if (slot.successor && in<Gone>(*slot.successor)) abandon_renewal(slot, actions);
   if (!slot.incumbent || !in<Gone>(*slot.incumbent)) return;
   const Worker dead = *slot.incumbent;
   slot.incumbent.reset();
   if (stop_ != Stop::No || leaving(slot)) return;
   record_failure(slot, dead, std::get<Gone>(dead.phase).end, now, actions);
   if (slot.successor) promote(slot, now, actions);
+}
+
+// Whoever wished the renewal is told, and decides: it is not tried again and again.
+void Fleet::abandon_renewal(Slot& slot, Actions& actions) {
+  if (slot.incumbent) {
+    slot.incumbent->outdated = false;
+    slot.incumbent->failed_successor = slot.successor->generation;
+  }
+  slot.successor.reset();
+  actions.push_back(AbandonRenewal{id_of(slot)});
 }
 
 void Fleet::record_failure(Slot& slot, const Worker& worker, WorkerEnd end, TimePoint now, Actions& actions) {

@@ -576,6 +576,34 @@ TEST_F(FleetTest, ARequestedRenewalThatFailsIsAbandonedAndNotTriedAgain) {
   EXPECT_THAT(reconcile(), IsEmpty());
 }
 
+TEST_F(FleetTest, AGenerationThatFailsInASlotIsNotTriedAgainThere) {
+  begin_serving(plain_policy(), 2);
+  fleet.set_generation(Generation{2});
+  (void)reconcile();
+  exited(3);
+  EXPECT_THAT(reconcile(), ElementsAre("abandon renewal of slot 0",  //
+                                       "start worker 4 in slot 1 as successor of generation 2"));
+  exited(4);
+  EXPECT_THAT(reconcile(), ElementsAre("abandon renewal of slot 1"));
+  EXPECT_FALSE(fleet.renewing());
+  after(1000h);
+  EXPECT_THAT(reconcile(), IsEmpty());
+}
+
+TEST_F(FleetTest, AfterAFailedRenewalARequestOrAnotherGenerationTriesAgain) {
+  begin_serving(plain_policy(), 1);
+  fleet.set_generation(Generation{2});
+  (void)reconcile();
+  exited(2);
+  EXPECT_THAT(reconcile(), ElementsAre("abandon renewal of slot 0"));
+  renew(0);
+  EXPECT_THAT(reconcile(), ElementsAre("start worker 3 in slot 0 as successor of generation 2"));
+  exited(3);
+  EXPECT_THAT(reconcile(), ElementsAre("abandon renewal of slot 0"));
+  fleet.set_generation(Generation{3});
+  EXPECT_THAT(reconcile(), ElementsAre("start worker 4 in slot 0 as successor of generation 3"));
+}
+
 TEST_F(FleetTest, AGenerationWishedWhileASuccessorStartsComesAfterIt) {
   begin_serving(plain_policy(), 1);
   fleet.set_generation(Generation{2});
