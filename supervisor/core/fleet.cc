@@ -152,6 +152,11 @@ unsigned Fleet::renewals_under_way() const {
       std::count_if(slots_.begin(), slots_.end(), [](const Slot& slot) { return slot.successor.has_value(); }));
 }
 
+// Whether connections may be given to it: it is not about to end.
+bool Fleet::may_take_over(const Worker& worker, TimePoint now) const {
+  return (in<Starting>(worker) || in<Serving>(worker)) && !worker.misbehaved && now < deadline_of(worker, policy_);
+}
+
 // SplitMix64 (Sebastiano Vigna, public domain): jitter needs no better.
 double Fleet::random() {
   std::uint64_t z = (random_state_ += 0x9e3779b97f4a7c15U);
@@ -181,6 +186,7 @@ void Fleet::bury(Slot& slot, TimePoint now, Actions& actions) {
   const Worker dead = *slot.incumbent;
   slot.incumbent.reset();
   if (stop_ != Stop::No || leaving(slot)) return;
+  if (slot.successor && !may_take_over(*slot.successor, now)) abandon_renewal(slot, actions);
   record_failure(slot, dead, std::get<Gone>(dead.phase).end, now, actions);
   if (slot.successor) promote(slot, now, actions);
 }
@@ -191,6 +197,7 @@ void Fleet::abandon_renewal(Slot& slot, Actions& actions) {
     slot.incumbent->outdated = false;
     slot.incumbent->failed_successor = slot.successor->generation;
   }
+  if (!in<Gone>(*slot.successor)) slot.departing.push_back(*slot.successor);
   slot.successor.reset();
   actions.push_back(AbandonRenewal{id_of(slot)});
 }
@@ -204,10 +211,13 @@ void Fleet::record_failure(Slot& slot, const Worker& worker, WorkerEnd end, Time
   }
   slot.failures++;
   slot.paused_generation = worker.generation;
-  if (end == WorkerEnd::DoNotRestart) {
+  const bool limit_reached = slot.start_limit.on_failure(policy_.start_limit, died);
+  if (slot.successor || worker.generation != generation_) {
+    slot.pause = MayStart{};  // the next worker is another program, or stands ready
+  } else if (end == WorkerEnd::DoNotRestart) {
     slot.pause = Stopped{};
     actions.push_back(StopSlot{id_of(slot)});
-  } else if (slot.start_limit.on_failure(policy_.start_limit, died) || slot.on_probation) {
+  } else if (limit_reached || slot.on_probation) {
     slot.on_probation = true;
     slot.pause = Resting{now + policy_.start_limit.rest};
     actions.push_back(RestSlot{id_of(slot), now + policy_.start_limit.rest});
@@ -277,7 +287,7 @@ void Fleet::dismiss(Worker& worker, TimePoint now, Actions& actions) {
 }
 
 void Fleet::promote_if_due(Slot& slot, TimePoint now, Actions& actions) {
-  if (!serves(slot.successor) || slot.successor->misbehaved) return;
+  if (!serves(slot.successor) || !may_take_over(*slot.successor, now)) return;
   if (now >= std::get<Serving>(slot.successor->phase).since + policy_.canary) promote(slot, now, actions);
 }
 

@@ -198,6 +198,7 @@ class Fleet {
   [[nodiscard]] bool leaving(const Slot& slot) const;
   [[nodiscard]] bool wants_renewal(const Slot& slot) const;
   [[nodiscard]] unsigned renewals_under_way() const;
+  [[nodiscard]] bool may_take_over(const Worker& worker, TimePoint now) const;
   [[nodiscard]] double random();
 
   void begin_stop(TimePoint now);

@@ -553,6 +553,20 @@ TEST_F(FleetTest, ASuccessorIsWatchedForTheCanaryTimeBeforeItTakesTheSlot) {
   EXPECT_THAT(reconcile(), ElementsAre("promote worker 2 in slot 0 after worker 1", "drain worker 1"));
 }
 
+TEST_F(FleetTest, ASuccessorThatHungWhileNobodyLookedDoesNotTakeTheSlot) {
+  Fleet::Policy policy = policy_with_heartbeat();
+  policy.canary = 4s;
+  begin_serving(policy, 1);
+  renew(0);
+  (void)reconcile();
+  ready(2);
+  (void)reconcile();
+  after(9s);
+  beat(1);
+  EXPECT_THAT(reconcile(), ElementsAre("ABRT to worker 2: hung"));
+  EXPECT_TRUE(serves(0));
+}
+
 TEST_F(FleetTest, ASuccessorThatMisbehavesDoesNotTakeTheSlot) {
   begin_serving(plain_policy(), 1);
   renew(0);
@@ -639,6 +653,21 @@ TEST_F(FleetTest, AServingSuccessorTakesTheSlotOfADeadIncumbentBeforeItsCanaryTi
   EXPECT_TRUE(serves(0));
 }
 
+TEST_F(FleetTest, AStartingSuccessorTakesTheSlotOfADeadIncumbentAndNoThirdWorkerStarts) {
+  Fleet::Policy policy = plain_policy();
+  policy.backoff.first = 1s;
+  begin_serving(policy, 1);
+  renew(0);
+  (void)reconcile();
+  exited(1);
+  // Nothing is delayed: there is a worker already.
+  EXPECT_THAT(reconcile(), ElementsAre("promote worker 2 in slot 0"));
+  EXPECT_EQ(to_deadline(), 3s);  // the buckets are held
+  ready(2);
+  EXPECT_THAT(reconcile(), IsEmpty());
+  EXPECT_TRUE(serves(0));
+}
+
 TEST_F(FleetTest, AFailureThatASuccessorMadeGoodAtOnceStillCounts) {
   Fleet::Policy policy = plain_policy();
   policy.backoff.step = 1s;
@@ -649,6 +678,33 @@ TEST_F(FleetTest, AFailureThatASuccessorMadeGoodAtOnceStillCounts) {
   EXPECT_THAT(reconcile(), ElementsAre("promote worker 2 in slot 0"));
   exited(2);
   EXPECT_THAT(reconcile(), ElementsAre("delay slot 0 after failure 2"));
+}
+
+TEST_F(FleetTest, ASuccessorThatIsEndingDoesNotTakeTheSlotOfADeadIncumbent) {
+  begin_serving(plain_policy(), 1);
+  renew(0);
+  (void)reconcile();
+  after(10s);
+  EXPECT_THAT(reconcile(), ElementsAre("TERM to worker 2: not ready"));
+  exited(1);
+  EXPECT_THAT(reconcile(), ElementsAre("abandon renewal of slot 0", "start worker 3 in slot 0 of generation 1"));
+  ready(3);
+  EXPECT_THAT(reconcile(), IsEmpty());
+  EXPECT_TRUE(serves(0));
+  after(5s);
+  EXPECT_THAT(reconcile(), ElementsAre("KILL to worker 2: overdue"));
+  exited(2);
+  EXPECT_THAT(reconcile(), IsEmpty());
+}
+
+TEST_F(FleetTest, ASuccessorThatMisbehavedDoesNotTakeTheSlotOfADeadIncumbent) {
+  begin_serving(plain_policy(), 1);
+  renew(0);
+  (void)reconcile();
+  misbehaved(2);
+  exited(1);
+  EXPECT_THAT(reconcile(), ElementsAre("abandon renewal of slot 0", "KILL to worker 2: misbehaved",
+                                       "start worker 3 in slot 0 of generation 1"));
 }
 
 TEST_F(FleetTest, ASuccessorReplacesAnIncumbentThatHungMeanwhile) {
@@ -668,6 +724,16 @@ TEST_F(FleetTest, ARenewalOfAWorkerThatStartsWaitsUntilItServes) {
   EXPECT_THAT(reconcile(), IsEmpty());
   ready(1);
   EXPECT_THAT(reconcile(), ElementsAre("start worker 2 in slot 0 as successor of generation 1"));
+}
+
+TEST_F(FleetTest, ACrashedWorkerOfAnOldGenerationIsReplacedByTheNewWithoutDelay) {
+  Fleet::Policy policy = plain_policy();
+  policy.backoff.first = 10s;
+  begin_serving(policy, 2);
+  fleet.set_generation(Generation{2});
+  (void)reconcile();
+  exited(2);
+  EXPECT_THAT(reconcile(), ElementsAre("start worker 4 in slot 1 of generation 2"));
 }
 
 // Size
