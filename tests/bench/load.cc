@@ -48,6 +48,7 @@ int run(int argc, char** argv) {
   bool announce = false;
 
   CLI::App app{"Makes connections to a server on this machine and reports on one line of JSON what became of them."};
+  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);  // a script may append what it changes
   app.add_option("target", target, "127.0.0.1:PORT (any address of 127/8), [::1]:PORT, unix:/PATH or unix:@NAME")
       ->required();
   const std::map<std::string, LoadOptions::Mode> modes{
