@@ -213,4 +213,10 @@ std::string process_state(pid_t pid) {
   return stat.empty() ? std::string() : stat[0];
 }
 
+long system_call_of(pid_t pid) {
+  std::istringstream text(text_of("/proc/" + std::to_string(pid) + "/syscall"));
+  long number = -1;
+  return text >> number ? number : -1;
+}
+
 }  // namespace holdfast::test

@@ -64,5 +64,7 @@ void adopt_orphans();
 [[nodiscard]] Duration cpu_time_of(pid_t pid);
 // "R", "S", "T" (stopped) ... as in proc(5); "" if there is no such process.
 [[nodiscard]] std::string process_state(pid_t pid);
+// The system call that a process which does not run is in; -1: none.
+[[nodiscard]] long system_call_of(pid_t pid);
 
 }  // namespace holdfast::test

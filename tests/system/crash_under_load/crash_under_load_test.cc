@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 
 #include <random>
 
@@ -34,13 +35,22 @@ SupervisorPlan four_workers() {
   return plan;
 }
 
+// Stops a worker at a moment when what it says of itself is true: not between receiving connections and counting them,
+// which is where a signal finds it that arrives during recvmsg.
+void freeze(pid_t worker) {
+  do {
+    (void)::kill(worker, SIGCONT);
+    (void)::kill(worker, SIGSTOP);
+    if (!eventually([&] { return process_state(worker) == "T" || !alive(worker); })) return;
+  } while (system_call_of(worker) == SYS_recvmsg);
+}
+
 // Stops the worker, so that what it has taken up stands still, asks how much that is, and kills it.
 // Answers how many connections may fail by this.
 std::uint64_t freeze_and_kill(const Supervisor& supervisor, unsigned slot) {
   const pid_t worker = supervisor.status().slot(slot).pid;
   if (worker <= 0) return 0;
-  (void)::kill(worker, SIGSTOP);
-  (void)eventually([&] { return process_state(worker) == "T" || !alive(worker); });
+  freeze(worker);
   const StatusView frozen = supervisor.status();
   (void)::kill(worker, SIGKILL);
   return frozen.slot(slot).pid == worker ? frozen.slot(slot).open : 0;

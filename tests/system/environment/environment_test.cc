@@ -135,7 +135,7 @@ TEST_F(Environment, WhatAWorkerPrintsComesWithItsSlotAndPid) {
 
 TEST_F(Environment, AFloodOfOutputHoldsUpNobody) {
   SupervisorPlan plan;
-  plan.command = {"/bin/sh", "-c", "(yes flood 2>/dev/null | head -c 30000000) & exec " + whoami_program()};
+  plan.command = {"/bin/sh", "-c", "(yes flood 2>/dev/null | head -c 2000000) & exec " + whoami_program()};
   const Supervisor supervisor(plan);
   const Endpoint target = supervisor.target();
   supervisor.wait_until_serving();
