@@ -18,11 +18,13 @@ struct ListeningSocket {
   ListenAddress bound;  // with the port that the kernel chose
 };
 
-// Binds and listens. `backlog` is capped by net.core.somaxconn. DualStack falls back to IPv4 where the host has no IPv6.
+// Binds and listens. `backlog` is capped by net.core.somaxconn. DualStack falls back to IPv4 where the host has no
+// IPv6.
 //
-// A Unix path: a socket file that nobody answers on (ECONNREFUSED) is stale and replaced, one that answers is EADDRINUSE, and a file
-// that is not a socket is never touched. The new file is bound under a temporary name and renamed, so there is no moment without it.
-// Errors: EADDRINUSE, EADDRNOTAVAIL, EACCES, ENOENT (the directory of a path) ...; `doing` is "listen on ADDRESS".
+// A Unix path: a socket file that nobody answers on (ECONNREFUSED) is stale and replaced, one that answers is
+// EADDRINUSE, and a file that is not a socket is never touched. The new file is bound under a temporary name and
+// renamed, so there is no moment without it. Errors: EADDRINUSE, EADDRNOTAVAIL, EACCES, ENOENT (the directory of a
+// path) ...; `doing` is "listen on ADDRESS".
 [[nodiscard]] Result<ListeningSocket> listen_on(const ListenAddress& address, int backlog);
 
 // Removes the file of a Unix path listener if it is still the one that `listen_on` made.
@@ -31,21 +33,21 @@ void remove_unix_path(const UnixAddress& address, BorrowedFd listener);
 struct Endpoint {
   enum class Family : std::uint8_t { Unix, V4, V6 };
   Family family = Family::Unix;
-  IpAddress address;       // zeros for Unix
+  IpAddress address;  // zeros for Unix
   std::uint16_t port = 0;
 };
 
 struct AcceptedConnection {
-  UniqueFd fd;      // blocking mode is the worker's choice: accepted non-blocking, close-on-exec
+  UniqueFd fd;  // blocking mode is the worker's choice: accepted non-blocking, close-on-exec
   Endpoint remote;
 };
 
 // What accept4 said, apart from a connection.
 enum class AcceptStop {
-  Empty,       // EAGAIN: nothing waits
-  Again,       // this client is gone already (ECONNABORTED, EPROTO, ENETDOWN, ...) or EINTR: ask once more
-  NoFds,       // EMFILE, ENFILE: pause
-  NoMemory,    // ENOBUFS, ENOMEM: pause
+  Empty,     // EAGAIN: nothing waits
+  Again,     // this client is gone already (ECONNABORTED, EPROTO, ENETDOWN, ...) or EINTR: ask once more
+  NoFds,     // EMFILE, ENFILE: pause
+  NoMemory,  // ENOBUFS, ENOMEM: pause
 };
 // One accept4 (SOCK_NONBLOCK | SOCK_CLOEXEC). Any other error is a Result's error: the listener is broken.
 [[nodiscard]] Result<std::variant<AcceptedConnection, AcceptStop>> accept_connection(BorrowedFd listener);
@@ -53,7 +55,8 @@ enum class AcceptStop {
 // The local end of a connection. Unix sockets and sockets that are gone give a Unix endpoint of zeros.
 [[nodiscard]] Endpoint local_endpoint(BorrowedFd connection);
 
-// Closes with an RST where the protocol has one (SO_LINGER of zero), so that the client fails at once rather than waits.
+// Closes with an RST where the protocol has one (SO_LINGER of zero), so that the client fails at once rather than
+// waits.
 void refuse_connection(UniqueFd connection);
 
 // Raises the soft limit of open files to the hard one; answers the limit that now holds.

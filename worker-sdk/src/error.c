@@ -1,7 +1,7 @@
-#include "error.h"
-
 #include <stdarg.h>
 #include <stdio.h>
+
+#include "internal.h"
 
 static _Thread_local char text[512];
 
@@ -12,4 +12,4 @@ void hf_set_error(const char* format, ...) {
   va_end(arguments);
 }
 
-const char* hf_last_error(void) { return text; }
+const char* hf_error_text(void) { return text; }
