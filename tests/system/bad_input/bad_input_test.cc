@@ -14,6 +14,7 @@ namespace {
 constexpr int kUsage = 2;
 constexpr int kCannotBind = 69;
 constexpr int kCrashLoop = 75;
+constexpr int kPermission = 77;
 constexpr int kBadConfiguration = 78;
 
 struct BadInput {
@@ -60,7 +61,7 @@ std::vector<BadInput> bad_inputs() {
        {"no-such-server", "No such file"}},
       {"ACommandThatIsNotExecutable",
        {"run", "-l", "127.0.0.1:0", "--", "{dir}/text"},
-       kBadConfiguration,
+       kPermission,
        {"{dir}/text", "Permission denied"}},
       {"ADirectoryThatDoesNotExist",
        {"run", "-l", "127.0.0.1:0", "--working-directory", "{dir}/none", "--", "{whoami}"},
@@ -196,7 +197,7 @@ TEST(BadInput, APrivilegedPortNeedsPermission) {
   const TempDirectory directory;
   const Ran ran =
       run({holdfast_program(), "run", "--control", directory / "c", "-l", "127.0.0.1:81", "--", whoami_program()});
-  EXPECT_EQ(ran.exit_code, 77);
+  EXPECT_EQ(ran.exit_code, kPermission);
   EXPECT_TRUE(says(ran.errors, {"127.0.0.1:81", "Permission denied"})) << ran.errors;
 }
 
