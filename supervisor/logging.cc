@@ -20,7 +20,7 @@ constexpr Duration kPatience = std::chrono::milliseconds(500);
 // One thread logs, so the sink needs no lock.
 class LineSink : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
  public:
-  explicit LineSink(OutputSink& sink) : lines_(sink) {}
+  explicit LineSink(OutputSink& lines) : lines_(lines) {}
 
  protected:
   void sink_it_(const spdlog::details::log_msg& message) override {

@@ -55,7 +55,7 @@ void Fleet::request_renewal(SlotId id) {
 }
 
 void Fleet::on_ready(WorkerId id, TimePoint now) {
-  Worker* worker = find(id);
+  Worker* worker = find_mutable(id);
   if (worker == nullptr || !in<Starting>(*worker)) return;
   worker->phase = Serving{now, now};
   worker->ready_at = now;
@@ -63,18 +63,18 @@ void Fleet::on_ready(WorkerId id, TimePoint now) {
 }
 
 void Fleet::on_heartbeat(WorkerId id, TimePoint at) {
-  Worker* worker = find(id);
+  Worker* worker = find_mutable(id);
   if (worker == nullptr || !in<Serving>(*worker)) return;
   Serving& serving = std::get<Serving>(worker->phase);
   serving.last_heartbeat = std::max(serving.last_heartbeat, at);
 }
 
 void Fleet::on_misbehaved(WorkerId id) {
-  if (Worker* worker = find(id)) worker->misbehaved = true;
+  if (Worker* worker = find_mutable(id)) worker->misbehaved = true;
 }
 
 void Fleet::on_exited(WorkerId id, WorkerEnd end, TimePoint now) {
-  if (Worker* worker = find(id)) worker->phase = Gone{end, now};
+  if (Worker* worker = find_mutable(id)) worker->phase = Gone{end, now};
 }
 
 std::vector<Fleet::Action> Fleet::reconcile(TimePoint now) {
@@ -121,9 +121,9 @@ bool Fleet::renewing() const {
                      [&](const Slot& slot) { return slot.successor || wants_renewal(slot); });
 }
 
-const Fleet::Worker* Fleet::find(WorkerId id) const { return const_cast<Fleet*>(this)->find(id); }
+const Fleet::Worker* Fleet::find(WorkerId id) const { return const_cast<Fleet*>(this)->find_mutable(id); }
 
-Fleet::Worker* Fleet::find(WorkerId id) {
+Fleet::Worker* Fleet::find_mutable(WorkerId id) {
   for (Slot& slot : slots_) {
     if (slot.incumbent && slot.incumbent->id == id) return &*slot.incumbent;
     if (slot.successor && slot.successor->id == id) return &*slot.successor;

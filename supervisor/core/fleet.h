@@ -190,7 +190,7 @@ class Fleet {
 
  private:
   using Actions = std::vector<Action>;
-  Worker* find(WorkerId worker);
+  Worker* find_mutable(WorkerId worker);
   [[nodiscard]] SlotId id_of(const Slot& slot) const;
   [[nodiscard]] bool leaving(const Slot& slot) const;
   [[nodiscard]] bool wants_renewal(const Slot& slot) const;

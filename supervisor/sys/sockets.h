@@ -22,12 +22,23 @@ struct ListeningSocket {
 // IPv6.
 //
 // A Unix path: a socket file that nobody answers on (ECONNREFUSED) is stale and replaced, one that answers is
+<<<<<<< HEAD
 // EADDRINUSE, and a file that is not a socket is never touched. The new file is bound under a temporary name and
 // renamed, so there is no moment without it. Errors: EADDRINUSE, EADDRNOTAVAIL, EACCES, ENOENT (the directory of a
 // path) ...; `doing` is "listen on ADDRESS".
+=======
+// EADDRINUSE, and a file that is not a socket is never touched (EEXIST). The new file is bound under a temporary name
+// and renamed, so there is no moment without it; the kernel goes on to show the temporary name (ss -x). A path of
+// more than 107 bytes is ENAMETOOLONG. The mode of the file is what the umask leaves.
+//
+// Errors: EADDRINUSE, EADDRNOTAVAIL, EACCES, ENOENT (the directory of a path) ...; `doing` begins with "listen on
+// ADDRESS".
+>>>>>>> sys
 [[nodiscard]] Result<ListeningSocket> listen_on(const ListenAddress& address, int backlog);
 
-// Removes the file of a Unix path listener if it is still the one that `listen_on` made.
+// The end of a Unix listener: it takes no further client (shutdown), and its file is removed, unless somebody else
+// answers there by now. What waits in its accept queue can still be accepted. Nothing to do for the abstract name
+// space.
 void remove_unix_path(const UnixAddress& address, BorrowedFd listener);
 
 struct Endpoint {
@@ -61,7 +72,9 @@ void refuse_connection(UniqueFd connection);
 
 // Raises the soft limit of open files to the hard one; answers the limit that now holds.
 [[nodiscard]] Result<std::uint64_t> raise_open_file_limit();
+// The soft limit that held before the first call of `raise_open_file_limit`; nothing if there was none. For children.
+[[nodiscard]] std::optional<std::uint64_t> original_open_file_limit();
 // Number of descriptors that this process has open (reads /proc/self/fd).
-[[nodiscard]] std::uint64_t open_file_count();
+[[nodiscard]] std::uint64_t open_file_count();  // 0 where /proc cannot be read
 
 }  // namespace holdfast

@@ -14,13 +14,15 @@ namespace holdfast {
 
 // Everything a child process is started with. Plain data; the descriptors are borrowed for the duration of the call.
 struct SpawnPlan {
-  std::vector<std::string> command;  // command[0] is looked up in PATH of `environment` unless it has a '/'
+  // command[0] is looked up in PATH of `environment` unless it has a '/'. A relative path is relative to
+  // `working_directory`.
+  std::vector<std::string> command;
   std::vector<std::pair<std::string, std::string>> environment;  // the whole environment, nothing is added
   std::string working_directory;                                 // empty: ours
-  std::vector<std::pair<BorrowedFd, int>>
-      fds;                                    // (ours, number in the child); everything else is closed, but 0, 1 and 2
-  std::optional<BorrowedFd> standard_output;  // becomes 1 in the child
-  std::optional<BorrowedFd> standard_error;   // becomes 2 in the child
+  // (ours, number in the child), from 3 on, no number twice. Everything else is closed, but 0, 1 and 2.
+  std::vector<std::pair<BorrowedFd, int>> fds;
+  std::optional<BorrowedFd> standard_output;  // becomes 1 in the child; else it is ours
+  std::optional<BorrowedFd> standard_error;   // becomes 2 in the child; else it is ours
 };
 
 struct Child {

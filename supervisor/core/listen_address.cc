@@ -1,0 +1,111 @@
+#include "core/listen_address.h"
+
+#include <charconv>
+#include <cstddef>
+#include <optional>
+
+namespace holdfast {
+namespace {
+
+constexpr std::string_view kUnixPrefix = "unix:";
+
+// What sun_path (108 bytes) has room for: a path keeps one byte for the zero at its end, an abstract name one for the
+// zero in front, in whose place the text has its '@'.
+constexpr std::size_t kLongestPath = 107;
+constexpr std::size_t kLongestAbstractName = 108;
+
+Error refuse(std::string_view text, std::string_view reason) {
+  return Error{{}, "listen address '" + std::string(text) + "': " + std::string(reason)};
+}
+
+std::optional<std::uint16_t> parse_port(std::string_view digits) {
+  std::uint16_t port = 0;
+  const char* const end = digits.data() + digits.size();
+  const auto [rest, code] = std::from_chars(digits.data(), end, port);
+  if (digits.empty() || code != std::errc{} || rest != end) return std::nullopt;
+  return port;
+}
+
+Result<ListenAddress> parse_unix(std::string_view text, std::string_view path) {
+  if (path.empty() || path == "@")
+    return refuse(text, "the path is empty; write for instance unix:/run/app.sock or unix:@app");
+  if (path.find('\0') != std::string_view::npos) return refuse(text, "the path has a zero byte in it");
+  if (path.size() > (path.front() == '@' ? kLongestAbstractName : kLongestPath)) {
+    return refuse(text,
+                  "the path is longer than the 107 bytes that a Unix socket can have; choose a shorter one, for "
+                  "instance in /run");
+  }
+  return ListenAddress{UnixAddress{std::string(path)}};
+}
+
+// `host` is what stands before the colon of the port, brackets and all.
+Result<ListenAddress> parse_host(std::string_view text, std::string_view host, std::uint16_t port) {
+  if (host.empty()) return ListenAddress{TcpAddress{TcpAddress::Family::DualStack, IpAddress{}, port}};
+
+  const bool bracketed = host.size() >= 2 && host.front() == '[' && host.back() == ']';
+  if (bracketed) host = host.substr(1, host.size() - 2);
+  if (host.find('%') != std::string_view::npos) {
+    return refuse(text, "a zone (%...) cannot be listened on; write the address alone, for instance [fd00::1]:" +
+                            std::to_string(port));
+  }
+  const std::optional<IpAddress> address = IpAddress::parse(host);
+  if (address && bracketed && host.find(':') == std::string_view::npos) {
+    return refuse(text, "brackets are for IPv6; write " + std::string(host) + ":" + std::to_string(port));
+  }
+  if (!address) {
+    return refuse(text, "'" + std::string(host) +
+                            "' is not an IP address (names are not looked up); write for instance 127.0.0.1:" +
+                            std::to_string(port) + ", or :" + std::to_string(port) + " for every address");
+  }
+  const TcpAddress::Family family = address->is_v6() ? TcpAddress::Family::V6 : TcpAddress::Family::V4;
+  return ListenAddress{TcpAddress{family, *address, port}};
+}
+
+struct ToText {
+  std::string operator()(const TcpAddress& tcp) const {
+    const std::string port = ":" + std::to_string(tcp.port);
+    switch (tcp.family) {
+      case TcpAddress::Family::DualStack:
+        break;
+      case TcpAddress::Family::V4:
+        return tcp.address.text() + port;
+      case TcpAddress::Family::V6:
+        return "[" + tcp.address.text() + "]" + port;
+    }
+    return port;
+  }
+  std::string operator()(const UnixAddress& unix_address) const { return std::string(kUnixPrefix) + unix_address.path; }
+};
+
+}  // namespace
+
+Result<ListenAddress> parse_listen_address(std::string_view text) {
+  if (text.starts_with(kUnixPrefix)) return parse_unix(text, text.substr(kUnixPrefix.size()));
+  if (text.empty())
+    return refuse(text, "it is empty; write for instance :8080, 127.0.0.1:8080, [::1]:8080 or unix:/run/app.sock");
+  if (text.front() == '/' || text.front() == '@' || text.front() == '.') {
+    return refuse(text, "a path needs its prefix; write unix:" + std::string(text));
+  }
+
+  const std::size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos && parse_port(text))
+    return refuse(text, "a port stands after a colon; write :" + std::string(text));
+  if (colon == std::string_view::npos || text.back() == ']') {
+    const bool address = text.back() == ']' || IpAddress::parse(text);
+    return refuse(text,
+                  "there is no port; write for instance " + (address ? std::string(text) : "127.0.0.1") + ":8080");
+  }
+  if (text.front() != '[' && text.find(':') != colon) {
+    return refuse(text, "an IPv6 address stands in brackets before its port; write for instance [::1]:8080");
+  }
+  const std::optional<std::uint16_t> port = parse_port(text.substr(colon + 1));
+  if (!port) {
+    return refuse(text, "the port is not a number from 0 to 65535; write for instance " +
+                            std::string(text.substr(0, colon)) + ":8080");
+  }
+  return parse_host(text, text.substr(0, colon), *port);
+}
+
+std::string to_text(const ListenAddress& address) { return std::visit(ToText{}, address); }
+
+}  // namespace holdfast

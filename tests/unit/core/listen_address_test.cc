@@ -1,0 +1,112 @@
+#include "core/listen_address.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace holdfast {
+namespace {
+
+using ::testing::HasSubstr;
+using Family = TcpAddress::Family;
+
+IpAddress ip(std::string_view text) {
+  const std::optional<IpAddress> address = IpAddress::parse(text);
+  EXPECT_TRUE(address) << text;
+  return address.value_or(IpAddress());
+}
+
+ListenAddress parsed(std::string_view text) {
+  const Result<ListenAddress> address = parse_listen_address(text);
+  EXPECT_TRUE(address.has_value()) << address.error().message();
+  return address ? *address : ListenAddress{UnixAddress{"refused"}};
+}
+
+std::string refusal(std::string_view text) {
+  const Result<ListenAddress> address = parse_listen_address(text);
+  EXPECT_FALSE(address.has_value()) << text;
+  return address ? "accepted" : address.error().message();
+}
+
+TEST(ListenAddress, APortAloneMeansBothFamilies) {
+  EXPECT_EQ(parsed(":8080"), ListenAddress(TcpAddress{Family::DualStack, IpAddress(), 8080}));
+}
+
+TEST(ListenAddress, ReadsIpv4) {
+  EXPECT_EQ(parsed("127.0.0.1:8080"), ListenAddress(TcpAddress{Family::V4, ip("127.0.0.1"), 8080}));
+  EXPECT_EQ(parsed("0.0.0.0:0"), ListenAddress(TcpAddress{Family::V4, IpAddress(), 0}));
+}
+
+TEST(ListenAddress, ReadsIpv6InBrackets) {
+  EXPECT_EQ(parsed("[::1]:8080"), ListenAddress(TcpAddress{Family::V6, ip("::1"), 8080}));
+  EXPECT_EQ(parsed("[::]:65535"), ListenAddress(TcpAddress{Family::V6, ip("::"), 65535}));
+}
+
+TEST(ListenAddress, AMappedAddressIsIpv4) {
+  EXPECT_EQ(parsed("[::ffff:127.0.0.1]:80"), ListenAddress(TcpAddress{Family::V4, ip("127.0.0.1"), 80}));
+}
+
+TEST(ListenAddress, ReadsUnixPathsAndAbstractNames) {
+  EXPECT_EQ(parsed("unix:/run/x.sock"), ListenAddress(UnixAddress{"/run/x.sock"}));
+  EXPECT_EQ(parsed("unix:x.sock"), ListenAddress(UnixAddress{"x.sock"}));
+  EXPECT_EQ(parsed("unix:@name"), ListenAddress(UnixAddress{"@name"}));
+  EXPECT_EQ(parsed("unix:/odd:name]"), ListenAddress(UnixAddress{"/odd:name]"}));
+}
+
+TEST(ListenAddress, TakesTheLongestUnixPathThatTheKernelTakes) {
+  EXPECT_EQ(parsed("unix:/" + std::string(106, 'x')), ListenAddress(UnixAddress{"/" + std::string(106, 'x')}));
+  EXPECT_THAT(refusal("unix:/" + std::string(107, 'x')), HasSubstr("longer than the 107 bytes"));
+  EXPECT_EQ(parsed("unix:@" + std::string(107, 'x')), ListenAddress(UnixAddress{"@" + std::string(107, 'x')}));
+  EXPECT_THAT(refusal("unix:@" + std::string(108, 'x')), HasSubstr("longer than the 107 bytes"));
+}
+
+TEST(ListenAddress, WritesTheTextThatItReads) {
+  for (const char* text : {":8080", ":0", "127.0.0.1:8080", "0.0.0.0:1", "[::1]:8080", "[::]:80", "[2001:db8::1]:65535",
+                           "unix:/run/x.sock", "unix:@name"}) {
+    EXPECT_EQ(to_text(parsed(text)), text);
+  }
+}
+
+TEST(ListenAddress, ARefusalQuotesTheTextAndShowsAFormThatIsRight) {
+  EXPECT_EQ(refusal("8080"), "listen address '8080': a port stands after a colon; write :8080");
+  EXPECT_THAT(refusal(""), HasSubstr("write for instance :8080"));
+  EXPECT_THAT(refusal("127.0.0.1"), HasSubstr("there is no port; write for instance 127.0.0.1:8080"));
+  EXPECT_THAT(refusal("[::1]"), HasSubstr("there is no port; write for instance [::1]:8080"));
+  EXPECT_THAT(refusal("localhost"), HasSubstr("there is no port; write for instance 127.0.0.1:8080"));
+  EXPECT_THAT(
+      refusal("localhost:8080"),
+      HasSubstr("'localhost' is not an IP address (names are not looked up); write for instance 127.0.0.1:8080"));
+  EXPECT_THAT(refusal("*:8080"), HasSubstr("or :8080 for every address"));
+  EXPECT_THAT(refusal("[fe80::1%eth0]:80"), HasSubstr("a zone"));
+  EXPECT_THAT(refusal("[127.0.0.1]:80"), HasSubstr("brackets are for IPv6; write 127.0.0.1:80"));
+  EXPECT_THAT(refusal("/run/x.sock"), HasSubstr("write unix:/run/x.sock"));
+  EXPECT_THAT(refusal("unix:"), HasSubstr("the path is empty"));
+  EXPECT_THAT(refusal("unix:@"), HasSubstr("the path is empty"));
+  EXPECT_THAT(refusal(std::string_view("unix:/a\0b", 9)), HasSubstr("zero byte"));
+}
+
+TEST(ListenAddress, AsksForBracketsAroundIpv6) {
+  for (const char* text : {"::1:8080", "::", "::1", "2001:db8::1", "fe80::abcd", "::ffff:127.0.0.1:80"}) {
+    EXPECT_THAT(refusal(text), HasSubstr("stands in brackets before its port; write for instance [::1]:8080")) << text;
+  }
+}
+
+TEST(ListenAddress, RefusesWhatIsNoPort) {
+  for (const char* text : {":", ":65536", ":-1", ":+1", ":80x", ": 80", ":http", "127.0.0.1:", "[::1]:", "[::1]:99999",
+                           ":99999999999999999999"}) {
+    EXPECT_THAT(refusal(text), HasSubstr("the port is not a number from 0 to 65535")) << text;
+  }
+}
+
+TEST(ListenAddress, RefusesWhatIsNoHost) {
+  for (const char* text : {"[]:80", "[::1:80", "::1]:80", "[::g]:80", "1.2.3:80", "1.2.3.4.5:80", "[::1]x:80",
+                           "256.0.0.1:80", "127.0.0.01:80"}) {
+    EXPECT_NE(refusal(text), "accepted") << text;
+  }
+}
+
+}  // namespace
+}  // namespace holdfast
