@@ -186,7 +186,7 @@ Weights random_weights(std::mt19937_64& random) {
 
 TEST(BucketTable, KeepsItsPromisesForRandomWeights) {
   std::mt19937_64 random(random_seed());
-  for (int i = 0; i < 300; ++i) {
+  for (int i = 0; i < 100; ++i) {
     const Weights weights = random_weights(random);
     SCOPED_TRACE(::testing::PrintToString(weights));
     const BucketTable table(weights);
