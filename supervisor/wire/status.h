@@ -12,7 +12,8 @@
 
 namespace holdfast {
 
-// What the supervisor tells of itself: the answer to `status`. A plain value; its JSON form is the contract with scripts (holdfast(1)).
+// What the supervisor tells of itself: the answer to `status`. A plain value; its JSON form is the contract with
+// scripts (holdfast(1)).
 struct ListenerStatus {
   std::string name;
   std::string address;  // as bound, with the real port
@@ -31,18 +32,18 @@ struct WorkerStatus {
 
 struct SlotStatus {
   std::uint32_t slot = 0;
-  std::string state;                    // "starting", "serving", "backoff", "resting", "draining", "stopped"
-  std::optional<WorkerStatus> worker;   // the incumbent
-  std::vector<WorkerStatus> others;     // successor and departing workers
+  std::string state;                   // "starting", "serving", "backoff", "resting", "draining", "stopped"
+  std::optional<WorkerStatus> worker;  // the incumbent
+  std::vector<WorkerStatus> others;    // successor and departing workers
   std::uint64_t restarts = 0;
-  std::uint64_t handed = 0;             // taken up by workers of this slot
-  std::uint64_t waiting = 0;            // in the inbox or waiting for it
-  std::uint64_t open = 0;               // taken up and not closed yet, as the workers tell
-  std::uint64_t lost = 0;               // dropped by the kernel at a worker's descriptor limit, as the workers tell
-  unsigned buckets = 0;                 // that the slot serves now
-  unsigned home_buckets = 0;            // that belong to it
-  std::optional<std::string> last_exit; // "killed by signal 9 (SIGKILL)"
-  std::optional<Duration> next_start;   // time until the next attempt, while in backoff or resting
+  std::uint64_t handed = 0;              // taken up by workers of this slot
+  std::uint64_t waiting = 0;             // in the inbox or waiting for it
+  std::uint64_t open = 0;                // taken up and not closed yet, as the workers tell
+  std::uint64_t lost = 0;                // dropped by the kernel at a worker's descriptor limit, as the workers tell
+  unsigned buckets = 0;                  // that the slot serves now
+  unsigned home_buckets = 0;             // that belong to it
+  std::optional<std::string> last_exit;  // "killed by signal 9 (SIGKILL)"
+  std::optional<Duration> next_start;    // time until the next attempt, while in backoff or resting
 };
 
 struct PoolStatus {
@@ -69,7 +70,8 @@ struct Status {
 };
 
 [[nodiscard]] std::string to_json(const Status& status);
-// For the client side. Unknown members are ignored, missing ones keep their defaults; text that is not such an object is an error.
+// For the client side. Unknown members are ignored, missing ones keep their defaults; text that is not such an object
+// is an error.
 [[nodiscard]] Result<Status> parse_status(std::string_view json);
 
 }  // namespace holdfast

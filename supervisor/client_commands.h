@@ -1,0 +1,14 @@
+#pragma once
+
+#include "command_line.h"
+
+namespace holdfast {
+
+// The subcommands that ask a running supervisor. Each prints its answer and returns the exit code.
+[[nodiscard]] int run_client(const StatusInvocation& invocation);
+[[nodiscard]] int run_client(const RouteInvocation& invocation);
+[[nodiscard]] int run_client(const RestartInvocation& invocation);
+[[nodiscard]] int run_client(const StopInvocation& invocation);
+[[nodiscard]] int print_version(const VersionInvocation& invocation);
+
+}  // namespace holdfast

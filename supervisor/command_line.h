@@ -1,0 +1,57 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <variant>
+
+#include "config/config.h"
+
+namespace holdfast {
+
+// What the user asked for.
+struct RunInvocation {
+  Config config;
+};
+
+struct ControlTarget {
+  std::string control_path;
+  std::string name;
+};  // both may be empty: the only supervisor that runs
+enum class OutputForm { Text, Json };
+struct StatusInvocation {
+  ControlTarget target;
+  OutputForm form = OutputForm::Text;
+};
+struct RouteInvocation {
+  ControlTarget target;
+  OutputForm form = OutputForm::Text;
+  std::string address;
+};
+enum class Waiting { No, Yes };
+struct RestartInvocation {
+  ControlTarget target;
+  OutputForm form = OutputForm::Text;
+  std::optional<unsigned> slot;
+  Waiting waiting = Waiting::No;
+};
+struct StopInvocation {
+  ControlTarget target;
+  OutputForm form = OutputForm::Text;
+  Waiting waiting = Waiting::No;
+};
+struct VersionInvocation {
+  OutputForm form = OutputForm::Text;
+};
+
+struct ExitNow {
+  int code;
+};  // help was printed, or a mistake was reported
+
+using Invocation = std::variant<RunInvocation, StatusInvocation, RouteInvocation, RestartInvocation, StopInvocation,
+                                VersionInvocation, ExitNow>;
+
+// Reads the command line and the HOLDFAST_ environment (the command line goes first). Help goes to standard output,
+// mistakes to standard error, each in one line that says what is wrong and what would be right.
+[[nodiscard]] Invocation read_command_line(int argc, char** argv);
+
+}  // namespace holdfast

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/fleet.h"
+#include "core/listen_address.h"
+#include "core/placement_key.h"
+#include "core/time.h"
+
+namespace holdfast {
+
+// Everything that can be chosen, with its default: the structs are the documentation of the defaults.
+
+struct ListenerConfig {
+  std::string name;  // letters, digits, '.', '_', '-'
+  ListenAddress address;
+};
+
+// Where a new connection goes when its slot has no room (`queue_limit` waiting there).
+enum class Overflow {
+  Next,    // to the bucket's next choice that has room; accepting pauses when none has
+  Wait,    // nowhere: accepting pauses until the slot has room
+  Refuse,  // it is closed with a reset and counted
+};
+
+struct PoolConfig {
+  std::string name = "main";
+  std::vector<std::string> command;
+  unsigned workers = 0;           // 0: one for each CPU that we may use
+  std::string working_directory;  // empty: the supervisor's
+  Fleet::Policy fleet;
+  std::vector<int> no_restart_codes = {78};  // EX_CONFIG. Not 2: a Go panic exits with it
+  unsigned hold_limit = 1024;   // connections that wait for a slot without a serving worker; beyond, they overflow
+  unsigned queue_limit = 1024;  // connections sent to a worker and not taken up yet; beyond, they overflow
+  Overflow overflow = Overflow::Next;
+  KeyPrefix prefix;
+};
+
+enum class LogLevel { Debug, Info, Warning, Error };
+
+struct Config {
+  std::string name;          // of the supervisor; empty: the file name of the command
+  std::string control_path;  // empty: NAME.sock in the default directory
+  int backlog = 4096;        // of each listener; net.core.somaxconn caps it
+  HashKey hash_key;          // both words 0: derived from the machine id
+  LogLevel log_level = LogLevel::Info;
+  std::vector<ListenerConfig> listeners;
+  PoolConfig pool;
+};
+
+}  // namespace holdfast

@@ -1,0 +1,172 @@
+#include "config/values.h"
+
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+namespace holdfast {
+
+namespace {
+
+struct Unit {
+  std::string_view name;
+  Duration length;
+};
+// From the longest: printing takes the first that divides.
+constexpr std::array<Unit, 6> kUnits = {{{"h", std::chrono::hours(1)},
+                                         {"m", std::chrono::minutes(1)},
+                                         {"s", std::chrono::seconds(1)},
+                                         {"ms", std::chrono::milliseconds(1)},
+                                         {"us", std::chrono::microseconds(1)},
+                                         {"ns", std::chrono::nanoseconds(1)}}};
+
+constexpr std::array<std::pair<std::string_view, Overflow>, 3> kOverflows = {
+    {{"next", Overflow::Next}, {"wait", Overflow::Wait}, {"refuse", Overflow::Refuse}}};
+constexpr std::array<std::pair<std::string_view, LogLevel>, 4> kLogLevels = {
+    {{"debug", LogLevel::Debug}, {"info", LogLevel::Info}, {"warning", LogLevel::Warning}, {"error", LogLevel::Error}}};
+
+Error wrong(std::string_view text, std::string_view expected) {
+  return Error{{}, "'" + std::string(text) + "' is not " + std::string(expected)};
+}
+
+template <class Table, class E>
+Outcome parse_enumerator(std::string_view text, const Table& table, E& value) {
+  std::string names;
+  for (const auto& [name, enumerator] : table) {
+    if (name == text) {
+      value = enumerator;
+      return Done{};
+    }
+    names += names.empty() ? std::string(name) : " or " + std::string(name);
+  }
+  return wrong(text, names);
+}
+
+template <class Table, class E>
+std::string enumerator_text(const Table& table, E value) {
+  for (const auto& [name, enumerator] : table) {
+    if (enumerator == value) return std::string(name);
+  }
+  return {};
+}
+
+template <class N>
+Outcome parse_number(std::string_view text, N& value) {
+  N parsed{};
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), parsed);
+  if (code != std::errc{} || end != text.data() + text.size()) {
+    return wrong(text, "a whole number from " + std::to_string(std::numeric_limits<N>::min()) + " to " +
+                           std::to_string(std::numeric_limits<N>::max()));
+  }
+  value = parsed;
+  return Done{};
+}
+
+}  // namespace
+
+Result<Duration> parse_duration(std::string_view text) {
+  static constexpr std::string_view kForm = "a time such as 500ms, 2s, 1.5s, 5m or 0";
+  double number = 0;
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
+  if (code != std::errc{} || !std::isfinite(number) || number < 0) return wrong(text, kForm);
+  const std::string_view unit_name(end, static_cast<std::size_t>(text.data() + text.size() - end));
+  if (unit_name.empty() && number == 0) return Duration::zero();
+  for (const Unit& unit : kUnits) {
+    if (unit.name != unit_name) continue;
+    const double nanoseconds = number * static_cast<double>(unit.length.count());
+    constexpr double kLongest = 1e9 * 60 * 60 * 24 * 365 * 10;  // ten years: sums of times stay far from overflow
+    if (nanoseconds > kLongest) return wrong(text, "a time of at most ten years");
+    return Duration(std::llround(nanoseconds));
+  }
+  return wrong(text, kForm);
+}
+
+std::string to_text(Duration duration) {
+  if (duration == Duration::zero()) return "0s";
+  for (const Unit& unit : kUnits) {
+    if (duration % unit.length == Duration::zero())
+      return std::to_string(duration / unit.length) + std::string(unit.name);
+  }
+  return std::to_string(duration.count()) + "ns";
+}
+
+Outcome parse_value(std::string_view text, Duration& value) {
+  const Result<Duration> parsed = parse_duration(text);
+  if (!parsed) return parsed.error();
+  value = *parsed;
+  return Done{};
+}
+Outcome parse_value(std::string_view text, unsigned& value) { return parse_number(text, value); }
+Outcome parse_value(std::string_view text, int& value) { return parse_number(text, value); }
+Outcome parse_value(std::string_view text, std::string& value) {
+  value = std::string(text);
+  return Done{};
+}
+Outcome parse_value(std::string_view text, std::vector<int>& value) {
+  std::vector<int> numbers;
+  for (std::size_t start = 0; text != "none" && start <= text.size();) {
+    const std::size_t comma = std::min(text.find(',', start), text.size());
+    int number = 0;
+    const Outcome parsed = parse_number(text.substr(start, comma - start), number);
+    if (!parsed) return wrong(text, "a list of numbers such as 2,78, or none");
+    numbers.push_back(number);
+    start = comma + 1;
+  }
+  value = std::move(numbers);
+  return Done{};
+}
+Outcome parse_value(std::string_view text, Overflow& value) { return parse_enumerator(text, kOverflows, value); }
+Outcome parse_value(std::string_view text, LogLevel& value) { return parse_enumerator(text, kLogLevels, value); }
+Outcome parse_value(std::string_view text, HashKey& value) {
+  std::uint64_t both = 0;
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), both, 16);
+  if (text.size() != 16 || code != std::errc{} || end != text.data() + text.size()) {
+    return wrong(text, "16 hexadecimal digits");
+  }
+  value = HashKey{static_cast<std::uint32_t>(both >> 32), static_cast<std::uint32_t>(both)};
+  return Done{};
+}
+
+std::string value_text(Duration value) { return to_text(value); }
+std::string value_text(unsigned value) { return std::to_string(value); }
+std::string value_text(int value) { return std::to_string(value); }
+std::string value_text(const std::string& value) { return value; }
+std::string value_text(const std::vector<int>& value) {
+  std::string text;
+  for (const int number : value) text += (text.empty() ? "" : ",") + std::to_string(number);
+  return text.empty() ? "none" : text;
+}
+std::string value_text(Overflow value) { return enumerator_text(kOverflows, value); }
+std::string value_text(LogLevel value) { return enumerator_text(kLogLevels, value); }
+std::string value_text(HashKey value) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::uint64_t both = (std::uint64_t{value.a} << 32) | value.b;
+  std::string text(16, '0');
+  for (auto digit = text.rbegin(); digit != text.rend(); ++digit, both >>= 4) *digit = kDigits[both & 15];
+  return text;
+}
+
+bool is_name(std::string_view text) {
+  constexpr std::string_view kAllowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+  return !text.empty() && text.size() <= 64 && text.front() != '.' && text.front() != '-' &&
+         text.find_first_not_of(kAllowed) == std::string_view::npos;
+}
+
+Result<ListenerConfig> parse_listener(std::string_view text, std::string_view default_name) {
+  ListenerConfig listener;
+  listener.name = std::string(default_name);
+  // A path may have a '=' of its own: only what looks like a name in front of the first one is a name.
+  const std::size_t equals = text.find('=');
+  if (equals != std::string_view::npos && is_name(text.substr(0, equals))) {
+    listener.name = std::string(text.substr(0, equals));
+    text.remove_prefix(equals + 1);
+  }
+  Result<ListenAddress> address = parse_listen_address(text);
+  if (!address) return std::move(address).error();
+  listener.address = *std::move(address);
+  return listener;
+}
+
+}  // namespace holdfast

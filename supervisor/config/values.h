@@ -1,0 +1,42 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/config.h"
+#include "core/result.h"
+
+namespace holdfast {
+
+// The text form of each type of value that an option can have. An error says what is wrong with the text and what would
+// be right.
+
+[[nodiscard]] Result<Duration> parse_duration(
+    std::string_view text);                            // "250us", "500ms", "2s", "1.5s", "5m", "1h", "0"
+[[nodiscard]] std::string to_text(Duration duration);  // the shortest of those forms
+
+[[nodiscard]] Outcome parse_value(std::string_view text, Duration& value);
+[[nodiscard]] Outcome parse_value(std::string_view text, unsigned& value);
+[[nodiscard]] Outcome parse_value(std::string_view text, int& value);
+[[nodiscard]] Outcome parse_value(std::string_view text, std::string& value);
+[[nodiscard]] Outcome parse_value(std::string_view text, std::vector<int>& value);  // "2,78", "none"
+[[nodiscard]] Outcome parse_value(std::string_view text, Overflow& value);
+[[nodiscard]] Outcome parse_value(std::string_view text, LogLevel& value);
+[[nodiscard]] Outcome parse_value(std::string_view text, HashKey& value);  // 16 hexadecimal digits
+
+[[nodiscard]] std::string value_text(Duration value);
+[[nodiscard]] std::string value_text(unsigned value);
+[[nodiscard]] std::string value_text(int value);
+[[nodiscard]] std::string value_text(const std::string& value);
+[[nodiscard]] std::string value_text(const std::vector<int>& value);
+[[nodiscard]] std::string value_text(Overflow value);
+[[nodiscard]] std::string value_text(LogLevel value);
+[[nodiscard]] std::string value_text(HashKey value);
+
+// "[NAME=]ADDRESS". A listener without a name gets `default_name`.
+[[nodiscard]] Result<ListenerConfig> parse_listener(std::string_view text, std::string_view default_name);
+// Names of listeners, pools and supervisors: 1 to 64 of letters, digits, '.', '_', '-', and no '.' or '-' in front.
+[[nodiscard]] bool is_name(std::string_view text);
+
+}  // namespace holdfast

@@ -1,0 +1,109 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/config.h"
+#include "core/bucket_table.h"
+#include "core/gather.h"
+#include "core/ids.h"
+#include "listener/listener.h"
+#include "loop/fine_timer.h"
+#include "loop/loop.h"
+#include "loop/timer.h"
+#include "worker/inbox.h"
+
+namespace holdfast {
+
+// The pass plane: accepts connections, decides their slot and puts them into the slot's inbox.
+//
+// A turn accepts what waits (bounded), places each connection, then flushes every inbox that got one: one sendmsg for
+// up to 64. Under load turns are 100 us apart so that connections gather (core/gather.h).
+//
+// accepted = handed + waiting + refused, always: a connection is unplaced here, waiting in an inbox, taken by a worker,
+// or refused and counted. Accepting pauses, and the kernel's backlog holds the clients, while a connection is unplaced
+// (no eligible slot has room) or while this process has no free descriptor.
+class Dispatcher {
+ public:
+  enum class Pause { No, NoRoom, NoDescriptors };
+
+  Dispatcher(Loop& loop, const PoolConfig& pool, HashKey hash_key, const BucketTable& table);
+
+  // Takes a bound listener into service; it is watched from `start` on.
+  void add_listener(std::string name, ListeningSocket socket);
+  void start();
+  // Accepts what the kernel has already completed, then closes the listeners. What finds no room is refused.
+  void close_listeners();
+
+  // What the fleet tells. An inbox is borrowed until it is replaced.
+  void set_inbox(SlotId slot, Inbox* inbox);
+  enum class SlotState { Serving, Held, Lent };
+  void set_state(SlotId slot, SlotState state);
+  // Connections that were taken back from an inbox, to be placed again. They were counted as accepted before.
+  void redispatch(std::vector<Connection> connections);
+  // A slot may have room again.
+  void on_room();
+  // Closes connections that will never reach a worker.
+  void refuse(std::vector<Connection> connections, Refusal refusal);
+
+  // Questions.
+  [[nodiscard]] const std::vector<std::unique_ptr<Listener>>& listeners() const { return listeners_; }
+  [[nodiscard]] Pause pause() const { return pause_; }
+  [[nodiscard]] std::uint64_t unplaced() const { return unplaced_.size(); }
+  [[nodiscard]] const BucketTable& table() const { return table_; }
+  [[nodiscard]] std::uint32_t hash(const IpAddress& address) const;
+  [[nodiscard]] std::optional<SlotId> serving_slot(unsigned bucket) const;  // where its connections go now
+  [[nodiscard]] unsigned served_buckets(SlotId slot) const;
+  [[nodiscard]] std::uint64_t accepted() const;
+
+ private:
+  struct Slot {
+    Inbox* inbox = nullptr;
+    SlotState state = SlotState::Held;
+    bool touched = false;  // has connections of this turn that are not flushed
+  };
+
+  void on_connections(Listener& listener);
+  void on_tick();
+  enum class Accepted { One, None, Paused };
+  Accepted accept_one(Listener& listener);
+  std::size_t accept_from(Listener& listener);
+  void end_turn(std::size_t accepted);
+  [[nodiscard]] ConnectionRecord describe(const AcceptedConnection& connection, const Listener& listener);
+  [[nodiscard]] unsigned bucket_for(const Endpoint& remote);
+  void place(Connection connection);
+  [[nodiscard]] std::optional<SlotId> slot_with_room(unsigned bucket) const;
+  [[nodiscard]] bool has_room(SlotId slot) const;
+  void put(SlotId slot, Connection connection);
+  void flush();
+  void place_unplaced();
+  void set_pause(Pause pause);
+  void pause_for_descriptors(const std::string& why);
+  void watch_listeners();
+  void rebuild_routes();
+
+  Loop& loop_;
+  const PoolConfig pool_;
+  const HashKey hash_key_;
+  const BucketTable table_;
+  std::vector<Slot> slots_;
+  std::vector<bool> available_;
+  std::array<std::optional<SlotId>, kBuckets> routes_{};
+  std::vector<SlotId> touched_;
+  std::deque<Connection> unplaced_;
+  Gather gather_;
+  Pause pause_ = Pause::No;
+  TimePoint next_descriptor_log_{};
+  bool started_ = false;
+  std::uint64_t last_connection_ = 0;
+  std::vector<std::unique_ptr<Listener>> listeners_;
+  std::unique_ptr<FineTimer> tick_;  // absent where the kernel has no timerfd for us: then nothing gathers
+  Timer resume_;
+};
+
+}  // namespace holdfast

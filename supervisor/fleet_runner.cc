@@ -1,0 +1,478 @@
+#include "fleet_runner.h"
+
+#include <fmt/ranges.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <string_view>
+#include <utility>
+
+#include "config/values.h"
+#include "sys/environment.h"
+
+namespace holdfast {
+
+namespace {
+
+// Descriptors in a worker: after 0, 1 and 2.
+constexpr int kChannelFd = 3;
+constexpr int kPageFd = 4;
+// Lines of a dead worker's output that a report repeats; status has all that are kept.
+constexpr std::size_t kReportedLines = 5;
+
+int signal_number(Fleet::Signal signal) {
+  switch (signal) {
+    case Fleet::Signal::Terminate:
+      return SIGTERM;
+    case Fleet::Signal::Abort:
+      return SIGABRT;
+    case Fleet::Signal::Kill:
+      break;
+  }
+  return SIGKILL;
+}
+
+std::string_view reason_text(Fleet::Why why) {
+  switch (why) {
+    case Fleet::Why::Drained:
+      return "its time to drain is over (--drain-timeout)";
+    case Fleet::Why::Hung:
+      return "it gave no heartbeat (--heartbeat-timeout)";
+    case Fleet::Why::NotReady:
+      return "it was not ready in time (--start-timeout)";
+    case Fleet::Why::Misbehaved:
+      return "it broke the channel protocol";
+    case Fleet::Why::Overdue:
+      return "it did not end in time (--kill-timeout)";
+    case Fleet::Why::Stopping:
+      break;
+  }
+  return "the supervisor stops";
+}
+
+std::string_view phase_text(const Fleet::Phase& phase) {
+  if (std::holds_alternative<Fleet::Starting>(phase)) return "starting";
+  if (std::holds_alternative<Fleet::Serving>(phase)) return "serving";
+  if (std::holds_alternative<Fleet::Draining>(phase)) return "draining";
+  return "stopping";
+}
+
+std::string_view slot_text(const Fleet::Slot& slot) {
+  if (slot.incumbent) return phase_text(slot.incumbent->phase);
+  if (std::holds_alternative<Fleet::Backoff>(slot.pause)) return "backoff";
+  if (std::holds_alternative<Fleet::Resting>(slot.pause)) return "resting";
+  return "stopped";
+}
+
+std::string seconds_text(Duration duration) {
+  return fmt::format("{:.1f} s", std::chrono::duration<double>(duration).count());
+}
+
+// "\n    line" for the last lines of a worker, or nothing.
+std::string quote(const std::vector<std::string>& lines) {
+  std::string text;
+  for (std::size_t i = lines.size() - std::min(lines.size(), kReportedLines); i < lines.size(); i++)
+    text += "\n    | " + lines[i];
+  return text.empty() ? text : "; it wrote last:" + text;
+}
+
+// ',', '=' and '%' would end a name or an address too early.
+std::string escape(std::string_view text) {
+  std::string escaped;
+  for (const char c : text) {
+    if (c == ',' || c == '=' || c == '%') {
+      escaped += fmt::format("%{:02X}", static_cast<unsigned char>(c));
+    } else {
+      escaped += c;
+    }
+  }
+  return escaped;
+}
+
+}  // namespace
+
+FleetRunner::FleetRunner(Loop& loop, const Config& config, Dispatcher& dispatcher, Hooks hooks)
+    : loop_(loop),
+      config_(config),
+      dispatcher_(dispatcher),
+      hooks_(std::move(hooks)),
+      fleet_(config.pool.fleet, config.pool.workers, Generation{1}, static_cast<std::uint64_t>(getpid())),
+      slots_(config.pool.workers),
+      told_(config.pool.workers, Dispatcher::SlotState::Held),
+      timer_(loop, [this] { schedule(); }) {}
+
+FleetRunner::~FleetRunner() {
+  for (auto& [id, occupant] : occupants_) {
+    if (occupant.process) occupant.process->signal(SIGKILL);
+  }
+}
+
+void FleetRunner::start() { reconcile(); }
+
+void FleetRunner::stop(Fleet::Stop stop) {
+  fleet_.set_stop(stop);
+  schedule();
+}
+
+void FleetRunner::renew(std::optional<SlotId> slot, std::function<void(Outcome)> done) {
+  if (fleet_.stop() != Fleet::Stop::No) return done(Error{{}, "the supervisor is stopping"});
+  Renewal renewal{{}, std::move(done)};
+  for (std::uint32_t i = 0; i < slots_.size(); i++) {
+    if (slot && slot->value != i) continue;
+    const std::optional<Fleet::Worker>& incumbent = fleet_.slots()[i].incumbent;
+    renewal.waiting_for[SlotId{i}] = incumbent ? std::optional(incumbent->id) : std::nullopt;
+    fleet_.request_renewal(SlotId{i});
+  }
+  renewals_.push_back(std::move(renewal));
+  schedule();
+}
+
+PoolStatus FleetRunner::status() const {
+  const TimePoint now = loop_.now();
+  PoolStatus pool;
+  pool.name = config_.pool.name;
+  pool.command = config_.pool.command;
+  pool.intake = "sdk";
+  pool.plane = "pass";
+  for (std::uint32_t i = 0; i < slots_.size(); i++) {
+    const Slot& slot = slots_[i];
+    const Fleet::Slot& state = fleet_.slots()[i];
+    SlotStatus answer;
+    answer.slot = i;
+    answer.state = slot_text(state);
+    answer.restarts = slot.starts > 0 ? slot.starts - 1 : 0;
+    answer.handed = slot.retired_handed;
+    answer.lost = slot.retired_lost;
+    answer.last_exit = slot.last_exit;
+    answer.buckets = dispatcher_.served_buckets(SlotId{i});
+    answer.home_buckets = dispatcher_.table().share(SlotId{i});
+    const auto add_inbox = [&](const Inbox& inbox) {
+      answer.handed += inbox.taken();
+      answer.waiting += inbox.waiting();
+      answer.open += inbox.open();
+      answer.lost += inbox.lost();
+    };
+    if (slot.inbox) add_inbox(*slot.inbox);
+    const auto describe = [&](const Fleet::Worker& worker) {
+      const auto occupant = occupants_.find(worker.id);
+      const std::int64_t pid =
+          occupant != occupants_.end() && occupant->second.process ? occupant->second.process->pid() : 0;
+      if (occupant != occupants_.end() && occupant->second.own_inbox) add_inbox(*occupant->second.own_inbox);
+      return WorkerStatus{pid, std::string(phase_text(worker.phase)), worker.generation.value, now - worker.started};
+    };
+    if (state.incumbent) answer.worker = describe(*state.incumbent);
+    if (state.successor) answer.others.push_back(describe(*state.successor));
+    for (const Fleet::Worker& worker : state.departing) answer.others.push_back(describe(worker));
+    if (const auto* backoff = std::get_if<Fleet::Backoff>(&state.pause); backoff && !state.incumbent) {
+      answer.next_start = backoff->until - now;
+    }
+    if (const auto* resting = std::get_if<Fleet::Resting>(&state.pause); resting && !state.incumbent) {
+      answer.next_start = resting->until - now;
+    }
+    pool.slots.push_back(std::move(answer));
+  }
+  return pool;
+}
+
+void FleetRunner::schedule() {
+  if (std::exchange(scheduled_, true)) return;
+  loop_.defer([this] {
+    scheduled_ = false;
+    reconcile();
+  });
+}
+
+void FleetRunner::reconcile() {
+  const TimePoint now = loop_.now();
+  sample_heartbeats(now);
+  for (const Fleet::Action& action : fleet_.reconcile(now)) {
+    std::visit([this](const auto& a) { perform(a); }, action);
+  }
+  tell_dispatcher();
+  settle_renewals();
+  timer_.arm(fleet_.next_deadline());
+}
+
+void FleetRunner::sample_heartbeats(TimePoint now) {
+  for (const auto& [id, occupant] : occupants_) {
+    if (const Inbox* inbox = inbox_of(occupant)) fleet_.on_heartbeat(id, inbox->heartbeat(now));
+  }
+}
+
+void FleetRunner::perform(const Fleet::StartWorker& action) {
+  Slot& slot = slots_[action.slot.value];
+  const auto fail = [&](const Error& error) {
+    spdlog::error("{}: cannot start a worker: {}", label(action.slot), error.message());
+    slot.last_exit = "not started: " + error.message();
+    slot.last_lines.clear();
+    fleet_.on_start_failed(action.worker, Fleet::WorkerEnd::Ended, loop_.now());
+    schedule();
+  };
+  Occupant occupant{action.slot, action.generation, loop_.now(), nullptr, nullptr};
+  if (action.role == Fleet::Role::Successor || !slot.inbox) {
+    Result<std::unique_ptr<Inbox>> inbox = make_inbox();
+    if (!inbox) return fail(inbox.error());
+    (action.role == Fleet::Role::Successor ? occupant.own_inbox : slot.inbox) = *std::move(inbox);
+    if (action.role == Fleet::Role::Incumbent) dispatcher_.set_inbox(action.slot, slot.inbox.get());
+  }
+  Inbox& inbox = *(occupant.own_inbox ? occupant.own_inbox : slot.inbox);
+  inbox.settle();
+  WorkerProcess::Hooks hooks;
+  hooks.on_line = hooks_.on_line;
+  hooks.on_exit = [this, worker = action.worker](const ExitStatus& status) { on_exit(worker, status); };
+  Result<std::unique_ptr<WorkerProcess>> process = WorkerProcess::start(
+      loop_, plan_for(action.slot, action.generation, inbox), config_.pool.name, action.slot, std::move(hooks));
+  if (!process) return fail(process.error());
+  occupant.process = *std::move(process);
+  slot.starts++;
+  spdlog::info("{}: started pid {}{}", label(action.slot), occupant.process->pid(),
+               action.role == Fleet::Role::Successor ? " as successor" : "");
+  occupants_.emplace(action.worker, std::move(occupant));
+}
+
+void FleetRunner::perform(const Fleet::Promote& action) {
+  Slot& slot = slots_[action.slot.value];
+  Occupant& successor = occupants_.at(action.worker);
+  std::unique_ptr<Inbox> old = std::exchange(slot.inbox, std::move(successor.own_inbox));
+  dispatcher_.set_inbox(action.slot, slot.inbox.get());
+  spdlog::info("{}: pid {} takes over", label(action.slot), successor.process->pid());
+  if (!old) return;
+  // From here on new connections go to the successor; what its predecessor has not taken up follows them.
+  std::vector<Connection> unread = old->take_back();
+  const auto predecessor = action.predecessor ? occupants_.find(*action.predecessor) : occupants_.end();
+  if (predecessor != occupants_.end()) {
+    predecessor->second.own_inbox = std::move(old);
+  } else {
+    retire(action.slot, std::move(old));
+  }
+  dispatcher_.redispatch(std::move(unread));
+}
+
+void FleetRunner::perform(const Fleet::DrainWorker& action) {
+  const auto occupant = occupants_.find(action.worker);
+  if (occupant == occupants_.end()) return;
+  spdlog::info("{}: pid {} drains, for at most {}", label(occupant->second.slot), occupant->second.process->pid(),
+               seconds_text(action.deadline - loop_.now()));
+  if (Inbox* inbox = inbox_of(occupant->second)) inbox->drain(action.deadline);
+}
+
+void FleetRunner::perform(const Fleet::SignalWorker& action) {
+  const auto occupant = occupants_.find(action.worker);
+  if (occupant == occupants_.end()) return;
+  const int number = signal_number(action.signal);
+  spdlog::log(action.why == Fleet::Why::Stopping ? spdlog::level::info : spdlog::level::warn, "{}: {} to pid {}: {}",
+              label(occupant->second.slot), signal_name(number), occupant->second.process->pid(),
+              reason_text(action.why));
+  occupant->second.process->signal(number);
+}
+
+void FleetRunner::perform(const Fleet::LendBuckets& action) {
+  spdlog::warn("{}: no worker serves it: its clients go to their next choice until it is back", label(action.slot));
+  told_[action.slot.value] = Dispatcher::SlotState::Lent;
+  dispatcher_.set_state(action.slot, Dispatcher::SlotState::Lent);
+  if (Slot& slot = slots_[action.slot.value]; slot.inbox) dispatcher_.redispatch(slot.inbox->take_back());
+}
+
+void FleetRunner::perform(const Fleet::ReturnBuckets& action) {
+  spdlog::info("{}: serves its own clients again", label(action.slot));
+}
+
+void FleetRunner::perform(const Fleet::RemoveSlot& action) {
+  Slot& slot = slots_[action.slot.value];
+  if (!slot.inbox) return;
+  dispatcher_.set_inbox(action.slot, nullptr);
+  dispatcher_.redispatch(slot.inbox->take_back());
+  retire(action.slot, std::move(slot.inbox));
+}
+
+void FleetRunner::perform(const Fleet::DelayStart& action) {
+  spdlog::warn("{}: {} failures in a row, restarting in {}", label(action.slot), action.failures,
+               seconds_text(action.until - loop_.now()));
+}
+
+void FleetRunner::perform(const Fleet::RestSlot& action) {
+  spdlog::error("{}: failed {} times within {} (--start-limit): it rests, one probe in {}", label(action.slot),
+                config_.pool.fleet.start_limit.failures, to_text(config_.pool.fleet.start_limit.interval),
+                seconds_text(action.until - loop_.now()));
+}
+
+void FleetRunner::perform(const Fleet::StopSlot& action) {
+  spdlog::error(
+      "{}: its exit code says that restarting is useless (--no-restart-codes): it stays down until `holdfast restart "
+      "{}`",
+      label(action.slot), action.slot.value);
+}
+
+void FleetRunner::perform(const Fleet::AbandonRenewal& action) {
+  const Slot& slot = slots_[action.slot.value];
+  const std::string why = "the successor in slot " + std::to_string(action.slot.value) + " failed (" +
+                          slot.last_exit.value_or("unknown") + ")" + quote(slot.last_lines);
+  spdlog::error("{}: restart abandoned, the present worker serves on: {}", label(action.slot), why);
+  fail_renewals(action.slot, why);
+}
+
+void FleetRunner::perform(const Fleet::GiveUp&) {
+  const Slot& slot = slots_.front();
+  const bool never = std::none_of(occupants_.begin(), occupants_.end(), [](const auto&) { return true; });
+  hooks_.on_give_up(fmt::format("no worker of pool {} {}: `{}` {}{}", config_.pool.name, never ? "stays up" : "is left",
+                                fmt::join(config_.pool.command, " "), slot.last_exit.value_or("did not start"),
+                                quote(slot.last_lines)));
+}
+
+void FleetRunner::perform(const Fleet::Finished&) {
+  for (std::uint32_t i = 0; i < slots_.size(); i++) {
+    if (slots_[i].inbox) dispatcher_.refuse(slots_[i].inbox->take_back(), Refusal::Stopping);
+  }
+  for (Renewal& renewal : renewals_) renewal.done(Error{{}, "the supervisor stopped"});
+  renewals_.clear();
+  hooks_.on_finished();
+}
+
+Result<std::unique_ptr<Inbox>> FleetRunner::make_inbox() {
+  Inbox::Hooks hooks;
+  hooks.on_frame = [this](Inbox& inbox, const WorkerFrame& frame) { on_frame(inbox, frame); };
+  hooks.on_garbage = [this](Inbox& inbox, const Error& error) { on_garbage(inbox, error); };
+  hooks.on_room = [this] { dispatcher_.on_room(); };
+  return Inbox::create(loop_, std::move(hooks));
+}
+
+SpawnPlan FleetRunner::plan_for(SlotId slot, Generation generation, const Inbox& inbox) const {
+  std::string listeners;
+  for (const std::unique_ptr<Listener>& listener : dispatcher_.listeners()) {
+    if (!listeners.empty()) listeners += ',';
+    listeners += escape(listener->name()) + "=" + escape(to_text(listener->address()));
+  }
+  const Duration heartbeat = config_.pool.fleet.heartbeat_timeout;
+  SpawnPlan plan;
+  plan.command = config_.pool.command;
+  plan.working_directory = config_.pool.working_directory;
+  plan.environment = inherited_environment();
+  const auto set = [&](const char* name, std::string value) { plan.environment.emplace_back(name, std::move(value)); };
+  set(HF_ENV_CHANNEL, std::to_string(kChannelFd));
+  set(HF_ENV_PAGE, std::to_string(kPageFd));
+  set(HF_ENV_SLOT, std::to_string(slot.value));
+  set(HF_ENV_SLOTS, std::to_string(slots_.size()));
+  set(HF_ENV_GENERATION, std::to_string(generation.value));
+  set(HF_ENV_POOL, config_.pool.name);
+  set(HF_ENV_HEARTBEAT, std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(heartbeat).count()));
+  set(HF_ENV_LISTENERS, listeners);
+  plan.fds = {{inbox.worker_end(), kChannelFd}, {inbox.page_fd(), kPageFd}};
+  return plan;
+}
+
+Inbox* FleetRunner::inbox_of(const Occupant& occupant) const {
+  return occupant.own_inbox ? occupant.own_inbox.get() : slots_[occupant.slot.value].inbox.get();
+}
+
+std::optional<WorkerId> FleetRunner::worker_on(const Inbox& inbox) const {
+  for (const auto& [id, occupant] : occupants_) {
+    if (inbox_of(occupant) == &inbox) return id;
+  }
+  return std::nullopt;
+}
+
+std::string FleetRunner::label(SlotId slot) const { return config_.pool.name + "/" + std::to_string(slot.value); }
+
+void FleetRunner::on_frame(Inbox& inbox, const WorkerFrame& frame) {
+  const std::optional<WorkerId> worker = worker_on(inbox);
+  if (!worker) return;
+  const Occupant& occupant = occupants_.at(*worker);
+  if (const auto* hello = std::get_if<HelloFrame>(&frame)) {
+    if (hello->version < HF_PROTOCOL_VERSION)
+      on_garbage(inbox, Error{{}, "it speaks no protocol version that we know"});
+  } else if (std::holds_alternative<ReadyFrame>(frame)) {
+    spdlog::info("{}: pid {} is ready after {:.0f} ms", label(occupant.slot), occupant.process->pid(),
+                 std::chrono::duration<double, std::milli>(loop_.now() - occupant.started).count());
+    fleet_.on_ready(*worker, loop_.now());
+    schedule();
+  } else if (const auto* lost = std::get_if<LostFrame>(&frame)) {
+    spdlog::error(
+        "{}: pid {} is at its limit of open files: the kernel dropped {} connections that were on their way to it",
+        label(occupant.slot), occupant.process->pid(), lost->descriptors);
+  }
+}
+
+void FleetRunner::on_garbage(Inbox& inbox, const Error& error) {
+  const std::optional<WorkerId> worker = worker_on(inbox);
+  if (!worker) return;
+  const Occupant& occupant = occupants_.at(*worker);
+  spdlog::error("{}: pid {} broke the channel protocol ({}): it will be killed and replaced", label(occupant.slot),
+                occupant.process->pid(), error.message());
+  fleet_.on_misbehaved(*worker);
+  schedule();
+}
+
+void FleetRunner::on_exit(WorkerId worker, const ExitStatus& status) {
+  const auto found = occupants_.find(worker);
+  if (found == occupants_.end()) return;
+  Occupant occupant = std::move(found->second);
+  occupants_.erase(found);
+  Slot& slot = slots_[occupant.slot.value];
+  slot.last_exit = to_text(status);
+  slot.last_lines = occupant.process->last_lines();
+  const Fleet::Worker* known = fleet_.find(worker);
+  const bool expected = known != nullptr && (std::holds_alternative<Fleet::Draining>(known->phase) ||
+                                             (fleet_.stop() != Fleet::Stop::No && status == ExitStatus{}));
+  if (expected && status == ExitStatus{}) {
+    spdlog::info("{}: pid {} has drained and left", label(occupant.slot), occupant.process->pid());
+  } else {
+    spdlog::warn("{}: pid {} {}{}", label(occupant.slot), occupant.process->pid(), to_text(status),
+                 quote(slot.last_lines));
+  }
+  const std::vector<int>& final_codes = config_.pool.no_restart_codes;
+  const bool final = status.signal == 0 && std::count(final_codes.begin(), final_codes.end(), status.code) > 0;
+  fleet_.on_exited(worker, final ? Fleet::WorkerEnd::DoNotRestart : Fleet::WorkerEnd::Ended, loop_.now());
+  if (occupant.own_inbox) {
+    std::vector<Connection> unread = occupant.own_inbox->take_back();
+    retire(occupant.slot, std::move(occupant.own_inbox));
+    dispatcher_.redispatch(std::move(unread));
+  } else if (slot.inbox) {
+    slot.inbox->settle();
+  }
+  // We are inside the callback of the process's own watcher.
+  loop_.defer([process = std::shared_ptr<WorkerProcess>(std::move(occupant.process))] {});
+  schedule();
+}
+
+void FleetRunner::retire(SlotId slot, std::unique_ptr<Inbox> inbox) {
+  inbox->settle();
+  slots_[slot.value].retired_handed += inbox->taken();
+  slots_[slot.value].retired_lost += inbox->lost();
+  // We may be inside one of its callbacks.
+  loop_.defer([kept = std::shared_ptr<Inbox>(std::move(inbox))] {});
+}
+
+void FleetRunner::tell_dispatcher() {
+  for (std::uint32_t i = 0; i < fleet_.slots().size(); i++) {
+    const Fleet::Slot& slot = fleet_.slots()[i];
+    const bool serving = slot.incumbent && std::holds_alternative<Fleet::Serving>(slot.incumbent->phase);
+    const Dispatcher::SlotState state = slot.lent ? Dispatcher::SlotState::Lent
+                                        : serving ? Dispatcher::SlotState::Serving
+                                                  : Dispatcher::SlotState::Held;
+    if (std::exchange(told_[i], state) != state) dispatcher_.set_state(SlotId{i}, state);
+  }
+}
+
+void FleetRunner::settle_renewals() {
+  for (Renewal& renewal : renewals_) {
+    std::erase_if(renewal.waiting_for, [&](const auto& waiting) {
+      const std::optional<Fleet::Worker>& incumbent = fleet_.slots()[waiting.first.value].incumbent;
+      return incumbent && std::holds_alternative<Fleet::Serving>(incumbent->phase) && incumbent->id != waiting.second;
+    });
+    if (renewal.waiting_for.empty()) renewal.done(Done{});
+  }
+  std::erase_if(renewals_, [](const Renewal& renewal) { return renewal.waiting_for.empty(); });
+}
+
+void FleetRunner::fail_renewals(SlotId slot, const std::string& why) {
+  for (Renewal& renewal : renewals_) {
+    if (!renewal.waiting_for.contains(slot)) continue;
+    renewal.done(Error{{}, why});
+    renewal.waiting_for.clear();
+  }
+  std::erase_if(renewals_, [](const Renewal& renewal) { return renewal.waiting_for.empty(); });
+}
+
+}  // namespace holdfast

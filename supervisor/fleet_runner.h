@@ -1,0 +1,113 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/config.h"
+#include "core/fleet.h"
+#include "dispatcher.h"
+#include "loop/loop.h"
+#include "loop/timer.h"
+#include "wire/status.h"
+#include "worker/inbox.h"
+#include "worker/worker_process.h"
+
+namespace holdfast {
+
+// Does what the Fleet decides: starts and signals processes, moves inboxes between workers, and tells the dispatcher
+// and the log.
+//
+// Facts come in from processes and inboxes and are recorded in the fleet; then, once and outside all callbacks,
+// reconcile is asked and its actions are performed in order. That is the only place where a worker or an inbox is
+// created or destroyed.
+class FleetRunner {
+ public:
+  struct Hooks {
+    std::function<void()> on_finished;  // stopped, and nobody is left
+    std::function<void(const std::string& why)>
+        on_give_up;               // no worker ever became ready, or all said not to restart them
+    OutputCapture::Sink on_line;  // a worker's output
+  };
+  FleetRunner(Loop& loop, const Config& config, Dispatcher& dispatcher, Hooks hooks);
+  ~FleetRunner();
+
+  void start();
+  void stop(Fleet::Stop stop);
+
+  // Replaces the workers of one slot or of all, one after the other; `done` is called once with the outcome. It may be
+  // called at once.
+  void renew(std::optional<SlotId> slot, std::function<void(Outcome)> done);
+
+  [[nodiscard]] PoolStatus status() const;
+  [[nodiscard]] unsigned slots() const { return static_cast<unsigned>(slots_.size()); }
+
+ private:
+  struct Occupant {
+    SlotId slot;
+    Generation generation;
+    TimePoint started;
+    std::unique_ptr<Inbox> own_inbox;  // of a successor or a departing worker; else the slot's
+    std::unique_ptr<WorkerProcess> process;
+  };
+  struct Slot {
+    std::unique_ptr<Inbox> inbox;
+    std::uint64_t starts = 0;
+    std::uint64_t retired_handed = 0;  // by inboxes that are gone
+    std::uint64_t retired_lost = 0;
+    std::optional<std::string> last_exit;
+    std::vector<std::string> last_lines;  // of the worker that ended last
+  };
+  struct Renewal {
+    std::map<SlotId, std::optional<WorkerId>> waiting_for;  // slot -> the incumbent that is to go
+    std::function<void(Outcome)> done;
+  };
+
+  void schedule();
+  void reconcile();
+  void sample_heartbeats(TimePoint now);
+  void perform(const Fleet::StartWorker& action);
+  void perform(const Fleet::Promote& action);
+  void perform(const Fleet::DrainWorker& action);
+  void perform(const Fleet::SignalWorker& action);
+  void perform(const Fleet::LendBuckets& action);
+  void perform(const Fleet::ReturnBuckets& action);
+  void perform(const Fleet::RemoveSlot& action);
+  void perform(const Fleet::DelayStart& action);
+  void perform(const Fleet::RestSlot& action);
+  void perform(const Fleet::StopSlot& action);
+  void perform(const Fleet::AbandonRenewal& action);
+  void perform(const Fleet::GiveUp& action);
+  void perform(const Fleet::Finished& action);
+
+  [[nodiscard]] Result<std::unique_ptr<Inbox>> make_inbox();
+  [[nodiscard]] SpawnPlan plan_for(SlotId slot, Generation generation, const Inbox& inbox) const;
+  [[nodiscard]] Inbox* inbox_of(const Occupant& occupant) const;
+  [[nodiscard]] std::optional<WorkerId> worker_on(const Inbox& inbox) const;
+  [[nodiscard]] std::string label(SlotId slot) const;
+  void on_frame(Inbox& inbox, const WorkerFrame& frame);
+  void on_garbage(Inbox& inbox, const Error& error);
+  void on_exit(WorkerId worker, const ExitStatus& status);
+  void retire(SlotId slot, std::unique_ptr<Inbox> inbox);
+  void tell_dispatcher();
+  void settle_renewals();
+  void fail_renewals(SlotId slot, const std::string& why);
+
+  Loop& loop_;
+  const Config& config_;
+  Dispatcher& dispatcher_;
+  Hooks hooks_;
+  Fleet fleet_;
+  std::vector<Slot> slots_;
+  std::map<WorkerId, Occupant> occupants_;
+  std::vector<Renewal> renewals_;
+  std::vector<Dispatcher::SlotState> told_;  // what the dispatcher knows of each slot
+  bool scheduled_ = false;
+  Timer timer_;
+};
+
+}  // namespace holdfast

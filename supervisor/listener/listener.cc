@@ -1,0 +1,42 @@
+#include "listener/listener.h"
+
+#include <utility>
+
+namespace holdfast {
+
+std::string_view to_text(Refusal refusal) {
+  switch (refusal) {
+    case Refusal::QueueFull:
+      return "queue-full";
+    case Refusal::Stopping:
+      return "stopping";
+    case Refusal::Lost:
+      return "descriptor-limit";
+  }
+  return "unknown";
+}
+
+Listener::Listener(Loop& loop, ListenerId id, std::string name, ListeningSocket socket,
+                   std::function<void(Listener&)> on_connections)
+    : id_(id), name_(std::move(name)), socket_(std::move(socket)) {
+  watcher_.emplace(loop, socket_.fd, [this, hear = std::move(on_connections)](FdWatcher::Ready) { hear(*this); });
+}
+
+void Listener::close() {
+  if (!socket_.fd) return;
+  watcher_.reset();
+  if (const auto* unix_address = std::get_if<UnixAddress>(&socket_.bound)) remove_unix_path(*unix_address, socket_.fd);
+  socket_.fd.reset();
+}
+
+void Listener::watch(Watch watch) {
+  if (watcher_) watcher_->watch(watch == Watch::On ? FdWatcher::Interest::Readable : FdWatcher::Interest::None);
+}
+
+Result<std::variant<AcceptedConnection, AcceptStop>> Listener::accept() {
+  Result<std::variant<AcceptedConnection, AcceptStop>> accepted = accept_connection(socket_.fd);
+  if (accepted && std::holds_alternative<AcceptedConnection>(*accepted)) accepted_++;
+  return accepted;
+}
+
+}  // namespace holdfast

@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "config/config.h"
+#include "core/ids.h"
+#include "core/result.h"
+#include "loop/fd_watcher.h"
+#include "sys/sockets.h"
+
+namespace holdfast {
+
+// Why a connection was not handed to any worker.
+enum class Refusal {
+  QueueFull,  // --overflow refuse, and its slot had no room
+  Stopping,   // the supervisor stopped before a worker took it up
+  Lost,       // the supervisor itself ran out of descriptors while it held it
+};
+[[nodiscard]] std::string_view to_text(Refusal refusal);
+
+// One listening socket and the account of what it accepted. Whether it is watched is the dispatcher's decision.
+class Listener {
+ public:
+  // `on_connections`: the kernel reports that something waits to be accepted.
+  Listener(Loop& loop, ListenerId id, std::string name, ListeningSocket socket,
+           std::function<void(Listener&)> on_connections);
+  ~Listener() { close(); }
+  Listener(const Listener&) = delete;
+  Listener& operator=(const Listener&) = delete;
+
+  [[nodiscard]] ListenerId id() const { return id_; }
+  [[nodiscard]] const std::string& name() const { return name_; }
+  [[nodiscard]] const ListenAddress& address() const { return socket_.bound; }
+
+  enum class Watch { Off, On };
+  void watch(Watch watch);
+  // Closes the socket and removes the file of a Unix path. The account stays.
+  void close();
+  // One accept4; see sys/sockets.h. A connection is counted here and must end as handed, waiting or refused.
+  [[nodiscard]] Result<std::variant<AcceptedConnection, AcceptStop>> accept();
+
+  void count_refusal(Refusal refusal) { refused_[refusal]++; }
+  [[nodiscard]] std::uint64_t accepted() const { return accepted_; }
+  [[nodiscard]] const std::map<Refusal, std::uint64_t>& refused() const { return refused_; }
+
+ private:
+  ListenerId id_;
+  std::string name_;
+  ListeningSocket socket_;  // without a descriptor once closed
+  std::uint64_t accepted_ = 0;
+  std::map<Refusal, std::uint64_t> refused_;
+  std::optional<FdWatcher> watcher_;
+};
+
+}  // namespace holdfast

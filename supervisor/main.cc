@@ -1,0 +1,21 @@
+#include <variant>
+
+#include "client_commands.h"
+#include "command_line.h"
+#include "master.h"
+
+namespace {
+
+struct Execute {
+  int operator()(const holdfast::RunInvocation& run) const { return holdfast::Master(run.config).run(); }
+  int operator()(const holdfast::VersionInvocation& version) const { return holdfast::print_version(version); }
+  int operator()(const holdfast::ExitNow& now) const { return now.code; }
+  template <class ClientInvocation>
+  int operator()(const ClientInvocation& client) const {
+    return holdfast::run_client(client);
+  }
+};
+
+}  // namespace
+
+int main(int argc, char** argv) { return std::visit(Execute{}, holdfast::read_command_line(argc, argv)); }

@@ -1,0 +1,287 @@
+#include "master.h"
+
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <filesystem>
+#include <utility>
+
+#include "core/ip_address.h"
+#include "exit_code.h"
+#include "sys/control_path.h"
+#include "sys/environment.h"
+#include "sys/machine.h"
+#include "sys/program.h"
+#include "wire/route_answer.h"
+
+namespace holdfast {
+
+namespace {
+
+bool is(const Error& error, std::errc code) { return error.code == code; }
+
+std::string default_name(const std::vector<std::string>& command) {
+  std::string name = std::filesystem::path(command.front()).filename().string();
+  std::replace_if(
+      name.begin(), name.end(),
+      [](char c) { return !std::isalnum(static_cast<unsigned char>(c)) && c != '.' && c != '_' && c != '-'; }, '_');
+  return name.empty() || name.front() == '.' || name.front() == '-' ? "holdfast" : name;
+}
+
+BucketTable equal_shares(unsigned slots) { return BucketTable(std::vector<std::uint32_t>(slots, 1)); }
+
+std::string masked_text(const IpAddress& address, KeyPrefix prefix) {
+  std::array<std::uint8_t, 16> bytes = address.bytes();
+  const unsigned kept = address.is_v6() ? prefix.v6 : 96 + prefix.v4;
+  for (unsigned bit = kept; bit < 128; bit++) bytes[bit / 8] &= static_cast<std::uint8_t>(~(0x80U >> (bit % 8)));
+  return IpAddress::v6(bytes).text() + "/" + std::to_string(address.is_v6() ? prefix.v6 : prefix.v4);
+}
+
+}  // namespace
+
+Master::Master(Config config) : config_(std::move(config)), logging_(loop_, config_.log_level), started_(loop_.now()) {
+  ignore_broken_pipes();
+  if (config_.name.empty()) config_.name = default_name(config_.pool.command);
+}
+
+Master::~Master() = default;
+
+int Master::run() {
+  if (const std::optional<Failure> failure = start()) {
+    std::fprintf(stderr, "holdfast: %s\n", failure->error.message().c_str());
+    return failure->exit_code;
+  }
+  loop_.run();
+  return exit_code_;
+}
+
+std::optional<Failure> Master::start() {
+  if (const Result<std::uint64_t> limit = raise_open_file_limit(); !limit) spdlog::warn("{}", limit.error().message());
+  if (config_.hash_key == HashKey{}) {
+    if (const Result<HashKey> key = machine_hash_key()) {
+      config_.hash_key = *key;
+    } else {
+      return Failure{Error{key.error().code, key.error().doing + " (give one with --hash-key)"}, kExitBadConfig};
+    }
+  }
+  if (auto failure = check_command()) return failure;
+  if (auto failure = open_listeners()) return failure;
+  if (auto failure = open_control()) return failure;
+  signals_.emplace(loop_,
+                   std::vector<int>{SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH, SIGTTIN, SIGTTOU},
+                   [this](int signal) { on_signal(signal); });
+  // From here on the process is a supervisor: what fails is reported, retried or counted, and does not end it.
+  start_workers();
+  return std::nullopt;
+}
+
+std::optional<Failure> Master::check_command() const {
+  const Outcome found = check_program(config_.pool.command.front(), config_.pool.working_directory);
+  if (found) return std::nullopt;
+  const bool forbidden = is(found.error(), std::errc::permission_denied);
+  const std::string advice =
+      forbidden ? " (make it executable: chmod +x)" : " (give a path, or a name that is in PATH)";
+  return Failure{Error{{}, found.error().message() + advice}, forbidden ? kExitPermission : kExitBadConfig};
+}
+
+std::optional<Failure> Master::open_listeners() {
+  for (const ListenerConfig& listener : config_.listeners) {
+    Result<ListeningSocket> socket = listen_on(listener.address, config_.backlog);
+    if (!socket) {
+      const Error& error = socket.error();
+      std::string advice;
+      if (is(error, std::errc::address_in_use))
+        advice = " (another process listens there: stop it or choose another address)";
+      if (is(error, std::errc::address_not_available)) advice = " (no interface of this machine has the address)";
+      if (is(error, std::errc::no_such_file_or_directory)) advice = " (make the directory first)";
+      const bool forbidden = is(error, std::errc::permission_denied) || is(error, std::errc::operation_not_permitted);
+      if (forbidden)
+        advice = " (ports below 1024 need CAP_NET_BIND_SERVICE; a path needs a directory that may be written)";
+      return Failure{Error{{}, error.message() + advice}, forbidden ? kExitPermission : kExitCannotBind};
+    }
+    sockets_.emplace_back(listener.name, *std::move(socket));
+  }
+  return std::nullopt;
+}
+
+std::optional<Failure> Master::open_control() {
+  if (config_.control_path.empty()) {
+    const ControlHome home = control_home();
+    const std::string directory = control_directory(home);
+    if (const Outcome made = make_control_directory(directory, home.user); !made) {
+      return Failure{Error{{}, made.error().message() + " (choose another place with --control PATH)"},
+                     kExitPermission};
+    }
+    Result<std::string> path = control_path(directory, config_.name);
+    if (!path) return Failure{path.error(), kExitUsage};
+    config_.control_path = *std::move(path);
+  }
+  Result<std::unique_ptr<ControlServer>> server = ControlServer::create(
+      loop_, config_.control_path,
+      [this](ControlRequest request, ControlReply reply) { on_control(std::move(request), std::move(reply)); });
+  if (!server) {
+    const Error& error = server.error();
+    std::string advice = " (choose another place with --control PATH)";
+    if (is(error, std::errc::address_in_use)) {
+      advice = " (a supervisor named '" + config_.name +
+               "' runs already: choose another name with --name, or stop it with `holdfast stop`)";
+    }
+    return Failure{Error{{}, "control socket: " + error.message() + advice},
+                   is(error, std::errc::permission_denied) ? kExitPermission : kExitCannotBind};
+  }
+  control_ = *std::move(server);
+  return std::nullopt;
+}
+
+void Master::start_workers() {
+  dispatcher_.emplace(loop_, config_.pool, config_.hash_key, equal_shares(config_.pool.workers));
+  for (auto& [name, socket] : sockets_) {
+    spdlog::info("listening on {} ({})", to_text(socket.bound), name);
+    dispatcher_->add_listener(name, std::move(socket));
+  }
+  sockets_.clear();
+  FleetRunner::Hooks hooks;
+  hooks.on_finished = [this] { finish(exit_code_); };
+  hooks.on_give_up = [this](const std::string& why) {
+    spdlog::error("giving up: {}", why);
+    exit_code_ = kExitCrashLoop;
+    stop(Fleet::Stop::Immediate);
+    finish(kExitCrashLoop);
+  };
+  hooks.on_line = [this](OutputStream stream, std::string_view line) {
+    (stream == OutputStream::Standard ? logging_.output() : logging_.error()).write(line);
+  };
+  runner_.emplace(loop_, config_, *dispatcher_, std::move(hooks));
+  runner_->start();
+  dispatcher_->start();
+  spdlog::info("holdfast {} '{}' pid {}: {} workers, control socket {}", HOLDFAST_VERSION, config_.name, getpid(),
+               config_.pool.workers, config_.control_path);
+}
+
+void Master::on_signal(int signal) {
+  switch (signal) {
+    case SIGTERM:
+    case SIGINT:
+      stop(stopping_ ? Fleet::Stop::Immediate : Fleet::Stop::Graceful);
+      return;
+    case SIGQUIT:
+      stop(Fleet::Stop::Immediate);
+      return;
+    default:
+      spdlog::warn("{} has no meaning yet and is ignored", signal_name(signal));
+  }
+}
+
+void Master::stop(Fleet::Stop how) {
+  spdlog::info("stopping {}", how == Fleet::Stop::Immediate
+                                  ? "at once"
+                                  : "gracefully: workers drain, a second signal ends them at once");
+  if (!std::exchange(stopping_, true)) dispatcher_->close_listeners();
+  runner_->stop(how);
+}
+
+void Master::finish(int exit_code) {
+  exit_code_ = exit_code;
+  for (ControlReply& reply : waiting_for_stop_) reply.send(ControlSuccess{"{\"stopped\":true}"});
+  waiting_for_stop_.clear();
+  spdlog::info("stopped");
+  loop_.stop();
+}
+
+void Master::on_control(ControlRequest request, ControlReply reply) {
+  if (!runner_) return reply.send(ControlFailure{"the supervisor is starting: try again", kExitFailure, {}});
+  if (request.verb == "status") return answer_status(std::move(reply));
+  if (request.verb == "route") return answer_route(request, std::move(reply));
+  if (request.verb == "restart") return answer_restart(request, std::move(reply));
+  if (request.verb == "stop") return answer_stop(request, std::move(reply));
+  reply.send(ControlFailure{"this supervisor knows no verb '" + request.verb + "'", kExitUsage, {}});
+}
+
+void Master::answer_status(ControlReply reply) const { reply.send(ControlSuccess{to_json(status())}); }
+
+void Master::answer_route(const ControlRequest& request, ControlReply reply) const {
+  const std::string text = request.text("address").value_or("");
+  const std::optional<IpAddress> address = IpAddress::parse(text);
+  if (!address) return reply.send(ControlFailure{"'" + text + "' is not an IPv4 or IPv6 address", kExitUsage, {}});
+  RouteAnswer answer;
+  answer.address = text;
+  answer.key = masked_text(*address, config_.pool.prefix);
+  answer.hash = dispatcher_->hash(*address);
+  answer.bucket = bucket_of(answer.hash);
+  answer.buckets = kBuckets;
+  answer.pool = config_.pool.name;
+  if (const std::optional<SlotId> slot = dispatcher_->serving_slot(answer.bucket)) answer.slot = slot->value;
+  answer.home = dispatcher_->table().home(answer.bucket).value;
+  for (const SlotId slot : dispatcher_->table().preference(answer.bucket)) answer.preference.push_back(slot.value);
+  reply.send(ControlSuccess{to_json(answer)});
+}
+
+void Master::answer_restart(const ControlRequest& request, ControlReply reply) {
+  std::optional<SlotId> slot;
+  if (const std::optional<std::int64_t> number = request.number("slot")) {
+    if (*number < 0 || *number >= runner_->slots()) {
+      return reply.send(ControlFailure{
+          "there is no slot " + std::to_string(*number) + ": slots are 0 to " + std::to_string(runner_->slots() - 1),
+          kExitUsage,
+          {}});
+    }
+    slot = SlotId{static_cast<std::uint32_t>(*number)};
+  }
+  const auto kept = std::make_shared<ControlReply>(std::move(reply));
+  const bool wait = request.is_set("wait");
+  runner_->renew(slot, [kept, wait](const Outcome& outcome) {
+    if (!wait) return;
+    if (outcome) {
+      kept->send(ControlSuccess{"{\"restarted\":true}"});
+    } else {
+      kept->send(ControlFailure{outcome.error().message(), kExitFailure, {}});
+    }
+  });
+  if (!wait) kept->send(ControlSuccess{"{\"restarting\":true}"});
+}
+
+void Master::answer_stop(const ControlRequest& request, ControlReply reply) {
+  if (request.is_set("wait")) {
+    waiting_for_stop_.push_back(std::move(reply));
+  } else {
+    reply.send(ControlSuccess{"{\"stopping\":true}"});
+  }
+  if (!stopping_) stop(Fleet::Stop::Graceful);
+}
+
+Status Master::status() const {
+  Status status;
+  status.name = config_.name;
+  status.version = HOLDFAST_VERSION;
+  status.pid = getpid();
+  status.uptime = loop_.now() - started_;
+  status.state = stopping_ ? "stopping" : "running";
+  const bool paused = dispatcher_->pause() != Dispatcher::Pause::No;
+  for (const std::unique_ptr<Listener>& listener : dispatcher_->listeners()) {
+    ListenerStatus answer;
+    answer.name = listener->name();
+    answer.address = to_text(listener->address());
+    answer.accepted = listener->accepted();
+    answer.paused = paused;
+    if (dispatcher_->pause() == Dispatcher::Pause::NoRoom) answer.paused_because = "no slot has room";
+    if (dispatcher_->pause() == Dispatcher::Pause::NoDescriptors) answer.paused_because = "no free file descriptor";
+    for (const auto& [refusal, count] : listener->refused()) {
+      answer.refused[std::string(to_text(refusal))] = count;
+      status.refused[std::string(to_text(refusal))] += count;
+    }
+    status.accepted += answer.accepted;
+    status.listeners.push_back(std::move(answer));
+  }
+  status.pools.push_back(runner_->status());
+  for (const SlotStatus& slot : status.pools.back().slots) {
+    status.handed += slot.handed;
+    status.waiting += slot.waiting;
+  }
+  status.waiting += dispatcher_->unplaced();
+  return status;
+}
+
+}  // namespace holdfast

@@ -1,0 +1,37 @@
+#include "sys/environment.h"
+
+#include <holdfast/channel.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <csignal>
+#include <string_view>
+
+namespace holdfast {
+
+namespace {
+
+constexpr std::array<std::string_view, 15> kNotInherited = {
+    "LISTEN_FDS",    "LISTEN_PID",      "LISTEN_FDNAMES", "LISTEN_PIDFDID", "NOTIFY_SOCKET",
+    "WATCHDOG_USEC", "WATCHDOG_PID",    HF_ENV_CHANNEL,   HF_ENV_PAGE,      HF_ENV_SLOT,
+    HF_ENV_SLOTS,    HF_ENV_GENERATION, HF_ENV_POOL,      HF_ENV_HEARTBEAT, HF_ENV_LISTENERS};
+
+}  // namespace
+
+std::vector<std::pair<std::string, std::string>> inherited_environment() {
+  std::vector<std::pair<std::string, std::string>> variables;
+  for (char** entry = environ; *entry != nullptr; entry++) {
+    const std::string_view text = *entry;
+    const std::size_t equals = text.find('=');
+    if (equals == std::string_view::npos) continue;
+    const std::string_view name = text.substr(0, equals);
+    if (std::find(kNotInherited.begin(), kNotInherited.end(), name) != kNotInherited.end()) continue;
+    variables.emplace_back(name, text.substr(equals + 1));
+  }
+  return variables;
+}
+
+void ignore_broken_pipes() { (void)std::signal(SIGPIPE, SIG_IGN); }  // cannot fail for SIGPIPE
+
+}  // namespace holdfast

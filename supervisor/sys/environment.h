@@ -1,0 +1,18 @@
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace holdfast {
+
+// Our environment without what was meant for us alone: the variables of socket activation, notification and watchdog
+// (LISTEN_*, NOTIFY_SOCKET, WATCHDOG_*) and those by which a supervisor above us made us its worker (the protocol's
+// HOLDFAST_ variables).
+[[nodiscard]] std::vector<std::pair<std::string, std::string>> inherited_environment();
+
+// A reader that goes away must show as EPIPE, not as the end of this process (SIGPIPE ignored; children get the default
+// back).
+void ignore_broken_pipes();
+
+}  // namespace holdfast

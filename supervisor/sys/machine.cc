@@ -1,0 +1,36 @@
+#include "sys/machine.h"
+
+#include <sched.h>
+#include <systemd/sd-id128.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace holdfast {
+
+namespace {
+
+// Ours alone, so that nobody can compute the key from another program's derived id.
+constexpr sd_id128_t kApplication = SD_ID128_MAKE(5d, 0b, 3c, e1, 7a, 52, 4f, 0e, 9c, 1d, 86, 2f, b4, 40, d7, 93);
+
+}  // namespace
+
+Result<HashKey> machine_hash_key() {
+  sd_id128_t id{};
+  if (const int failed = sd_id128_get_machine_app_specific(kApplication, &id); failed < 0) {
+    return Error{std::error_code(-failed, std::generic_category()), "derive the hash key from the machine id"};
+  }
+  HashKey key;
+  std::memcpy(&key.a, id.bytes, sizeof key.a);
+  std::memcpy(&key.b, id.bytes + sizeof key.a, sizeof key.b);
+  return key;
+}
+
+unsigned usable_cpus() {
+  cpu_set_t cpus;
+  CPU_ZERO(&cpus);
+  if (sched_getaffinity(0, sizeof cpus, &cpus) != 0) return 1;
+  return static_cast<unsigned>(std::max(1, CPU_COUNT(&cpus)));
+}
+
+}  // namespace holdfast

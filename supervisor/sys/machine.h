@@ -1,0 +1,16 @@
+#pragma once
+
+#include "core/placement_key.h"
+#include "core/result.h"
+
+namespace holdfast {
+
+// The hash key of this machine, derived from its machine id (sd_id128_get_machine_app_specific): the mapping of clients
+// to slots survives restarts and upgrades without any configuration, and differs between machines. Fails where there is
+// no machine id.
+[[nodiscard]] Result<HashKey> machine_hash_key();
+
+// Number of CPUs that this process may run on.
+[[nodiscard]] unsigned usable_cpus();
+
+}  // namespace holdfast

@@ -1,0 +1,206 @@
+#include "worker/inbox.h"
+
+#include <algorithm>
+#include <array>
+#include <span>
+#include <utility>
+
+namespace holdfast {
+
+namespace {
+
+// Room for a queue limit of about a thousand messages of one connection each; net.core.wmem_max caps it.
+constexpr std::size_t kSendBuffer = 1 << 20;
+// The kernel is asked what was read once for so many messages: one cheap call instead of an unbounded list.
+constexpr std::size_t kMessagesBeforeTrim = 256;
+// Frames that are read in one turn: a worker that floods its channel does not stop the others.
+constexpr int kFramesPerTurn = 64;
+constexpr Duration kRetryAfter = std::chrono::milliseconds(5);
+
+}  // namespace
+
+Result<std::unique_ptr<Inbox>> Inbox::create(Loop& loop, Hooks hooks) {
+  Result<ChannelPair> channel = make_channel(kSendBuffer);
+  if (!channel) return std::move(channel).error();
+  Result<CounterPage> page = CounterPage::create();
+  if (!page) return std::move(page).error();
+  return std::unique_ptr<Inbox>(new Inbox(loop, *std::move(channel), *std::move(page), std::move(hooks)));
+}
+
+Inbox::Inbox(Loop& loop, ChannelPair channel, CounterPage page, Hooks hooks)
+    : loop_(loop),
+      hooks_(std::move(hooks)),
+      channel_(std::move(channel)),
+      page_(std::move(page)),
+      watcher_(loop, channel_.supervisor_end, [this](FdWatcher::Ready ready) { on_ready(ready); }),
+      retry_(loop, [this] { retry(); }) {
+  watch();
+}
+
+void Inbox::put(Connection connection) { unsent_.push_back(std::move(connection)); }
+
+void Inbox::flush() {
+  while (blocked_ == Blocked::No && !unsent_.empty()) blocked_ = send_batch();
+  if (blocked_ == Blocked::No && unsent_drain_) blocked_ = send_drain();
+  watch();
+}
+
+void Inbox::drain(TimePoint deadline) {
+  unsent_drain_ = deadline;
+  flush();
+}
+
+std::uint64_t Inbox::taken() const {
+  return taken_before_ + std::min(page_.taken() + frames_.taken, sent_ - taken_before_);
+}
+
+std::uint64_t Inbox::open() const {
+  const std::uint64_t taken_now = taken() - taken_before_;
+  return taken_now - std::min(page_.closed() + frames_.closed, taken_now);
+}
+
+TimePoint Inbox::heartbeat(TimePoint now) const { return std::max(page_.heartbeat(now), frames_.heartbeat); }
+
+void Inbox::want_room(bool wanted) { page_.want_taken(wanted); }
+
+void Inbox::settle() {
+  read_frames();
+  // What the kernel still holds was not taken, whatever the worker said: from the newest message backwards.
+  std::size_t connections_left = 0;
+  if (const Result<std::size_t> unread = unread_bytes(channel_.worker_end)) {
+    std::size_t bytes = 0;
+    for (auto message = messages_.rbegin(); message != messages_.rend() && bytes < *unread; ++message) {
+      bytes += message->bytes;
+      connections_left += message->connections;
+    }
+  }
+  taken_before_ = sent_ - connections_left;
+  lost_before_ = lost();
+  page_.reset();
+  frames_ = FrameCounts{};
+  uses_page_ = false;
+  blocked_ = Blocked::No;
+}
+
+std::vector<Connection> Inbox::take_back() {
+  std::vector<Connection> connections;
+  std::array<std::byte, HF_MAX_FRAME> buffer;
+  while (true) {
+    Result<Received> received = receive_with_fds(channel_.worker_end, buffer);
+    if (!received || received->state != Received::State::Message) break;
+    const Result<std::vector<ConnectionRecord>> records = decode_connections(std::span(buffer).first(received->length));
+    if (!records) continue;
+    // At our own descriptor limit the kernel drops some (fds_lost): those connections are gone, and the sum must not
+    // hide it.
+    const std::size_t count = std::min(records->size(), received->fds.size());
+    for (std::size_t i = 0; i < count; i++) {
+      connections.push_back(Connection{std::move(received->fds[i]), (*records)[i]});
+    }
+    sent_ -= count;
+    lost_before_ += records->size() - count;
+  }
+  messages_.clear();
+  std::move(unsent_.begin(), unsent_.end(), std::back_inserter(connections));
+  unsent_.clear();
+  blocked_ = Blocked::No;
+  return connections;
+}
+
+void Inbox::on_ready(FdWatcher::Ready ready) {
+  if (ready.readable) read_frames();
+  if (!ready.writable || blocked_ != Blocked::QueueFull) return;
+  retry();
+  // Writable and yet refused: waiting for writability would spin.
+  if (blocked_ == Blocked::QueueFull) blocked_ = Blocked::Otherwise;
+  watch();
+}
+
+void Inbox::retry() {
+  blocked_ = Blocked::No;
+  flush();
+  if (blocked_ == Blocked::No && hooks_.on_room) hooks_.on_room();
+}
+
+void Inbox::read_frames() {
+  std::array<std::byte, HF_MAX_FRAME> buffer;
+  for (int i = 0; i < kFramesPerTurn; i++) {
+    Result<Received> received = receive_with_fds(channel_.supervisor_end, buffer);
+    if (!received) return hooks_.on_garbage(*this, received.error());
+    if (received->state != Received::State::Message) return;
+    if (received->truncated) return hooks_.on_garbage(*this, Error{{}, "a frame longer than the protocol allows"});
+    const Result<WorkerFrame> frame = decode_worker_frame(std::span(buffer).first(received->length));
+    if (!frame) return hooks_.on_garbage(*this, frame.error());
+    take_note(*frame);
+    hooks_.on_frame(*this, *frame);
+  }
+}
+
+void Inbox::take_note(const WorkerFrame& frame) {
+  if (const auto* hello = std::get_if<HelloFrame>(&frame)) uses_page_ = hello->uses_page;
+  if (const auto* taken = std::get_if<TakenFrame>(&frame)) {
+    if (!uses_page_) frames_.taken += std::min(taken->connections, sent_);
+    if (hooks_.on_room) hooks_.on_room();
+  } else if (const auto* closed = std::get_if<ClosedFrame>(&frame)) {
+    frames_.closed += std::min(closed->connections, sent_);
+  } else if (const auto* lost = std::get_if<LostFrame>(&frame)) {
+    frames_.lost += std::min(lost->descriptors, sent_);
+  }
+  frames_.heartbeat = loop_.now();
+}
+
+Inbox::Blocked Inbox::send_batch() {
+  const std::size_t count = std::min<std::size_t>(unsent_.size(), HF_MAX_BATCH);
+  std::array<ConnectionRecord, HF_MAX_BATCH> records;
+  std::array<int, HF_MAX_BATCH> fds;
+  for (std::size_t i = 0; i < count; i++) {
+    records[i] = unsent_[i].record;
+    fds[i] = unsent_[i].fd.get();
+  }
+  const std::vector<std::byte> bytes = encode_connections(std::span(records).first(count));
+  const Blocked blocked = send(bytes, std::span(fds).first(count));
+  if (blocked != Blocked::No) return blocked;
+  unsent_.erase(unsent_.begin(), unsent_.begin() + static_cast<std::ptrdiff_t>(count));
+  on_sent(bytes.size(), count);
+  return Blocked::No;
+}
+
+Inbox::Blocked Inbox::send_drain() {
+  const std::vector<std::byte> bytes = encode_drain(*unsent_drain_);
+  const Blocked blocked = send(bytes, {});
+  if (blocked != Blocked::No) return blocked;
+  unsent_drain_.reset();
+  on_sent(bytes.size(), 0);
+  return Blocked::No;
+}
+
+Inbox::Blocked Inbox::send(const std::vector<std::byte>& bytes, std::span<const int> fds) {
+  const Result<SendOutcome> outcome = send_with_fds(channel_.supervisor_end, bytes, fds);
+  if (outcome && *outcome == SendOutcome::Sent) return Blocked::No;
+  return outcome && *outcome == SendOutcome::WouldBlock ? Blocked::QueueFull : Blocked::Otherwise;
+}
+
+void Inbox::on_sent(std::size_t bytes, std::size_t connections) {
+  messages_.push_back(Sent{bytes, connections});
+  sent_ += connections;
+  if (messages_.size() >= kMessagesBeforeTrim) trim_sent();
+}
+
+void Inbox::trim_sent() {
+  const Result<std::size_t> unread = unread_bytes(channel_.worker_end);
+  if (!unread) return;
+  std::size_t bytes = 0;
+  std::size_t kept = 0;
+  while (kept < messages_.size() && bytes < *unread) bytes += messages_[messages_.size() - 1 - kept++].bytes;
+  messages_.erase(messages_.begin(), messages_.end() - static_cast<std::ptrdiff_t>(kept));
+}
+
+void Inbox::watch() {
+  watcher_.watch(blocked_ == Blocked::QueueFull ? FdWatcher::Interest::Both : FdWatcher::Interest::Readable);
+  if (blocked_ == Blocked::Otherwise) {
+    retry_.arm(loop_.now() + kRetryAfter);
+  } else {
+    retry_.disarm();
+  }
+}
+
+}  // namespace holdfast

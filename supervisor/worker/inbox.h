@@ -1,0 +1,118 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "core/result.h"
+#include "core/time.h"
+#include "loop/fd_watcher.h"
+#include "loop/timer.h"
+#include "sys/counter_page.h"
+#include "sys/fd_passing.h"
+#include "wire/channel_frames.h"
+
+namespace holdfast {
+
+// An accepted connection that nobody has taken up yet, and what its worker will be told of it.
+struct Connection {
+  UniqueFd fd;
+  ConnectionRecord record;
+};
+
+// Where the connections of a slot wait for its worker: a channel of which the supervisor keeps both ends, and the page
+// with the worker's counters. It outlives the workers that read it, one at a time; what a dead worker left is there for
+// the next, or can be taken back. A connection is always in exactly one place: here unsent, in the channel's queue, or
+// with a worker.
+//
+// Counting: waiting = unsent + sent - taken. While a worker lives, `taken` is what it says (never more than was sent);
+// when it has ended the kernel tells how much was really left unread, so a lie or a crash between two steps is
+// corrected.
+class Inbox {
+ public:
+  struct Hooks {
+    std::function<void(Inbox&, const WorkerFrame&)> on_frame;
+    std::function<void(Inbox&, const Error&)> on_garbage;  // what came is not the protocol
+    std::function<void()> on_room;                         // something that was blocked may go on
+  };
+  [[nodiscard]] static Result<std::unique_ptr<Inbox>> create(Loop& loop, Hooks hooks);
+
+  // Descriptors for the worker.
+  [[nodiscard]] BorrowedFd worker_end() const { return channel_.worker_end; }
+  [[nodiscard]] BorrowedFd page_fd() const { return page_.fd(); }
+
+  // Queues a connection; `flush` sends it. Never refuses: limits are the caller's business.
+  void put(Connection connection);
+  // Sends what is queued, in messages of up to HF_MAX_BATCH. What the kernel does not take now is kept and tried again
+  // when there is room.
+  void flush();
+  [[nodiscard]] bool unsent() const { return !unsent_.empty(); }
+  // After everything that is queued the worker is told to drain.
+  void drain(TimePoint deadline);
+
+  [[nodiscard]] std::uint64_t waiting() const { return unsent_.size() + sent_ - taken(); }
+  [[nodiscard]] std::uint64_t taken() const;  // by all workers of this inbox
+  [[nodiscard]] std::uint64_t open() const;   // taken by the present worker and not closed
+  [[nodiscard]] std::uint64_t lost() const { return lost_before_ + page_.lost() + frames_.lost; }
+  [[nodiscard]] TimePoint heartbeat(TimePoint now) const;
+  // Whether `on_room` is wanted as soon as the worker takes something up.
+  void want_room(bool wanted);
+
+  // A worker is about to be started on this inbox, or has ended: the counters of its predecessor are closed.
+  void settle();
+  // Everything that no worker has taken: unsent and sent. Workers may still be reading: each connection goes to exactly
+  // one side.
+  [[nodiscard]] std::vector<Connection> take_back();
+
+ private:
+  struct Sent {
+    std::size_t bytes;
+    std::size_t connections;
+  };
+  struct FrameCounts {
+    std::uint64_t taken = 0, closed = 0, lost = 0;
+    TimePoint heartbeat{};
+  };  // of workers that do not use the page
+
+  // Why the last send did not go through, and so what is waited for.
+  enum class Blocked {
+    No,
+    QueueFull,  // until the channel is writable
+    Otherwise,  // too many descriptors in flight, or no memory: nobody reports the end of that, so a timer asks
+  };
+
+  Inbox(Loop& loop, ChannelPair channel, CounterPage page, Hooks hooks);
+  void on_ready(FdWatcher::Ready ready);
+  void retry();
+  void read_frames();
+  void take_note(const WorkerFrame& frame);
+  [[nodiscard]] Blocked send_batch();
+  [[nodiscard]] Blocked send_drain();
+  [[nodiscard]] Blocked send(const std::vector<std::byte>& bytes, std::span<const int> fds);
+  void on_sent(std::size_t bytes, std::size_t connections);
+  void trim_sent();
+  void watch();
+
+  Loop& loop_;
+  Hooks hooks_;
+  ChannelPair channel_;
+  CounterPage page_;
+  std::deque<Connection> unsent_;
+  std::optional<TimePoint> unsent_drain_;
+  Blocked blocked_ = Blocked::No;
+  std::deque<Sent> messages_;  // that the kernel may still hold, oldest first
+  std::uint64_t sent_ = 0;
+  std::uint64_t taken_before_ = 0;  // by earlier workers of this inbox
+  std::uint64_t lost_before_ = 0;
+  bool uses_page_ = false;  // the present worker said that it counts in the page
+  FrameCounts frames_;
+  FdWatcher watcher_;
+  Timer retry_;
+};
+
+}  // namespace holdfast

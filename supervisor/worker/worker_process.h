@@ -1,0 +1,47 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/ids.h"
+#include "core/result.h"
+#include "loop/fd_watcher.h"
+#include "loop/loop.h"
+#include "sys/spawn.h"
+#include "worker/output_capture.h"
+
+namespace holdfast {
+
+// One worker process from exec to its end: held by its pidfd, its output captured line by line.
+class WorkerProcess {
+ public:
+  struct Hooks {
+    OutputCapture::Sink on_line;
+    // Called once, from the loop. What it left in its process group has been killed by then, so nobody else reads its
+    // inbox.
+    std::function<void(const ExitStatus&)> on_exit;
+  };
+  // `plan` without output descriptors: both are captured. Errors are those of `spawn`. Must not be destroyed inside
+  // on_exit (Loop::defer).
+  [[nodiscard]] static Result<std::unique_ptr<WorkerProcess>> start(Loop& loop, SpawnPlan plan, const std::string& pool,
+                                                                    SlotId slot, Hooks hooks);
+
+  [[nodiscard]] pid_t pid() const { return child_.pid; }
+  // SIGABRT goes to the process alone (its core is the one that is wanted), everything else to its whole group: a shell
+  // that was put around a server does not pass signals on.
+  void signal(int signal);
+  [[nodiscard]] std::vector<std::string> last_lines() const { return output_->last_lines(); }
+
+ private:
+  WorkerProcess(Loop& loop, Child child, std::unique_ptr<OutputCapture> output, Hooks hooks);
+  void on_end();
+
+  Child child_;
+  std::unique_ptr<OutputCapture> output_;
+  Hooks hooks_;
+  FdWatcher watcher_;
+};
+
+}  // namespace holdfast

@@ -1,0 +1,210 @@
+// Near the descriptor limit nothing is lost silently; with a full channel no frame is lost and nothing blocks.
+#include <dirent.h>
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <holdfast/worker.h>
+#include <poll.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "support/fake_supervisor.h"
+#include "support/sdk_worker.h"
+
+namespace holdfast::test {
+namespace {
+
+unsigned open_descriptors() {
+  DIR* const directory = ::opendir("/proc/self/fd");
+  unsigned count = 0;
+  while (::readdir(directory) != nullptr) ++count;
+  ::closedir(directory);
+  return count - 3;  // ".", ".." and the directory
+}
+
+// Lowers the soft limit for the length of a test.
+class DescriptorLimit {
+ public:
+  explicit DescriptorLimit(unsigned limit) {
+    ::getrlimit(RLIMIT_NOFILE, &saved_);
+    rlimit wanted = saved_;
+    wanted.rlim_cur = limit;
+    EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &wanted), 0);
+  }
+  DescriptorLimit(const DescriptorLimit&) = delete;
+  DescriptorLimit& operator=(const DescriptorLimit&) = delete;
+  ~DescriptorLimit() { ::setrlimit(RLIMIT_NOFILE, &saved_); }
+
+ private:
+  rlimit saved_;
+};
+
+constexpr unsigned kReserve = 64 + 32;
+constexpr unsigned kOwn = 4;  // channel, page, epoll, timer
+
+// Takes connections and keeps them, until nothing more comes at once.
+std::vector<int> take(hf_worker* worker) {
+  std::vector<int> taken;
+  do {
+    hf_event event;
+    while (hf_next(worker, &event) == HF_EVENT_CONNECTION) taken.push_back(event.connection.fd);
+  } while (hf_wait(worker, 0) == 1);
+  return taken;
+}
+
+class WorkerSdkReserve : public ::testing::Test {
+ protected:
+  // Three full batches wait, and after two of them too few descriptors are free for the third.
+  WorkerSdkReserve() {
+    for (int i = 0; i < 3; ++i) EXPECT_TRUE(supervisor_.send_connections(64));
+    limit_.emplace(open_descriptors() + kOwn + kReserve + 100);
+    worker_ = open_worker(supervisor_);
+  }
+  bool is_readable(int patience = 0) const {
+    pollfd waiting{hf_fd(worker_.get()), POLLIN, 0};
+    return ::poll(&waiting, 1, patience) == 1;
+  }
+
+  FakeSupervisor supervisor_;
+  std::optional<DescriptorLimit> limit_;
+  SdkWorker worker_;
+};
+
+TEST_F(WorkerSdkReserve, LeavesABatchUnreadThatMightNotFit) {
+  std::vector<int> taken = take(worker_.get());
+  EXPECT_EQ(taken.size(), 128u);
+  EXPECT_EQ(supervisor_.page().lost, 0u);
+  for (const int fd : taken) hf_release(worker_.get(), fd);
+  EXPECT_TRUE(is_readable()) << "releases make room, and the event loop must hear of it";
+  taken = take(worker_.get());
+  EXPECT_EQ(taken.size(), 64u);
+  for (const int fd : taken) hf_release(worker_.get(), fd);
+}
+
+TEST_F(WorkerSdkReserve, DoesNotSpinWhileItWaits) {
+  const std::vector<int> taken = take(worker_.get());
+  unsigned wakes = 0;
+  for (hf_event event; wakes < 5; ++wakes) {  // a spin would be five wakes at once; five beats of 100 ms are not
+    ASSERT_TRUE(is_readable(5000));
+    const std::uint64_t before = supervisor_.page().heartbeat_ns;
+    ASSERT_EQ(hf_next(worker_.get(), &event), HF_EVENT_NONE);
+    EXPECT_TRUE(wakes == 0 || supervisor_.page().heartbeat_ns - before > 20'000'000u);
+  }
+  for (const int fd : taken) hf_release(worker_.get(), fd);
+}
+
+TEST_F(WorkerSdkReserve, IsWokenByAReleaseOfAnotherThread) {
+  const std::vector<int> taken = take(worker_.get());
+  std::thread helper([&] {
+    for (const int fd : taken) hf_release(worker_.get(), fd);
+  });
+  hf_event event;
+  EXPECT_EQ(wait_for_event(worker_.get(), &event), HF_EVENT_CONNECTION);
+  helper.join();
+  hf_release(worker_.get(), event.connection.fd);
+  EXPECT_EQ(take_all(worker_.get()), 63u);
+}
+
+TEST_F(WorkerSdkReserve, CountsForThoseWhoDoNotReportTheirCloses) {
+  for (const int fd : take(worker_.get())) ::close(fd);
+  hf_event event;
+  EXPECT_EQ(wait_for_event(worker_.get(), &event), HF_EVENT_CONNECTION)
+      << "closes that were not reported starve the worker for ever";
+  hf_release(worker_.get(), event.connection.fd);
+  EXPECT_EQ(take_all(worker_.get()), 63u);
+}
+
+TEST(WorkerSdkLost, ReportsWhatTheKernelDropped) {
+  FakeSupervisor supervisor;
+  ASSERT_TRUE(supervisor.send_connections(10));
+  const DescriptorLimit limit(open_descriptors() + kOwn + kReserve + 100);
+  const SdkWorker worker = open_worker(supervisor);
+  std::vector<int> own;  // of a library that the SDK knows nothing of
+  for (int fd = ::dup(0); fd >= 0; fd = ::dup(0)) own.push_back(fd);
+  ASSERT_EQ(errno, EMFILE);
+  for (int i = 0; i < 4; ++i) {
+    ::close(own.back());
+    own.pop_back();
+  }
+  hf_event event;
+  ASSERT_EQ(hf_next(worker.get(), &event), HF_EVENT_ERROR);
+  EXPECT_THAT(event.text, ::testing::HasSubstr("the kernel dropped 6 of them"));
+  std::vector<int> taken = take(worker.get());
+  EXPECT_EQ(taken.size(), 4u);
+  EXPECT_EQ(supervisor.page().taken, 4u);
+  EXPECT_EQ(supervisor.page().lost, 6u);
+  EXPECT_EQ(supervisor.receive_type(), HF_FRAME_HELLO);
+  EXPECT_EQ(supervisor.receive_number(HF_FRAME_LOST), 6u);
+
+  for (const int fd : taken) hf_release(worker.get(), fd);
+  ASSERT_EQ(hf_next(worker.get(), &event), HF_EVENT_NONE) << "four free descriptors are no room for a batch";
+  for (const int fd : own) ::close(fd);
+  ASSERT_TRUE(supervisor.send_connections(10));
+  EXPECT_EQ(wait_for_event(worker.get(), &event), HF_EVENT_CONNECTION);
+  hf_release(worker.get(), event.connection.fd);
+  EXPECT_EQ(take_all(worker.get()), 9u);
+  EXPECT_EQ(supervisor.page().lost, 6u);
+}
+
+TEST(WorkerSdkFrames, SayTakenWhenTheSupervisorAsks) {
+  FakeSupervisor supervisor;
+  const SdkWorker worker = open_worker(supervisor);
+  EXPECT_EQ(supervisor.receive_type(), HF_FRAME_HELLO);
+  ASSERT_TRUE(supervisor.send_connections(5));
+  EXPECT_EQ(take_all(worker.get()), 5u);
+  EXPECT_FALSE(supervisor.has_frame());
+  supervisor.page().want_taken = 1;
+  ASSERT_TRUE(supervisor.send_connections(7));
+  hf_event event;
+  ASSERT_EQ(hf_next(worker.get(), &event), HF_EVENT_CONNECTION);
+  EXPECT_EQ(supervisor.receive_number(HF_FRAME_TAKEN), 7u);
+  hf_release(worker.get(), event.connection.fd);
+  EXPECT_EQ(take_all(worker.get()), 6u);
+}
+
+TEST(WorkerSdkFrames, AreKeptWhileTheChannelIsFull) {
+  FakeSupervisor supervisor;
+  const unsigned stuffing = supervisor.fill_from_worker();
+  ASSERT_GT(stuffing, 0u);
+  supervisor.page().want_taken = 1;
+  const SdkWorker worker = open_worker(supervisor);
+  hf_ready(worker.get());
+  ASSERT_TRUE(supervisor.send_connections(5));
+  EXPECT_EQ(take_all(worker.get()), 5u);
+  ASSERT_TRUE(supervisor.send_connections(7));
+  EXPECT_EQ(take_all(worker.get()), 7u);
+  for (unsigned i = 0; i < stuffing; ++i) EXPECT_EQ(supervisor.receive_type(), 999);
+  EXPECT_FALSE(supervisor.has_frame());
+
+  EXPECT_EQ(hf_wait(worker.get(), 5000), 1) << "the channel has room again, and nobody hears of it";
+  hf_event event;
+  EXPECT_EQ(hf_next(worker.get(), &event), HF_EVENT_NONE);
+  EXPECT_EQ(supervisor.receive_type(), HF_FRAME_HELLO);
+  EXPECT_EQ(supervisor.receive_type(), HF_FRAME_READY);
+  EXPECT_EQ(supervisor.receive_number(HF_FRAME_TAKEN), 12u);
+  EXPECT_EQ(hf_wait(worker.get(), 0), 0) << "hf_fd must not stay readable because the channel is writable";
+}
+
+TEST(WorkerSdkFrames, ReplaceThePageWhereThereIsNone) {
+  FakeSupervisor supervisor(Page::Withheld);
+  const SdkWorker worker = open_worker(supervisor);
+  const auto hello = supervisor.receive();
+  ASSERT_TRUE(hello.has_value());
+  EXPECT_EQ(std::to_integer<int>((*hello)[12]), 0) << "no page, no flag";
+  while (supervisor.has_frame()) EXPECT_EQ(supervisor.receive_type(), HF_FRAME_HEARTBEAT);
+  ASSERT_TRUE(supervisor.send_connections(3));
+  EXPECT_EQ(take_all(worker.get()), 3u);
+  EXPECT_EQ(supervisor.receive_number(HF_FRAME_TAKEN), 3u);
+  EXPECT_EQ(supervisor.receive_number(HF_FRAME_CLOSED), 3u);
+  EXPECT_EQ(hf_wait(worker.get(), 350), 0);
+  EXPECT_EQ(supervisor.receive_type(), HF_FRAME_HEARTBEAT);
+  EXPECT_EQ(supervisor.receive_type(), HF_FRAME_HEARTBEAT) << "a program that waits must beat as well";
+}
+
+}  // namespace
+}  // namespace holdfast::test

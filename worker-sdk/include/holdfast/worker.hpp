@@ -1,0 +1,154 @@
+// The C++ face of the worker SDK: the same calls with owners and types. Header only; link with libholdfast-worker.
+// C++20. Nothing throws.
+//
+//   std::optional<holdfast::Worker> worker = holdfast::Worker::open();
+//   if (!worker) return complain(holdfast::Worker::error_text());
+//   worker->ready();
+//   for (;;) {
+//     for (holdfast::Event event = worker->next(); !std::holds_alternative<holdfast::Nothing>(event); event =
+//     worker->next()) ... worker->wait();
+//   }
+//
+// worker.h says everything about threads, errors and descriptors; it holds here as well.
+#pragma once
+
+#include <holdfast/worker.h>
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <utility>
+#include <variant>
+
+namespace holdfast {
+// Inline, so that the SDK's names stay apart from the supervisor's when a test links both.
+inline namespace sdk {
+
+using MonotonicTime = std::chrono::time_point<std::chrono::steady_clock, std::chrono::nanoseconds>;
+
+// A connected socket that this worker took up: non-blocking, close-on-exec. Closing it here is also what tells the
+// supervisor; the Worker must outlive it. Move-only; empty when moved from.
+class Connection {
+ public:
+  Connection() = default;
+  Connection(hf_worker* worker, int fd) : worker_(worker), fd_(fd) {}
+  Connection(Connection&& other) noexcept
+      : worker_(std::exchange(other.worker_, nullptr)), fd_(std::exchange(other.fd_, -1)) {}
+  Connection& operator=(Connection&& other) noexcept {
+    if (this != &other) {
+      close();
+      worker_ = std::exchange(other.worker_, nullptr);
+      fd_ = std::exchange(other.fd_, -1);
+    }
+    return *this;
+  }
+  ~Connection() { close(); }
+
+  // -1 when empty.
+  [[nodiscard]] int fd() const { return fd_; }
+  [[nodiscard]] explicit operator bool() const { return fd_ >= 0; }
+  void close() {
+    if (fd_ >= 0) hf_release(worker_, std::exchange(fd_, -1));
+  }
+  // Gives the descriptor to a library that closes it by itself: tell Worker::closed when it did.
+  [[nodiscard]] int detach() { return std::exchange(fd_, -1); }
+
+ private:
+  hf_worker* worker_ = nullptr;
+  int fd_ = -1;
+};
+
+// "127.0.0.1:8080" without an allocation.
+class AddressText {
+ public:
+  explicit AddressText(const hf_address& address) { hf_address_text(&address, text_.data()); }
+  [[nodiscard]] std::string_view view() const { return text_.data(); }
+
+ private:
+  std::array<char, HF_ADDRESS_TEXT> text_{};
+};
+
+struct Nothing {};
+struct Arrival {
+  Connection connection;
+  hf_connection about;  // its `fd` is the connection's
+  [[nodiscard]] AddressText remote() const { return AddressText(about.remote); }
+  [[nodiscard]] AddressText local() const { return AddressText(about.local); }
+};
+struct Drain {
+  MonotonicTime deadline;  // when the supervisor ends the process
+};
+struct Gone {};
+struct Fault {
+  std::string_view text;  // valid until the next call
+};
+using Event = std::variant<Nothing, Arrival, Drain, Gone, Fault>;
+
+enum class Port { Exclusive, Shared };  // Shared: SO_REUSEPORT
+
+struct WorkerOptions {
+  std::span<const char* const> standalone;  // addresses to listen on when there is no supervisor
+  Port port = Port::Exclusive;              // of the standalone listeners
+  std::uint32_t descriptor_reserve = 0;     // 0: the default, 32
+};
+
+class Worker {
+ public:
+  // Nothing when it failed: then error_text says why.
+  [[nodiscard]] static std::optional<Worker> open(const WorkerOptions& options = {}) {
+    hf_options wanted{};
+    wanted.size = sizeof wanted;
+    wanted.standalone = options.standalone.data();
+    wanted.standalone_count = options.standalone.size();
+    wanted.flags = options.port == Port::Shared ? HF_OPEN_REUSEPORT : 0;
+    wanted.descriptor_reserve = options.descriptor_reserve;
+    hf_worker* opened = nullptr;
+    if (hf_open(&wanted, &opened) < 0) return std::nullopt;
+    return Worker(opened);
+  }
+  [[nodiscard]] static std::string_view error_text() { return hf_error_text(); }
+
+  [[nodiscard]] Event next() {
+    hf_event event;
+    switch (hf_next(worker_.get(), &event)) {
+      case HF_EVENT_CONNECTION:
+        return Arrival{Connection(worker_.get(), event.connection.fd), event.connection};
+      case HF_EVENT_DRAIN:
+        return Drain{MonotonicTime(std::chrono::nanoseconds(event.deadline_ns))};
+      case HF_EVENT_GONE:
+        return Gone{};
+      case HF_EVENT_ERROR:
+        return Fault{event.text};
+      case HF_EVENT_NONE:
+        break;
+    }
+    return Nothing{};
+  }
+
+  // Blocks until `next` has something to do; false after the timeout or when a signal came.
+  [[nodiscard]] bool wait(std::optional<std::chrono::milliseconds> timeout = std::nullopt) {
+    return hf_wait(worker_.get(), timeout ? static_cast<int>(timeout->count()) : -1) > 0;
+  }
+
+  [[nodiscard]] int fd() const { return hf_fd(worker_.get()); }  // borrowed
+  void ready() { hf_ready(worker_.get()); }
+  void drained() { hf_drained(worker_.get()); }
+  void closed(std::uint64_t number) { hf_closed(worker_.get(), number); }
+  void heartbeat() { hf_heartbeat(worker_.get()); }
+  [[nodiscard]] const hf_identity& info() const { return *hf_info(worker_.get()); }
+  [[nodiscard]] std::span<const hf_listener> listeners() const { return {info().listener, info().listeners}; }
+
+ private:
+  struct Close {
+    void operator()(hf_worker* worker) const { hf_close(worker); }
+  };
+  explicit Worker(hf_worker* worker) : worker_(worker) {}
+  std::unique_ptr<hf_worker, Close> worker_;
+};
+
+}  // namespace sdk
+}  // namespace holdfast
