@@ -161,6 +161,7 @@ class Fleet {
     Phase phase;
     bool outdated = false;    // somebody asked to replace it
     bool misbehaved = false;  // it broke the protocol and is to be killed
+    bool dismissed = false;   // told to go because its slot leaves or the pool stops: its end is no failure
 
     // The generation of its last successor, if that has failed.
     std::optional<Generation> failed_successor;
