@@ -250,15 +250,16 @@ void Fleet::enforce_deadline(Worker& worker, TimePoint now, Actions& actions) {
     actions.push_back(SignalWorker{worker.id, signal, why});
   };
   if (worker.misbehaved) return kill(Why::Misbehaved);
-  if (now < deadline_of(worker, policy_)) return;
-  std::visit(Overloaded{
-                 [&](const Starting&) { end(Signal::Terminate, Why::NotReady); },
-                 [&](const Serving&) { end(Signal::Abort, Why::Hung); },
-                 [&](const Draining&) { end(Signal::Terminate, Why::Drained); },
-                 [&](const Ending&) { kill(Why::Overdue); },
-                 [](const auto&) {},
-             },
-             worker.phase);
+  while (now >= deadline_of(worker, policy_)) {  // again, because the time that the next phase has may be zero
+    std::visit(Overloaded{
+                   [&](const Starting&) { end(Signal::Terminate, Why::NotReady); },
+                   [&](const Serving&) { end(Signal::Abort, Why::Hung); },
+                   [&](const Draining&) { end(Signal::Terminate, Why::Drained); },
+                   [&](const Ending&) { kill(Why::Overdue); },
+                   [](const auto&) {},
+               },
+               worker.phase);
+  }
 }
 
 // The pool stops or the slot leaves: everybody is to go. The incumbent keeps its role, for it has the slot's inbox: if

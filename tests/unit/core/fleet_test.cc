@@ -430,6 +430,15 @@ TEST_F(FleetTest, AWorkerThatMisbehavesIsKilledOnce) {
   EXPECT_THAT(reconcile(), ElementsAre("start worker 2 in slot 0 of generation 1"));
 }
 
+TEST_F(FleetTest, AKillTimeoutOfZeroKillsAtOnce) {
+  Fleet::Policy policy = policy_with_heartbeat();
+  policy.kill_timeout = Duration::zero();
+  begin_serving(policy, 1);
+  after(8s);
+  EXPECT_THAT(reconcile(), ElementsAre("ABRT to worker 1: hung", "KILL to worker 1: overdue"));
+  EXPECT_THAT(reconcile(), IsEmpty());
+}
+
 // Buckets
 
 TEST_F(FleetTest, BucketsAreLentWhenTheSlotWasUnservedForTheHoldTimeAndReturnWithItsWorker) {
