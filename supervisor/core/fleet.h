@@ -107,7 +107,7 @@ class Fleet {
   };
   struct AbandonRenewal {
     SlotId slot;
-  };                   // the successor failed; the incumbent serves on
+  };                   // the successor failed; not tried again until a renewal or another generation is wished
   struct GiveUp {};    // every slot rests or is stopped and no worker was ever ready
   struct Finished {};  // stopped, and nobody is left
   using Action = std::variant<StartWorker, Promote, DrainWorker, SignalWorker, LendBuckets, ReturnBuckets, RemoveSlot,
@@ -161,6 +161,9 @@ class Fleet {
     Phase phase;
     bool outdated = false;    // somebody asked to replace it
     bool misbehaved = false;  // it broke the protocol and is to be killed
+
+    // The generation of its last successor, if that has failed.
+    std::optional<Generation> failed_successor;
   };
   struct MayStart {};
   struct Backoff {
@@ -195,11 +198,13 @@ class Fleet {
   [[nodiscard]] bool leaving(const Slot& slot) const;
   [[nodiscard]] bool wants_renewal(const Slot& slot) const;
   [[nodiscard]] unsigned renewals_under_way() const;
+  [[nodiscard]] bool may_take_over(const Worker& worker, TimePoint now) const;
   [[nodiscard]] double random();
 
   void begin_stop(TimePoint now);
   void add_slots(TimePoint now);
   void bury(Slot& slot, TimePoint now, Actions& actions);
+  void abandon_renewal(Slot& slot, Actions& actions);
   void record_failure(Slot& slot, const Worker& worker, WorkerEnd end, TimePoint now, Actions& actions);
   void enforce_deadlines(Slot& slot, TimePoint now, Actions& actions);
   void enforce_deadline(Worker& worker, TimePoint now, Actions& actions);

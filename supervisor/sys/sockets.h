@@ -22,18 +22,12 @@ struct ListeningSocket {
 // IPv6.
 //
 // A Unix path: a socket file that nobody answers on (ECONNREFUSED) is stale and replaced, one that answers is
-<<<<<<< HEAD
-// EADDRINUSE, and a file that is not a socket is never touched. The new file is bound under a temporary name and
-// renamed, so there is no moment without it. Errors: EADDRINUSE, EADDRNOTAVAIL, EACCES, ENOENT (the directory of a
-// path) ...; `doing` is "listen on ADDRESS".
-=======
 // EADDRINUSE, and a file that is not a socket is never touched (EEXIST). The new file is bound under a temporary name
 // and renamed, so there is no moment without it; the kernel goes on to show the temporary name (ss -x). A path of
 // more than 107 bytes is ENAMETOOLONG. The mode of the file is what the umask leaves.
 //
 // Errors: EADDRINUSE, EADDRNOTAVAIL, EACCES, ENOENT (the directory of a path) ...; `doing` begins with "listen on
 // ADDRESS".
->>>>>>> sys
 [[nodiscard]] Result<ListeningSocket> listen_on(const ListenAddress& address, int backlog);
 
 // The end of a Unix listener: it takes no further client (shutdown), and its file is removed, unless somebody else

@@ -1,0 +1,101 @@
+#include "client_commands.h"
+
+#include <cstdio>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "core/ip_address.h"
+#include "ctl/control_client.h"
+#include "ctl/render_route.h"
+#include "ctl/render_status.h"
+#include "exit_code.h"
+#include "sys/terminal.h"
+#include "wire/route_answer.h"
+#include "wire/status.h"
+
+namespace holdfast {
+
+namespace {
+
+constexpr Duration kPatience = std::chrono::seconds(10);
+// A renewal of many slots, or a stop, may take as long as the workers are given; the supervisor bounds it, so this only ends what has
+// gone wrong.
+constexpr Duration kLongPatience = std::chrono::hours(24);
+
+int complain(const std::string& text, int exit_code) {
+  std::fprintf(stderr, "holdfast: %s\n", text.c_str());
+  return exit_code;
+}
+
+std::optional<std::string> if_given(const std::string& text) { return text.empty() ? std::nullopt : std::optional(text); }
+
+ControlResponse ask(const ControlTarget& target, const ControlRequest& request, Duration patience) {
+  const Result<std::string> path = find_control_path({if_given(target.control_path), if_given(target.name)}, control_home());
+  if (!path) return ControlFailure{path.error().message(), kExitFailure, {}};
+  return ask_supervisor(*path, request, patience);
+}
+
+Colours colours() { return standard_output_is_terminal() ? Colours::On : Colours::Off; }
+
+// Prints the answer as it came, or in the words that `render` makes of it.
+template <class Render>
+int print_answer(const ControlResponse& response, OutputForm form, Render render) {
+  if (const auto* failure = std::get_if<ControlFailure>(&response)) return complain(failure->error, failure->exit_code);
+  const std::string& json = std::get<ControlSuccess>(response).result;
+  if (form == OutputForm::Json) return std::printf("%s\n", json.c_str()) < 0 ? kExitFailure : kExitOk;
+  const Result<std::string> text = render(json);
+  if (!text) return complain(text.error().message(), kExitFailure);
+  return std::fputs(text->c_str(), stdout) < 0 ? kExitFailure : kExitOk;
+}
+
+}  // namespace
+
+int run_client(const StatusInvocation& invocation) {
+  return print_answer(ask(invocation.target, {"status", {}}, kPatience), invocation.form,
+                      [](const std::string& json) -> Result<std::string> {
+                        const Result<Status> status = parse_status(json);
+                        if (!status) return status.error();
+                        return render_status(*status, colours());
+                      });
+}
+
+int run_client(const RouteInvocation& invocation) {
+  if (!IpAddress::parse(invocation.address)) {
+    return complain("'" + invocation.address + "' is not an IPv4 or IPv6 address", kExitUsage);
+  }
+  return print_answer(ask(invocation.target, {"route", {{"address", invocation.address}}}, kPatience), invocation.form,
+                      [](const std::string& json) -> Result<std::string> {
+                        const Result<RouteAnswer> answer = parse_route_answer(json);
+                        if (!answer) return answer.error();
+                        return render_route(*answer, colours());
+                      });
+}
+
+int run_client(const RestartInvocation& invocation) {
+  ControlRequest request{"restart", {}};
+  if (invocation.slot) request.arguments["slot"] = std::int64_t{*invocation.slot};
+  if (invocation.waiting == Waiting::Yes) request.arguments["wait"] = true;
+  return print_answer(ask(invocation.target, request, kLongPatience), invocation.form, [&](const std::string&) -> Result<std::string> {
+    return std::string(invocation.waiting == Waiting::Yes ? "restarted\n" : "restarting (see `holdfast status`)\n");
+  });
+}
+
+int run_client(const StopInvocation& invocation) {
+  ControlRequest request{"stop", {}};
+  if (invocation.waiting == Waiting::Yes) request.arguments["wait"] = true;
+  return print_answer(ask(invocation.target, request, kLongPatience), invocation.form, [&](const std::string&) -> Result<std::string> {
+    return std::string(invocation.waiting == Waiting::Yes ? "stopped\n" : "stopping (see `holdfast status`)\n");
+  });
+}
+
+int print_version(const VersionInvocation& invocation) {
+  if (invocation.form == OutputForm::Json) {
+    std::printf("{\"version\":\"%s\"}\n", HOLDFAST_VERSION);
+  } else {
+    std::printf("holdfast %s\n", HOLDFAST_VERSION);
+  }
+  return kExitOk;
+}
+
+}  // namespace holdfast
