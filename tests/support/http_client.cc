@@ -11,6 +11,7 @@
 #include <charconv>
 #include <cstddef>
 #include <cstring>
+#include <nlohmann/json.hpp>
 #include <utility>
 
 namespace holdfast::test {
@@ -55,6 +56,15 @@ int wait_for(int fd, short events, Clock::time_point deadline) {
   return ::poll(&poll_fd, 1, static_cast<int>(std::max<std::int64_t>(0, left.count())));
 }
 
+void read_whoami(Response& response) {
+  const nlohmann::json body = nlohmann::json::parse(response.body, nullptr, /*allow_exceptions=*/false);
+  if (!body.is_object()) return;
+  if (body.contains("slot") && body["slot"].is_number()) response.slot = body["slot"].get<int>();
+  if (body.contains("pid") && body["pid"].is_number()) response.pid = body["pid"].get<pid_t>();
+  if (body.contains("listener") && body["listener"].is_string())
+    response.listener = body["listener"].get<std::string>();
+}
+
 std::string lower(std::string_view text) {
   std::string result(text);
   for (char& c : result) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
@@ -91,9 +101,6 @@ std::string_view name_of(Ending ending) {
   return "?";
 }
 
-int Response::slot() const { return json.is_object() ? json.value("slot", -1) : -1; }
-pid_t Response::pid() const { return json.is_object() ? json.value("pid", -1) : -1; }
-
 std::optional<Response> parse_response(std::string_view bytes) {
   const std::size_t head_end = bytes.find("\r\n\r\n");
   if (head_end == std::string_view::npos) return std::nullopt;
@@ -111,7 +118,7 @@ std::optional<Response> parse_response(std::string_view bytes) {
   response.bytes = head_end + 4 + body_length;
   if (bytes.size() < response.bytes) return std::nullopt;
   response.body = bytes.substr(head_end + 4, body_length);
-  response.json = nlohmann::json::parse(response.body, nullptr, /*allow_exceptions=*/false);
+  read_whoami(response);
   return response;
 }
 

@@ -2,7 +2,6 @@
 
 #include <sys/socket.h>
 
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -31,11 +30,12 @@ enum class Ending {
 struct Response {
   int code = 0;
   std::string body;
-  nlohmann::json json;    // of the body; discarded if it is not JSON
   std::size_t bytes = 0;  // of the whole answer
 
-  [[nodiscard]] int slot() const;
-  [[nodiscard]] pid_t pid() const;
+  // What whoami tells of itself in the body.
+  int slot = -1;
+  pid_t pid = -1;
+  std::string listener;
 };
 // The first HTTP answer in `bytes`, if it is whole (it needs a Content-Length).
 [[nodiscard]] std::optional<Response> parse_response(std::string_view bytes);

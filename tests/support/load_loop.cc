@@ -84,9 +84,9 @@ class Load {
   }
 
   void on_response(Attempt& attempt, const Response& response) {
-    if (response.code != 200 || response.slot() < 0) return end(attempt, Ending::BadAnswer);
-    report_.slots[attempt.source].insert(response.slot());
-    ++report_.answered_by[response.pid()];
+    if (response.code != 200 || response.slot < 0) return end(attempt, Ending::BadAnswer);
+    report_.slots[attempt.source].insert(response.slot);
+    ++report_.answered_by[response.pid];
     answered_.fetch_add(1, std::memory_order_relaxed);
     end(attempt, Ending::Answered);
   }

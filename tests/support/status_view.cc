@@ -1,6 +1,7 @@
 #include "support/status_view.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <numeric>
 
 namespace holdfast::test {
@@ -88,8 +89,10 @@ bool StatusView::all_serving() const {
                                        [](const SlotView& slot) { return slot.state == "serving" && slot.pid > 0; });
 }
 
-StatusView view_of(const json& status) {
+StatusView view_of(std::string_view text) {
   StatusView view;
+  const json status = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!status.is_object()) return view;
   view.json = status.dump(2);
   view.pid = member<pid_t>(status, "pid");
   view.state = member<std::string>(status, "state");

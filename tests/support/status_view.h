@@ -4,9 +4,9 @@
 
 #include <cstdint>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace holdfast::test {
@@ -59,6 +59,7 @@ struct StatusView {
   [[nodiscard]] bool balanced() const { return accepted == handed + waiting + refused_in_all(); }
 };
 
-[[nodiscard]] StatusView view_of(const nlohmann::json& status);
+// An empty one for what is not a JSON object.
+[[nodiscard]] StatusView view_of(std::string_view status);
 
 }  // namespace holdfast::test

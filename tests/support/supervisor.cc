@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <nlohmann/json.hpp>
 #include <utility>
 
 namespace holdfast::test {
@@ -104,18 +105,17 @@ void Supervisor::check_nothing_is_left() const {
   for (const std::string& socket : directory_->sockets()) ADD_FAILURE() << "socket file left behind: " << socket;
 }
 
-std::optional<nlohmann::json> Supervisor::ask(std::string_view verb, const nlohmann::json& arguments,
-                                              Duration patience) const {
-  const nlohmann::json request = {{"v", 1}, {"verb", verb}, {"arguments", arguments}};
-  const std::optional<std::string> line = exchange_lines(control_, request.dump() + "\n", patience);
+std::optional<std::string> Supervisor::ask(std::string_view verb) const {
+  const nlohmann::json request = {{"v", 1}, {"verb", verb}, {"arguments", nlohmann::json::object()}};
+  const std::optional<std::string> line = exchange_lines(control_, request.dump() + "\n", kPatience);
   if (!line) return std::nullopt;
   const nlohmann::json answer = nlohmann::json::parse(*line, nullptr, /*allow_exceptions=*/false);
   if (!answer.is_object() || !answer.value("ok", false) || !answer.contains("result")) return std::nullopt;
-  return answer["result"];
+  return answer["result"].dump(2);
 }
 
 StatusView Supervisor::status() const {
-  const std::optional<nlohmann::json> result = ask("status");
+  const std::optional<std::string> result = ask("status");
   return result ? view_of(*result) : StatusView{};
 }
 
@@ -125,7 +125,7 @@ StatusView Supervisor::wait_until(std::string_view what, const std::function<boo
   const bool happened = eventually(
       [&] {
         if (!process_->running()) return true;
-        const std::optional<nlohmann::json> result = ask("status");
+        const std::optional<std::string> result = ask("status");
         if (!result) return false;
         last = view_of(*result);
         return is_so(last);
@@ -168,15 +168,9 @@ std::string Supervisor::address(std::size_t listener) const {
 
 Endpoint Supervisor::target(std::size_t listener) const { return endpoint(address(listener)); }
 
-int Supervisor::route(const std::string& address) const {
-  const Ran ran = tell("route", {address, "--json"});
-  const nlohmann::json answer = nlohmann::json::parse(ran.output, nullptr, /*allow_exceptions=*/false);
-  if (ran.exit_code != 0 || !answer.is_object()) {
-    ADD_FAILURE() << "route " << address << " ended with " << ran.exit_code << ": " << ran.output << ran.errors;
-    return -1;
-  }
-  return answer.value("slot", -1);
-}
+int Supervisor::route(const std::string& address) const { return route_member(address, "slot"); }
+
+int Supervisor::bucket(const std::string& address) const { return route_member(address, "bucket"); }
 
 Ran Supervisor::tell(std::string_view verb, const std::vector<std::string>& arguments) const {
   std::vector<std::string> command = {holdfast_program(), std::string(verb), "--control", control_};
@@ -194,6 +188,16 @@ void Supervisor::kill_hard() {
   leftovers_expected_ = true;
   process_->signal(SIGKILL);
   (void)wait_for_exit();
+}
+
+int Supervisor::route_member(const std::string& address, const char* key) const {
+  const Ran ran = tell("route", {address, "--json"});
+  const nlohmann::json answer = nlohmann::json::parse(ran.output, nullptr, /*allow_exceptions=*/false);
+  if (ran.exit_code != 0 || !answer.is_object() || !answer.contains(key) || !answer[key].is_number()) {
+    ADD_FAILURE() << "route " << address << " ended with " << ran.exit_code << ": " << ran.output << ran.errors;
+    return -1;
+  }
+  return answer[key].get<int>();
 }
 
 std::string Supervisor::in_directory(std::string text) const {

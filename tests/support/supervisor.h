@@ -2,7 +2,6 @@
 
 #include <functional>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -48,10 +47,8 @@ class Supervisor {
   [[nodiscard]] std::string errors() const { return text_of(error_file_); }  // standard error so far
   [[nodiscard]] std::string output() const { return text_of(output_file_); }
 
-  // One question over the control socket: the answer's "result". Nothing if there is no good answer in time.
-  [[nodiscard]] std::optional<nlohmann::json> ask(std::string_view verb,
-                                                  const nlohmann::json& arguments = nlohmann::json::object(),
-                                                  Duration patience = kPatience) const;
+  // One question over the control socket: the JSON text of the answer's "result". Nothing if there is no good answer in time.
+  [[nodiscard]] std::optional<std::string> ask(std::string_view verb) const;
   [[nodiscard]] StatusView status() const;
   // Asks for the status until it is as told by `is_so`, and answers with that one. A failure of the test if that does
   // not happen.
@@ -69,6 +66,8 @@ class Supervisor {
   [[nodiscard]] std::string address(std::size_t listener = 0) const;
   // The slot of an address, as `route` tells.
   [[nodiscard]] int route(const std::string& address) const;
+  // The same for its bucket, which tells the hash key.
+  [[nodiscard]] int bucket(const std::string& address) const;
   // Runs `holdfast VERB --control ... ARGUMENTS`.
   [[nodiscard]] Ran tell(std::string_view verb, const std::vector<std::string>& arguments = {}) const;
 
@@ -82,6 +81,7 @@ class Supervisor {
   void expect_leftovers() { leftovers_expected_ = true; }
 
  private:
+  [[nodiscard]] int route_member(const std::string& address, const char* key) const;
   [[nodiscard]] std::string in_directory(std::string text) const;
   void check_nothing_is_left() const;
 

@@ -140,7 +140,7 @@ TEST(CrashUnderLoad, WhatWaitsForADeadWorkerIsServedByTheNextOne) {
   for (HttpClient& client : clients) {
     const std::optional<Response> response = client.receive();
     ASSERT_TRUE(response) << name_of(client.ending());
-    EXPECT_NE(response->pid(), first);
+    EXPECT_NE(response->pid, first);
   }
   EXPECT_EQ(supervisor.wait_until_settled().handed, kClients);
 }

@@ -44,7 +44,7 @@ TEST(Hang, AHungWorkerIsAbortedAndReplacedAndTheOthersServeOn) {
   EXPECT_FALSE(victim.receive());
   const std::optional<Response> response = get_once(target, "/", client);
   ASSERT_TRUE(response);
-  EXPECT_EQ(response->pid(), after.slot(0).pid);
+  EXPECT_EQ(response->pid, after.slot(0).pid);
   EXPECT_NE(supervisor.errors().find("heartbeat"), std::string::npos) << supervisor.errors();
 }
 

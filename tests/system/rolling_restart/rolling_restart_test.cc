@@ -66,10 +66,10 @@ TEST(RollingRestart, ARequestUnderWayIsFinishedByTheOldWorker) {
   });
   const std::optional<Response> newer = get_once(target, "/");
   ASSERT_TRUE(newer);
-  EXPECT_NE(newer->pid(), before.slot(0).pid);
+  EXPECT_NE(newer->pid, before.slot(0).pid);
   const std::optional<Response> older = busy.receive();
   ASSERT_TRUE(older) << name_of(busy.ending());
-  EXPECT_EQ(older->pid(), before.slot(0).pid);
+  EXPECT_EQ(older->pid, before.slot(0).pid);
 }
 
 TEST(RollingRestart, WhatTheOldWorkerHadNotTakenUpIsServedByTheNewOne) {
@@ -91,7 +91,7 @@ TEST(RollingRestart, WhatTheOldWorkerHadNotTakenUpIsServedByTheNewOne) {
   for (HttpClient& client : clients) {
     const std::optional<Response> response = client.receive();
     ASSERT_TRUE(response) << name_of(client.ending());
-    EXPECT_NE(response->pid(), old_worker);
+    EXPECT_NE(response->pid, old_worker);
   }
   EXPECT_EQ(supervisor.wait_until_settled().handed, 80u);
   ASSERT_EQ(::kill(old_worker, SIGCONT), 0);

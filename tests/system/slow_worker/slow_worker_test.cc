@@ -86,7 +86,7 @@ TEST(SlowWorker, WithOverflowNextTheOtherSlotServesWhatDoesNotFit) {
   for (HttpClient& client : clients) {
     const std::optional<Response> response = client.receive();
     ASSERT_TRUE(response) << name_of(client.ending());
-    ++served[response->slot()];
+    ++served[response->slot];
   }
   EXPECT_EQ(served[0], 8u);
   EXPECT_EQ(served[1], sources.size() - 8);
@@ -130,7 +130,7 @@ TEST(SlowWorker, OneThatHangsWhileItsQueueIsFullIsReplacedAndNobodyIsLost) {
   for (HttpClient& client : clients) {
     const std::optional<Response> response = client.receive();
     ASSERT_TRUE(response) << name_of(client.ending());
-    EXPECT_NE(response->pid(), worker);
+    EXPECT_NE(response->pid, worker);
   }
   EXPECT_EQ(supervisor.wait_until_settled().handed, 100u);
 }

@@ -24,7 +24,7 @@ TEST(UnixListener, ServesBesideATcpOneAndIsRemovedAtTheEnd) {
   ASSERT_TRUE(by_path);
   const std::optional<Response> by_port = get_once(supervisor.target(1), "/");
   ASSERT_TRUE(by_port);
-  EXPECT_EQ(by_port->json.value("listener", ""), "web");
+  EXPECT_EQ(by_port->listener, "web");
   const StatusView status = supervisor.wait_until_settled();
   EXPECT_EQ(status.listeners[0].accepted, 1u);
   EXPECT_EQ(status.listeners[1].accepted, 1u);
@@ -48,7 +48,7 @@ TEST(UnixListener, ClientsGoToTheSlotWithTheLeastLoad) {
     clients.emplace_back(target);
     const std::optional<Response> response = clients.back().get("/");
     ASSERT_TRUE(response);
-    ++served[response->slot()];
+    ++served[response->slot];
   }
   EXPECT_EQ(served, (std::map<int, unsigned>{{0, 4}, {1, 4}, {2, 4}, {3, 4}}));
 }
