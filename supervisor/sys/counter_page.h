@@ -10,9 +10,10 @@ struct hf_page;  // <holdfast/channel.h>
 
 namespace holdfast {
 
-// The shared page of an inbox (holdfast/channel.h, hf_page): a memfd of one page, sealed so that a worker can neither shrink it (which
-// would make our reads a SIGBUS) nor grow it. The worker writes counters and its heartbeat, the supervisor reads numbers: it believes none of
-// them for anything but statistics, credit and liveness of that very worker.
+// The shared page of an inbox (holdfast/channel.h, hf_page): a memfd of one page, sealed so that a worker can neither
+// shrink it (which would make our reads a SIGBUS) nor grow it. The worker writes counters and its heartbeat, the
+// supervisor reads numbers: it believes none of them for anything but statistics, credit and liveness of that very
+// worker.
 class CounterPage {
  public:
   [[nodiscard]] static Result<CounterPage> create();

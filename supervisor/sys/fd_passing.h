@@ -10,8 +10,8 @@
 
 namespace holdfast {
 
-// Both ends of a slot's channel: a SOCK_SEQPACKET pair, non-blocking, close-on-exec. The supervisor keeps both: what is queued
-// survives every worker, and can be read back.
+// Both ends of a slot's channel: a SOCK_SEQPACKET pair, non-blocking, close-on-exec. The supervisor keeps both: what is
+// queued survives every worker, and can be read back.
 struct ChannelPair {
   UniqueFd supervisor_end;
   UniqueFd worker_end;
@@ -21,26 +21,29 @@ struct ChannelPair {
 
 enum class SendOutcome {
   Sent,
-  WouldBlock,    // EAGAIN, ENOBUFS, ENOMEM: the queue is full; the channel becomes writable again
-  TooManyInFlight,  // ETOOMANYREFS: this user has too many descriptors in flight (unix(7)); try again when some were taken up
-  Gone,          // EPIPE, ECONNRESET, ENOTCONN: nobody holds the other end
+  WouldBlock,       // EAGAIN, ENOBUFS, ENOMEM: the queue is full; the channel becomes writable again
+  TooManyInFlight,  // ETOOMANYREFS: this user has too many descriptors in flight (unix(7)); try again when some were
+                    // taken up
+  Gone,             // EPIPE, ECONNRESET, ENOTCONN: nobody holds the other end
 };
-// One message with up to 253 descriptors. On any outcome the caller still owns `fds`. Any other errno is a Result's error.
-[[nodiscard]] Result<SendOutcome> send_with_fds(BorrowedFd channel, std::span<const std::byte> bytes, std::span<const int> fds);
+// One message with up to 253 descriptors. On any outcome the caller still owns `fds`. Any other errno is a Result's
+// error.
+[[nodiscard]] Result<SendOutcome> send_with_fds(BorrowedFd channel, std::span<const std::byte> bytes,
+                                                std::span<const int> fds);
 
 struct Received {
   enum class State { Message, WouldBlock, Closed };
   State state = State::WouldBlock;
-  std::size_t length = 0;        // bytes written into the caller's buffer
-  bool truncated = false;        // MSG_TRUNC: the message was longer than the buffer
-  bool fds_lost = false;         // MSG_CTRUNC: the kernel dropped descriptors, because we are at our limit
-  std::vector<UniqueFd> fds;     // close-on-exec
+  std::size_t length = 0;     // bytes written into the caller's buffer
+  bool truncated = false;     // MSG_TRUNC: the message was longer than the buffer
+  bool fds_lost = false;      // MSG_CTRUNC: the kernel dropped descriptors, because we are at our limit
+  std::vector<UniqueFd> fds;  // close-on-exec
 };
 // One message, at most 253 descriptors. Non-blocking whatever the descriptor's mode.
 [[nodiscard]] Result<Received> receive_with_fds(BorrowedFd channel, std::span<std::byte> buffer);
 
-// Bytes of whole messages that wait to be read at `receiving_end` (SIOCINQ): because every message's size is known to the sender, this
-// tells exactly which messages were taken, without asking anyone.
+// Bytes of whole messages that wait to be read at `receiving_end` (SIOCINQ): because every message's size is known to
+// the sender, this tells exactly which messages were taken, without asking anyone.
 [[nodiscard]] Result<std::size_t> unread_bytes(BorrowedFd receiving_end);
 
 }  // namespace holdfast

@@ -18,34 +18,41 @@ struct ListeningSocket {
   ListenAddress bound;  // with the port that the kernel chose
 };
 
-// Binds and listens. `backlog` is capped by net.core.somaxconn. DualStack falls back to IPv4 where the host has no IPv6.
+// Binds and listens. `backlog` is capped by net.core.somaxconn. DualStack falls back to IPv4 where the host has no
+// IPv6.
 //
-// A Unix path: a socket file that nobody answers on (ECONNREFUSED) is stale and replaced, one that answers is EADDRINUSE, and a file
-// that is not a socket is never touched. The new file is bound under a temporary name and renamed, so there is no moment without it.
-// Errors: EADDRINUSE, EADDRNOTAVAIL, EACCES, ENOENT (the directory of a path) ...; `doing` is "listen on ADDRESS".
+// A Unix path: a socket file that nobody answers on (ECONNREFUSED) is stale and replaced, one that answers is
+// EADDRINUSE, and a file that is not a socket is never touched (EEXIST). The new file is bound under a temporary name
+// and renamed, so there is no moment without it; the kernel goes on to show the temporary name (ss -x). A path of
+// more than 107 bytes is ENAMETOOLONG. The mode of the file is what the umask leaves.
+//
+// Errors: EADDRINUSE, EADDRNOTAVAIL, EACCES, ENOENT (the directory of a path) ...; `doing` begins with "listen on
+// ADDRESS".
 [[nodiscard]] Result<ListeningSocket> listen_on(const ListenAddress& address, int backlog);
 
-// Removes the file of a Unix path listener if it is still the one that `listen_on` made.
+// The end of a Unix listener: it takes no further client (shutdown), and its file is removed, unless somebody else
+// answers there by now. What waits in its accept queue can still be accepted. Nothing to do for the abstract name
+// space.
 void remove_unix_path(const UnixAddress& address, BorrowedFd listener);
 
 struct Endpoint {
   enum class Family : std::uint8_t { Unix, V4, V6 };
   Family family = Family::Unix;
-  IpAddress address;       // zeros for Unix
+  IpAddress address;  // zeros for Unix
   std::uint16_t port = 0;
 };
 
 struct AcceptedConnection {
-  UniqueFd fd;      // blocking mode is the worker's choice: accepted non-blocking, close-on-exec
+  UniqueFd fd;  // blocking mode is the worker's choice: accepted non-blocking, close-on-exec
   Endpoint remote;
 };
 
 // What accept4 said, apart from a connection.
 enum class AcceptStop {
-  Empty,       // EAGAIN: nothing waits
-  Again,       // this client is gone already (ECONNABORTED, EPROTO, ENETDOWN, ...) or EINTR: ask once more
-  NoFds,       // EMFILE, ENFILE: pause
-  NoMemory,    // ENOBUFS, ENOMEM: pause
+  Empty,     // EAGAIN: nothing waits
+  Again,     // this client is gone already (ECONNABORTED, EPROTO, ENETDOWN, ...) or EINTR: ask once more
+  NoFds,     // EMFILE, ENFILE: pause
+  NoMemory,  // ENOBUFS, ENOMEM: pause
 };
 // One accept4 (SOCK_NONBLOCK | SOCK_CLOEXEC). Any other error is a Result's error: the listener is broken.
 [[nodiscard]] Result<std::variant<AcceptedConnection, AcceptStop>> accept_connection(BorrowedFd listener);
@@ -53,12 +60,15 @@ enum class AcceptStop {
 // The local end of a connection. Unix sockets and sockets that are gone give a Unix endpoint of zeros.
 [[nodiscard]] Endpoint local_endpoint(BorrowedFd connection);
 
-// Closes with an RST where the protocol has one (SO_LINGER of zero), so that the client fails at once rather than waits.
+// Closes with an RST where the protocol has one (SO_LINGER of zero), so that the client fails at once rather than
+// waits.
 void refuse_connection(UniqueFd connection);
 
 // Raises the soft limit of open files to the hard one; answers the limit that now holds.
 [[nodiscard]] Result<std::uint64_t> raise_open_file_limit();
+// The soft limit that held before the first call of `raise_open_file_limit`; nothing if there was none. For children.
+[[nodiscard]] std::optional<std::uint64_t> original_open_file_limit();
 // Number of descriptors that this process has open (reads /proc/self/fd).
-[[nodiscard]] std::uint64_t open_file_count();
+[[nodiscard]] std::uint64_t open_file_count();  // 0 where /proc cannot be read
 
 }  // namespace holdfast

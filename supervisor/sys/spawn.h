@@ -14,12 +14,15 @@ namespace holdfast {
 
 // Everything a child process is started with. Plain data; the descriptors are borrowed for the duration of the call.
 struct SpawnPlan {
-  std::vector<std::string> command;                             // command[0] is looked up in PATH of `environment` unless it has a '/'
+  // command[0] is looked up in PATH of `environment` unless it has a '/'. A relative path is relative to
+  // `working_directory`.
+  std::vector<std::string> command;
   std::vector<std::pair<std::string, std::string>> environment;  // the whole environment, nothing is added
-  std::string working_directory;                                // empty: ours
-  std::vector<std::pair<BorrowedFd, int>> fds;                   // (ours, number in the child); everything else is closed, but 0, 1 and 2
-  std::optional<BorrowedFd> standard_output;                     // becomes 1 in the child
-  std::optional<BorrowedFd> standard_error;                      // becomes 2 in the child
+  std::string working_directory;                                 // empty: ours
+  // (ours, number in the child), from 3 on, no number twice. Everything else is closed, but 0, 1 and 2.
+  std::vector<std::pair<BorrowedFd, int>> fds;
+  std::optional<BorrowedFd> standard_output;  // becomes 1 in the child; else it is ours
+  std::optional<BorrowedFd> standard_error;   // becomes 2 in the child; else it is ours
 };
 
 struct Child {
@@ -27,16 +30,17 @@ struct Child {
   UniqueFd pidfd;  // readable when the child has ended
 };
 
-// Starts a process: own process group (setpgid), signal mask empty, every disposition default, standard input /dev/null, descriptors by the
-// plan, exec. Returns after the exec has succeeded or failed: a failure carries the stage and its errno ("chdir /nowhere: No such file or
-// directory", "exec ./server: Permission denied") and leaves no process behind. The child's soft NOFILE limit is what ours was at the
-// first call to `raise_open_file_limit`, so that programs that use select(2) are not surprised.
+// Starts a process: own process group (setpgid), signal mask empty, every disposition default, standard input
+// /dev/null, descriptors by the plan, exec. Returns after the exec has succeeded or failed: a failure carries the stage
+// and its errno ("chdir /nowhere: No such file or directory", "exec ./server: Permission denied") and leaves no process
+// behind. The child's soft NOFILE limit is what ours was at the first call to `raise_open_file_limit`, so that programs
+// that use select(2) are not surprised.
 [[nodiscard]] Result<Child> spawn(const SpawnPlan& plan);
 
 // How a child ended.
 struct ExitStatus {
-  int code = 0;            // meaningful if signal == 0
-  int signal = 0;          // the signal that killed it, or 0
+  int code = 0;    // meaningful if signal == 0
+  int signal = 0;  // the signal that killed it, or 0
   bool core_dumped = false;
   bool operator==(const ExitStatus&) const = default;
 };

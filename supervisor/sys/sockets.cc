@@ -1,0 +1,173 @@
+#include "sys/sockets.h"
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <utility>
+
+#include "sys/unix_listener.h"
+
+namespace holdfast {
+namespace {
+
+struct SocketName {
+  sockaddr_storage storage{};
+  socklen_t length = sizeof(sockaddr_storage);
+
+  [[nodiscard]] sockaddr* get() { return reinterpret_cast<sockaddr*>(&storage); }
+  [[nodiscard]] const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
+};
+
+SocketName name_of(const IpAddress& address, std::uint16_t port) {
+  SocketName name;
+  if (address.is_v6()) {
+    sockaddr_in6 v6{};
+    v6.sin6_family = AF_INET6;
+    v6.sin6_port = htons(port);
+    const std::array<std::uint8_t, 16> bytes = address.bytes();
+    std::copy(bytes.begin(), bytes.end(), std::begin(v6.sin6_addr.s6_addr));
+    std::memcpy(&name.storage, &v6, sizeof v6);
+    name.length = sizeof v6;
+  } else {
+    sockaddr_in v4{};
+    v4.sin_family = AF_INET;
+    v4.sin_port = htons(port);
+    v4.sin_addr.s_addr = htonl(address.word(0));
+    std::memcpy(&name.storage, &v4, sizeof v4);
+    name.length = sizeof v4;
+  }
+  return name;
+}
+
+SocketName every_v6_address(std::uint16_t port) {
+  SocketName name;
+  sockaddr_in6 v6{};
+  v6.sin6_family = AF_INET6;
+  v6.sin6_port = htons(port);
+  std::memcpy(&name.storage, &v6, sizeof v6);
+  name.length = sizeof v6;
+  return name;
+}
+
+Endpoint endpoint_of(const SocketName& name) {
+  if (name.storage.ss_family == AF_INET && name.length >= sizeof(sockaddr_in)) {
+    sockaddr_in v4{};
+    std::memcpy(&v4, &name.storage, sizeof v4);
+    return Endpoint{Endpoint::Family::V4, IpAddress::v4(ntohl(v4.sin_addr.s_addr)), ntohs(v4.sin_port)};
+  }
+  if (name.storage.ss_family == AF_INET6 && name.length >= sizeof(sockaddr_in6)) {
+    sockaddr_in6 v6{};
+    std::memcpy(&v6, &name.storage, sizeof v6);
+    std::array<std::uint8_t, 16> bytes{};
+    std::copy(std::begin(v6.sin6_addr.s6_addr), std::end(v6.sin6_addr.s6_addr), bytes.begin());
+    const IpAddress address = IpAddress::v6(bytes);
+    return Endpoint{address.is_v6() ? Endpoint::Family::V6 : Endpoint::Family::V4, address, ntohs(v6.sin6_port)};
+  }
+  return Endpoint{};
+}
+
+// What an IPv6 socket does with IPv4 clients.
+enum class V4Clients { Refused, Mapped };
+
+Result<UniqueFd> bound_listener(const SocketName& name, V4Clients v4_clients, int backlog, const std::string& doing) {
+  UniqueFd fd(::socket(name.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd) return last_error(doing);
+  const int yes = 1;
+  if (::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) != 0) return last_error(doing);
+  if (name.storage.ss_family == AF_INET6) {
+    const int v6_only = v4_clients == V4Clients::Refused ? 1 : 0;
+    if (::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &v6_only, sizeof v6_only) != 0) return last_error(doing);
+  }
+  if (::bind(fd.get(), name.get(), name.length) != 0) return last_error(doing);
+  if (::listen(fd.get(), backlog) != 0) return last_error(doing);
+  return fd;
+}
+
+// What the kernel says where IPv6 is not compiled in, or switched off.
+bool lacks_v6(const Error& error) {
+  return error.code == std::errc::address_family_not_supported || error.code == std::errc::address_not_available;
+}
+
+Result<UniqueFd> listen_on_tcp(TcpAddress& address, int backlog, const std::string& doing) {
+  switch (address.family) {
+    case TcpAddress::Family::DualStack: {
+      Result<UniqueFd> listener = bound_listener(every_v6_address(address.port), V4Clients::Mapped, backlog, doing);
+      if (listener || !lacks_v6(listener.error())) return listener;
+      address = TcpAddress{TcpAddress::Family::V4, IpAddress{}, address.port};
+      return bound_listener(name_of(IpAddress{}, address.port), V4Clients::Refused, backlog, doing);
+    }
+    case TcpAddress::Family::V6: {
+      const bool every = !address.address.is_v6();  // all zeros, in whichever form
+      const SocketName name = every ? every_v6_address(address.port) : name_of(address.address, address.port);
+      return bound_listener(name, V4Clients::Refused, backlog, doing);
+    }
+    case TcpAddress::Family::V4:
+      break;
+  }
+  return bound_listener(name_of(address.address, address.port), V4Clients::Refused, backlog, doing);
+}
+
+}  // namespace
+
+Result<ListeningSocket> listen_on(const ListenAddress& address, int backlog) {
+  const std::string doing = "listen on " + to_text(address);
+  if (const auto* path = std::get_if<UnixAddress>(&address)) {
+    Result<UniqueFd> listener = listen_on_unix(*path, backlog, doing);
+    if (!listener) return std::move(listener).error();
+    return ListeningSocket{*std::move(listener), address};
+  }
+  TcpAddress bound = std::get<TcpAddress>(address);
+  Result<UniqueFd> listener = listen_on_tcp(bound, backlog, doing);
+  if (!listener) return std::move(listener).error();
+  bound.port = local_endpoint(*listener).port;
+  return ListeningSocket{*std::move(listener), bound};
+}
+
+Result<std::variant<AcceptedConnection, AcceptStop>> accept_connection(BorrowedFd listener) {
+  using Answer = std::variant<AcceptedConnection, AcceptStop>;
+  SocketName name;
+  UniqueFd fd(::accept4(listener.get(), name.get(), &name.length, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  if (fd) return Answer{AcceptedConnection{std::move(fd), endpoint_of(name)}};
+  switch (errno) {
+    case EAGAIN:
+      return Answer{AcceptStop::Empty};
+    case EMFILE:
+    case ENFILE:
+      return Answer{AcceptStop::NoFds};
+    case ENOBUFS:
+    case ENOMEM:
+      return Answer{AcceptStop::NoMemory};
+    // accept(2): errors that already stood on the new connection, and EPERM, which is a firewall's.
+    case EINTR:
+    case ECONNABORTED:
+    case EPROTO:
+    case EPERM:
+    case ENETDOWN:
+    case ENOPROTOOPT:
+    case EHOSTDOWN:
+    case ENONET:
+    case EHOSTUNREACH:
+    case ENETUNREACH:
+    case ETIMEDOUT:
+      return Answer{AcceptStop::Again};
+    default:
+      return last_error("accept a connection");
+  }
+}
+
+Endpoint local_endpoint(BorrowedFd connection) {
+  SocketName name;
+  if (::getsockname(connection.get(), name.get(), &name.length) != 0) return Endpoint{};
+  return endpoint_of(name);
+}
+
+void refuse_connection(UniqueFd connection) {
+  const linger at_once{1, 0};
+  // Where it fails there is no such protocol, and the close alone has to say it.
+  (void)::setsockopt(connection.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+}
+
+}  // namespace holdfast
