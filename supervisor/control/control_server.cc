@@ -1,0 +1,140 @@
+#include "control/control_server.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+
+#include "sys/control_path.h"
+#include "sys/sockets.h"
+#include "sys/stream.h"
+
+namespace holdfast {
+
+namespace {
+
+constexpr int kBacklog = 64;
+constexpr std::size_t kMaxClients = 32;  // people and scripts of one machine; each may hold 64 KiB
+constexpr int kAcceptsEachTurn = 16;
+constexpr Duration kPause = std::chrono::seconds(1);
+constexpr int kExitTryAgain = 75;
+constexpr int kExitPermission = 77;
+
+// The one answer of a client that gets no connection. It always fits: nothing was written there before.
+void turn_away(BorrowedFd connection, const std::string& why, int exit_code) {
+  (void)send_some(connection,
+                  encode(ControlResponse{ControlFailure{.error = why, .exit_code = exit_code, .versions = {}}}));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<ControlServer>> ControlServer::create(Loop& loop, const std::string& path, Handler handler,
+                                                             Duration patience) {
+  const UnixAddress address{path};
+  Result<ListeningSocket> listening = listen_on(address, kBacklog);
+  if (!listening) return std::move(listening).error();
+  // Between the two calls another user may connect; SO_PEERCRED turns that one away like any other.
+  if (Outcome kept = keep_to_owner(path); !kept) {
+    remove_unix_path(address, listening->fd);
+    return std::move(kept).error();
+  }
+  Result<UniqueFd> spare = duplicate(listening->fd);
+  return std::unique_ptr<ControlServer>(new ControlServer(
+      loop, address, std::move(listening->fd), spare ? *std::move(spare) : UniqueFd(), std::move(handler), patience));
+}
+
+ControlServer::ControlServer(Loop& loop, UnixAddress address, UniqueFd listener, UniqueFd spare, Handler handler,
+                             Duration patience)
+    : loop_(loop),
+      address_(std::move(address)),
+      listener_(std::move(listener)),
+      spare_(std::move(spare)),
+      handler_(std::move(handler)),
+      patience_(patience),
+      alive_(std::make_shared<ControlServer*>(this)),
+      watcher_(loop, listener_, [this](FdWatcher::Ready) { on_connections(); }),
+      resume_(loop, [this] { watcher_.watch(FdWatcher::Interest::Readable); }) {
+  watcher_.watch(FdWatcher::Interest::Readable);
+}
+
+ControlServer::~ControlServer() { remove_unix_path(address_, listener_); }
+
+void ControlServer::on_connections() {
+  for (int i = 0; i < kAcceptsEachTurn; ++i) {
+    Result<std::variant<AcceptedConnection, AcceptStop>> accepted = accept_connection(listener_);
+    if (!accepted) {
+      spdlog::error("control socket: {}; trying again in a second", accepted.error().message());
+      return pause();
+    }
+    if (auto* const connection = std::get_if<AcceptedConnection>(&*accepted)) {
+      welcome(std::move(connection->fd));
+      take_spare();
+      if (!spare_) return pause();  // that was the last descriptor
+      continue;
+    }
+    switch (std::get<AcceptStop>(*accepted)) {
+      case AcceptStop::Empty:
+        return take_spare();  // if it was given up for a client that has left meanwhile
+      case AcceptStop::Again:
+        break;
+      case AcceptStop::NoFds:
+        if (!spare_) return pause();
+        spare_.reset();  // its number is free for the next accept
+        break;
+      case AcceptStop::NoMemory:
+        return pause();
+    }
+  }
+}
+
+void ControlServer::welcome(UniqueFd connection) {
+  const Result<PeerCredentials> peer = peer_credentials(connection);
+  if (!peer) return;  // it cannot be told apart from a stranger, and the socket is broken
+  if (!is_ours(*peer)) {
+    spdlog::warn("control socket: turned away user {} (pid {})", peer->user, peer->pid);
+    return turn_away(connection, "permission denied: this supervisor belongs to another user", kExitPermission);
+  }
+  if (clients_.size() >= kMaxClients) {
+    return turn_away(connection,
+                     "the supervisor has " + std::to_string(kMaxClients) + " control clients already; try again later",
+                     kExitTryAgain);
+  }
+  clients_.push_back(std::make_shared<ControlConnection>(
+      loop_, std::move(connection), patience_,
+      [this](ControlRequest request, ControlReply reply) { handler_(std::move(request), std::move(reply)); },
+      [this](const ControlConnection& ended) { on_ended(ended); }));
+  clients_.back()->start();
+}
+
+void ControlServer::pause() {
+  watcher_.watch(FdWatcher::Interest::None);
+  resume_.arm(loop_.now() + kPause);
+}
+
+void ControlServer::on_ended(const ControlConnection& connection) {
+  const auto found =
+      std::find_if(clients_.begin(), clients_.end(), [&](const auto& held) { return held.get() == &connection; });
+  ended_.splice(ended_.end(), clients_, found);
+  loop_.defer([alive = std::weak_ptr(alive_)] {
+    if (const auto server = alive.lock()) (*server)->free_ended();
+  });
+}
+
+void ControlServer::free_ended() {
+  ended_.clear();
+  if (spare_) return;
+  take_spare();  // a descriptor has just become free: nobody can have taken it before us
+  if (spare_) {
+    resume_.disarm();
+    watcher_.watch(FdWatcher::Interest::Readable);
+  }
+}
+
+void ControlServer::take_spare() {
+  if (spare_) return;
+  Result<UniqueFd> spare = duplicate(listener_);
+  if (spare) spare_ = *std::move(spare);
+}
+
+}  // namespace holdfast
