@@ -12,12 +12,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -127,6 +129,19 @@ TEST_F(Whoami, KeepsTheConnectionUntilAskedToClose) {
   for (int i = 0; i < 3; ++i) EXPECT_THAT(answer_to(client, kGet), Not(HasSubstr("onnection")));
   EXPECT_THAT(answer_to(client, "GET / HTTP/1.1\r\nCONNECTION: foo, Close\r\n\r\n"), HasSubstr("Connection: close"));
   EXPECT_EQ(read_until(client, "x"), "<closed>");
+}
+
+TEST_F(Whoami, HearsNothingMoreOfAClosedConnectionThatTheSupervisorStillHasOpen) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends.data()), 0);
+  const auto [client, copy] = ends;
+  ASSERT_TRUE(supervisor_.send_raw(supervisor_.connections_frame(1), std::span(&ends[1], 1)));
+  (void)answer_to(client, kGet);  // from now on whoami watches it
+  (void)answer_to(client, "GET / HTTP/1.1\r\nConnection: close\r\n\r\n");
+  send_text(client, "an event of the connection that whoami has closed");
+  EXPECT_THAT(answer_to(connect(), kGet), StartsWith("HTTP/1.1 200 OK\r\n"));
+  ::close(client);
+  ::close(copy);
 }
 
 TEST_F(Whoami, SpeaksHttp10) {
