@@ -186,6 +186,10 @@ void Fleet::bury(Slot& slot, TimePoint now, Actions& actions) {
   const Worker dead = *slot.incumbent;
   slot.incumbent.reset();
   if (stop_ != Stop::No || leaving(slot)) return;
+  if (dead.dismissed) {  // and the slot was wished back meanwhile
+    slot.pause = MayStart{};
+    return;
+  }
   if (slot.successor && !may_take_over(*slot.successor, now)) abandon_renewal(slot, actions);
   record_failure(slot, dead, std::get<Gone>(dead.phase).end, now, actions);
   if (slot.successor) promote(slot, now, actions);
@@ -246,21 +250,24 @@ void Fleet::enforce_deadline(Worker& worker, TimePoint now, Actions& actions) {
     actions.push_back(SignalWorker{worker.id, signal, why});
   };
   if (worker.misbehaved) return kill(Why::Misbehaved);
-  if (now < deadline_of(worker, policy_)) return;
-  std::visit(Overloaded{
-                 [&](const Starting&) { end(Signal::Terminate, Why::NotReady); },
-                 [&](const Serving&) { end(Signal::Abort, Why::Hung); },
-                 [&](const Draining&) { end(Signal::Terminate, Why::Drained); },
-                 [&](const Ending&) { kill(Why::Overdue); },
-                 [](const auto&) {},
-             },
-             worker.phase);
+  while (now >= deadline_of(worker, policy_)) {  // again, because the time that the next phase has may be zero
+    std::visit(Overloaded{
+                   [&](const Starting&) { end(Signal::Terminate, Why::NotReady); },
+                   [&](const Serving&) { end(Signal::Abort, Why::Hung); },
+                   [&](const Draining&) { end(Signal::Terminate, Why::Drained); },
+                   [&](const Ending&) { kill(Why::Overdue); },
+                   [](const auto&) {},
+               },
+               worker.phase);
+  }
 }
 
-// The pool stops or the slot leaves: everybody is to go.
+// The pool stops or the slot leaves: everybody is to go. The incumbent keeps its role, for it has the slot's inbox: if
+// the slot is wished back, the next one waits for its end.
 void Fleet::dismiss(Slot& slot, TimePoint now, Actions& actions) {
   if (slot.incumbent) dismiss(*slot.incumbent, now, actions);
-  if (slot.successor) dismiss(*slot.successor, now, actions);
+  if (slot.successor) slot.departing.insert(slot.departing.begin(), *slot.successor);
+  slot.successor.reset();
   for (Worker& worker : slot.departing) dismiss(worker, now, actions);
 }
 
@@ -274,6 +281,7 @@ void Fleet::dismiss(Worker& worker, TimePoint now, Actions& actions) {
   // Whatever a worker was promised, the stop as a whole ends in time: one kill_timeout before it every worker gets
   // SIGTERM.
   const TimePoint last_call = stop_deadline_ ? std::max(now, *stop_deadline_ - policy_.kill_timeout) : kNever;
+  worker.dismissed = worker.dismissed || in<Starting>(worker) || in<Serving>(worker);
   if (in<Starting>(worker)) {
     worker.phase = Ending{now + policy_.kill_timeout};
     actions.push_back(SignalWorker{worker.id, Signal::Terminate, Why::Stopping});

@@ -98,7 +98,7 @@ TEST(Spawn, StartsAProgramAndTellsHowItEnded) {
 
 TEST(Spawn, TheChildLeadsAGroupThatCanBeSignalledAsAWhole) {
   Pipe pipe = make_pipe();
-  SpawnPlan plan = plan_for({"sh", "-c", "sleep 1000 & echo started; wait"});
+  SpawnPlan plan = plan_for({"sh", "-c", "sleep 60 & echo started; wait"});
   plan.standard_output = pipe.write;
   const Result<Child> child = spawn(plan);
   ASSERT_TRUE(child);
@@ -115,7 +115,7 @@ TEST(Spawn, TheChildLeadsAGroupThatCanBeSignalledAsAWhole) {
 }
 
 TEST(Spawn, SignalsAProcessByItsDescriptor) {
-  const Result<Child> child = spawn(plan_for({"sleep", "1000"}));
+  const Result<Child> child = spawn(plan_for({"sleep", "60"}));
   ASSERT_TRUE(child);
   signal_process(child->pidfd, SIGTERM);
   EXPECT_EQ(wait_for_end(*child).signal, SIGTERM);

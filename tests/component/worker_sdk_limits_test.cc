@@ -10,6 +10,7 @@
 
 #include <cerrno>
 #include <optional>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -133,7 +134,7 @@ TEST(WorkerSdkLost, ReportsWhatTheKernelDropped) {
   }
   hf_event event;
   ASSERT_EQ(hf_next(worker.get(), &event), HF_EVENT_ERROR);
-  EXPECT_THAT(event.text, ::testing::HasSubstr("the kernel dropped 6 of them"));
+  const std::string text = event.text;
   std::vector<int> taken = take(worker.get());
   EXPECT_EQ(taken.size(), 4u);
   EXPECT_EQ(supervisor.page().taken, 4u);
@@ -144,6 +145,8 @@ TEST(WorkerSdkLost, ReportsWhatTheKernelDropped) {
   for (const int fd : taken) hf_release(worker.get(), fd);
   ASSERT_EQ(hf_next(worker.get(), &event), HF_EVENT_NONE) << "four free descriptors are no room for a batch";
   for (const int fd : own) ::close(fd);
+  // Matched only now: UndefinedBehaviorSanitizer needs descriptors of its own to look at a matcher.
+  EXPECT_THAT(text, ::testing::HasSubstr("the kernel dropped 6 of them"));
   ASSERT_TRUE(supervisor.send_connections(10));
   EXPECT_EQ(wait_for_event(worker.get(), &event), HF_EVENT_CONNECTION);
   hf_release(worker.get(), event.connection.fd);

@@ -430,6 +430,15 @@ TEST_F(FleetTest, AWorkerThatMisbehavesIsKilledOnce) {
   EXPECT_THAT(reconcile(), ElementsAre("start worker 2 in slot 0 of generation 1"));
 }
 
+TEST_F(FleetTest, AKillTimeoutOfZeroKillsAtOnce) {
+  Fleet::Policy policy = policy_with_heartbeat();
+  policy.kill_timeout = Duration::zero();
+  begin_serving(policy, 1);
+  after(8s);
+  EXPECT_THAT(reconcile(), ElementsAre("ABRT to worker 1: hung", "KILL to worker 1: overdue"));
+  EXPECT_THAT(reconcile(), IsEmpty());
+}
+
 // Buckets
 
 TEST_F(FleetTest, BucketsAreLentWhenTheSlotWasUnservedForTheHoldTimeAndReturnWithItsWorker) {
@@ -769,6 +778,59 @@ TEST_F(FleetTest, SlotsAreRemovedFromTheEndOnly) {
   EXPECT_THAT(reconcile(), ElementsAre("remove slot 2", "remove slot 1"));
 }
 
+TEST_F(FleetTest, ALeavingSlotEndsTheWorkerThatStartsAndTheRenewalUnderWay) {
+  begin_serving(plain_policy(), 2);
+  renew(1);
+  (void)reconcile();
+  fleet.set_size(1);
+  EXPECT_THAT(reconcile(), ElementsAre("lend slot 1", "drain worker 2", "TERM to worker 3: stopping"));
+  exited(2);
+  exited(3);
+  EXPECT_THAT(reconcile(), ElementsAre("remove slot 1"));
+}
+
+TEST_F(FleetTest, ASlotThatIsWishedBackWaitsForItsWorkerToGoAndCountsNoFailure) {
+  Fleet::Policy policy = plain_policy();
+  policy.backoff.first = 10s;
+  begin_serving(policy, 2);
+  fleet.set_size(1);
+  (void)reconcile();
+  fleet.set_size(2);
+  EXPECT_THAT(reconcile(), IsEmpty());
+  exited(2);
+  EXPECT_THAT(reconcile(), ElementsAre("start worker 3 in slot 1 of generation 1"));
+  EXPECT_EQ(fleet.slots()[1].failures, 0U);
+  ready(3);
+  EXPECT_THAT(reconcile(), ElementsAre("return slot 1"));
+}
+
+TEST_F(FleetTest, AnExitThatForbidsRestartingMeansNothingFromAWorkerThatWasToldToGo) {
+  begin_serving(plain_policy(), 2);
+  fleet.set_size(1);
+  (void)reconcile();
+  fleet.set_size(2);
+  (void)reconcile();
+  exited(2, WorkerEnd::DoNotRestart);
+  EXPECT_THAT(reconcile(), ElementsAre("start worker 3 in slot 1 of generation 1"));
+}
+
+TEST_F(FleetTest, ADismissedSuccessorDoesNotTakeTheSlotThatIsWishedBack) {
+  Fleet::Policy policy = plain_policy();
+  policy.canary = 1h;
+  begin_serving(policy, 2);
+  renew(1);
+  (void)reconcile();
+  ready(3);
+  (void)reconcile();
+  fleet.set_size(1);
+  EXPECT_THAT(reconcile(), ElementsAre("lend slot 1", "drain worker 2", "drain worker 3"));
+  fleet.set_size(2);
+  exited(2);
+  EXPECT_THAT(reconcile(), ElementsAre("start worker 4 in slot 1 of generation 1"));
+  exited(3);
+  EXPECT_THAT(reconcile(), IsEmpty());
+}
+
 // Stop
 
 TEST_F(FleetTest, AGracefulStopDrainsThoseThatServeAndEndsThoseThatStart) {
@@ -866,6 +928,16 @@ TEST_F(FleetTest, AStopDoesNotWaitForDelaysAndRests) {
   EXPECT_THAT(reconcile(), ElementsAre("delay slot 0 after failure 1"));
   fleet.set_stop(Stop::Graceful);
   EXPECT_THAT(reconcile(), ElementsAre("finished"));
+}
+
+TEST_F(FleetTest, ARenewalThatEndsWithTheStopIsNotReportedAsAbandoned) {
+  begin_serving(plain_policy(), 1);
+  renew(0);
+  (void)reconcile();
+  fleet.set_stop(Stop::Graceful);
+  (void)reconcile();
+  exited(2);
+  EXPECT_THAT(reconcile(), IsEmpty());
 }
 
 TEST_F(FleetTest, AStopBeforeTheFirstStartIsFinishedAtOnce) {
