@@ -47,7 +47,12 @@ Master::Master(Config config) : config_(std::move(config)), logging_(loop_, conf
   if (config_.name.empty()) config_.name = default_name(config_.pool.command);
 }
 
-Master::~Master() = default;
+Master::~Master() {
+  // Only where the start failed half-way: else the dispatcher has them.
+  for (const auto& [name, socket] : sockets_) {
+    if (const auto* path = std::get_if<UnixAddress>(&socket.bound)) remove_unix_path(*path, socket.fd);
+  }
+}
 
 int Master::run() {
   if (const std::optional<Failure> failure = start()) {
@@ -82,8 +87,10 @@ std::optional<Failure> Master::check_command() const {
   const Outcome found = check_program(config_.pool.command.front(), config_.pool.working_directory);
   if (found) return std::nullopt;
   const bool forbidden = is(found.error(), std::errc::permission_denied);
-  const std::string advice =
-      forbidden ? " (make it executable: chmod +x)" : " (give a path, or a name that is in PATH)";
+  const bool directory = found.error().doing.starts_with("run workers in");
+  const std::string advice = directory   ? " (see --working-directory)"
+                             : forbidden ? " (make it executable: chmod +x)"
+                                         : " (give a path, or a name that is in PATH)";
   return Failure{Error{{}, found.error().message() + advice}, forbidden ? kExitPermission : kExitBadConfig};
 }
 

@@ -90,6 +90,8 @@ class Inbox {
   void on_ready(FdWatcher::Ready ready);
   void retry();
   void read_frames();
+  void hear_garbage(const Error& error);
+  void discard_frames();
   void take_note(const WorkerFrame& frame);
   [[nodiscard]] Blocked send_batch();
   [[nodiscard]] Blocked send_drain();
@@ -109,6 +111,7 @@ class Inbox {
   std::uint64_t sent_ = 0;
   std::uint64_t taken_before_ = 0;  // by earlier workers of this inbox
   std::uint64_t lost_before_ = 0;
+  bool deaf_ = false;  // the present worker sent garbage: nothing more is heard from it
   bool uses_page_ = false;  // the present worker said that it counts in the page
   FrameCounts frames_;
   FdWatcher watcher_;
