@@ -51,12 +51,14 @@ void Inbox::drain(TimePoint deadline) {
 }
 
 std::uint64_t Inbox::taken() const {
-  return taken_before_ + std::min(page_.taken() + frames_.taken, sent_ - taken_before_);
+  // What the kernel dropped at the worker's descriptor limit has left the channel too.
+  const std::uint64_t said = page_.taken() + page_.lost() + frames_.taken + frames_.lost;
+  return taken_before_ + std::min(said, sent_ - taken_before_);
 }
 
 std::uint64_t Inbox::open() const {
   const std::uint64_t taken_now = taken() - taken_before_;
-  return taken_now - std::min(page_.closed() + frames_.closed, taken_now);
+  return taken_now - std::min(page_.closed() + frames_.closed + page_.lost() + frames_.lost, taken_now);
 }
 
 TimePoint Inbox::heartbeat(TimePoint now) const { return std::max(page_.heartbeat(now), frames_.heartbeat); }

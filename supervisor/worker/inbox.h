@@ -56,7 +56,7 @@ class Inbox {
   void drain(TimePoint deadline);
 
   [[nodiscard]] std::uint64_t waiting() const { return unsent_.size() + sent_ - taken(); }
-  [[nodiscard]] std::uint64_t taken() const;  // by all workers of this inbox
+  [[nodiscard]] std::uint64_t taken() const;  // by all workers of this inbox; `lost` among them
   [[nodiscard]] std::uint64_t open() const;   // taken by the present worker and not closed
   [[nodiscard]] std::uint64_t lost() const { return lost_before_ + page_.lost() + frames_.lost; }
   [[nodiscard]] TimePoint heartbeat(TimePoint now) const;
