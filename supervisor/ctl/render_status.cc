@@ -1,0 +1,181 @@
+#include "ctl/render_status.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <cstdio>
+#include <map>
+#include <numeric>
+#include <string_view>
+#include <vector>
+
+namespace holdfast {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::size_t kNameWidth = 20;
+constexpr std::size_t kAddressWidth = 36;  // "[2001:db8:1111:2222::1]:65535" and more; a longer path of a socket is cut
+
+using Reasons = std::map<std::string, std::uint64_t>;
+
+std::uint64_t sum(const Reasons& refused) {
+  return std::accumulate(refused.begin(), refused.end(), std::uint64_t{0},
+                         [](std::uint64_t total, const auto& reason) { return total + reason.second; });
+}
+
+// "3 (queue full 2, timeout 1)"
+std::string refused_text(const Reasons& refused) {
+  std::string reasons;
+  for (const auto& [reason, count] : refused) {
+    if (count > 0) reasons += (reasons.empty() ? "" : ", ") + reason + " " + short_count(count);
+  }
+  return short_count(sum(refused)) + (reasons.empty() ? "" : " (" + reasons + ")");
+}
+
+Style style_of(std::string_view state) {
+  if (state == "serving" || state == "running") return Style::Good;
+  if (state == "backoff" || state == "resting") return Style::Bad;
+  if (state == "stopped") return Style::Dim;
+  return Style::Warning;
+}
+
+std::string head_line(const Status& status, Colours colours) {
+  return styled("holdfast " + fitted(status.name, kNameWidth), Style::Bold, colours) + "  " +
+         styled(fitted(status.state, kNameWidth), style_of(status.state), colours) + "  pid " +
+         std::to_string(status.pid) + "  up " + short_duration(status.uptime) + "  version " +
+         fitted(status.version, kNameWidth) + "\n";
+}
+
+std::string listener_table(const std::vector<ListenerStatus>& listeners, Colours colours) {
+  Table table({{"LISTENER"}, {"ADDRESS"}, {"ACCEPTED", Table::Align::Right}, {"STATE"}, {"REFUSED"}});
+  for (const ListenerStatus& listener : listeners) {
+    const std::uint64_t refused = sum(listener.refused);
+    const std::string because = listener.paused_because.empty() ? "" : ": " + listener.paused_because;
+    table.add({{fitted(listener.name, kNameWidth)},
+               {fitted(listener.address, kAddressWidth)},
+               {short_count(listener.accepted)},
+               {listener.paused ? fitted("paused" + because, kNameWidth) : "accepting",
+                listener.paused ? Style::Warning : Style::Good},
+               {refused_text(listener.refused), refused > 0 ? Style::Warning : Style::Plain}});
+  }
+  return table.text(colours);
+}
+
+std::string pool_line(const PoolStatus& pool, Colours colours) {
+  std::string line = "  " + pool.intake + " intake, " + pool.plane + " plane  ";
+  for (const std::string& word : pool.command) line += " " + word;
+  const std::string name = fitted(pool.name, kNameWidth);
+  return styled("pool " + name, Style::Bold, colours) + fitted(line, Table::kLineWidth - name.size() - 5) + "\n";
+}
+
+void add_worker(Table& table, const WorkerStatus& worker) {
+  table.add({{""},
+             {worker.state, style_of(worker.state)},
+             {std::to_string(worker.pid)},
+             {std::to_string(worker.generation)},
+             {short_duration(worker.age)},
+             {""},
+             {""},
+             {""},
+             {""},
+             {""},
+             {""}});
+}
+
+std::string buckets_text(const SlotStatus& slot) {
+  if (slot.buckets == slot.home_buckets) return std::to_string(slot.buckets);
+  return std::to_string(slot.buckets) + "/" + std::to_string(slot.home_buckets);  // some are lent, or borrowed
+}
+
+void add_slot(Table& table, const SlotStatus& slot) {
+  const std::string wait = slot.next_start ? " " + short_duration(*slot.next_start) : "";
+  const std::string exit = slot.last_exit ? short_exit(*slot.last_exit) : "-";
+  table.add(
+      {{std::to_string(slot.slot)},
+       {slot.state + wait, style_of(slot.state)},
+       {slot.worker ? std::to_string(slot.worker->pid) : "-"},
+       {slot.worker ? std::to_string(slot.worker->generation) : "-"},
+       {slot.worker ? short_duration(slot.worker->age) : "-"},
+       {short_count(slot.restarts), slot.restarts > 0 ? Style::Warning : Style::Plain},
+       {short_count(slot.handed)},
+       {short_count(slot.waiting)},
+       {short_count(slot.open)},
+       {buckets_text(slot), slot.buckets == slot.home_buckets ? Style::Plain : Style::Warning},
+       {slot.lost > 0 ? exit + ", lost " + short_count(slot.lost) : exit, slot.lost > 0 ? Style::Bad : Style::Plain}});
+  for (const WorkerStatus& worker : slot.others) add_worker(table, worker);
+}
+
+std::string slot_table(const std::vector<SlotStatus>& slots, Colours colours) {
+  using enum Table::Align;
+  Table table({{"SLOT", Right},
+               {"STATE"},
+               {"PID", Right},
+               {"GEN", Right},
+               {"AGE", Right},
+               {"RESTARTS", Right},
+               {"HANDED", Right},
+               {"WAITING", Right},
+               {"OPEN", Right},
+               {"BUCKETS", Right},
+               {"LAST EXIT"}});
+  for (const SlotStatus& slot : slots) add_slot(table, slot);
+  return table.text(colours);
+}
+
+// Exact numbers: this line is there to be checked.
+std::string total_line(const Status& status, Colours colours) {
+  const std::uint64_t refused = sum(status.refused);
+  const bool agrees = status.accepted == status.handed + status.waiting + refused;
+  return "total  accepted " + std::to_string(status.accepted) + (agrees ? " = " : styled(" != ", Style::Bad, colours)) +
+         "handed " + std::to_string(status.handed) + " + waiting " + std::to_string(status.waiting) + " + refused " +
+         std::to_string(refused) + "\n";
+}
+
+std::string two_units(std::int64_t large, const char* large_unit, std::int64_t small, const char* small_unit) {
+  return std::to_string(large) + large_unit + (small > 0 ? " " + std::to_string(small) + small_unit : "");
+}
+
+}  // namespace
+
+std::string render_status(const Status& status, Colours colours) {
+  std::string out = head_line(status, colours) + "\n" + listener_table(status.listeners, colours);
+  for (const PoolStatus& pool : status.pools) {
+    out += "\n" + pool_line(pool, colours) + slot_table(pool.slots, colours);
+  }
+  return out + "\n" + total_line(status, colours);
+}
+
+std::string short_duration(Duration duration) {
+  const auto count = [&](Duration unit) { return duration / unit; };
+  const auto rest = [&](Duration unit, Duration within) { return duration % within / unit; };
+  if (duration < 1s) return std::to_string(std::max<std::int64_t>(count(1ms), 0)) + "ms";
+  if (duration < 1min) return std::to_string(count(1s)) + "s";
+  if (duration < 1h) return two_units(count(1min), "m", rest(1s, 1min), "s");
+  if (duration < 24h) return two_units(count(1h), "h", rest(1min, 1h), "m");
+  return two_units(count(24h), "d", rest(1h, 24h), "h");
+}
+
+std::string short_count(std::uint64_t count) {
+  if (count < 1'000'000) return std::to_string(count);
+  constexpr std::array<const char*, 5> kUnits = {"M", "G", "T", "P", "E"};
+  double value = static_cast<double>(count) / 1e6;
+  std::size_t unit = 0;
+  for (; value >= 999.95 && unit + 1 < kUnits.size(); ++unit) value /= 1e3;
+  std::array<char, 16> text{};
+  (void)std::snprintf(text.data(), text.size(), "%.1f%s", value, kUnits[unit]);
+  return text.data();
+}
+
+std::string short_exit(const std::string& last_exit) {
+  constexpr std::string_view kExited = "exited with ";
+  if (last_exit.starts_with(kExited)) return last_exit.substr(kExited.size());
+  const std::size_t open = last_exit.find("(SIG");
+  const std::size_t close = last_exit.find(')', open == std::string::npos ? 0 : open);
+  if (open == std::string::npos || close == std::string::npos) return last_exit;
+  const bool has_core = last_exit.find("core", close) != std::string::npos;
+  return last_exit.substr(open + 1, close - open - 1) + (has_core ? ", core" : "");
+}
+
+}  // namespace holdfast
