@@ -48,7 +48,7 @@ Master::Master(Config config) : config_(std::move(config)), logging_(loop_, conf
 }
 
 Master::~Master() {
-  // Only where the start failed half-way: else the dispatcher has them.
+  // Bound, and never taken into service: the start has failed, and nothing of it is to be left.
   for (const auto& [name, socket] : sockets_) {
     if (const auto* path = std::get_if<UnixAddress>(&socket.bound)) remove_unix_path(*path, socket.fd);
   }
@@ -87,10 +87,8 @@ std::optional<Failure> Master::check_command() const {
   const Outcome found = check_program(config_.pool.command.front(), config_.pool.working_directory);
   if (found) return std::nullopt;
   const bool forbidden = is(found.error(), std::errc::permission_denied);
-  const bool directory = found.error().doing.starts_with("run workers in");
-  const std::string advice = directory   ? " (see --working-directory)"
-                             : forbidden ? " (make it executable: chmod +x)"
-                                         : " (give a path, or a name that is in PATH)";
+  const std::string advice =
+      forbidden ? " (make it executable: chmod +x)" : " (give a path, or a name that is in PATH)";
   return Failure{Error{{}, found.error().message() + advice}, forbidden ? kExitPermission : kExitBadConfig};
 }
 
