@@ -8,8 +8,10 @@
 
 namespace holdfast {
 
-// Level-triggered readiness of a descriptor that somebody else owns: declare the descriptor before its watcher, so that the watcher
-// goes first. Nothing is watched until `watch`. Must not be destroyed from inside its own callback (Loop::defer); `watch` may be called there.
+// Level-triggered readiness of a descriptor that somebody else owns: declare the descriptor before its watcher, so that
+// the watcher goes first: closing a descriptor that is still watched would leave the loop with a number that may be
+// anybody's. Watching makes the descriptor non-blocking. Nothing is watched until `watch`. Must not be destroyed from
+// inside its own callback (Loop::defer); `watch` may be called there.
 class FdWatcher {
  public:
   enum class Interest { None, Readable, Writable, Both };

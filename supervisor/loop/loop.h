@@ -22,7 +22,8 @@ class Loop {
   void stop();
   // The time of this turn: asked once a turn, CLOCK_MONOTONIC.
   [[nodiscard]] TimePoint now() const;
-  // Runs `work` after the callback that is running now has returned: the way to destroy a watcher from inside its own callback.
+  // Runs `work` after the callback that is running now has returned: the way to destroy a watcher from inside its own
+  // callback.
   void defer(std::function<void()> work);
 
   [[nodiscard]] uv_loop_s* raw() const;  // for the classes of loop/ only

@@ -8,8 +8,8 @@
 
 namespace holdfast {
 
-// One deadline. Arming it again replaces the deadline; kNever disarms it. It is never early; it may be late by the resolution of a
-// millisecond. Must not be destroyed from inside its own callback (Loop::defer).
+// One deadline. Arming it again replaces the deadline; kNever disarms it. It is never early; it may be late by the
+// resolution of a millisecond. Must not be destroyed from inside its own callback (Loop::defer).
 class Timer {
  public:
   Timer(Loop& loop, std::function<void()> on_due);
