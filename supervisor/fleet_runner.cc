@@ -316,7 +316,9 @@ void FleetRunner::perform(const Fleet::AbandonRenewal& action) {
   const Slot& slot = slots_[action.slot.value];
   const std::string why = "the successor in slot " + std::to_string(action.slot.value) + " failed (" +
                           slot.last_exit.value_or("unknown") + ")" + quote(slot.last_lines);
-  spdlog::error("{}: restart abandoned, the present worker serves on: {}", label(action.slot), why);
+  const bool served = fleet_.slots()[action.slot.value].incumbent.has_value();
+  spdlog::error("{}: restart abandoned, {}: {}", label(action.slot),
+                served ? "the present worker serves on" : "a new worker is started as after a crash", why);
   fail_renewals(action.slot, why);
 }
 
