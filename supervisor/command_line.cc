@@ -110,7 +110,8 @@ std::string with_suggestion(const CLI::App& app, const std::string& unexpected) 
   for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
     known.push_back(command->get_name());
   const std::string meant = nearest(unexpected, known);
-  const std::string kind = unexpected.starts_with("-") ? "option" : "argument";
+  const std::string word = app.get_parent() == nullptr ? "command" : "argument";
+  const std::string kind = unexpected.starts_with("-") ? "option" : word;
   return "unknown " + kind + " '" + unexpected + "'" + (meant.empty() ? "" : ", did you mean '" + meant + "'?");
 }
 
@@ -163,6 +164,10 @@ Invocation read_command_line(int argc, char** argv) {
     if (used == run && command.empty() && !first.starts_with("-")) text += " The worker's command goes after `--`.";
     return mistake(text + " (see `holdfast " + (used == &app ? "" : used->get_name() + " ") + "--help`)");
   } catch (const CLI::ParseError& error) {
+    // That no command was given is CLI11's complaint about a word that is none, too.
+    if (const std::vector<std::string> extras = app.remaining(); app.get_subcommands().empty() && !extras.empty()) {
+      return mistake(with_suggestion(app, extras.front()) + " (see `holdfast --help`)");
+    }
     const std::string name = app.get_subcommands().empty() ? "" : app.get_subcommands().front()->get_name() + " ";
     return mistake(std::string(error.what()) + " (see `holdfast " + name + "--help`)");
   }

@@ -1,6 +1,7 @@
 // whoami: an HTTP server that tells which worker answers. README.md has what to try.
 #include <holdfast/worker.hpp>
 
+#include <csignal>
 #include <cstdio>
 #include <optional>
 #include <string_view>
@@ -35,6 +36,8 @@ int main(int argc, char** argv) {
     (void)std::fprintf(stderr, "whoami: %s\n", hf_error_text());
     return 1;
   }
+  // Standard error is a pipe to the supervisor: when that is gone, the word about it must not end us before our clients are served.
+  (void)std::signal(SIGPIPE, SIG_IGN);
   whoami::Server server(*std::move(worker));
   return server.run();
 }

@@ -160,7 +160,7 @@ HttpClient::HttpClient(const Endpoint& target, const std::string& source) : fd_(
     ending_ = Ending::TimedOut;
   } else if (::getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error, &size) != 0 || error != 0) {
     close();
-    ending_ = Ending::Refused;
+    ending_ = error == ECONNREFUSED ? Ending::Refused : Ending::Reset;
   }
 }
 

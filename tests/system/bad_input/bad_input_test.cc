@@ -29,7 +29,7 @@ std::ostream& operator<<(std::ostream& out, const BadInput& input) { return out 
 std::vector<BadInput> bad_inputs() {
   return {
       {"AnUnknownOption", {"run", "--frobnicate", "-l", "127.0.0.1:0", "--", "{whoami}"}, kUsage, {"--frobnicate"}},
-      {"AnUnknownCommand", {"frobnicate"}, kUsage, {"frobnicate"}},
+      {"AnUnknownCommand", {"statsu"}, kUsage, {"statsu", "status"}},
       {"NoWorkerCommand", {"run", "-l", "127.0.0.1:0"}, kUsage, {"command"}},
       {"NoListener", {"run", "--", "{whoami}"}, kUsage, {"-l"}},
       {"AnAddressWithoutAPort", {"run", "-l", "127.0.0.1", "--", "{whoami}"}, kUsage, {"127.0.0.1", "port"}},
@@ -72,7 +72,7 @@ std::vector<BadInput> bad_inputs() {
        kCrashLoop,
        {"exited with code 3"}},
       {"AStatusOfNobody", {"status", "--control", "{dir}/none"}, 1, {"{dir}/none", "holdfast run"}},
-      {"ARouteOfNoAddress", {"route", "nowhere", "--control", "{dir}/none"}, 1, {}},
+      {"ARouteOfNoAddress", {"route", "nowhere", "--control", "{dir}/none"}, kUsage, {"nowhere"}},
   };
 }
 

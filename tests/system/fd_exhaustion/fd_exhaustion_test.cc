@@ -43,7 +43,7 @@ TEST(FdExhaustion, ASupervisorWithoutDescriptorsPausesQuietlyAndLosesNobody) {
     ASSERT_TRUE(clients.back().connected());
     clients.back().send("/", "close");
   }
-  supervisor.wait_until_told("Too many open files");
+  supervisor.wait_until_told("no file descriptor is free");
   const Duration before = cpu_time_of(supervisor.pid());
   let_pass(1s);
   EXPECT_LT(cpu_time_of(supervisor.pid()) - before, 50ms * kSlowness) << "it spins while it cannot accept";

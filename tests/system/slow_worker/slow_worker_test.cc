@@ -25,7 +25,6 @@ std::vector<HttpClient> ask_from(const Endpoint& target, const std::vector<std::
   std::vector<HttpClient> clients;
   for (const std::string& source : sources) {
     clients.emplace_back(target, source);
-    EXPECT_TRUE(clients.back().connected());
     clients.back().send("/", "close");
   }
   return clients;
