@@ -23,6 +23,7 @@ static void on_data(struct hf_worker* worker, int fd) {
   /* A client that does not read what it is sent is dropped: an example keeps no buffers. */
   if (size > 0 && send(fd, bytes, (size_t)size, MSG_DONTWAIT | MSG_NOSIGNAL) == size) return;
   --connections;
+  epoll_ctl(epoll, EPOLL_CTL_DEL, fd, NULL); /* close alone does not, while the supervisor has its copy open */
   hf_release(worker, fd);
 }
 

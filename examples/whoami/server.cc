@@ -336,6 +336,9 @@ void Server::drop_input(Client& client) {
 
 void Server::close(Client& client) {
   clear_timer(client);
+  // The supervisor may not have closed its copy yet, and until it has, our close ends neither the connection nor its
+  // place in the epoll set.
+  if (client.is_registered) (void)::epoll_ctl(epoll_, EPOLL_CTL_DEL, client.connection.fd(), nullptr);
   client.connection.close();
   std::unique_ptr<Client> closed = std::move(open_[client.index]);
   if (client.index + 1 != open_.size()) {

@@ -5,11 +5,13 @@
 namespace holdfast {
 
 struct BackoffPolicy {
-  Duration first = Duration::zero();               // delay after the first failure: a single crash should not cost anyone a wait
+  Duration first = Duration::zero();  // delay after the first failure: a single crash should not cost anyone a wait
   Duration step = std::chrono::milliseconds(100);  // delay after the second
   double factor = 2.0;                             // each further one is longer by this
   Duration limit = std::chrono::seconds(30);
-  double jitter = 0.2;  // the delay is spread over +- this part of itself, so that slots that fell together do not rise together
+  // The delay is spread over +- this part of itself, so that slots that fell together do not rise together. It is added
+  // after the limit, which a delay may therefore exceed by this part.
+  double jitter = 0.2;
   bool operator==(const BackoffPolicy&) const = default;
 };
 

@@ -174,6 +174,7 @@ std::vector<SlotId> BucketTable::preference(unsigned bucket) const {
   std::sort(std::partition(claims.begin(), claims.end(), is_home), claims.end());
 
   std::vector<SlotId> slots;
+  slots.reserve(claims.size());
   for (const Claim& claim : claims) slots.emplace_back(claim.slot);
   return slots;
 }

@@ -20,24 +20,27 @@ inline constexpr unsigned kMaxSlots = 256;  // two buckets a slot is the coarses
 // Which slot each bucket belongs to: weighted rendezvous with a capacity for each slot.
 //
 // The table is grown one slot at a time: slot k arrives in the table of slots 0..k-1 and takes, from the slots that have
-// most for their weight, those of their buckets that score highest for it, until it has its share. So a table depends only on
-// the weights (never on history), shares of equal slots differ by at most one, and a change from N to N+1 slots moves only
-// what the new slot receives. A crash moves nothing here: see `route`.
+// most above their exact share, those of their buckets that score highest for it, until it has its own. So a table
+// depends only on the weights (never on history), shares of equal slots differ by at most one, and a change from N to
+// N+1 slots moves only what the new slot receives. A crash moves nothing here: see `route`.
 //
-// A weight is relative; 0 means that the slot gets no bucket. The score of a slot for a bucket is a fixed function of the two
-// numbers, so every machine with the same weights has the same table.
+// A weight is relative; 0 means that the slot gets no bucket and is nobody's next choice. Every share is within one
+// bucket of what the weights ask for; where unequal weights round badly, single buckets move between old slots for that.
+// The score of a slot for a bucket is a fixed function of the two numbers, so every machine with the same weights has
+// the same table.
 class BucketTable {
  public:
   BucketTable() = default;  // no slots: owns nothing
   explicit BucketTable(std::span<const std::uint32_t> weights);
 
   [[nodiscard]] unsigned slots() const { return slots_; }
-  [[nodiscard]] SlotId home(unsigned bucket) const { return home_[bucket]; }  // slots() must not be 0
-  [[nodiscard]] unsigned share(SlotId slot) const;                             // number of buckets
+  // The slot that the bucket belongs to. At least one slot must have a weight.
+  [[nodiscard]] SlotId home(unsigned bucket) const { return home_[bucket]; }
+  [[nodiscard]] unsigned share(SlotId slot) const;  // number of buckets
   // The slot that serves `bucket` now: its home if that is available, else the available slot with the highest score for it
   // (its second choice, third, ...). Nothing if no slot is available. `available` has slots() entries.
   [[nodiscard]] std::optional<SlotId> route(unsigned bucket, const std::vector<bool>& available) const;
-  // All slots for a bucket in the order in which they would serve it; home first.
+  // All slots that may serve a bucket, in the order in which they would; home first.
   [[nodiscard]] std::vector<SlotId> preference(unsigned bucket) const;
 
  private:

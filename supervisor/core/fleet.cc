@@ -91,6 +91,9 @@ std::vector<Fleet::Action> Fleet::reconcile(TimePoint now) {
       promote_if_due(slot, now, actions);
     }
     enforce_deadlines(slot, now, actions);
+  }
+  // From here on no renewal ends: every slot sees the same budget for new ones, whichever slot has freed it.
+  for (Slot& slot : slots_) {
     start_if_due(slot, now, actions);
     settle_buckets(slot, now, actions);
   }
@@ -139,12 +142,19 @@ SlotId Fleet::id_of(const Slot& slot) const { return SlotId{static_cast<std::uin
 bool Fleet::leaving(const Slot& slot) const { return id_of(slot).value >= wished_size_; }
 
 bool Fleet::wants_renewal(const Slot& slot) const {
-  return slot.incumbent && (slot.incumbent->outdated || slot.incumbent->generation != generation_);
+  if (!slot.incumbent) return false;
+  const Worker& worker = *slot.incumbent;
+  return worker.outdated || (worker.generation != generation_ && worker.failed_successor != generation_);
 }
 
 unsigned Fleet::renewals_under_way() const {
   return static_cast<unsigned>(
       std::count_if(slots_.begin(), slots_.end(), [](const Slot& slot) { return slot.successor.has_value(); }));
+}
+
+// Whether connections may be given to it: it is not about to end.
+bool Fleet::may_take_over(const Worker& worker, TimePoint now) const {
+  return (in<Starting>(worker) || in<Serving>(worker)) && !worker.misbehaved && now < deadline_of(worker, policy_);
 }
 
 // SplitMix64 (Sebastiano Vigna, public domain): jitter needs no better.
@@ -171,17 +181,29 @@ void Fleet::add_slots(TimePoint now) {
 // Forgets the workers that have ended and draws the consequences for their slot.
 void Fleet::bury(Slot& slot, TimePoint now, Actions& actions) {
   std::erase_if(slot.departing, in<Gone>);
-  if (slot.successor && in<Gone>(*slot.successor)) {
-    slot.successor.reset();
-    if (slot.incumbent) slot.incumbent->outdated = false;  // not again and again: whoever wished it is told
-    actions.push_back(AbandonRenewal{id_of(slot)});
-  }
+  if (slot.successor && in<Gone>(*slot.successor)) abandon_renewal(slot, actions);
   if (!slot.incumbent || !in<Gone>(*slot.incumbent)) return;
   const Worker dead = *slot.incumbent;
   slot.incumbent.reset();
   if (stop_ != Stop::No || leaving(slot)) return;
+  if (dead.dismissed) {  // and the slot was wished back meanwhile
+    slot.pause = MayStart{};
+    return;
+  }
+  if (slot.successor && !may_take_over(*slot.successor, now)) abandon_renewal(slot, actions);
   record_failure(slot, dead, std::get<Gone>(dead.phase).end, now, actions);
   if (slot.successor) promote(slot, now, actions);
+}
+
+// Whoever wished the renewal is told, and decides: it is not tried again and again.
+void Fleet::abandon_renewal(Slot& slot, Actions& actions) {
+  if (slot.incumbent) {
+    slot.incumbent->outdated = false;
+    slot.incumbent->failed_successor = slot.successor->generation;
+  }
+  if (!in<Gone>(*slot.successor)) slot.departing.push_back(*slot.successor);
+  slot.successor.reset();
+  actions.push_back(AbandonRenewal{id_of(slot)});
 }
 
 void Fleet::record_failure(Slot& slot, const Worker& worker, WorkerEnd end, TimePoint now, Actions& actions) {
@@ -193,10 +215,13 @@ void Fleet::record_failure(Slot& slot, const Worker& worker, WorkerEnd end, Time
   }
   slot.failures++;
   slot.paused_generation = worker.generation;
-  if (end == WorkerEnd::DoNotRestart) {
+  const bool limit_reached = slot.start_limit.on_failure(policy_.start_limit, died);
+  if (slot.successor || worker.generation != generation_) {
+    slot.pause = MayStart{};  // the next worker is another program, or stands ready
+  } else if (end == WorkerEnd::DoNotRestart) {
     slot.pause = Stopped{};
     actions.push_back(StopSlot{id_of(slot)});
-  } else if (slot.start_limit.on_failure(policy_.start_limit, died) || slot.on_probation) {
+  } else if (limit_reached || slot.on_probation) {
     slot.on_probation = true;
     slot.pause = Resting{now + policy_.start_limit.rest};
     actions.push_back(RestSlot{id_of(slot), now + policy_.start_limit.rest});
@@ -225,21 +250,24 @@ void Fleet::enforce_deadline(Worker& worker, TimePoint now, Actions& actions) {
     actions.push_back(SignalWorker{worker.id, signal, why});
   };
   if (worker.misbehaved) return kill(Why::Misbehaved);
-  if (now < deadline_of(worker, policy_)) return;
-  std::visit(Overloaded{
-                 [&](const Starting&) { end(Signal::Terminate, Why::NotReady); },
-                 [&](const Serving&) { end(Signal::Abort, Why::Hung); },
-                 [&](const Draining&) { end(Signal::Terminate, Why::Drained); },
-                 [&](const Ending&) { kill(Why::Overdue); },
-                 [](const auto&) {},
-             },
-             worker.phase);
+  while (now >= deadline_of(worker, policy_)) {  // again, because the time that the next phase has may be zero
+    std::visit(Overloaded{
+                   [&](const Starting&) { end(Signal::Terminate, Why::NotReady); },
+                   [&](const Serving&) { end(Signal::Abort, Why::Hung); },
+                   [&](const Draining&) { end(Signal::Terminate, Why::Drained); },
+                   [&](const Ending&) { kill(Why::Overdue); },
+                   [](const auto&) {},
+               },
+               worker.phase);
+  }
 }
 
-// The pool stops or the slot leaves: everybody is to go.
+// The pool stops or the slot leaves: everybody is to go. The incumbent keeps its role, for it has the slot's inbox: if
+// the slot is wished back, the next one waits for its end.
 void Fleet::dismiss(Slot& slot, TimePoint now, Actions& actions) {
   if (slot.incumbent) dismiss(*slot.incumbent, now, actions);
-  if (slot.successor) dismiss(*slot.successor, now, actions);
+  if (slot.successor) slot.departing.insert(slot.departing.begin(), *slot.successor);
+  slot.successor.reset();
   for (Worker& worker : slot.departing) dismiss(worker, now, actions);
 }
 
@@ -253,6 +281,7 @@ void Fleet::dismiss(Worker& worker, TimePoint now, Actions& actions) {
   // Whatever a worker was promised, the stop as a whole ends in time: one kill_timeout before it every worker gets
   // SIGTERM.
   const TimePoint last_call = stop_deadline_ ? std::max(now, *stop_deadline_ - policy_.kill_timeout) : kNever;
+  worker.dismissed = worker.dismissed || in<Starting>(worker) || in<Serving>(worker);
   if (in<Starting>(worker)) {
     worker.phase = Ending{now + policy_.kill_timeout};
     actions.push_back(SignalWorker{worker.id, Signal::Terminate, Why::Stopping});
@@ -266,7 +295,7 @@ void Fleet::dismiss(Worker& worker, TimePoint now, Actions& actions) {
 }
 
 void Fleet::promote_if_due(Slot& slot, TimePoint now, Actions& actions) {
-  if (!serves(slot.successor) || slot.successor->misbehaved) return;
+  if (!serves(slot.successor) || !may_take_over(*slot.successor, now)) return;
   if (now >= std::get<Serving>(slot.successor->phase).since + policy_.canary) promote(slot, now, actions);
 }
 

@@ -17,10 +17,12 @@ namespace holdfast {
 //
 // A slot is permanent; workers occupy it one after the other. A worker of a slot has one of three roles:
 //
-//   incumbent   reads the slot's inbox (or will, once it has started). After its death the next incumbent reads the
-//   same inbox. successor   is started beside a serving incumbent to replace it. It has an inbox of its own and serves
-//   nobody yet. departing   was replaced, or its slot is leaving. It finishes what it has taken up and gets nothing
-//   new.
+//   incumbent   reads the slot's inbox (or will, once it has started).
+//               After its death the next incumbent reads the same inbox.
+//   successor   is started beside a serving incumbent to replace it.
+//               It has an inbox of its own and serves nobody yet.
+//   departing   was replaced, or was to replace the incumbent and is wanted no more.
+//               It finishes what it has taken up and gets nothing new.
 //
 // and passes through these phases (a phase is never entered twice):
 //
@@ -107,8 +109,8 @@ class Fleet {
   };
   struct AbandonRenewal {
     SlotId slot;
-  };                   // the successor failed; the incumbent serves on
-  struct GiveUp {};    // every slot rests or is stopped and no worker was ever ready
+  };                   // the successor failed; not tried again until a renewal or another generation is wished
+  struct GiveUp {};    // every slot is stopped, or every slot rests or is stopped and no worker was ever ready
   struct Finished {};  // stopped, and nobody is left
   using Action = std::variant<StartWorker, Promote, DrainWorker, SignalWorker, LendBuckets, ReturnBuckets, RemoveSlot,
                               DelayStart, RestSlot, StopSlot, AbandonRenewal, GiveUp, Finished>;
@@ -161,6 +163,10 @@ class Fleet {
     Phase phase;
     bool outdated = false;    // somebody asked to replace it
     bool misbehaved = false;  // it broke the protocol and is to be killed
+    bool dismissed = false;   // told to go because its slot leaves or the pool stops: its end is no failure
+
+    // The generation of its last successor, if that has failed.
+    std::optional<Generation> failed_successor;
   };
   struct MayStart {};
   struct Backoff {
@@ -195,11 +201,13 @@ class Fleet {
   [[nodiscard]] bool leaving(const Slot& slot) const;
   [[nodiscard]] bool wants_renewal(const Slot& slot) const;
   [[nodiscard]] unsigned renewals_under_way() const;
+  [[nodiscard]] bool may_take_over(const Worker& worker, TimePoint now) const;
   [[nodiscard]] double random();
 
   void begin_stop(TimePoint now);
   void add_slots(TimePoint now);
   void bury(Slot& slot, TimePoint now, Actions& actions);
+  void abandon_renewal(Slot& slot, Actions& actions);
   void record_failure(Slot& slot, const Worker& worker, WorkerEnd end, TimePoint now, Actions& actions);
   void enforce_deadlines(Slot& slot, TimePoint now, Actions& actions);
   void enforce_deadline(Worker& worker, TimePoint now, Actions& actions);

@@ -17,10 +17,10 @@ struct Id {
   constexpr auto operator<=>(const Id&) const = default;
 };
 
-using SlotId = Id<struct SlotTag>;              // permanent place in a pool, counted from 0
-using WorkerId = Id<struct WorkerTag>;          // one process in its whole life; never used twice by one supervisor
-using ListenerId = Id<struct ListenerTag>;      // index of a listener, counted from 0, in the order of configuration
-using Generation = Id<struct GenerationTag>;    // program and configuration that workers should run; grows
+using SlotId = Id<struct SlotTag>;            // permanent place in a pool, counted from 0
+using WorkerId = Id<struct WorkerTag>;        // one process in its whole life; never used twice by one supervisor
+using ListenerId = Id<struct ListenerTag>;    // index of a listener, counted from 0, in the order of configuration
+using Generation = Id<struct GenerationTag>;  // program and configuration that workers should run; grows
 
 }  // namespace holdfast
 

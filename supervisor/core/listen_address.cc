@@ -63,7 +63,7 @@ Result<ListenAddress> parse_host(std::string_view text, std::string_view host, s
 
 struct ToText {
   std::string operator()(const TcpAddress& tcp) const {
-    const std::string port = ":" + std::to_string(tcp.port);
+    std::string port = ":" + std::to_string(tcp.port);
     switch (tcp.family) {
       case TcpAddress::Family::DualStack:
         break;

@@ -7,9 +7,9 @@
 namespace holdfast {
 
 struct StartLimitPolicy {
-  unsigned failures = 10;                            // this many failures ... (0: no limit)
-  Duration interval = std::chrono::seconds(60);      // ... within this time, and the slot rests
-  Duration rest = std::chrono::minutes(1);           // before one probe is started; a probe that fails rests again
+  unsigned failures = 5;                         // this many failures ... (0: no limit)
+  Duration interval = std::chrono::seconds(30);  // ... within this time, and the slot rests
+  Duration rest = std::chrono::seconds(30);      // before one probe is started; a probe that fails rests again
   bool operator==(const StartLimitPolicy&) const = default;
 };
 

@@ -11,7 +11,7 @@ struct SignalWatcher::State {
   std::vector<UvHandle<uv_signal_t>> handles;
 };
 
-SignalWatcher::SignalWatcher(Loop& loop, std::vector<int> signals, std::function<void(int signal)> on_signal)
+SignalWatcher::SignalWatcher(Loop& loop, const std::vector<int>& signals, std::function<void(int signal)> on_signal)
     : state_(std::make_unique<State>()) {
   state_->on_signal = std::move(on_signal);
   for (const int signal : signals) {

@@ -11,7 +11,7 @@ namespace holdfast {
 // Reports signals as events of the loop.
 class SignalWatcher {
  public:
-  SignalWatcher(Loop& loop, std::vector<int> signals, std::function<void(int signal)> on_signal);
+  SignalWatcher(Loop& loop, const std::vector<int>& signals, std::function<void(int signal)> on_signal);
   ~SignalWatcher();
   SignalWatcher(const SignalWatcher&) = delete;
   SignalWatcher& operator=(const SignalWatcher&) = delete;

@@ -200,7 +200,7 @@ Result<Child> spawn(const SpawnPlan& plan) {
   std::vector<std::string> candidates = candidates_of(plan);
   std::vector<std::string> arguments = plan.command;
   std::vector<std::string> variables;
-  for (const auto& [name, value] : plan.environment) variables.push_back(name + "=" + value);
+  for (const auto& [name, value] : plan.environment) variables.emplace_back(name).append("=").append(value);
   const std::vector<char*> candidate_pointers = pointers_to(candidates);
   const std::vector<char*> argument_pointers = pointers_to(arguments);
   const std::vector<char*> variable_pointers = pointers_to(variables);

@@ -92,6 +92,19 @@ TEST(BucketTable, SharesFollowTheWeightsWithinOneBucket) {
   }
 }
 
+// What a newcomer alone cannot put right: found by trying random weights, each is a whole bucket off without the last pass.
+TEST(BucketTable, SharesStayWithinOneBucketWhereTheWeightsRoundBadly) {
+  Weights light_then_heavy(12, 8);
+  light_then_heavy.resize(36, 252);
+  Weights few_light_then_heavy(10, 10);
+  few_light_then_heavy.resize(27, 721);
+  for (const Weights& weights :
+       {Weights{956, 956, 956, 9, 9, 2, 9}, Weights{180, 7, 1, 1, 7, 7, 1, 7},
+        Weights{3, 153, 8, 3, 153, 8, 8, 153, 3, 153, 3}, light_then_heavy, few_light_then_heavy}) {
+    EXPECT_LT(largest_deviation(BucketTable(weights), weights), 1) << ::testing::PrintToString(weights);
+  }
+}
+
 TEST(BucketTable, OneHeavyAmongManyLightSlotsKeepsItsShare) {
   Weights weights(kMaxSlots, 1);
   weights[100] = 1000;
@@ -186,7 +199,7 @@ Weights random_weights(std::mt19937_64& random) {
 
 TEST(BucketTable, KeepsItsPromisesForRandomWeights) {
   std::mt19937_64 random(random_seed());
-  for (int i = 0; i < 300; ++i) {
+  for (int i = 0; i < 100; ++i) {
     const Weights weights = random_weights(random);
     SCOPED_TRACE(::testing::PrintToString(weights));
     const BucketTable table(weights);

@@ -77,7 +77,9 @@ union hf_address {
 };
 
 struct hf_connection {
-  int fd; /* a connected stream socket, non-blocking and close-on-exec; the caller owns it: hf_release closes it */
+  int fd; /* a connected stream socket, non-blocking and close-on-exec; the caller owns it: hf_release closes it. Take it
+             out of an epoll set before that: the supervisor may have its copy open for a moment longer, and until it
+             closes that one too the kernel reports events of the connection */
   uint16_t listener;         /* index of the listener that took it */
   uint16_t bucket;           /* bucket that placed it; 0 in standalone mode */
   uint32_t slot;             /* this worker's slot */

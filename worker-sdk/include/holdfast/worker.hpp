@@ -117,8 +117,11 @@ class Worker {
     switch (hf_next(worker_.get(), &event)) {
       case HF_EVENT_CONNECTION:
         return Arrival{Connection(worker_.get(), event.connection.fd), event.connection};
-      case HF_EVENT_DRAIN:
-        return Drain{MonotonicTime(std::chrono::nanoseconds(event.deadline_ns))};
+      case HF_EVENT_DRAIN: {
+        constexpr std::uint64_t kLatest = std::chrono::nanoseconds::max().count();
+        return Drain{
+            MonotonicTime(std::chrono::nanoseconds(event.deadline_ns < kLatest ? event.deadline_ns : kLatest))};
+      }
       case HF_EVENT_GONE:
         return Gone{};
       case HF_EVENT_ERROR:
