@@ -5,7 +5,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -162,15 +161,10 @@ TEST_F(ControlServerTest, AClientThatHasFinishedItsSendingStillGetsItsAnswer) {
 
 TEST_F(ControlServerTest, AClientThatGoesOnTalkingCostsNothingAndStillGetsItsAnswer) {
   start();
-  const UniqueFd talker = connect_and_send(kLater + "and another thing\n" + kPing);
+  const UniqueFd talker = connect_and_send(kLater);
   ASSERT_TRUE(run_until(loop_, [&] { return kept_.size() == 1; }));
-  timespec before{};
-  timespec after{};
-  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &before);
-  run_for(loop_, 300ms);
-  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &after);
-  const auto nanoseconds = (after.tv_sec - before.tv_sec) * 1'000'000'000 + (after.tv_nsec - before.tv_nsec);
-  EXPECT_LT(nanoseconds, 150'000'000) << "the loop spins";
+  ASSERT_GT(::send(talker.get(), kPing.data(), kPing.size(), MSG_NOSIGNAL), 0);
+  EXPECT_GT(waits_in(loop_, 300ms), 10) << "the loop spins";
   EXPECT_EQ(requests_, 1);
   kept_.front().send(ControlSuccess{"1"});
   EXPECT_EQ(received_until_end(talker), "{\"v\":1,\"ok\":true,\"result\":1}\n");

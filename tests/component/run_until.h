@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sys/resource.h>
+
 #include <chrono>
 
 #include "core/time.h"
@@ -32,6 +34,16 @@ template <class Done>
 inline void run_for(Loop& loop, Duration time) {
   const TimePoint end = std::chrono::steady_clock::now() + time;
   (void)run_until(loop, [&] { return std::chrono::steady_clock::now() >= end; });
+}
+
+// Lets the loop run for a while; answers how often it waited. A loop that spins never waits, however little of a busy machine it gets.
+inline long waits_in(Loop& loop, Duration time) {
+  rusage before{};
+  rusage after{};
+  (void)::getrusage(RUSAGE_THREAD, &before);
+  run_for(loop, time);
+  (void)::getrusage(RUSAGE_THREAD, &after);
+  return after.ru_nvcsw - before.ru_nvcsw;
 }
 
 }  // namespace holdfast
