@@ -145,6 +145,7 @@ PoolStatus FleetRunner::status() const {
     answer.restarts = slot.starts > 0 ? slot.starts - 1 : 0;
     answer.handed = slot.retired_handed;
     answer.lost = slot.retired_lost;
+    answer.protocol_errors = slot.protocol_errors;
     answer.last_exit = slot.last_exit;
     answer.buckets = dispatcher_.served_buckets(SlotId{i});
     answer.home_buckets = dispatcher_.table().share(SlotId{i});
@@ -207,10 +208,11 @@ void FleetRunner::perform(const Fleet::StartWorker& action) {
     spdlog::error("{}: cannot start a worker: {}", label(action.slot), error.message());
     slot.last_exit = "not started: " + error.message();
     slot.last_lines.clear();
+    if (action.role == Fleet::Role::Incumbent) fail_renewals(action.slot, *slot.last_exit);
     fleet_.on_start_failed(action.worker, Fleet::WorkerEnd::Ended, loop_.now());
     schedule();
   };
-  Occupant occupant{action.slot, action.generation, loop_.now(), nullptr, nullptr};
+  Occupant occupant{action.slot, action.generation, loop_.now(), nullptr, nullptr, false};
   if (action.role == Fleet::Role::Successor || !slot.inbox) {
     Result<std::unique_ptr<Inbox>> inbox = make_inbox();
     if (!inbox) return fail(inbox.error());
@@ -219,6 +221,7 @@ void FleetRunner::perform(const Fleet::StartWorker& action) {
   }
   Inbox& inbox = *(occupant.own_inbox ? occupant.own_inbox : slot.inbox);
   inbox.settle();
+  inbox.flush();
   WorkerProcess::Hooks hooks;
   hooks.on_line = hooks_.on_line;
   hooks.on_exit = [this, worker = action.worker](const ExitStatus& status) { on_exit(worker, status); };
@@ -265,6 +268,10 @@ void FleetRunner::perform(const Fleet::SignalWorker& action) {
   spdlog::log(action.why == Fleet::Why::Stopping ? spdlog::level::info : spdlog::level::warn, "{}: {} to pid {}: {}",
               label(occupant->second.slot), signal_name(number), occupant->second.process->pid(),
               reason_text(action.why));
+  if (action.why == Fleet::Why::NotReady && !occupant->second.spoke) {
+    spdlog::warn("{}: it never spoke on its channel: is the program linked with the worker SDK (holdfast-worker(3))?",
+                 label(occupant->second.slot));
+  }
   occupant->second.process->signal(number);
 }
 
@@ -309,16 +316,18 @@ void FleetRunner::perform(const Fleet::AbandonRenewal& action) {
   const Slot& slot = slots_[action.slot.value];
   const std::string why = "the successor in slot " + std::to_string(action.slot.value) + " failed (" +
                           slot.last_exit.value_or("unknown") + ")" + quote(slot.last_lines);
-  spdlog::error("{}: restart abandoned, the present worker serves on: {}", label(action.slot), why);
+  const bool served = fleet_.slots()[action.slot.value].incumbent.has_value();
+  spdlog::error("{}: restart abandoned, {}: {}", label(action.slot),
+                served ? "the present worker serves on" : "a new worker is started as after a crash", why);
   fail_renewals(action.slot, why);
 }
 
 void FleetRunner::perform(const Fleet::GiveUp&) {
   const Slot& slot = slots_.front();
-  const bool never = std::none_of(occupants_.begin(), occupants_.end(), [](const auto&) { return true; });
-  hooks_.on_give_up(fmt::format("no worker of pool {} {}: `{}` {}{}", config_.pool.name, never ? "stays up" : "is left",
-                                fmt::join(config_.pool.command, " "), slot.last_exit.value_or("did not start"),
-                                quote(slot.last_lines)));
+  const std::string wrote =
+      slot.last_lines.empty() ? "; it wrote nothing: run it by hand to see why" : quote(slot.last_lines);
+  hooks_.on_give_up(fmt::format("no worker of pool {} stays up: `{}` {}{}", config_.pool.name,
+                                fmt::join(config_.pool.command, " "), slot.last_exit.value_or("did not start"), wrote));
 }
 
 void FleetRunner::perform(const Fleet::Finished&) {
@@ -378,8 +387,9 @@ std::string FleetRunner::label(SlotId slot) const { return config_.pool.name + "
 void FleetRunner::on_frame(Inbox& inbox, const WorkerFrame& frame) {
   const std::optional<WorkerId> worker = worker_on(inbox);
   if (!worker) return;
-  const Occupant& occupant = occupants_.at(*worker);
+  Occupant& occupant = occupants_.at(*worker);
   if (const auto* hello = std::get_if<HelloFrame>(&frame)) {
+    occupant.spoke = true;
     if (hello->version < HF_PROTOCOL_VERSION)
       on_garbage(inbox, Error{{}, "it speaks no protocol version that we know"});
   } else if (std::holds_alternative<ReadyFrame>(frame)) {
@@ -400,6 +410,7 @@ void FleetRunner::on_garbage(Inbox& inbox, const Error& error) {
   const Occupant& occupant = occupants_.at(*worker);
   spdlog::error("{}: pid {} broke the channel protocol ({}): it will be killed and replaced", label(occupant.slot),
                 occupant.process->pid(), error.message());
+  slots_[occupant.slot.value].protocol_errors++;
   fleet_.on_misbehaved(*worker);
   schedule();
 }
@@ -430,6 +441,7 @@ void FleetRunner::on_exit(WorkerId worker, const ExitStatus& status) {
     dispatcher_.redispatch(std::move(unread));
   } else if (slot.inbox) {
     slot.inbox->settle();
+    fail_renewals_by(occupant.slot, worker);
   }
   // We are inside the callback of the process's own watcher.
   loop_.defer([process = std::shared_ptr<WorkerProcess>(std::move(occupant.process))] {});
@@ -464,6 +476,18 @@ void FleetRunner::settle_renewals() {
     if (renewal.waiting_for.empty()) renewal.done(Done{});
   }
   std::erase_if(renewals_, [](const Renewal& renewal) { return renewal.waiting_for.empty(); });
+}
+
+// The incumbent that ended is not the one that was to be replaced: then it is the replacement that has failed.
+void FleetRunner::fail_renewals_by(SlotId slot, WorkerId ended) {
+  const bool replacement = std::any_of(renewals_.begin(), renewals_.end(), [&](const Renewal& renewal) {
+    const auto waiting = renewal.waiting_for.find(slot);
+    return waiting != renewal.waiting_for.end() && waiting->second != ended;
+  });
+  if (!replacement) return;
+  const Slot& ended_in = slots_[slot.value];
+  fail_renewals(slot, "the worker in slot " + std::to_string(slot.value) + " " + ended_in.last_exit.value_or("ended") +
+                          quote(ended_in.last_lines));
 }
 
 void FleetRunner::fail_renewals(SlotId slot, const std::string& why) {

@@ -53,12 +53,14 @@ class FleetRunner {
     TimePoint started;
     std::unique_ptr<Inbox> own_inbox;  // of a successor or a departing worker; else the slot's
     std::unique_ptr<WorkerProcess> process;
+    bool spoke = false;  // it said HELLO
   };
   struct Slot {
     std::unique_ptr<Inbox> inbox;
     std::uint64_t starts = 0;
     std::uint64_t retired_handed = 0;  // by inboxes that are gone
     std::uint64_t retired_lost = 0;
+    std::uint64_t protocol_errors = 0;  // workers that sent garbage
     std::optional<std::string> last_exit;
     std::vector<std::string> last_lines;  // of the worker that ended last
   };
@@ -96,6 +98,7 @@ class FleetRunner {
   void tell_dispatcher();
   void settle_renewals();
   void fail_renewals(SlotId slot, const std::string& why);
+  void fail_renewals_by(SlotId slot, WorkerId ended);
 
   Loop& loop_;
   const Config& config_;

@@ -47,7 +47,12 @@ Master::Master(Config config) : config_(std::move(config)), logging_(loop_, conf
   if (config_.name.empty()) config_.name = default_name(config_.pool.command);
 }
 
-Master::~Master() = default;
+Master::~Master() {
+  // Bound, and never taken into service: the start has failed, and nothing of it is to be left.
+  for (const auto& [name, socket] : sockets_) {
+    if (const auto* path = std::get_if<UnixAddress>(&socket.bound)) remove_unix_path(*path, socket.fd);
+  }
+}
 
 int Master::run() {
   if (const std::optional<Failure> failure = start()) {

@@ -1,5 +1,6 @@
 #include "core/gather.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace holdfast {
@@ -21,6 +22,14 @@ constexpr double kStartPerTurn = 1.02;
 // harmless. When the load has gone, sixteen are 1.6 ms in which a lone client waits for a tick.
 constexpr unsigned kQuietTicks = 16;
 
+// Connections for each tick that found any. 64 clients at a time fill a short tick with 2.7 and a long one with 8; four clients fill
+// neither with more than 4, and usually a short one with fewer than 2.
+constexpr double kLongerFrom = 2.3;
+constexpr double kShorterBelow = 4.5;
+// A tick is judged by what it found, not by what the other one did; and a guess that was wrong is not repeated soon.
+constexpr Duration kJudgeAfter = std::chrono::milliseconds(40);
+constexpr Duration kGuessAgainAfter = std::chrono::milliseconds(500);
+
 }  // namespace
 
 Gather::Mode Gather::on_turn(std::size_t connections, TimePoint now) {
@@ -33,14 +42,31 @@ Gather::Mode Gather::on_turn(std::size_t connections, TimePoint now) {
 
   if (mode_ == Mode::Gathering) {
     quiet_ticks_ = connections <= 1 ? quiet_ticks_ + 1 : 0;
-    if (quiet_ticks_ < kQuietTicks && rate >= kStopRate) return mode_;
+    if (quiet_ticks_ < kQuietTicks && rate >= kStopRate) {
+      choose_tick(now);
+      return mode_;
+    }
     turns_ = connections_;  // as if they had come one by one: what gathering found is no evidence for watching
     return mode_ = Mode::Watching;
   }
 
   if (rate < kStartRate || connections_ < kStartPerTurn * turns_) return mode_;
   quiet_ticks_ = 0;
+  tick_ = kShortGatherTick;
+  next_choice_ = std::max(next_choice_, now + kJudgeAfter);
   return mode_ = Mode::Gathering;
+}
+
+void Gather::choose_tick(TimePoint now) {
+  if (now < next_choice_ || turns_ == 0) return;
+  const double found = connections_ / turns_;
+  if (tick_ == kShortGatherTick && found >= kLongerFrom) {
+    tick_ = kLongGatherTick;
+    next_choice_ = now + kJudgeAfter;
+  } else if (tick_ == kLongGatherTick && found < kShorterBelow) {
+    tick_ = kShortGatherTick;
+    next_choice_ = now + kGuessAgainAfter;
+  }
 }
 
 }  // namespace holdfast

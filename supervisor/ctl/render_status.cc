@@ -1,5 +1,6 @@
 #include "ctl/render_status.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <cstdio>
@@ -15,7 +16,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::size_t kNameWidth = 20;
-constexpr std::size_t kAddressWidth = 36;  // "[2001:db8:1111:2222::1]:65535" and more; a longer path of a socket is cut
+constexpr std::size_t kAddressWidth = 47;  // the longest of IPv6 with its port; a longer path of a socket is cut
 
 using Reasons = std::map<std::string, std::uint64_t>;
 
@@ -51,19 +52,27 @@ std::string listener_table(const std::vector<ListenerStatus>& listeners, Colours
   Table table({{"LISTENER"}, {"ADDRESS"}, {"ACCEPTED", Table::Align::Right}, {"STATE"}, {"REFUSED"}});
   for (const ListenerStatus& listener : listeners) {
     const std::uint64_t refused = sum(listener.refused);
-    const std::string because = listener.paused_because.empty() ? "" : ": " + listener.paused_because;
     table.add({{fitted(listener.name, kNameWidth)},
                {fitted(listener.address, kAddressWidth)},
                {short_count(listener.accepted)},
-               {listener.paused ? fitted("paused" + because, kNameWidth) : "accepting",
-                listener.paused ? Style::Warning : Style::Good},
+               {listener.paused ? "paused" : "accepting", listener.paused ? Style::Warning : Style::Good},
                {refused_text(listener.refused), refused > 0 ? Style::Warning : Style::Plain}});
   }
   return table.text(colours);
 }
 
+std::string pause_lines(const std::vector<ListenerStatus>& listeners, Colours colours) {
+  std::string lines;
+  for (const ListenerStatus& listener : listeners) {
+    if (!listener.paused || listener.paused_because.empty()) continue;
+    const std::string line = fitted(listener.name, kNameWidth) + " is paused: " + listener.paused_because;
+    lines += styled(fitted(line, Table::kLineWidth), Style::Warning, colours) + "\n";
+  }
+  return lines;
+}
+
 std::string pool_line(const PoolStatus& pool, Colours colours) {
-  std::string line = "  " + pool.intake + " intake, " + pool.plane + " plane  ";
+  std::string line = "  " + pool.intake + " intake, " + pool.plane + " plane ";
   for (const std::string& word : pool.command) line += " " + word;
   const std::string name = fitted(pool.name, kNameWidth);
   return styled("pool " + name, Style::Bold, colours) + fitted(line, Table::kLineWidth - name.size() - 5) + "\n";
@@ -139,7 +148,8 @@ std::string two_units(std::int64_t large, const char* large_unit, std::int64_t s
 }  // namespace
 
 std::string render_status(const Status& status, Colours colours) {
-  std::string out = head_line(status, colours) + "\n" + listener_table(status.listeners, colours);
+  std::string out = head_line(status, colours) + "\n" + listener_table(status.listeners, colours) +
+                    pause_lines(status.listeners, colours);
   for (const PoolStatus& pool : status.pools) {
     out += "\n" + pool_line(pool, colours) + slot_table(pool.slots, colours);
   }

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <sys/epoll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -31,11 +32,13 @@ bool has_room(BorrowedFd fd, int milliseconds) {
 OutputFile::OutputFile(BorrowedFd inherited) : inherited_(inherited), kind_(Kind::Direct) {
   struct stat status {};
   if (::fstat(inherited_.get(), &status) != 0) return;
-  if (S_ISSOCK(status.st_mode)) kind_ = Kind::Socket;
-  if (S_ISFIFO(status.st_mode) || ::isatty(inherited_.get()) == 1) {
-    own_ = opened_once_more(inherited_);
-    kind_ = own_ ? Kind::Own : Kind::Shared;
-  }
+  const bool is_socket = S_ISSOCK(status.st_mode);
+  if (!is_socket && !S_ISFIFO(status.st_mode) && ::isatty(inherited_.get()) != 1) return;
+  room_ = UniqueFd(::epoll_create1(EPOLL_CLOEXEC));
+  if (!is_socket) own_ = opened_once_more(inherited_);
+  kind_ = is_socket ? Kind::Socket : own_ ? Kind::Own : Kind::Shared;
+  epoll_event event{.events = EPOLLOUT, .data = {}};
+  if (::epoll_ctl(room_.get(), EPOLL_CTL_ADD, fd().get(), &event) != 0) room_.reset();
 }
 
 Result<std::size_t> OutputFile::write_some(std::string_view bytes) const {

@@ -22,9 +22,10 @@ class OutputFile {
  public:
   explicit OutputFile(BorrowedFd inherited);
 
-  // To be watched for room; nothing to watch where writing never waits.
-  [[nodiscard]] bool can_wait() const { return kind_ != Kind::Direct; }
-  [[nodiscard]] BorrowedFd fd() const { return own_ ? BorrowedFd(own_) : inherited_; }
+  [[nodiscard]] bool never_waits() const { return kind_ == Kind::Direct; }
+  // Readable while there is room: an epoll instance that watches the output. The output itself must not be given to a loop, because
+  // libuv makes every descriptor that it watches non-blocking. Nothing where writing never waits.
+  [[nodiscard]] const UniqueFd& room() const { return room_; }
 
   // Answers how many bytes went; 0: there is no room now.
   [[nodiscard]] Result<std::size_t> write_some(std::string_view bytes) const;
@@ -32,9 +33,12 @@ class OutputFile {
   void wait_for_room(Duration limit) const;
 
  private:
+  [[nodiscard]] BorrowedFd fd() const { return own_ ? BorrowedFd(own_) : inherited_; }
+
   enum class Kind { Direct, Socket, Own, Shared };
   BorrowedFd inherited_;
   UniqueFd own_;
+  UniqueFd room_;
   Kind kind_;
 };
 

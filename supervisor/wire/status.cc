@@ -50,6 +50,7 @@ Json json_of(const SlotStatus& slot) {
   object["waiting"] = slot.waiting;
   object["open"] = slot.open;
   object["lost"] = slot.lost;
+  object["protocol_errors"] = slot.protocol_errors;
   object["buckets"] = slot.buckets;
   object["home_buckets"] = slot.home_buckets;
   object["last_exit"] = slot.last_exit ? Json(*slot.last_exit) : Json();
@@ -76,6 +77,7 @@ void read(JsonMembers& members, SlotStatus& slot) {
   members.read("waiting", slot.waiting);
   members.read("open", slot.open);
   members.read("lost", slot.lost);
+  members.read("protocol_errors", slot.protocol_errors);
   members.read("buckets", slot.buckets);
   members.read("home_buckets", slot.home_buckets);
   members.read("last_exit", slot.last_exit);

@@ -51,12 +51,14 @@ void Inbox::drain(TimePoint deadline) {
 }
 
 std::uint64_t Inbox::taken() const {
-  return taken_before_ + std::min(page_.taken() + frames_.taken, sent_ - taken_before_);
+  // What the kernel dropped at the worker's descriptor limit has left the channel too.
+  const std::uint64_t said = page_.taken() + page_.lost() + frames_.taken + frames_.lost;
+  return taken_before_ + std::min(said, sent_ - taken_before_);
 }
 
 std::uint64_t Inbox::open() const {
   const std::uint64_t taken_now = taken() - taken_before_;
-  return taken_now - std::min(page_.closed() + frames_.closed, taken_now);
+  return taken_now - std::min(page_.closed() + frames_.closed + page_.lost() + frames_.lost, taken_now);
 }
 
 TimePoint Inbox::heartbeat(TimePoint now) const { return std::max(page_.heartbeat(now), frames_.heartbeat); }
@@ -65,6 +67,7 @@ void Inbox::want_room(bool wanted) { page_.want_taken(wanted); }
 
 void Inbox::settle() {
   read_frames();
+  discard_frames();
   // What the kernel still holds was not taken, whatever the worker said: from the newest message backwards.
   std::size_t connections_left = 0;
   if (const Result<std::size_t> unread = unread_bytes(channel_.worker_end)) {
@@ -79,7 +82,18 @@ void Inbox::settle() {
   page_.reset();
   frames_ = FrameCounts{};
   uses_page_ = false;
+  deaf_ = false;
   blocked_ = Blocked::No;
+  watch();
+}
+
+// What is left of a worker that was not heard to the end must not be taken for the words of the next.
+void Inbox::discard_frames() {
+  std::array<std::byte, HF_MAX_FRAME> buffer;
+  while (true) {
+    const Result<Received> received = receive_with_fds(channel_.supervisor_end, buffer);
+    if (!received || received->state != Received::State::Message) return;
+  }
 }
 
 std::vector<Connection> Inbox::take_back() {
@@ -123,16 +137,22 @@ void Inbox::retry() {
 
 void Inbox::read_frames() {
   std::array<std::byte, HF_MAX_FRAME> buffer;
-  for (int i = 0; i < kFramesPerTurn; i++) {
+  for (int i = 0; i < kFramesPerTurn && !deaf_; i++) {
     Result<Received> received = receive_with_fds(channel_.supervisor_end, buffer);
-    if (!received) return hooks_.on_garbage(*this, received.error());
+    if (!received) return hear_garbage(received.error());
     if (received->state != Received::State::Message) return;
-    if (received->truncated) return hooks_.on_garbage(*this, Error{{}, "a frame longer than the protocol allows"});
+    if (received->truncated) return hear_garbage(Error{{}, "a frame longer than the protocol allows"});
     const Result<WorkerFrame> frame = decode_worker_frame(std::span(buffer).first(received->length));
-    if (!frame) return hooks_.on_garbage(*this, frame.error());
+    if (!frame) return hear_garbage(frame.error());
     take_note(*frame);
     hooks_.on_frame(*this, *frame);
   }
+}
+
+void Inbox::hear_garbage(const Error& error) {
+  deaf_ = true;
+  watch();
+  hooks_.on_garbage(*this, error);
 }
 
 void Inbox::take_note(const WorkerFrame& frame) {
@@ -195,7 +215,12 @@ void Inbox::trim_sent() {
 }
 
 void Inbox::watch() {
-  watcher_.watch(blocked_ == Blocked::QueueFull ? FdWatcher::Interest::Both : FdWatcher::Interest::Readable);
+  const bool writable = blocked_ == Blocked::QueueFull;
+  if (deaf_) {
+    watcher_.watch(writable ? FdWatcher::Interest::Writable : FdWatcher::Interest::None);
+  } else {
+    watcher_.watch(writable ? FdWatcher::Interest::Both : FdWatcher::Interest::Readable);
+  }
   if (blocked_ == Blocked::Otherwise) {
     retry_.arm(loop_.now() + kRetryAfter);
   } else {

@@ -56,7 +56,7 @@ class Inbox {
   void drain(TimePoint deadline);
 
   [[nodiscard]] std::uint64_t waiting() const { return unsent_.size() + sent_ - taken(); }
-  [[nodiscard]] std::uint64_t taken() const;  // by all workers of this inbox
+  [[nodiscard]] std::uint64_t taken() const;  // by all workers of this inbox; `lost` among them
   [[nodiscard]] std::uint64_t open() const;   // taken by the present worker and not closed
   [[nodiscard]] std::uint64_t lost() const { return lost_before_ + page_.lost() + frames_.lost; }
   [[nodiscard]] TimePoint heartbeat(TimePoint now) const;
@@ -90,6 +90,8 @@ class Inbox {
   void on_ready(FdWatcher::Ready ready);
   void retry();
   void read_frames();
+  void hear_garbage(const Error& error);
+  void discard_frames();
   void take_note(const WorkerFrame& frame);
   [[nodiscard]] Blocked send_batch();
   [[nodiscard]] Blocked send_drain();
@@ -109,6 +111,7 @@ class Inbox {
   std::uint64_t sent_ = 0;
   std::uint64_t taken_before_ = 0;  // by earlier workers of this inbox
   std::uint64_t lost_before_ = 0;
+  bool deaf_ = false;  // the present worker sent garbage: nothing more is heard from it
   bool uses_page_ = false;  // the present worker said that it counts in the page
   FrameCounts frames_;
   FdWatcher watcher_;

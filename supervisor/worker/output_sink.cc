@@ -17,8 +17,8 @@ constexpr std::size_t kKeepCapacity = 64 * 1024;    // memory that an empty queu
 
 OutputSink::OutputSink(Loop& loop, BorrowedFd inherited)
     : loop_(loop), file_(inherited), alive_(std::make_shared<OutputSink*>(this)) {
-  if (file_.can_wait()) {
-    watcher_ = std::make_unique<FdWatcher>(loop, file_.fd(), [this](FdWatcher::Ready) { write_some(); });
+  if (file_.room()) {
+    watcher_ = std::make_unique<FdWatcher>(loop, file_.room(), [this](FdWatcher::Ready) { write_some(); });
   }
 }
 
@@ -108,9 +108,11 @@ void OutputSink::compact() {
 void OutputSink::await_room() {
   if (watcher_) {
     is_due_ = waiting() > 0;
-    watcher_->watch(is_due_ ? FdWatcher::Interest::Writable : FdWatcher::Interest::None);
-  } else if (waiting() > 0) {
+    watcher_->watch(is_due_ ? FdWatcher::Interest::Readable : FdWatcher::Interest::None);
+  } else if (waiting() > 0 && file_.never_waits()) {
     write_later();
+  } else if (waiting() > 0) {
+    drop_waiting();  // there was no descriptor left to watch with: nobody would tell of room
   }
 }
 

@@ -63,7 +63,7 @@ class OutputSink {
   std::uint64_t gap_ = 0;  // dropped and not told yet
   bool is_due_ = false;    // somebody will call write_some: deferred work, or the watcher
   std::shared_ptr<OutputSink*> alive_;
-  std::unique_ptr<FdWatcher> watcher_;  // none where writing never waits: such a file cannot be watched
+  std::unique_ptr<FdWatcher> watcher_;  // of file_.room(), if that is there
 };
 
 }  // namespace holdfast

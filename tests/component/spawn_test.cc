@@ -111,7 +111,7 @@ TEST(Spawn, TheChildLeadsAGroupThatCanBeSignalledAsAWhole) {
   signal_group(child->pid, SIGKILL);
   EXPECT_EQ(to_text(wait_for_end(*child)), "killed by signal 9 (SIGKILL)");
   EXPECT_EQ(read_all(pipe.read), "started\n");  // ends only because the grandchild is dead too
-  signal_group(child->pid, SIGKILL);
+  signal_group(child->pid, 0);  // gone already: no error; and no signal, for the number may be somebody's by now
 }
 
 TEST(Spawn, SignalsAProcessByItsDescriptor) {
@@ -164,7 +164,13 @@ TEST(Spawn, AnIgnoredSigchldDoesNotCostTheExitStatus) {
 }
 
 TEST(Spawn, StandardInputIsNothingAndStandardErrorIsWhereThePlanSays) {
+  // Whatever ours is at the moment.
+  const UniqueFd before(::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3));
+  const Pipe ours = make_pipe();
+  ASSERT_EQ(::dup2(ours.read.get(), STDIN_FILENO), STDIN_FILENO);
   EXPECT_EQ(output_of(plan_for({"readlink", "/proc/self/fd/0"})), "/dev/null\n");
+  if (before) ::dup2(before.get(), STDIN_FILENO);
+
   Pipe pipe = make_pipe();
   SpawnPlan plan = plan_for({"sh", "-c", "echo oops >&2; echo fine"});
   plan.standard_error = pipe.write;
@@ -300,6 +306,7 @@ TEST(Spawn, ReportsThatWeHaveNoDescriptorsLeft) {
 // Run by the next test, in a process whose soft limit is 123.
 TEST(Spawn, DISABLED_HasALimitOf123) {
   ASSERT_TRUE(raise_open_file_limit());
+  ASSERT_TRUE(raise_open_file_limit());  // a second call remembers nothing
   rlimit now{};
   ::getrlimit(RLIMIT_NOFILE, &now);
   ASSERT_GT(now.rlim_cur, 123U);

@@ -189,18 +189,27 @@ TEST(WorkerSdkEvents, AcceptLongerRecordsAndUnknownFrames) {
   unknown.length = sizeof unknown;
   ASSERT_TRUE(supervisor.send_raw(std::as_bytes(std::span(&unknown, 1))));
 
-  std::vector<std::byte> frame = supervisor.connections_frame(1);
-  frame.resize(frame.size() + 24);  // 8 bytes more in the record, 16 more in the frame
+  const std::vector<std::byte> plain = supervisor.connections_frame(2);
+  constexpr std::size_t kFirstEnd = sizeof(hf_frame_header) + sizeof(hf_connection_record);
+  std::vector<std::byte> frame(plain.begin(), plain.begin() + kFirstEnd);
+  frame.resize(frame.size() + 8);  // the first record has 8 bytes more
+  frame.insert(frame.end(), plain.begin() + kFirstEnd, plain.end());
+  frame.resize(frame.size() + 16);  // and the frame 16
   hf_frame_header header;
   std::memcpy(&header, frame.data(), sizeof header);
   header.length = static_cast<std::uint32_t>(frame.size());
   std::memcpy(frame.data(), &header, sizeof header);
   const std::uint16_t record_length = sizeof(hf_connection_record) + 8;
   std::memcpy(frame.data() + sizeof header, &record_length, sizeof record_length);
-  const int passed = ::dup(supervisor.worker_end());
-  ASSERT_TRUE(supervisor.send_raw(frame, std::span(&passed, 1)));
-  ::close(passed);
-  EXPECT_EQ(take_all(worker.get()), 1u);
+  const std::array<int, 2> passed{::dup(supervisor.worker_end()), ::dup(supervisor.worker_end())};
+  ASSERT_TRUE(supervisor.send_raw(frame, passed));
+  for (const int descriptor : passed) ::close(descriptor);
+  for (std::uint64_t id = 1; id <= 2; ++id) {
+    hf_event event;
+    ASSERT_EQ(hf_next(worker.get(), &event), HF_EVENT_CONNECTION);
+    EXPECT_EQ(event.connection.id, id);
+    hf_release(worker.get(), event.connection.fd);
+  }
 }
 
 TEST(WorkerSdkEvents, MakeAnErrorOfEveryMalformedFrameAndGoOn) {

@@ -154,6 +154,24 @@ TEST(WorkerSdkLost, ReportsWhatTheKernelDropped) {
   EXPECT_EQ(supervisor.page().lost, 6u);
 }
 
+TEST(WorkerSdkLost, StopsAfterTheFirstMessageWhenNoDescriptorIsFree) {
+  FakeSupervisor supervisor;
+  for (int i = 0; i < 2; ++i) ASSERT_TRUE(supervisor.send_connections(10));
+  const DescriptorLimit limit(open_descriptors() + kOwn + kReserve + 100);
+  const SdkWorker worker = open_worker(supervisor);
+  std::vector<int> own;
+  for (int fd = ::dup(0); fd >= 0; fd = ::dup(0)) own.push_back(fd);
+  hf_event event;
+  EXPECT_EQ(hf_next(worker.get(), &event), HF_EVENT_ERROR);
+  EXPECT_EQ(take(worker.get()).size(), 0u);
+  EXPECT_EQ(supervisor.page().lost, 10u) << "the second message was read into a full process";
+  for (const int fd : own) ::close(fd);
+  EXPECT_EQ(wait_for_event(worker.get(), &event), HF_EVENT_CONNECTION);
+  hf_release(worker.get(), event.connection.fd);
+  EXPECT_EQ(take_all(worker.get()), 9u);
+  EXPECT_EQ(supervisor.page().lost, 10u);
+}
+
 TEST(WorkerSdkFrames, SayTakenWhenTheSupervisorAsks) {
   FakeSupervisor supervisor;
   const SdkWorker worker = open_worker(supervisor);
@@ -191,6 +209,16 @@ TEST(WorkerSdkFrames, AreKeptWhileTheChannelIsFull) {
   EXPECT_EQ(supervisor.receive_type(), HF_FRAME_READY);
   EXPECT_EQ(supervisor.receive_number(HF_FRAME_TAKEN), 12u);
   EXPECT_EQ(hf_wait(worker.get(), 0), 0) << "hf_fd must not stay readable because the channel is writable";
+
+  const unsigned more_stuffing = supervisor.fill_from_worker();
+  for (const unsigned count : {3u, 4u}) {
+    ASSERT_TRUE(supervisor.send_connections(count));
+    EXPECT_EQ(take_all(worker.get()), count);
+  }
+  for (unsigned i = 0; i < more_stuffing; ++i) EXPECT_EQ(supervisor.receive_type(), 999);
+  EXPECT_EQ(hf_wait(worker.get(), 5000), 1);
+  EXPECT_EQ(hf_next(worker.get(), &event), HF_EVENT_NONE);
+  EXPECT_EQ(supervisor.receive_number(HF_FRAME_TAKEN), 7u);
 }
 
 TEST(WorkerSdkFrames, ReplaceThePageWhereThereIsNone) {

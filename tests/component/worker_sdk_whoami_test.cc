@@ -85,7 +85,8 @@ std::string read_until(int client, std::string_view end) {
   while (text.find(end) == std::string::npos) {
     pollfd waiting{client, POLLIN, 0};
     if (::poll(&waiting, 1, 5000) != 1) return text + "<nothing came>";
-    if (::recv(client, &byte, 1, 0) != 1) return text + "<closed>";
+    const ssize_t size = ::recv(client, &byte, 1, 0);
+    if (size != 1) return text + (size == 0 ? "<closed>" : "<reset>");
     text += byte;
   }
   return text;

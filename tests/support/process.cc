@@ -161,6 +161,14 @@ std::vector<pid_t> orphans() {
   return left;
 }
 
+void send_signal(pid_t pid, int number) {
+  if (pid <= 0) {
+    ADD_FAILURE() << "no process to signal: pid " << pid;
+  } else {
+    (void)::kill(pid, number);
+  }
+}
+
 std::vector<pid_t> children_of(pid_t parent) {
   std::vector<pid_t> children;
   for (const pid_t pid : numbered_entries("/proc")) {

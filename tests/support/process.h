@@ -55,6 +55,8 @@ void adopt_orphans();
 // ended.
 [[nodiscard]] std::vector<pid_t> orphans();
 
+// To one process. That there is none any more is no fault; a pid that means a group (0 or less) is.
+void send_signal(pid_t pid, int number);
 [[nodiscard]] std::vector<pid_t> children_of(pid_t parent);
 [[nodiscard]] bool alive(pid_t pid);  // neither gone nor a zombie
 [[nodiscard]] std::string command_line_of(pid_t pid);

@@ -45,7 +45,7 @@ class CrashLoop : public testing::Test {
   }
   void break_slot_1(const Supervisor& supervisor) const {
     write_text(directory_ / "broken", "");
-    (void)::kill(supervisor.status().slot(1).pid, SIGKILL);
+    send_signal(supervisor.status().slot(1).pid, SIGKILL);
   }
   void mend_slot_1() const { fs::remove(directory_ / "broken"); }
 

@@ -39,8 +39,8 @@ SupervisorPlan four_workers() {
 // which is where a signal finds it that arrives during recvmsg.
 void freeze(pid_t worker) {
   do {
-    (void)::kill(worker, SIGCONT);
-    (void)::kill(worker, SIGSTOP);
+    send_signal(worker, SIGCONT);
+    send_signal(worker, SIGSTOP);
     if (!eventually([&] { return process_state(worker) == "T" || !alive(worker); })) return;
   } while (system_call_of(worker) == SYS_recvmsg);
 }
@@ -52,7 +52,7 @@ std::uint64_t freeze_and_kill(const Supervisor& supervisor, unsigned slot) {
   if (worker <= 0) return 0;
   freeze(worker);
   const StatusView frozen = supervisor.status();
-  (void)::kill(worker, SIGKILL);
+  send_signal(worker, SIGKILL);
   return frozen.slot(slot).pid == worker ? frozen.slot(slot).open : 0;
 }
 
@@ -104,7 +104,7 @@ TEST(CrashUnderLoad, KilledWithoutWarningTheAccountStillBalances) {
     const StatusView status = supervisor.status();
     EXPECT_TRUE(status.balanced()) << status.json;
     const pid_t victim = status.slot(static_cast<unsigned>(random() % 4)).pid;
-    if (victim > 0) (void)::kill(victim, SIGKILL);
+    if (victim > 0) send_signal(victim, SIGKILL);
     const std::uint64_t answered = load.answered();
     EXPECT_TRUE(eventually([&] { return load.answered() >= answered + 20; })) << "the load does not flow";
   }
@@ -124,7 +124,7 @@ TEST(CrashUnderLoad, WhatWaitsForADeadWorkerIsServedByTheNextOne) {
   const Supervisor supervisor(plan);
   const Endpoint target = supervisor.target();
   const pid_t first = supervisor.wait_until_serving().slot(0).pid;
-  ASSERT_EQ(::kill(first, SIGSTOP), 0);
+  send_signal(first, SIGSTOP);
   ASSERT_TRUE(eventually([&] { return process_state(first) == "T"; }));
 
   constexpr std::uint64_t kClients = 100;
@@ -136,7 +136,7 @@ TEST(CrashUnderLoad, WhatWaitsForADeadWorkerIsServedByTheNextOne) {
   const StatusView queued =
       supervisor.wait_until("all wait", [](const StatusView& status) { return status.waiting == kClients; });
   EXPECT_EQ(queued.handed, 0u);
-  ASSERT_EQ(::kill(first, SIGKILL), 0);
+  send_signal(first, SIGKILL);
   for (HttpClient& client : clients) {
     const std::optional<Response> response = client.receive();
     ASSERT_TRUE(response) << name_of(client.ending());

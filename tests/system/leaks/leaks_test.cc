@@ -16,7 +16,7 @@ void restart_by_killing(const Supervisor& supervisor, std::uint64_t restarts) {
   for (;;) {
     const StatusView before = supervisor.wait_until_serving();
     if (before.restarts() >= goal || testing::Test::HasFailure()) return;
-    for (const pid_t pid : before.pids()) (void)::kill(pid, SIGKILL);
+    for (const pid_t pid : before.pids()) send_signal(pid, SIGKILL);
     supervisor.wait_until("every slot has a new worker", [&](const StatusView& status) {
       if (!status.all_serving()) return false;
       for (unsigned i = 0; i < kWorkers; ++i) {

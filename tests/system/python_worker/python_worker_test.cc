@@ -41,7 +41,7 @@ TEST_P(PythonWorker, CrashingItLosesNothingThatItHadNotTakenUp) {
   const Supervisor supervisor(one);
   const Endpoint target = supervisor.target();
   const pid_t worker = supervisor.wait_until_serving().slot(0).pid;
-  ASSERT_EQ(::kill(worker, SIGSTOP), 0);
+  send_signal(worker, SIGSTOP);
   ASSERT_TRUE(eventually([&] { return process_state(worker) == "T"; }));
   std::vector<HttpClient> clients;
   for (const std::string& source : ipv4_sources(40)) {
@@ -49,7 +49,7 @@ TEST_P(PythonWorker, CrashingItLosesNothingThatItHadNotTakenUp) {
     clients.back().send("/", "close");
   }
   supervisor.wait_until("all wait", [](const StatusView& status) { return status.waiting == 40; });
-  ASSERT_EQ(::kill(worker, SIGKILL), 0);
+  send_signal(worker, SIGKILL);
   for (HttpClient& client : clients) ASSERT_TRUE(client.receive()) << name_of(client.ending());
   EXPECT_EQ(supervisor.wait_until_settled().handed, 40u);
 }

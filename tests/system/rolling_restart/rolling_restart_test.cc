@@ -79,7 +79,7 @@ TEST(RollingRestart, WhatTheOldWorkerHadNotTakenUpIsServedByTheNewOne) {
   const Supervisor supervisor(plan);
   const Endpoint target = supervisor.target();
   const pid_t old_worker = supervisor.wait_until_serving().slot(0).pid;
-  ASSERT_EQ(::kill(old_worker, SIGSTOP), 0);
+  send_signal(old_worker, SIGSTOP);
   ASSERT_TRUE(eventually([&] { return process_state(old_worker) == "T"; }));
   std::vector<HttpClient> clients;
   for (const std::string& source : ipv4_sources(80)) {
@@ -94,7 +94,7 @@ TEST(RollingRestart, WhatTheOldWorkerHadNotTakenUpIsServedByTheNewOne) {
     EXPECT_NE(response->pid, old_worker);
   }
   EXPECT_EQ(supervisor.wait_until_settled().handed, 80u);
-  ASSERT_EQ(::kill(old_worker, SIGCONT), 0);
+  send_signal(old_worker, SIGCONT);
 }
 
 TEST(RollingRestart, ASuccessorThatFailsLeavesTheOldWorkerServing) {

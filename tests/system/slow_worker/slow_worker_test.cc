@@ -17,7 +17,7 @@ SupervisorPlan small_queues(unsigned workers, const std::string& overflow) {
 }
 
 void freeze(pid_t worker) {
-  ASSERT_EQ(::kill(worker, SIGSTOP), 0);
+  send_signal(worker, SIGSTOP);
   ASSERT_TRUE(eventually([&] { return process_state(worker) == "T"; }));
 }
 
@@ -60,7 +60,7 @@ TEST(SlowWorker, WithNobodyToTakeThemUpClientsWaitInTheKernelsBacklog) {
   EXPECT_LT(cpu_time_of(supervisor.pid()) - before, std::chrono::milliseconds(50) * kSlowness)
       << "it spins while paused";
 
-  ASSERT_EQ(::kill(worker, SIGCONT), 0);
+  send_signal(worker, SIGCONT);
   for (HttpClient& client : clients) ASSERT_TRUE(client.receive()) << name_of(client.ending());
   const StatusView status = supervisor.wait_until_settled();
   EXPECT_EQ(status.handed, kClients);
@@ -81,7 +81,7 @@ TEST(SlowWorker, WithOverflowNextTheOtherSlotServesWhatDoesNotFit) {
     return status.accepted == 300 + sources.size() && status.waiting <= 8;
   });
   EXPECT_EQ(spilt.slot(0).waiting, 8u);
-  ASSERT_EQ(::kill(before.slot(0).pid, SIGCONT), 0);
+  send_signal(before.slot(0).pid, SIGCONT);
   std::map<int, unsigned> served;
   for (HttpClient& client : clients) {
     const std::optional<Response> response = client.receive();
@@ -106,7 +106,7 @@ TEST(SlowWorker, WithOverflowRefuseWhatDoesNotFitIsResetAndCounted) {
   EXPECT_EQ(full.waiting, 8u);
   EXPECT_EQ(full.refused_in_all(), kClients - 8);
   EXPECT_EQ(full.listeners[0].refused, full.refused) << "a refusal has a listener and a reason";
-  ASSERT_EQ(::kill(worker, SIGCONT), 0);
+  send_signal(worker, SIGCONT);
   unsigned answered = 0;
   for (HttpClient& client : clients) {
     if (client.receive()) {

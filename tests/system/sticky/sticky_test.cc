@@ -96,7 +96,7 @@ TEST(Sticky, TheSameHashKeyGivesTheSameMappingToAnotherSupervisor) {
   plan.options = {"--hash-key", "00112233445566ff"};
   const Supervisor one(plan);
   const Supervisor other(plan);
-  plan.options = {"--hash-key", "00112233445566fe"};
+  plan.options = {"--hash-key", "10112233445566ff"};
   const Supervisor stranger(plan);
   one.wait_until_serving();
   other.wait_until_serving();

@@ -43,7 +43,7 @@ TEST(Stop, ConnectionsThatWaitWhenItBeginsAreServed) {
   const Supervisor supervisor(plan);
   const Endpoint target = supervisor.target();
   const pid_t worker = supervisor.wait_until_serving().slot(0).pid;
-  ASSERT_EQ(::kill(worker, SIGSTOP), 0);
+  send_signal(worker, SIGSTOP);
   ASSERT_TRUE(eventually([&] { return process_state(worker) == "T"; }));
   std::vector<HttpClient> clients;
   for (const std::string& source : ipv4_sources(50)) {
@@ -53,7 +53,7 @@ TEST(Stop, ConnectionsThatWaitWhenItBeginsAreServed) {
   supervisor.wait_until("all wait", [](const StatusView& status) { return status.waiting == 50; });
   supervisor.signal(SIGTERM);
   supervisor.wait_until("it stops", [](const StatusView& status) { return status.state == "stopping"; });
-  ASSERT_EQ(::kill(worker, SIGCONT), 0);
+  send_signal(worker, SIGCONT);
   for (HttpClient& client : clients) EXPECT_TRUE(client.receive()) << name_of(client.ending());
   EXPECT_EQ(supervisor.wait_for_exit(), 0);
 }

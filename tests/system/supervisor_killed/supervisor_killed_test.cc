@@ -60,12 +60,12 @@ TEST(SupervisorKilled, AConnectionThatNobodyHadTakenUpIsCutNotForgotten) {
   Supervisor supervisor(plan);
   const Endpoint target = supervisor.target();
   const pid_t worker = supervisor.wait_until_serving().slot(0).pid;
-  ASSERT_EQ(::kill(worker, SIGSTOP), 0);
+  send_signal(worker, SIGSTOP);
   HttpClient client(target);
   client.send("/");
   supervisor.wait_until("it waits", [](const StatusView& status) { return status.waiting == 1; });
   supervisor.kill_hard();
-  ASSERT_EQ(::kill(worker, SIGCONT), 0);
+  send_signal(worker, SIGCONT);
   // The worker may still read and serve it, or leave; what it may not do is to leave the client hanging.
   EXPECT_TRUE(client.receive() || client.ending() == Ending::Reset) << name_of(client.ending());
   EXPECT_TRUE(eventually([&] { return all_gone({worker}); }));

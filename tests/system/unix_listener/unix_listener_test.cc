@@ -69,7 +69,7 @@ TEST(UnixListener, ConnectionsSurviveACrashOfTheWorkerThatHadNotTakenThemUp) {
   const Supervisor supervisor(plan, &directory);
   const Endpoint target = supervisor.target();
   const pid_t worker = supervisor.wait_until_serving().slot(0).pid;
-  ASSERT_EQ(::kill(worker, SIGSTOP), 0);
+  send_signal(worker, SIGSTOP);
   ASSERT_TRUE(eventually([&] { return process_state(worker) == "T"; }));
   std::vector<HttpClient> clients;
   for (int i = 0; i < 30; ++i) {
@@ -77,7 +77,7 @@ TEST(UnixListener, ConnectionsSurviveACrashOfTheWorkerThatHadNotTakenThemUp) {
     clients.back().send("/", "close");
   }
   supervisor.wait_until("all wait", [](const StatusView& status) { return status.waiting == 30; });
-  ASSERT_EQ(::kill(worker, SIGKILL), 0);
+  send_signal(worker, SIGKILL);
   for (HttpClient& client : clients) ASSERT_TRUE(client.receive()) << name_of(client.ending());
 }
 

@@ -239,6 +239,21 @@ TEST_F(FleetTest, ASlotThatReachesTheStartLimitRestsAndLendsItsBucketsAtOnce) {
   EXPECT_TRUE(serves(1));
 }
 
+TEST_F(FleetTest, FailuresBeforeAStableTimeDoNotCountForTheStartLimit) {
+  Fleet::Policy policy = policy_with_start_limit();
+  policy.stable_time = 4s;
+  begin_serving(policy, 1);
+  exited(1);
+  (void)reconcile();
+  ready(2);
+  (void)reconcile();
+  after(4s);
+  exited(2);  // the second within the interval
+  EXPECT_THAT(reconcile(), ElementsAre("start worker 3 in slot 0 of generation 1"));
+  exited(3);
+  EXPECT_THAT(reconcile(), ElementsAre("rest slot 0", "lend slot 0"));
+}
+
 TEST_F(FleetTest, AProbeThatFailsRestsAgain) {
   begin_serving(policy_with_start_limit(), 1);
   for (const unsigned worker : {1U, 2U}) {
