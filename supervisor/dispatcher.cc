@@ -154,6 +154,8 @@ Dispatcher::Accepted Dispatcher::accept_one(Listener& listener) {
       case AcceptStop::Empty:
         return Accepted::None;
       case AcceptStop::NoFds:
+        // Those of this turn are still ours: sending them at its end gives their descriptors back.
+        if (!touched_.empty()) return Accepted::None;
         pause_for_descriptors("no file descriptor is free (raise LimitNOFILE= or ulimit -n)");
         return Accepted::Paused;
       case AcceptStop::NoMemory:
