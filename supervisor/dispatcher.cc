@@ -154,8 +154,10 @@ Dispatcher::Accepted Dispatcher::accept_one(Listener& listener) {
       case AcceptStop::Empty:
         return Accepted::None;
       case AcceptStop::NoFds:
-        // Those of this turn are still ours: sending them at its end gives their descriptors back.
-        if (!touched_.empty()) return Accepted::None;
+        if (!touched_.empty()) {  // what this turn has accepted holds descriptors only until it is sent
+          flush();
+          continue;
+        }
         pause_for_descriptors("no file descriptor is free (raise LimitNOFILE= or ulimit -n)");
         return Accepted::Paused;
       case AcceptStop::NoMemory:

@@ -155,6 +155,21 @@ void Supervisor::wait_until_told(std::string_view text, Duration patience) const
   }
 }
 
+void Supervisor::wait_until_nobody_asks() const {
+  // The kernel lists accepted connections under the path of their listener; one line is the listener itself.
+  const auto sockets = [this] {
+    const std::string table = text_of("/proc/net/unix");
+    const std::string path = directory_->path().string() + "/";
+    std::size_t count = 0;
+    for (std::size_t at = table.find(path); at != std::string::npos; at = table.find(path, at + 1)) ++count;
+    return count;
+  };
+  const std::size_t listeners = directory_->sockets().size();
+  if (!eventually([&] { return sockets() <= listeners; }, patience_left(kPatience))) {
+    ADD_FAILURE() << "the supervisor keeps connections of control clients that are gone";
+  }
+}
+
 std::string Supervisor::address(std::size_t listener) const {
   StatusView view;
   (void)eventually([&] { return !process_->running() || (view = status()).listeners.size() > listener; },
