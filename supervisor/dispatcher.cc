@@ -253,12 +253,16 @@ void Dispatcher::put(SlotId id, Connection connection) {
 }
 
 void Dispatcher::flush() {
+  std::vector<UniqueFd> sent;
   for (const SlotId id : touched_) {
     Slot& slot = slots_[id.value];
     slot.touched = false;
-    if (slot.inbox != nullptr) slot.inbox->flush();
+    if (slot.inbox == nullptr) continue;
+    std::vector<UniqueFd> more = slot.inbox->flush();
+    std::move(more.begin(), more.end(), std::back_inserter(sent));
   }
   touched_.clear();
+  close_all(std::move(sent));
 }
 
 void Dispatcher::place_unplaced() {
