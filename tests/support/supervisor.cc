@@ -10,6 +10,8 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "test_paths.h"
+
 namespace holdfast::test {
 
 namespace {
