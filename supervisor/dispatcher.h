@@ -23,7 +23,7 @@ namespace holdfast {
 // The pass plane: accepts connections, decides their slot and puts them into the slot's inbox.
 //
 // A turn accepts what waits (bounded), places each connection, then flushes every inbox that got one: one sendmsg for
-// up to 64. Under load turns are 100 us apart so that connections gather (core/gather.h).
+// up to 64. Under load turns are some 100 us apart so that connections gather (core/gather.h).
 //
 // accepted = handed + waiting + refused, always: a connection is unplaced here, waiting in an inbox, taken by a worker,
 // or refused and counted. Accepting pauses, and the kernel's backlog holds the clients, while a connection is unplaced
