@@ -73,11 +73,12 @@ std::optional<Failure> Master::start() {
     }
   }
   if (auto failure = check_command()) return failure;
-  if (auto failure = open_listeners()) return failure;
-  if (auto failure = open_control()) return failure;
+  // From here on no signal ends us before socket files can be removed: it is heard when the loop runs.
   signals_.emplace(loop_,
                    std::vector<int>{SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH, SIGTTIN, SIGTTOU},
                    [this](int signal) { on_signal(signal); });
+  if (auto failure = open_listeners()) return failure;
+  if (auto failure = open_control()) return failure;
   // From here on the process is a supervisor: what fails is reported, retried or counted, and does not end it.
   start_workers();
   return std::nullopt;
@@ -170,7 +171,8 @@ void Master::on_signal(int signal) {
   switch (signal) {
     case SIGTERM:
     case SIGINT:
-      stop(stopping_ ? Fleet::Stop::Immediate : Fleet::Stop::Graceful);
+      // After `holdfast stop` the first signal is no second one: service managers send it as soon as the command returns.
+      stop(std::exchange(signalled_, true) ? Fleet::Stop::Immediate : Fleet::Stop::Graceful);
       return;
     case SIGQUIT:
       stop(Fleet::Stop::Immediate);

@@ -117,6 +117,18 @@ TEST(Stop, TheCommandWaitsForTheEnd) {
   EXPECT_EQ(supervisor.wait_for_exit(), 0);
 }
 
+// As a service manager does it: ExecStop= returns, and the signal follows at once.
+TEST(Stop, ATermAfterTheCommandIsTheFirstAndLetsARequestFinish) {
+  const Supervisor supervisor;
+  HttpClient busy(supervisor.target());
+  busy.send("/slow?ms=800");
+  supervisor.wait_until("it is taken up", [](const StatusView& status) { return status.handed == 1; });
+  EXPECT_EQ(supervisor.tell("stop").exit_code, 0);
+  supervisor.signal(SIGTERM);
+  EXPECT_TRUE(busy.receive()) << name_of(busy.ending());
+  EXPECT_EQ(supervisor.wait_for_exit(), 0);
+}
+
 TEST(Stop, AWorkersGrandchildrenDoNotOutliveAnImmediateOne) {
   SupervisorPlan plan;
   plan.workers = 1;
