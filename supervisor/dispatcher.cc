@@ -17,6 +17,9 @@ constexpr std::size_t kAcceptsPerTurn = 512;
 // spin.
 constexpr Duration kDescriptorPause = std::chrono::milliseconds(100);
 constexpr int kMostInBacklog = 65536;
+// accept4 fails for reasons of one connection, and then the next is tried. What fails so often is no such reason: a
+// security module, for one, refuses without taking the connection off the queue.
+constexpr int kErrorsInARow = 64;
 constexpr Duration kDescriptorLogPeriod = std::chrono::seconds(10);
 
 std::uint16_t family_of(const Endpoint& endpoint) {
@@ -132,12 +135,13 @@ void Dispatcher::on_tick() {
 
 std::size_t Dispatcher::accept_from(Listener& listener) {
   std::size_t accepted = 0;
-  while (accepted < kAcceptsPerTurn && pause_ == Pause::No && accept_one(listener) == Accepted::One) accepted++;
+  while (accepted < kAcceptsPerTurn && started_ && pause_ == Pause::No && accept_one(listener) == Accepted::One)
+    accepted++;
   return accepted;
 }
 
 Dispatcher::Accepted Dispatcher::accept_one(Listener& listener) {
-  while (true) {
+  for (int errors = 0; errors < kErrorsInARow; errors++) {
     Result<std::variant<AcceptedConnection, AcceptStop>> answer = listener.accept();
     if (!answer) {
       pause_for_descriptors("listener " + listener.name() + ": " + answer.error().message());
@@ -163,6 +167,8 @@ Dispatcher::Accepted Dispatcher::accept_one(Listener& listener) {
         return Accepted::Paused;
     }
   }
+  pause_for_descriptors("listener " + listener.name() + ": the kernel gives none of the connections that wait");
+  return Accepted::Paused;
 }
 
 void Dispatcher::end_turn(std::size_t accepted) {
