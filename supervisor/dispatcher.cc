@@ -34,6 +34,11 @@ std::uint16_t family_of(const Endpoint& endpoint) {
   return HF_FAMILY_UNIX;
 }
 
+std::uint64_t load_of(const Inbox& inbox) {
+  const Inbox::Account account = inbox.account();
+  return account.waiting + account.open;
+}
+
 }  // namespace
 
 Dispatcher::Dispatcher(Loop& loop, const PoolConfig& pool, HashKey hash_key, const BucketTable& table)
@@ -73,6 +78,10 @@ void Dispatcher::close_listeners() {
     listener->close();
   }
   flush();
+  refuse_unplaced();
+}
+
+void Dispatcher::refuse_unplaced() {
   std::vector<Connection> connections;
   std::move(unplaced_.begin(), unplaced_.end(), std::back_inserter(connections));
   unplaced_.clear();
@@ -92,7 +101,13 @@ void Dispatcher::set_state(SlotId slot, SlotState state) {
 }
 
 void Dispatcher::redispatch(std::vector<Connection> connections) {
-  for (Connection& connection : connections) place(std::move(connection));
+  for (Connection& connection : connections) {
+    if (connection.fd) {
+      place(std::move(connection));
+    } else {
+      listeners_[connection.record.listener]->count_refusal(Refusal::Lost);
+    }
+  }
   flush();
 }
 
@@ -104,8 +119,8 @@ void Dispatcher::on_room() {
 
 void Dispatcher::refuse(std::vector<Connection> connections, Refusal refusal) {
   for (Connection& connection : connections) {
-    listeners_[connection.record.listener]->count_refusal(refusal);
-    refuse_connection(std::move(connection.fd));
+    listeners_[connection.record.listener]->count_refusal(connection.fd ? refusal : Refusal::Lost);
+    if (connection.fd) refuse_connection(std::move(connection.fd));
   }
 }
 
@@ -210,7 +225,7 @@ unsigned Dispatcher::bucket_for(const Endpoint& remote) {
   std::uint64_t least_load = 0;
   for (std::uint32_t i = 0; i < slots_.size(); i++) {
     if (!available_[i] || slots_[i].inbox == nullptr) continue;
-    const std::uint64_t load = slots_[i].inbox->waiting() + slots_[i].inbox->open();
+    const std::uint64_t load = load_of(*slots_[i].inbox);
     if (!least || load < least_load) {
       least = SlotId{i};
       least_load = load;
