@@ -194,7 +194,12 @@ void Master::finish(int exit_code) {
   exit_code_ = exit_code;
   for (ControlReply& reply : waiting_for_stop_) reply.send(ControlSuccess{"{\"stopped\":true}"});
   waiting_for_stop_.clear();
-  spdlog::info("stopped");
+  runner_->refuse_waiting();
+  const Status account = status();
+  std::uint64_t refused = 0;
+  for (const auto& [reason, count] : account.refused) refused += count;
+  spdlog::info("stopped: {} connections accepted, {} handed to workers, {} refused", account.accepted, account.handed,
+               refused);
   loop_.stop();
 }
 

@@ -129,6 +129,15 @@ TEST(Stop, ATermAfterTheCommandIsTheFirstAndLetsARequestFinish) {
   EXPECT_EQ(supervisor.wait_for_exit(), 0);
 }
 
+TEST(Stop, TheAccountOfAllConnectionsIsItsLastWord) {
+  const Supervisor supervisor;
+  ASSERT_TRUE(get_once(supervisor.target(), "/"));
+  supervisor.signal(SIGTERM);
+  EXPECT_EQ(supervisor.wait_for_exit(), 0);
+  EXPECT_NE(supervisor.errors().find("1 connections accepted, 1 handed to workers, 0 refused"), std::string::npos)
+      << supervisor.errors();
+}
+
 TEST(Stop, AWorkersGrandchildrenDoNotOutliveAnImmediateOne) {
   SupervisorPlan plan;
   plan.workers = 1;
