@@ -173,8 +173,10 @@ Dispatcher::Accepted Dispatcher::accept_one(Listener& listener) {
       case AcceptStop::Empty:
         return Accepted::None;
       case AcceptStop::NoFds:
-        // Those of this turn are still ours: sending them at its end gives their descriptors back.
-        if (!touched_.empty()) return Accepted::None;
+        if (!touched_.empty()) {  // what this turn has accepted holds descriptors only until it is sent
+          flush();
+          continue;
+        }
         pause_for_descriptors("no file descriptor is free (raise LimitNOFILE= or ulimit -n)");
         return Accepted::Paused;
       case AcceptStop::NoMemory:
@@ -272,12 +274,16 @@ void Dispatcher::put(SlotId id, Connection connection) {
 }
 
 void Dispatcher::flush() {
+  std::vector<UniqueFd> sent;
   for (const SlotId id : touched_) {
     Slot& slot = slots_[id.value];
     slot.touched = false;
-    if (slot.inbox != nullptr) slot.inbox->flush();
+    if (slot.inbox == nullptr) continue;
+    std::vector<UniqueFd> more = slot.inbox->flush();
+    std::move(more.begin(), more.end(), std::back_inserter(sent));
   }
   touched_.clear();
+  close_all(std::move(sent));
 }
 
 void Dispatcher::place_unplaced() {

@@ -231,7 +231,7 @@ void FleetRunner::perform(const Fleet::StartWorker& action) {
   }
   Inbox& inbox = *(occupant.own_inbox ? occupant.own_inbox : slot.inbox);
   inbox.settle();
-  inbox.flush();
+  (void)inbox.flush();  // dropped, and so closed
   WorkerProcess::Hooks hooks;
   hooks.on_line = hooks_.on_line;
   hooks.on_exit = [this, worker = action.worker](const ExitStatus& status) { on_exit(worker, status); };

@@ -65,13 +65,6 @@ int Master::run() {
 
 std::optional<Failure> Master::start() {
   if (const Result<std::uint64_t> limit = raise_open_file_limit(); !limit) spdlog::warn("{}", limit.error().message());
-  if (config_.hash_key == HashKey{}) {
-    if (const Result<HashKey> key = machine_hash_key()) {
-      config_.hash_key = *key;
-    } else {
-      return Failure{Error{key.error().code, key.error().doing + " (give one with --hash-key)"}, kExitBadConfig};
-    }
-  }
   if (auto failure = check_command()) return failure;
   // From here on no signal ends us before socket files can be removed: it is heard when the loop runs.
   signals_.emplace(loop_,
@@ -79,6 +72,7 @@ std::optional<Failure> Master::start() {
                    [this](int signal) { on_signal(signal); });
   if (auto failure = open_listeners()) return failure;
   if (auto failure = open_control()) return failure;
+  if (auto failure = choose_hash_key()) return failure;
   // From here on the process is a supervisor: what fails is reported, retried or counted, and does not end it.
   start_workers();
   return std::nullopt;
@@ -139,6 +133,19 @@ std::optional<Failure> Master::open_control() {
                    is(error, std::errc::permission_denied) ? kExitPermission : kExitCannotBind};
   }
   control_ = *std::move(server);
+  return std::nullopt;
+}
+
+std::optional<Failure> Master::choose_hash_key() {
+  if (config_.hash_key != HashKey{}) return std::nullopt;
+  Result<HashKey> key = machine_hash_key();
+  if (!key) {
+    spdlog::warn("{}: a random one is used, so that the next start places clients anew (to keep them: --hash-key)",
+                 key.error().message());
+    key = random_hash_key();
+    if (!key) return Failure{Error{key.error().code, key.error().doing + " (give one with --hash-key)"}, kExitFailure};
+  }
+  config_.hash_key = *key;
   return std::nullopt;
 }
 

@@ -37,8 +37,9 @@ class Master {
  private:
   [[nodiscard]] std::optional<Failure> start();
   [[nodiscard]] std::optional<Failure> check_command() const;
-  [[nodiscard]] std::optional<Failure> open_control();
   [[nodiscard]] std::optional<Failure> open_listeners();
+  [[nodiscard]] std::optional<Failure> open_control();
+  [[nodiscard]] std::optional<Failure> choose_hash_key();
   void start_workers();
   void on_signal(int signal);
   void on_control(ControlRequest request, ControlReply reply);

@@ -1,9 +1,11 @@
 #include "sys/machine.h"
 
 #include <sched.h>
+#include <sys/random.h>
 #include <systemd/sd-id128.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 
 namespace holdfast {
@@ -23,6 +25,14 @@ Result<HashKey> machine_hash_key() {
   HashKey key;
   std::memcpy(&key.a, id.bytes, sizeof key.a);
   std::memcpy(&key.b, id.bytes + sizeof key.a, sizeof key.b);
+  return key;
+}
+
+Result<HashKey> random_hash_key() {
+  HashKey key;
+  if (getrandom(&key, sizeof key, 0) != static_cast<ssize_t>(sizeof key)) {
+    return Error{std::error_code(errno, std::generic_category()), "draw a random hash key"};
+  }
   return key;
 }
 

@@ -7,8 +7,11 @@ namespace holdfast {
 
 // The hash key of this machine, derived from its machine id (sd_id128_get_machine_app_specific): the mapping of clients
 // to slots survives restarts and upgrades without any configuration, and differs between machines. Fails where there is
-// no machine id.
+// no machine id, as in most containers.
 [[nodiscard]] Result<HashKey> machine_hash_key();
+
+// A key for where nothing lasting is at hand: as secret as the other, but another one at each call.
+[[nodiscard]] Result<HashKey> random_hash_key();
 
 // Number of CPUs that this process may run on.
 [[nodiscard]] unsigned usable_cpus();

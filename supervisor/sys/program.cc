@@ -24,6 +24,11 @@ int executable(const std::string& path) {
   return access(path.c_str(), X_OK) == 0 ? 0 : errno;
 }
 
+bool exists(const std::string& path) {
+  struct stat info {};
+  return stat(path.c_str(), &info) == 0;
+}
+
 }  // namespace
 
 Outcome check_program(const std::string& command, const std::string& working_directory) {
@@ -44,9 +49,10 @@ Outcome check_program(const std::string& command, const std::string& working_dir
   while (true) {
     const std::size_t colon = directories.find(':');
     const std::string directory(directories.substr(0, colon));
-    const int code = executable((directory.empty() ? "." : directory) + "/" + command);
+    const std::string path = (directory.empty() ? "." : directory) + "/" + command;
+    const int code = executable(path);
     if (code == 0) return Done{};
-    if (code == EACCES) worst = EACCES;
+    if (code == EACCES && exists(path)) worst = EACCES;  // a directory that we may not search has nothing for us
     if (colon == std::string_view::npos) break;
     directories.remove_prefix(colon + 1);
   }

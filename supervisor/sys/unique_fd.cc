@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "sys/check.h"
@@ -16,6 +17,21 @@ void UniqueFd::reset(int fd) {
   // now the number may be anybody's.
   if (::close(old) != 0 && errno == EBADF) fail_check("closed a descriptor that was not open");
   errno = kept;
+}
+
+void close_all(std::vector<UniqueFd> fds) {
+  std::sort(fds.begin(), fds.end(), [](const UniqueFd& a, const UniqueFd& b) { return a.get() < b.get(); });
+  for (std::size_t first = 0; first < fds.size();) {
+    std::size_t end = first + 1;
+    while (end < fds.size() && fds[end].get() == fds[end - 1].get() + 1) end++;
+    const bool run = end - first > 1 && fds[first].get() >= 0;
+    // Where close_range is missing or forbidden they are closed one by one, as they go.
+    if (run &&
+        ::close_range(static_cast<unsigned>(fds[first].get()), static_cast<unsigned>(fds[end - 1].get()), 0) == 0) {
+      for (std::size_t i = first; i < end; i++) (void)fds[i].release();
+    }
+    first = end;
+  }
 }
 
 }  // namespace holdfast

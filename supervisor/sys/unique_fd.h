@@ -1,6 +1,7 @@
 #pragma once
 
 #include <utility>
+#include <vector>
 
 namespace holdfast {
 
@@ -39,6 +40,9 @@ class UniqueFd {
  private:
   int fd_ = -1;
 };
+
+// Closes them all, with one system call for each run of consecutive numbers: descriptors that were accepted in a row usually are one.
+void close_all(std::vector<UniqueFd> fds);
 
 inline BorrowedFd::BorrowedFd(const UniqueFd& fd) : fd_(fd.get()) {}
 

@@ -41,16 +41,19 @@ Inbox::Inbox(Loop& loop, ChannelPair channel, CounterPage page, Hooks hooks)
 
 void Inbox::put(Connection connection) { unsent_.push_back(std::move(connection)); }
 
-void Inbox::flush() {
-  if (blocked_ == Blocked::Otherwise) return;  // the timer is armed; arming it again would put the retry off for ever
-  while (blocked_ == Blocked::No && !unsent_.empty()) blocked_ = send_batch();
+std::vector<UniqueFd> Inbox::flush() {
+  std::vector<UniqueFd> sent;
+  // The timer is armed; arming it again each time would put the retry off for ever.
+  if (blocked_ == Blocked::Otherwise) return sent;
+  while (blocked_ == Blocked::No && !unsent_.empty()) blocked_ = send_batch(sent);
   if (blocked_ == Blocked::No && unsent_drain_) blocked_ = send_drain();
   watch();
+  return sent;
 }
 
 void Inbox::drain(TimePoint deadline) {
   unsent_drain_ = deadline;
-  flush();
+  (void)flush();
 }
 
 Inbox::Account Inbox::account() const {
@@ -134,7 +137,7 @@ void Inbox::on_ready(FdWatcher::Ready ready) {
 
 void Inbox::retry() {
   blocked_ = Blocked::No;
-  flush();
+  (void)flush();
   if (blocked_ == Blocked::No && hooks_.on_room) hooks_.on_room();
 }
 
@@ -176,7 +179,7 @@ void Inbox::take_note(const WorkerFrame& frame) {
   frames_.heartbeat = loop_.now();
 }
 
-Inbox::Blocked Inbox::send_batch() {
+Inbox::Blocked Inbox::send_batch(std::vector<UniqueFd>& sent) {
   const std::size_t count = std::min<std::size_t>(unsent_.size(), HF_MAX_BATCH);
   std::array<ConnectionRecord, HF_MAX_BATCH> records;
   std::array<int, HF_MAX_BATCH> fds;
@@ -187,6 +190,7 @@ Inbox::Blocked Inbox::send_batch() {
   const std::vector<std::byte> bytes = encode_connections(std::span(records).first(count));
   const Blocked blocked = send(bytes, std::span(fds).first(count));
   if (blocked != Blocked::No) return blocked;
+  for (std::size_t i = 0; i < count; i++) sent.push_back(std::move(unsent_[i].fd));
   unsent_.erase(unsent_.begin(), unsent_.begin() + static_cast<std::ptrdiff_t>(count));
   on_sent(bytes.size(), count);
   return Blocked::No;

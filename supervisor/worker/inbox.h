@@ -54,7 +54,8 @@ class Inbox {
   void put(Connection connection);
   // Sends what is queued, in messages of up to HF_MAX_BATCH. What the kernel does not take now is kept and tried again
   // when there is room.
-  void flush();
+  // Answers our copies of what was sent, for the caller to close: those of a whole turn together cost less (close_all).
+  std::vector<UniqueFd> flush();
   [[nodiscard]] bool unsent() const { return !unsent_.empty(); }
   // After everything that is queued the worker is told to drain.
   void drain(TimePoint deadline);
@@ -104,7 +105,7 @@ class Inbox {
   void hear_garbage(const Error& error);
   void discard_frames();
   void take_note(const WorkerFrame& frame);
-  [[nodiscard]] Blocked send_batch();
+  [[nodiscard]] Blocked send_batch(std::vector<UniqueFd>& sent);
   [[nodiscard]] Blocked send_drain();
   [[nodiscard]] Blocked send(const std::vector<std::byte>& bytes, std::span<const int> fds);
   void on_sent(std::size_t bytes, std::size_t connections);

@@ -12,6 +12,7 @@
 
 #include "ctl/render_route.h"
 #include "ctl/render_status.h"
+#include "test_paths.h"
 
 namespace holdfast {
 namespace {

@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <utility>
+#include <vector>
 
 #include "component/kernel_fixtures.h"
 
@@ -34,6 +36,18 @@ TEST(UniqueFd, AssignmentClosesTheOldDescriptorAndReleaseClosesNothing) {
   EXPECT_EQ(released, write_number);
   EXPECT_TRUE(is_open(write_number));
   pipe.read.reset(released);
+}
+
+TEST(CloseAll, ClosesRunsAndSinglesAndNothingElse) {
+  constexpr int kFirst = 200;
+  std::vector<UniqueFd> fds;
+  // Out of order: 200..203 is a run, 205 stands alone, 204 belongs to somebody else.
+  const UniqueFd neighbour(::dup2(STDERR_FILENO, kFirst + 4));
+  for (const int offset : {3, 0, 5, 1, 2}) fds.emplace_back(::dup2(STDERR_FILENO, kFirst + offset));
+  fds.emplace_back();
+  close_all(std::move(fds));
+  for (const int offset : {0, 1, 2, 3, 5}) EXPECT_FALSE(is_open(kFirst + offset)) << offset;
+  EXPECT_TRUE(is_open(neighbour.get()));
 }
 
 TEST(UniqueFd, KeepsErrno) {

@@ -16,6 +16,7 @@
 
 #include "support/fake_supervisor.h"
 #include "support/sdk_worker.h"
+#include "test_paths.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define HOLDFAST_SANITIZED 1

@@ -25,6 +25,7 @@
 #include <vector>
 
 #include "support/fake_supervisor.h"
+#include "test_paths.h"
 
 extern char** environ;
 

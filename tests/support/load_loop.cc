@@ -93,6 +93,8 @@ class Load {
 
   void end(Attempt& attempt, Ending ending) {
     record(ending, attempt.source);
+    // Closing alone does not end its events while a child of another thread, between fork and exec, has it open too.
+    (void)::epoll_ctl(epoll_, EPOLL_CTL_DEL, attempt.fd, nullptr);
     ::close(attempt.fd);
     attempts_.remove_if([&](const Attempt& other) { return &other == &attempt; });
   }

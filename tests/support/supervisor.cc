@@ -10,6 +10,8 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "test_paths.h"
+
 namespace holdfast::test {
 
 namespace {
@@ -152,6 +154,21 @@ StatusView Supervisor::wait_until_settled() const {
 void Supervisor::wait_until_told(std::string_view text, Duration patience) const {
   if (!eventually([&] { return errors().find(text) != std::string::npos; }, patience_left(patience))) {
     ADD_FAILURE() << "the supervisor never said '" << text << "', but\n" << errors();
+  }
+}
+
+void Supervisor::wait_until_nobody_asks() const {
+  // The kernel lists accepted connections under the path of their listener; one line is the listener itself.
+  const auto sockets = [this] {
+    const std::string table = text_of("/proc/net/unix");
+    const std::string path = directory_->path().string() + "/";
+    std::size_t count = 0;
+    for (std::size_t at = table.find(path); at != std::string::npos; at = table.find(path, at + 1)) ++count;
+    return count;
+  };
+  const std::size_t listeners = directory_->sockets().size();
+  if (!eventually([&] { return sockets() <= listeners; }, patience_left(kPatience))) {
+    ADD_FAILURE() << "the supervisor keeps connections of control clients that are gone";
   }
 }
 

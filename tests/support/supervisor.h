@@ -58,6 +58,8 @@ class Supervisor {
   StatusView wait_until_serving() const;
   // ... until nothing waits and every accepted connection is accounted for.
   StatusView wait_until_settled() const;
+  // Waits until the supervisor has closed the connections of all control clients: from then on its descriptors stand still.
+  void wait_until_nobody_asks() const;
   // Waits until standard error holds `text`.
   void wait_until_told(std::string_view text, Duration patience = kPatience) const;
 

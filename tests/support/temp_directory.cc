@@ -1,10 +1,11 @@
 #include "support/temp_directory.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <fstream>
-#include <iterator>
 #include <system_error>
 
 namespace holdfast::test {
@@ -32,8 +33,16 @@ std::vector<std::string> TempDirectory::sockets() const {
 }
 
 std::string text_of(const fs::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+  std::string text;
+  // Not a stream: that throws when a process ends while its files in /proc are read.
+  const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return text;
+  char buffer[16384];
+  for (ssize_t size = ::read(fd, buffer, sizeof buffer); size > 0; size = ::read(fd, buffer, sizeof buffer)) {
+    text.append(buffer, static_cast<std::size_t>(size));
+  }
+  ::close(fd);
+  return text;
 }
 
 void write_text(const fs::path& file, std::string_view text) {

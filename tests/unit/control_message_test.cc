@@ -1,3 +1,4 @@
+#include "test_paths.h"
 #include "wire/control_message.h"
 
 #include <gmock/gmock.h>

@@ -4,12 +4,15 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <ostream>
 
 #include "support/supervisor.h"
 
 namespace holdfast::test {
 namespace {
+
+namespace fs = std::filesystem;
 
 constexpr int kUsage = 2;
 constexpr int kCannotBind = 69;
@@ -135,6 +138,19 @@ TEST_P(BadInputs, GetsAClearLineAndTheRightExitCodeAndNothingIsLeft) {
 
 INSTANTIATE_TEST_SUITE_P(All, BadInputs, testing::ValuesIn(bad_inputs()),
                          [](const auto& instance) { return instance.param.name; });
+
+TEST(BadInput, ADirectoryOfThePathThatMayNotBeSearchedHasNothingForUs) {
+  const TempDirectory directory;
+  const fs::path closed = directory / "closed";
+  fs::create_directory(closed);
+  fs::permissions(closed, fs::perms::none);
+  const Ran ran =
+      run({holdfast_program(), "run", "--control", directory / "c", "-l", "127.0.0.1:0", "--", "no-such-server"},
+          {"PATH=" + closed.string() + ":/usr/bin:/bin"});
+  fs::permissions(closed, fs::perms::owner_all);
+  EXPECT_EQ(ran.exit_code, kBadConfiguration) << ran.errors;
+  EXPECT_TRUE(says(ran.errors, {"no-such-server", "No such file"})) << ran.errors;
+}
 
 TEST(BadInput, APortInUseIsTold) {
   const Supervisor owner;

@@ -34,6 +34,7 @@ TEST(FdExhaustion, ASupervisorWithoutDescriptorsPausesQuietlyAndLosesNobody) {
   supervisor.wait_until_serving();
   ASSERT_TRUE(get_once(target, "/"));
   supervisor.wait_until_settled();
+  supervisor.wait_until_nobody_asks();
   set_open_file_limit(supervisor.pid(), lowest_free(supervisor.pid()));
 
   constexpr std::size_t kClients = 150;
@@ -61,6 +62,7 @@ TEST(FdExhaustion, ASupervisorWithAFewDescriptorsServesABurstInSmallSteps) {
   const Supervisor supervisor;
   const Endpoint target = supervisor.target();
   supervisor.wait_until_serving();
+  supervisor.wait_until_nobody_asks();
   set_open_file_limit(supervisor.pid(), lowest_free(supervisor.pid()) + 5);
   const LoadReport report =
       LoadLoop(LoadPlan{target, ipv4_sources(200), 100, 2000 / kSlowness, "/", kPatience}).finish();

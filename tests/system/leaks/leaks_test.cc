@@ -10,10 +10,10 @@ namespace {
 
 constexpr unsigned kWorkers = 8;
 
-// What was counted may include the control client that had just been answered, and so may this.
-void expect_descriptors(const Supervisor& supervisor, std::size_t expected) {
-  EXPECT_TRUE(eventually([&] { return open_files_of(supervisor.pid()) <= expected; }))
-      << open_files_of(supervisor.pid()) << " descriptors instead of " << expected;
+// The supervisor's descriptors, without those of control clients that come and go.
+std::size_t lasting_descriptors(const Supervisor& supervisor) {
+  supervisor.wait_until_nobody_asks();
+  return open_files_of(supervisor.pid());
 }
 
 // Kills every worker and waits until every slot has a new one; again, until there were `restarts` more.
@@ -42,11 +42,11 @@ TEST(Leaks, AThousandRestartsLeaveDescriptorsAndMemoryFlat) {
   const Endpoint target = supervisor.target();
   constexpr std::uint64_t kRestarts = 1000 / kSlowness;
   restart_by_killing(supervisor, kRestarts / 10);  // what is allocated once is there now
-  const std::size_t descriptors = open_files_of(supervisor.pid());
+  const std::size_t descriptors = lasting_descriptors(supervisor);
   const std::uint64_t memory = anonymous_memory_of(supervisor.pid());
 
   restart_by_killing(supervisor, kRestarts);
-  expect_descriptors(supervisor, descriptors);
+  EXPECT_EQ(lasting_descriptors(supervisor), descriptors);
   if (kSlowness == 1) {                           // sanitizers keep freed memory for a while
     constexpr std::uint64_t kNoise = 192 * 1024;  // fragmentation; 1,000 times a leak of 200 bytes would be more
     EXPECT_LT(anonymous_memory_of(supervisor.pid()), memory + kNoise);
@@ -61,12 +61,12 @@ TEST(Leaks, ManyConnectionsLeaveDescriptorsFlat) {
   supervisor.wait_until_serving();
   (void)LoadLoop(LoadPlan{target, ipv4_sources(300), 64, 500, "/", kPatience}).finish();
   supervisor.wait_until_settled();
-  const std::size_t descriptors = open_files_of(supervisor.pid());
+  const std::size_t descriptors = lasting_descriptors(supervisor);
   const LoadReport report =
       LoadLoop(LoadPlan{target, ipv4_sources(300), 64, 10000 / kSlowness, "/", kPatience}).finish();
   EXPECT_EQ(report.failed(), 0u) << report.summary();
   supervisor.wait_until_settled();
-  expect_descriptors(supervisor, descriptors);
+  EXPECT_EQ(lasting_descriptors(supervisor), descriptors);
   EXPECT_TRUE(eventually([&] { return supervisor.status().slot(0).open + supervisor.status().slot(1).open == 0; }))
       << "workers think that connections are open which are not\n"
       << supervisor.status().json;
@@ -75,9 +75,9 @@ TEST(Leaks, ManyConnectionsLeaveDescriptorsFlat) {
 TEST(Leaks, ManyControlClientsLeaveDescriptorsFlat) {
   const Supervisor supervisor;
   supervisor.wait_until_serving();
-  const std::size_t descriptors = open_files_of(supervisor.pid());
+  const std::size_t descriptors = lasting_descriptors(supervisor);
   for (int i = 0; i < 300; ++i) ASSERT_TRUE(supervisor.status().answered());
-  expect_descriptors(supervisor, descriptors);
+  EXPECT_EQ(lasting_descriptors(supervisor), descriptors);
 }
 
 }  // namespace

@@ -1,0 +1,28 @@
+#include "sys/machine.h"
+
+#include <gtest/gtest.h>
+
+namespace holdfast {
+namespace {
+
+TEST(Machine, ARandomHashKeyIsAnotherOneEachTime) {
+  const Result<HashKey> one = random_hash_key();
+  const Result<HashKey> another = random_hash_key();
+  ASSERT_TRUE(one && another);
+  EXPECT_NE(*one, HashKey{});
+  EXPECT_NE(*one, *another);
+}
+
+TEST(Machine, ItsHashKeyIsTheSameEachTime) {
+  const Result<HashKey> one = machine_hash_key();
+  if (!one) GTEST_SKIP() << one.error().message();
+  const Result<HashKey> again = machine_hash_key();
+  ASSERT_TRUE(again);
+  EXPECT_EQ(*one, *again);
+  EXPECT_NE(*one, HashKey{});
+}
+
+TEST(Machine, HasACpuForUs) { EXPECT_GE(usable_cpus(), 1U); }
+
+}  // namespace
+}  // namespace holdfast
