@@ -17,6 +17,9 @@ constexpr std::size_t kAcceptsPerTurn = 512;
 // spin.
 constexpr Duration kDescriptorPause = std::chrono::milliseconds(100);
 constexpr int kMostInBacklog = 65536;
+// accept4 fails for reasons of one connection, and then the next is tried. What fails so often is no such reason: a
+// security module, for one, refuses without taking the connection off the queue.
+constexpr int kErrorsInARow = 64;
 constexpr Duration kDescriptorLogPeriod = std::chrono::seconds(10);
 
 std::uint16_t family_of(const Endpoint& endpoint) {
@@ -29,6 +32,11 @@ std::uint16_t family_of(const Endpoint& endpoint) {
       break;
   }
   return HF_FAMILY_UNIX;
+}
+
+std::uint64_t load_of(const Inbox& inbox) {
+  const Inbox::Account account = inbox.account();
+  return account.waiting + account.open;
 }
 
 }  // namespace
@@ -70,6 +78,10 @@ void Dispatcher::close_listeners() {
     listener->close();
   }
   flush();
+  refuse_unplaced();
+}
+
+void Dispatcher::refuse_unplaced() {
   std::vector<Connection> connections;
   std::move(unplaced_.begin(), unplaced_.end(), std::back_inserter(connections));
   unplaced_.clear();
@@ -89,7 +101,13 @@ void Dispatcher::set_state(SlotId slot, SlotState state) {
 }
 
 void Dispatcher::redispatch(std::vector<Connection> connections) {
-  for (Connection& connection : connections) place(std::move(connection));
+  for (Connection& connection : connections) {
+    if (connection.fd) {
+      place(std::move(connection));
+    } else {
+      listeners_[connection.record.listener]->count_refusal(Refusal::Lost);
+    }
+  }
   flush();
 }
 
@@ -101,8 +119,8 @@ void Dispatcher::on_room() {
 
 void Dispatcher::refuse(std::vector<Connection> connections, Refusal refusal) {
   for (Connection& connection : connections) {
-    listeners_[connection.record.listener]->count_refusal(refusal);
-    refuse_connection(std::move(connection.fd));
+    listeners_[connection.record.listener]->count_refusal(connection.fd ? refusal : Refusal::Lost);
+    if (connection.fd) refuse_connection(std::move(connection.fd));
   }
 }
 
@@ -132,12 +150,13 @@ void Dispatcher::on_tick() {
 
 std::size_t Dispatcher::accept_from(Listener& listener) {
   std::size_t accepted = 0;
-  while (accepted < kAcceptsPerTurn && pause_ == Pause::No && accept_one(listener) == Accepted::One) accepted++;
+  while (accepted < kAcceptsPerTurn && started_ && pause_ == Pause::No && accept_one(listener) == Accepted::One)
+    accepted++;
   return accepted;
 }
 
 Dispatcher::Accepted Dispatcher::accept_one(Listener& listener) {
-  while (true) {
+  for (int errors = 0; errors < kErrorsInARow; errors++) {
     Result<std::variant<AcceptedConnection, AcceptStop>> answer = listener.accept();
     if (!answer) {
       pause_for_descriptors("listener " + listener.name() + ": " + answer.error().message());
@@ -165,6 +184,8 @@ Dispatcher::Accepted Dispatcher::accept_one(Listener& listener) {
         return Accepted::Paused;
     }
   }
+  pause_for_descriptors("listener " + listener.name() + ": the kernel gives none of the connections that wait");
+  return Accepted::Paused;
 }
 
 void Dispatcher::end_turn(std::size_t accepted) {
@@ -206,7 +227,7 @@ unsigned Dispatcher::bucket_for(const Endpoint& remote) {
   std::uint64_t least_load = 0;
   for (std::uint32_t i = 0; i < slots_.size(); i++) {
     if (!available_[i] || slots_[i].inbox == nullptr) continue;
-    const std::uint64_t load = slots_[i].inbox->waiting() + slots_[i].inbox->open();
+    const std::uint64_t load = load_of(*slots_[i].inbox);
     if (!least || load < least_load) {
       least = SlotId{i};
       least_load = load;

@@ -23,7 +23,7 @@ namespace holdfast {
 // The pass plane: accepts connections, decides their slot and puts them into the slot's inbox.
 //
 // A turn accepts what waits (bounded), places each connection, then flushes every inbox that got one: one sendmsg for
-// up to 64. Under load turns are 100 us apart so that connections gather (core/gather.h).
+// up to 64. Under load turns are some 100 us apart so that connections gather (core/gather.h).
 //
 // accepted = handed + waiting + refused, always: a connection is unplaced here, waiting in an inbox, taken by a worker,
 // or refused and counted. Accepting pauses, and the kernel's backlog holds the clients, while a connection is unplaced
@@ -44,12 +44,15 @@ class Dispatcher {
   void set_inbox(SlotId slot, Inbox* inbox);
   enum class SlotState { Serving, Held, Lent };
   void set_state(SlotId slot, SlotState state);
-  // Connections that were taken back from an inbox, to be placed again. They were counted as accepted before.
+  // Connections that were taken back from an inbox, to be placed again. They were counted as accepted before. Those
+  // without a descriptor were lost on the way back, and are counted as that.
   void redispatch(std::vector<Connection> connections);
   // A slot may have room again.
   void on_room();
   // Closes connections that will never reach a worker.
   void refuse(std::vector<Connection> connections, Refusal refusal);
+  // The same for all that have no place yet: there will be none.
+  void refuse_unplaced();
 
   // Questions.
   [[nodiscard]] const std::vector<std::unique_ptr<Listener>>& listeners() const { return listeners_; }

@@ -129,6 +129,15 @@ void FleetRunner::renew(std::optional<SlotId> slot, std::function<void(Outcome)>
   schedule();
 }
 
+void FleetRunner::refuse_waiting() {
+  for (Slot& slot : slots_) {
+    if (!slot.inbox) continue;
+    for (std::vector<Connection> some; !(some = slot.inbox->take_back_some()).empty();)
+      dispatcher_.refuse(std::move(some), Refusal::Stopping);
+  }
+  dispatcher_.refuse_unplaced();
+}
+
 PoolStatus FleetRunner::status() const {
   const TimePoint now = loop_.now();
   PoolStatus pool;
@@ -150,10 +159,11 @@ PoolStatus FleetRunner::status() const {
     answer.buckets = dispatcher_.served_buckets(SlotId{i});
     answer.home_buckets = dispatcher_.table().share(SlotId{i});
     const auto add_inbox = [&](const Inbox& inbox) {
-      answer.handed += inbox.taken();
-      answer.waiting += inbox.waiting();
-      answer.open += inbox.open();
-      answer.lost += inbox.lost();
+      const Inbox::Account account = inbox.account();
+      answer.handed += account.taken;
+      answer.waiting += account.waiting;
+      answer.open += account.open;
+      answer.lost += account.lost;
     };
     if (slot.inbox) add_inbox(*slot.inbox);
     const auto describe = [&](const Fleet::Worker& worker) {
@@ -243,14 +253,13 @@ void FleetRunner::perform(const Fleet::Promote& action) {
   spdlog::info("{}: pid {} takes over", label(action.slot), successor.process->pid());
   if (!old) return;
   // From here on new connections go to the successor; what its predecessor has not taken up follows them.
-  std::vector<Connection> unread = old->take_back();
+  place_again(*old);
   const auto predecessor = action.predecessor ? occupants_.find(*action.predecessor) : occupants_.end();
   if (predecessor != occupants_.end()) {
     predecessor->second.own_inbox = std::move(old);
   } else {
     retire(action.slot, std::move(old));
   }
-  dispatcher_.redispatch(std::move(unread));
 }
 
 void FleetRunner::perform(const Fleet::DrainWorker& action) {
@@ -279,7 +288,7 @@ void FleetRunner::perform(const Fleet::LendBuckets& action) {
   spdlog::warn("{}: no worker serves it: its clients go to their next choice until it is back", label(action.slot));
   told_[action.slot.value] = Dispatcher::SlotState::Lent;
   dispatcher_.set_state(action.slot, Dispatcher::SlotState::Lent);
-  if (Slot& slot = slots_[action.slot.value]; slot.inbox) dispatcher_.redispatch(slot.inbox->take_back());
+  if (Slot& slot = slots_[action.slot.value]; slot.inbox) place_again(*slot.inbox);
 }
 
 void FleetRunner::perform(const Fleet::ReturnBuckets& action) {
@@ -290,7 +299,7 @@ void FleetRunner::perform(const Fleet::RemoveSlot& action) {
   Slot& slot = slots_[action.slot.value];
   if (!slot.inbox) return;
   dispatcher_.set_inbox(action.slot, nullptr);
-  dispatcher_.redispatch(slot.inbox->take_back());
+  place_again(*slot.inbox);
   retire(action.slot, std::move(slot.inbox));
 }
 
@@ -331,9 +340,6 @@ void FleetRunner::perform(const Fleet::GiveUp&) {
 }
 
 void FleetRunner::perform(const Fleet::Finished&) {
-  for (std::uint32_t i = 0; i < slots_.size(); i++) {
-    if (slots_[i].inbox) dispatcher_.refuse(slots_[i].inbox->take_back(), Refusal::Stopping);
-  }
   for (Renewal& renewal : renewals_) renewal.done(Error{{}, "the supervisor stopped"});
   renewals_.clear();
   hooks_.on_finished();
@@ -436,11 +442,11 @@ void FleetRunner::on_exit(WorkerId worker, const ExitStatus& status) {
   const bool final = status.signal == 0 && std::count(final_codes.begin(), final_codes.end(), status.code) > 0;
   fleet_.on_exited(worker, final ? Fleet::WorkerEnd::DoNotRestart : Fleet::WorkerEnd::Ended, loop_.now());
   if (occupant.own_inbox) {
-    std::vector<Connection> unread = occupant.own_inbox->take_back();
+    place_again(*occupant.own_inbox);
     retire(occupant.slot, std::move(occupant.own_inbox));
-    dispatcher_.redispatch(std::move(unread));
   } else if (slot.inbox) {
     slot.inbox->settle();
+    if (slot.inbox->is_shut()) replace_inbox(occupant.slot);
     fail_renewals_by(occupant.slot, worker);
   }
   // We are inside the callback of the process's own watcher.
@@ -450,10 +456,25 @@ void FleetRunner::on_exit(WorkerId worker, const ExitStatus& status) {
 
 void FleetRunner::retire(SlotId slot, std::unique_ptr<Inbox> inbox) {
   inbox->settle();
-  slots_[slot.value].retired_handed += inbox->taken();
-  slots_[slot.value].retired_lost += inbox->lost();
+  const Inbox::Account account = inbox->account();
+  slots_[slot.value].retired_handed += account.taken;
+  slots_[slot.value].retired_lost += account.lost;
   // We may be inside one of its callbacks.
   loop_.defer([kept = std::shared_ptr<Inbox>(std::move(inbox))] {});
+}
+
+void FleetRunner::place_again(Inbox& inbox) {
+  for (std::vector<Connection> some; !(some = inbox.take_back_some()).empty();) dispatcher_.redispatch(std::move(some));
+}
+
+// What waits in a channel that a worker has shut down follows into a new one.
+void FleetRunner::replace_inbox(SlotId id) {
+  Slot& slot = slots_[id.value];
+  std::unique_ptr<Inbox> old = std::move(slot.inbox);
+  if (Result<std::unique_ptr<Inbox>> made = make_inbox()) slot.inbox = *std::move(made);
+  dispatcher_.set_inbox(id, slot.inbox.get());  // none: the next start makes one
+  place_again(*old);
+  retire(id, std::move(old));
 }
 
 void FleetRunner::tell_dispatcher() {

@@ -43,6 +43,9 @@ class FleetRunner {
   // called at once.
   void renew(std::optional<SlotId> slot, std::function<void(Outcome)> done);
 
+  // At the end: resets what still waits for a worker.
+  void refuse_waiting();
+
   [[nodiscard]] PoolStatus status() const;
   [[nodiscard]] unsigned slots() const { return static_cast<unsigned>(slots_.size()); }
 
@@ -95,6 +98,8 @@ class FleetRunner {
   void on_garbage(Inbox& inbox, const Error& error);
   void on_exit(WorkerId worker, const ExitStatus& status);
   void retire(SlotId slot, std::unique_ptr<Inbox> inbox);
+  void place_again(Inbox& inbox);
+  void replace_inbox(SlotId slot);
   void tell_dispatcher();
   void settle_renewals();
   void fail_renewals(SlotId slot, const std::string& why);

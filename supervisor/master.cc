@@ -66,12 +66,13 @@ int Master::run() {
 std::optional<Failure> Master::start() {
   if (const Result<std::uint64_t> limit = raise_open_file_limit(); !limit) spdlog::warn("{}", limit.error().message());
   if (auto failure = check_command()) return failure;
-  if (auto failure = open_listeners()) return failure;
-  if (auto failure = open_control()) return failure;
-  if (auto failure = choose_hash_key()) return failure;
+  // From here on no signal ends us before socket files can be removed: it is heard when the loop runs.
   signals_.emplace(loop_,
                    std::vector<int>{SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH, SIGTTIN, SIGTTOU},
                    [this](int signal) { on_signal(signal); });
+  if (auto failure = open_listeners()) return failure;
+  if (auto failure = open_control()) return failure;
+  if (auto failure = choose_hash_key()) return failure;
   // From here on the process is a supervisor: what fails is reported, retried or counted, and does not end it.
   start_workers();
   return std::nullopt;
@@ -177,7 +178,8 @@ void Master::on_signal(int signal) {
   switch (signal) {
     case SIGTERM:
     case SIGINT:
-      stop(stopping_ ? Fleet::Stop::Immediate : Fleet::Stop::Graceful);
+      // After `holdfast stop` the first signal is no second one: service managers send it as soon as the command returns.
+      stop(std::exchange(signalled_, true) ? Fleet::Stop::Immediate : Fleet::Stop::Graceful);
       return;
     case SIGQUIT:
       stop(Fleet::Stop::Immediate);
@@ -199,7 +201,12 @@ void Master::finish(int exit_code) {
   exit_code_ = exit_code;
   for (ControlReply& reply : waiting_for_stop_) reply.send(ControlSuccess{"{\"stopped\":true}"});
   waiting_for_stop_.clear();
-  spdlog::info("stopped");
+  runner_->refuse_waiting();
+  const Status account = status();
+  std::uint64_t refused = 0;
+  for (const auto& [reason, count] : account.refused) refused += count;
+  spdlog::info("stopped: {} connections accepted, {} handed to workers, {} refused", account.accepted, account.handed,
+               refused);
   loop_.stop();
 }
 

@@ -57,6 +57,7 @@ class Master {
   TimePoint started_;
   int exit_code_ = 0;
   bool stopping_ = false;
+  bool signalled_ = false;  // a signal has asked for a graceful stop: the next one means it more
   std::vector<std::pair<std::string, ListeningSocket>> sockets_;  // bound, until the dispatcher takes them
   std::vector<ControlReply> waiting_for_stop_;
   std::optional<Dispatcher> dispatcher_;

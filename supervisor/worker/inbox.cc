@@ -15,6 +15,8 @@ constexpr std::size_t kSendBuffer = 1 << 20;
 constexpr std::size_t kMessagesBeforeTrim = 256;
 // Frames that are read in one turn: a worker that floods its channel does not stop the others.
 constexpr int kFramesPerTurn = 64;
+// More than a channel holds: a process that has left the group of its worker may still be writing.
+constexpr int kMostFramesOfOne = 16 * 1024;
 constexpr Duration kRetryAfter = std::chrono::milliseconds(5);
 
 }  // namespace
@@ -41,6 +43,8 @@ void Inbox::put(Connection connection) { unsent_.push_back(std::move(connection)
 
 std::vector<UniqueFd> Inbox::flush() {
   std::vector<UniqueFd> sent;
+  // The timer is armed; arming it again each time would put the retry off for ever.
+  if (blocked_ == Blocked::Otherwise) return sent;
   while (blocked_ == Blocked::No && !unsent_.empty()) blocked_ = send_batch(sent);
   if (blocked_ == Blocked::No && unsent_drain_) blocked_ = send_drain();
   watch();
@@ -52,15 +56,14 @@ void Inbox::drain(TimePoint deadline) {
   (void)flush();
 }
 
-std::uint64_t Inbox::taken() const {
+Inbox::Account Inbox::account() const {
+  const std::uint64_t lost = page_.lost() + frames_.lost;
   // What the kernel dropped at the worker's descriptor limit has left the channel too.
-  const std::uint64_t said = page_.taken() + page_.lost() + frames_.taken + frames_.lost;
-  return taken_before_ + std::min(said, sent_ - taken_before_);
-}
-
-std::uint64_t Inbox::open() const {
-  const std::uint64_t taken_now = taken() - taken_before_;
-  return taken_now - std::min(page_.closed() + frames_.closed + page_.lost() + frames_.lost, taken_now);
+  const std::uint64_t left = std::min(page_.taken() + frames_.taken + lost, sent_ - taken_before_);
+  return Account{.waiting = unsent_.size() + sent_ - taken_before_ - left,
+                 .taken = taken_before_ + left,
+                 .open = left - std::min(page_.closed() + frames_.closed + lost, left),
+                 .lost = lost_before_ + std::min(lost, left)};
 }
 
 TimePoint Inbox::heartbeat(TimePoint now) const { return std::max(page_.heartbeat(now), frames_.heartbeat); }
@@ -79,12 +82,13 @@ void Inbox::settle() {
       connections_left += message->connections;
     }
   }
+  lost_before_ = account().lost;
   taken_before_ = sent_ - connections_left;
-  lost_before_ = lost();
   page_.reset();
   frames_ = FrameCounts{};
   uses_page_ = false;
   deaf_ = false;
+  unsent_drain_.reset();  // it was for the one that has ended
   blocked_ = Blocked::No;
   watch();
 }
@@ -92,33 +96,33 @@ void Inbox::settle() {
 // What is left of a worker that was not heard to the end must not be taken for the words of the next.
 void Inbox::discard_frames() {
   std::array<std::byte, HF_MAX_FRAME> buffer;
-  while (true) {
+  for (int i = 0; i < kMostFramesOfOne; i++) {
     const Result<Received> received = receive_with_fds(channel_.supervisor_end, buffer);
     if (!received || received->state != Received::State::Message) return;
   }
 }
 
-std::vector<Connection> Inbox::take_back() {
+std::vector<Connection> Inbox::take_back_some() {
   std::vector<Connection> connections;
   std::array<std::byte, HF_MAX_FRAME> buffer;
   while (true) {
     Result<Received> received = receive_with_fds(channel_.worker_end, buffer);
     if (!received || received->state != Received::State::Message) break;
     const Result<std::vector<ConnectionRecord>> records = decode_connections(std::span(buffer).first(received->length));
-    if (!records) continue;
-    // At our own descriptor limit the kernel drops some (fds_lost): those connections are gone, and the sum must not
-    // hide it.
-    const std::size_t count = std::min(records->size(), received->fds.size());
-    for (std::size_t i = 0; i < count; i++) {
+    if (!records || records->empty()) continue;
+    // At our own descriptor limit the kernel drops the last ones.
+    received->fds.resize(records->size());
+    for (std::size_t i = 0; i < records->size(); i++) {
       connections.push_back(Connection{std::move(received->fds[i]), (*records)[i]});
     }
-    sent_ -= count;
-    lost_before_ += records->size() - count;
+    sent_ -= records->size();
+    return connections;
   }
-  messages_.clear();
+  trim_sent();
   std::move(unsent_.begin(), unsent_.end(), std::back_inserter(connections));
   unsent_.clear();
   blocked_ = Blocked::No;
+  watch();
   return connections;
 }
 
@@ -142,6 +146,10 @@ void Inbox::read_frames() {
   for (int i = 0; i < kFramesPerTurn && !deaf_; i++) {
     Result<Received> received = receive_with_fds(channel_.supervisor_end, buffer);
     if (!received) return hear_garbage(received.error());
+    if (received->state == Received::State::Closed) {
+      shut_ = true;
+      return hear_garbage(Error{{}, "it shut the channel down"});
+    }
     if (received->state != Received::State::Message) return;
     if (received->truncated) return hear_garbage(Error{{}, "a frame longer than the protocol allows"});
     const Result<WorkerFrame> frame = decode_worker_frame(std::span(buffer).first(received->length));
@@ -163,9 +171,10 @@ void Inbox::take_note(const WorkerFrame& frame) {
     if (!uses_page_) frames_.taken += std::min(taken->connections, sent_);
     if (hooks_.on_room) hooks_.on_room();
   } else if (const auto* closed = std::get_if<ClosedFrame>(&frame)) {
-    frames_.closed += std::min(closed->connections, sent_);
+    if (!uses_page_) frames_.closed += std::min(closed->connections, sent_);
   } else if (const auto* lost = std::get_if<LostFrame>(&frame)) {
-    frames_.lost += std::min(lost->descriptors, sent_);
+    if (!uses_page_) frames_.lost += std::min(lost->descriptors, sent_);
+    if (hooks_.on_room) hooks_.on_room();
   }
   frames_.heartbeat = loop_.now();
 }
@@ -218,13 +227,13 @@ void Inbox::trim_sent() {
 }
 
 void Inbox::watch() {
-  const bool writable = blocked_ == Blocked::QueueFull;
-  if (deaf_) {
+  const bool writable = blocked_ == Blocked::QueueFull && !shut_;
+  if (deaf_ || shut_) {
     watcher_.watch(writable ? FdWatcher::Interest::Writable : FdWatcher::Interest::None);
   } else {
     watcher_.watch(writable ? FdWatcher::Interest::Both : FdWatcher::Interest::Readable);
   }
-  if (blocked_ == Blocked::Otherwise) {
+  if (blocked_ == Blocked::Otherwise && !shut_) {
     retry_.arm(loop_.now() + kRetryAfter);
   } else {
     retry_.disarm();

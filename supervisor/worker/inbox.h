@@ -46,6 +46,10 @@ class Inbox {
   [[nodiscard]] BorrowedFd worker_end() const { return channel_.worker_end; }
   [[nodiscard]] BorrowedFd page_fd() const { return page_.fd(); }
 
+  // A worker has called shutdown(2) on the channel: nothing can be sent any more, what was sent can be taken back. It is
+  // of no use to another worker.
+  [[nodiscard]] bool is_shut() const { return shut_; }
+
   // Queues a connection; `flush` sends it. Never refuses: limits are the caller's business.
   void put(Connection connection);
   // Sends what is queued, in messages of up to HF_MAX_BATCH. What the kernel does not take now is kept and tried again
@@ -56,19 +60,26 @@ class Inbox {
   // After everything that is queued the worker is told to drain.
   void drain(TimePoint deadline);
 
-  [[nodiscard]] std::uint64_t waiting() const { return unsent_.size() + sent_ - taken(); }
-  [[nodiscard]] std::uint64_t taken() const;  // by all workers of this inbox; `lost` among them
-  [[nodiscard]] std::uint64_t open() const;   // taken by the present worker and not closed
-  [[nodiscard]] std::uint64_t lost() const { return lost_before_ + page_.lost() + frames_.lost; }
+  // The account of one moment: workers change their numbers while we read, so asking one after the other would not add
+  // up.
+  struct Account {
+    std::uint64_t waiting;
+    std::uint64_t taken;  // by all workers of this inbox; `lost` among them
+    std::uint64_t open;   // taken by the present worker and not closed
+    std::uint64_t lost;   // by all workers of this inbox
+  };
+  [[nodiscard]] Account account() const;
+  [[nodiscard]] std::uint64_t waiting() const { return account().waiting; }
   [[nodiscard]] TimePoint heartbeat(TimePoint now) const;
   // Whether `on_room` is wanted as soon as the worker takes something up.
   void want_room(bool wanted);
 
   // A worker is about to be started on this inbox, or has ended: the counters of its predecessor are closed.
   void settle();
-  // Everything that no worker has taken: unsent and sent. Workers may still be reading: each connection goes to exactly
-  // one side.
-  [[nodiscard]] std::vector<Connection> take_back();
+  // Some of what no worker has taken, unsent or sent; nothing is left when it answers none. It comes in pieces so that
+  // the descriptors of one can be given on before those of the next are ours. Workers may still be reading: each
+  // connection goes to exactly one side. One without a descriptor was dropped by the kernel at our own limit.
+  [[nodiscard]] std::vector<Connection> take_back_some();
 
  private:
   struct Sent {
@@ -113,6 +124,7 @@ class Inbox {
   std::uint64_t taken_before_ = 0;  // by earlier workers of this inbox
   std::uint64_t lost_before_ = 0;
   bool deaf_ = false;       // the present worker sent garbage: nothing more is heard from it
+  bool shut_ = false;       // a worker has shut the channel down, for all who come after it as well
   bool uses_page_ = false;  // the present worker said that it counts in the page
   FrameCounts frames_;
   FdWatcher watcher_;

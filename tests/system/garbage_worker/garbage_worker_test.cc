@@ -50,6 +50,8 @@ elif kind == "descriptors":
 elif kind == "page":
     page = mmap.mmap(int(os.environ["HOLDFAST_PAGE"]), 4096)
     page[:] = b"\xff" * 4096
+elif kind == "shutdown":
+    channel.shutdown(socket.SHUT_RDWR)
 elif kind == "flood":
     channel.setblocking(True)
     while True:
@@ -96,7 +98,8 @@ TEST_P(WorkerThatIsReplaced, IsCountedAndTheOthersServeOn) {
 }
 
 INSTANTIATE_TEST_SUITE_P(For, WorkerThatIsReplaced,
-                         testing::Values("no_hello", "version", "short", "length", "long", "truncated", "direction"),
+                         testing::Values("no_hello", "version", "short", "length", "long", "truncated", "direction",
+                                         "shutdown"),
                          [](const auto& instance) { return instance.param; });
 
 using WorkerThatLies = GarbageWorker;

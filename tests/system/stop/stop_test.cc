@@ -117,6 +117,27 @@ TEST(Stop, TheCommandWaitsForTheEnd) {
   EXPECT_EQ(supervisor.wait_for_exit(), 0);
 }
 
+// As a service manager does it: ExecStop= returns, and the signal follows at once.
+TEST(Stop, ATermAfterTheCommandIsTheFirstAndLetsARequestFinish) {
+  const Supervisor supervisor;
+  HttpClient busy(supervisor.target());
+  busy.send("/slow?ms=800");
+  supervisor.wait_until("it is taken up", [](const StatusView& status) { return status.handed == 1; });
+  EXPECT_EQ(supervisor.tell("stop").exit_code, 0);
+  supervisor.signal(SIGTERM);
+  EXPECT_TRUE(busy.receive()) << name_of(busy.ending());
+  EXPECT_EQ(supervisor.wait_for_exit(), 0);
+}
+
+TEST(Stop, TheAccountOfAllConnectionsIsItsLastWord) {
+  const Supervisor supervisor;
+  ASSERT_TRUE(get_once(supervisor.target(), "/"));
+  supervisor.signal(SIGTERM);
+  EXPECT_EQ(supervisor.wait_for_exit(), 0);
+  EXPECT_NE(supervisor.errors().find("1 connections accepted, 1 handed to workers, 0 refused"), std::string::npos)
+      << supervisor.errors();
+}
+
 TEST(Stop, AWorkersGrandchildrenDoNotOutliveAnImmediateOne) {
   SupervisorPlan plan;
   plan.workers = 1;
