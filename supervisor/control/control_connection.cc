@@ -9,9 +9,7 @@ namespace holdfast {
 
 namespace {
 
-constexpr Duration patience_ =
-    std::chrono::seconds(5);                    // a request is one write of a program; a person does not type it
-constexpr std::size_t kReadAtOnce = 16 * 1024;  // bytes of one turn of the loop
+constexpr std::size_t kReadAtOnce = std::size_t{16} * 1024;  // bytes of one turn of the loop
 
 }  // namespace
 
