@@ -9,7 +9,7 @@ namespace holdfast {
 
 namespace {
 
-constexpr std::size_t kReadAtOnce = 16 * 1024;  // bytes of one turn of the loop
+constexpr std::size_t kReadAtOnce = std::size_t{16} * 1024;  // bytes of one turn of the loop
 
 }  // namespace
 

@@ -15,6 +15,7 @@ using std::chrono::steady_clock;
 
 constexpr Duration kProbePatience =
     std::chrono::milliseconds(200);  // connecting needs nothing of the supervisor but its backlog
+constexpr std::size_t kReadAtOnce = std::size_t{16} * 1024;
 constexpr int kExitRuntime = 1;
 constexpr int kExitPermission = 77;
 
@@ -58,7 +59,7 @@ Outcome send_all(BorrowedFd connection, std::string_view bytes) {
 
 Result<std::string> receive_line(BorrowedFd connection, TimePoint deadline) {
   std::string line;
-  std::array<char, 16 * 1024> buffer;
+  std::array<char, kReadAtOnce> buffer;
   for (;;) {
     if (Outcome readable = wait_readable(connection, deadline - steady_clock::now()); !readable)
       return std::move(readable).error();

@@ -7,6 +7,7 @@
 #include <map>
 #include <numeric>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace holdfast {
@@ -97,21 +98,27 @@ std::string buckets_text(const SlotStatus& slot) {
   return std::to_string(slot.buckets) + "/" + std::to_string(slot.home_buckets);  // some are lent, or borrowed
 }
 
+// How the last worker ended, and what should never be: connections lost at its descriptor limit, garbage on its channel.
+Cell exit_cell(const SlotStatus& slot) {
+  std::string text = slot.last_exit ? short_exit(*slot.last_exit) : "-";
+  if (slot.lost > 0) text += ", lost " + short_count(slot.lost);
+  if (slot.protocol_errors > 0) text += ", garbage " + short_count(slot.protocol_errors);
+  return {std::move(text), slot.lost > 0 || slot.protocol_errors > 0 ? Style::Bad : Style::Plain};
+}
+
 void add_slot(Table& table, const SlotStatus& slot) {
   const std::string wait = slot.next_start ? " " + short_duration(*slot.next_start) : "";
-  const std::string exit = slot.last_exit ? short_exit(*slot.last_exit) : "-";
-  table.add(
-      {{std::to_string(slot.slot)},
-       {slot.state + wait, style_of(slot.state)},
-       {slot.worker ? std::to_string(slot.worker->pid) : "-"},
-       {slot.worker ? std::to_string(slot.worker->generation) : "-"},
-       {slot.worker ? short_duration(slot.worker->age) : "-"},
-       {short_count(slot.restarts), slot.restarts > 0 ? Style::Warning : Style::Plain},
-       {short_count(slot.handed)},
-       {short_count(slot.waiting)},
-       {short_count(slot.open)},
-       {buckets_text(slot), slot.buckets == slot.home_buckets ? Style::Plain : Style::Warning},
-       {slot.lost > 0 ? exit + ", lost " + short_count(slot.lost) : exit, slot.lost > 0 ? Style::Bad : Style::Plain}});
+  table.add({{std::to_string(slot.slot)},
+             {slot.state + wait, style_of(slot.state)},
+             {slot.worker ? std::to_string(slot.worker->pid) : "-"},
+             {slot.worker ? std::to_string(slot.worker->generation) : "-"},
+             {slot.worker ? short_duration(slot.worker->age) : "-"},
+             {short_count(slot.restarts), slot.restarts > 0 ? Style::Warning : Style::Plain},
+             {short_count(slot.handed)},
+             {short_count(slot.waiting)},
+             {short_count(slot.open)},
+             {buckets_text(slot), slot.buckets == slot.home_buckets ? Style::Plain : Style::Warning},
+             exit_cell(slot)});
   for (const WorkerStatus& worker : slot.others) add_worker(table, worker);
 }
 

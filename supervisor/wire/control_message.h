@@ -23,8 +23,9 @@ namespace holdfast {
 // answer.
 
 inline constexpr std::array<unsigned, 1> kControlVersions = {1};  // the newest last
-inline constexpr std::size_t kMaxControlRequest = 64 * 1024;      // bytes of the line; ours have less than two hundred
-inline constexpr std::size_t kMaxControlResponse = 16 * 1024 * 1024;  // 256 slots make about 100 KiB
+inline constexpr std::size_t kMaxControlRequest =
+    std::size_t{64} * 1024;  // bytes of the line; ours have less than two hundred
+inline constexpr std::size_t kMaxControlResponse = std::size_t{16} * 1024 * 1024;  // 256 slots make about 100 KiB
 
 // Arguments are named scalars: a verb needs no more, and a scalar cannot be malformed inside.
 using ControlArgument = std::variant<bool, std::int64_t, std::string>;

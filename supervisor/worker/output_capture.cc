@@ -7,10 +7,10 @@ namespace holdfast {
 
 namespace {
 
-constexpr std::size_t kPipeCapacity =
-    256 * 1024;  // a burst of a worker while we are busy; 64 such pipes are a user's share by default
-constexpr std::size_t kReadAtOnce = 64 * 1024;  // about 150 us of our time
-constexpr std::size_t kMaxLine = 8 * 1024;
+// A burst of a worker while we are busy. The kernel gives a user 256 pipes of this size (pipe-user-pages-soft); later ones stay small.
+constexpr std::size_t kPipeCapacity = std::size_t{256} * 1024;
+constexpr std::size_t kReadAtOnce = std::size_t{64} * 1024;  // of one stream in one turn of the loop
+constexpr std::size_t kMaxLine = std::size_t{8} * 1024;
 constexpr std::size_t kMaxLastLine = 1024;
 
 }  // namespace

@@ -7,11 +7,11 @@ namespace holdfast {
 
 namespace {
 
-constexpr std::size_t kMaxWaiting = 1024 * 1024;
+constexpr std::size_t kMaxWaiting = std::size_t{1024} * 1024;
 constexpr std::size_t kResumeBelow = kMaxWaiting / 2;
-constexpr std::size_t kWriteAtOnce = 64 * 1024;     // bytes of one system call
-constexpr std::size_t kWriteEachTurn = 256 * 1024;  // bytes of one turn of the loop
-constexpr std::size_t kKeepCapacity = 64 * 1024;    // memory that an empty queue may hold
+constexpr std::size_t kWriteAtOnce = std::size_t{64} * 1024;     // bytes of one system call
+constexpr std::size_t kWriteEachTurn = std::size_t{256} * 1024;  // bytes of one turn of the loop
+constexpr std::size_t kKeepCapacity = std::size_t{64} * 1024;    // memory that an empty queue may hold
 
 }  // namespace
 

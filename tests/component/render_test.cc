@@ -69,6 +69,7 @@ Status busy_fleet() {
   falling.waiting = 3;
   falling.last_exit = "exited with code 3";
   falling.next_start = 1600ms;
+  falling.protocol_errors = 1;
   falling.buckets = 0;
   SlotStatus& starting = add(3, "starting");
   starting.worker = WorkerStatus{4721, "starting", 1, 12ms};

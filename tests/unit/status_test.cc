@@ -40,6 +40,7 @@ Status example() {
   dead.state = "backoff";
   dead.waiting = 1;
   dead.lost = 1;
+  dead.protocol_errors = 4;
   dead.home_buckets = 256;
   dead.last_exit = "killed by signal 9 (SIGKILL)";
   dead.next_start = 300ms;
@@ -74,6 +75,8 @@ TEST(Status, ItsJsonHasTheMembersThatScriptsReadByName) {
   EXPECT_EQ(dead["generation"], nullptr);
   EXPECT_EQ(dead["last_exit"], "killed by signal 9 (SIGKILL)");
   EXPECT_EQ(dead["next_start_seconds"], 0.3);
+  EXPECT_EQ(dead["lost"], 1);
+  EXPECT_EQ(dead["protocol_errors"], 4);
 }
 
 TEST(Status, ComesBackFromItsJsonAsItWas) {
@@ -83,6 +86,7 @@ TEST(Status, ComesBackFromItsJsonAsItWas) {
   EXPECT_EQ(to_json(*back), text);
   EXPECT_EQ(back->uptime, 90500ms);
   EXPECT_EQ(back->pools[0].slots[1].next_start, 300ms);
+  EXPECT_EQ(back->pools[0].slots[1].protocol_errors, 4U);
 }
 
 TEST(Status, IsOneLineWhateverTheNamesAre) {
