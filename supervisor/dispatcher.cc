@@ -124,6 +124,18 @@ void Dispatcher::refuse(std::vector<Connection> connections, Refusal refusal) {
   }
 }
 
+std::string Dispatcher::pause_reason() const {
+  switch (pause_) {
+    case Pause::No:
+      return {};
+    case Pause::NoRoom:
+      return "no slot has room";
+    case Pause::NoDescriptors:
+      break;
+  }
+  return descriptor_pause_reason_;
+}
+
 std::uint32_t Dispatcher::hash(const IpAddress& address) const {
   return hash_address(address, pool_.prefix, hash_key_);
 }
@@ -314,6 +326,7 @@ void Dispatcher::pause_for_descriptors(const std::string& why) {
     spdlog::warn("accepting pauses until that has passed, clients wait in the kernel's backlog: {}", why);
     next_descriptor_log_ = loop_.now() + kDescriptorLogPeriod;
   }
+  descriptor_pause_reason_ = why;
   if (pause_ == Pause::No) set_pause(Pause::NoDescriptors);
   resume_.arm(loop_.now() + kDescriptorPause);
 }
