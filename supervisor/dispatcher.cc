@@ -206,7 +206,7 @@ void Dispatcher::end_turn(std::size_t accepted) {
   const Gather::Mode before = gather_.mode();
   const Gather::Mode mode = gather_.on_turn(accepted, loop_.now());
   if (mode != before) return watch_listeners();
-  if (mode == Gather::Mode::Gathering && pause_ == Pause::No && started_) tick_->arm(gather_.tick());
+  if (mode == Gather::Mode::Gathering && pause_ == Pause::No && started_) tick_->arm(kGatherTick);
 }
 
 ConnectionRecord Dispatcher::describe(const AcceptedConnection& connection, const Listener& listener) {
@@ -338,7 +338,7 @@ void Dispatcher::watch_listeners() {
   for (const std::unique_ptr<Listener>& listener : listeners_) listener->watch(watch);
   if (!tick_) return;
   if (gathering) {
-    tick_->arm(gather_.tick());
+    tick_->arm(kGatherTick);
   } else {
     tick_->disarm();
   }
