@@ -28,10 +28,13 @@ int complain(const std::string& text, int exit_code) {
   return exit_code;
 }
 
-std::optional<std::string> if_given(const std::string& text) { return text.empty() ? std::nullopt : std::optional(text); }
+std::optional<std::string> if_given(const std::string& text) {
+  return text.empty() ? std::nullopt : std::optional(text);
+}
 
 ControlResponse ask(const ControlTarget& target, const ControlRequest& request, Duration patience) {
-  const Result<std::string> path = find_control_path({if_given(target.control_path), if_given(target.name)}, control_home());
+  const Result<std::string> path =
+      find_control_path({if_given(target.control_path), if_given(target.name)}, control_home());
   if (!path) return ControlFailure{path.error().message(), kExitFailure, {}};
   return ask_supervisor(*path, request, patience);
 }
@@ -76,17 +79,19 @@ int run_client(const RestartInvocation& invocation) {
   ControlRequest request{"restart", {}};
   if (invocation.slot) request.arguments["slot"] = std::int64_t{*invocation.slot};
   if (invocation.waiting == Waiting::Yes) request.arguments["wait"] = true;
-  return print_answer(ask(invocation.target, request, kLongPatience), invocation.form, [&](const std::string&) -> Result<std::string> {
-    return std::string(invocation.waiting == Waiting::Yes ? "restarted\n" : "restarting (see `holdfast status`)\n");
-  });
+  return print_answer(
+      ask(invocation.target, request, kLongPatience), invocation.form, [&](const std::string&) -> Result<std::string> {
+        return std::string(invocation.waiting == Waiting::Yes ? "restarted\n" : "restarting (see `holdfast status`)\n");
+      });
 }
 
 int run_client(const StopInvocation& invocation) {
   ControlRequest request{"stop", {}};
   if (invocation.waiting == Waiting::Yes) request.arguments["wait"] = true;
-  return print_answer(ask(invocation.target, request, kLongPatience), invocation.form, [&](const std::string&) -> Result<std::string> {
-    return std::string(invocation.waiting == Waiting::Yes ? "stopped\n" : "stopping (see `holdfast status`)\n");
-  });
+  return print_answer(
+      ask(invocation.target, request, kLongPatience), invocation.form, [&](const std::string&) -> Result<std::string> {
+        return std::string(invocation.waiting == Waiting::Yes ? "stopped\n" : "stopping (see `holdfast status`)\n");
+      });
 }
 
 int print_version(const VersionInvocation& invocation) {
