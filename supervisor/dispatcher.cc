@@ -124,6 +124,18 @@ void Dispatcher::refuse(std::vector<Connection> connections, Refusal refusal) {
   }
 }
 
+std::string Dispatcher::pause_reason() const {
+  switch (pause_) {
+    case Pause::No:
+      return {};
+    case Pause::NoRoom:
+      return "no slot has room";
+    case Pause::NoDescriptors:
+      break;
+  }
+  return descriptor_pause_reason_;
+}
+
 std::uint32_t Dispatcher::hash(const IpAddress& address) const {
   return hash_address(address, pool_.prefix, hash_key_);
 }
@@ -194,7 +206,7 @@ void Dispatcher::end_turn(std::size_t accepted) {
   const Gather::Mode before = gather_.mode();
   const Gather::Mode mode = gather_.on_turn(accepted, loop_.now());
   if (mode != before) return watch_listeners();
-  if (mode == Gather::Mode::Gathering && pause_ == Pause::No && started_) tick_->arm(gather_.tick());
+  if (mode == Gather::Mode::Gathering && pause_ == Pause::No && started_) tick_->arm(kGatherTick);
 }
 
 ConnectionRecord Dispatcher::describe(const AcceptedConnection& connection, const Listener& listener) {
@@ -314,6 +326,7 @@ void Dispatcher::pause_for_descriptors(const std::string& why) {
     spdlog::warn("accepting pauses until that has passed, clients wait in the kernel's backlog: {}", why);
     next_descriptor_log_ = loop_.now() + kDescriptorLogPeriod;
   }
+  descriptor_pause_reason_ = why;
   if (pause_ == Pause::No) set_pause(Pause::NoDescriptors);
   resume_.arm(loop_.now() + kDescriptorPause);
 }
@@ -325,7 +338,7 @@ void Dispatcher::watch_listeners() {
   for (const std::unique_ptr<Listener>& listener : listeners_) listener->watch(watch);
   if (!tick_) return;
   if (gathering) {
-    tick_->arm(gather_.tick());
+    tick_->arm(kGatherTick);
   } else {
     tick_->disarm();
   }

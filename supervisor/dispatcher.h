@@ -57,6 +57,7 @@ class Dispatcher {
   // Questions.
   [[nodiscard]] const std::vector<std::unique_ptr<Listener>>& listeners() const { return listeners_; }
   [[nodiscard]] Pause pause() const { return pause_; }
+  [[nodiscard]] std::string pause_reason() const;  // empty while accepting
   [[nodiscard]] std::uint64_t unplaced() const { return unplaced_.size(); }
   [[nodiscard]] const BucketTable& table() const { return table_; }
   [[nodiscard]] std::uint32_t hash(const IpAddress& address) const;
@@ -101,6 +102,7 @@ class Dispatcher {
   std::deque<Connection> unplaced_;
   Gather gather_;
   Pause pause_ = Pause::No;
+  std::string descriptor_pause_reason_;
   TimePoint next_descriptor_log_{};
   bool started_ = false;
   std::uint64_t last_connection_ = 0;

@@ -21,6 +21,8 @@ constexpr int kChannelFd = 3;
 constexpr int kPageFd = 4;
 // Lines of a dead worker's output that a report repeats; status has all that are kept.
 constexpr std::size_t kReportedLines = 5;
+// A deadline that is met so late was not met by a busy supervisor but by one that did not run.
+constexpr Duration kOverslept = std::chrono::seconds(1);
 
 int signal_number(Fleet::Signal signal) {
   switch (signal) {
@@ -198,12 +200,20 @@ void FleetRunner::schedule() {
 void FleetRunner::reconcile() {
   const TimePoint now = loop_.now();
   sample_heartbeats(now);
+  // A stopped container, a debugger: then nobody ran, and the silence of the workers says nothing.
+  if (due_ != kNever && now > due_ + kOverslept) forgive_silence(now);
   for (const Fleet::Action& action : fleet_.reconcile(now)) {
     std::visit([this](const auto& a) { perform(a); }, action);
   }
   tell_dispatcher();
   settle_renewals();
-  timer_.arm(fleet_.next_deadline());
+  due_ = fleet_.next_deadline();
+  timer_.arm(due_);
+}
+
+void FleetRunner::forgive_silence(TimePoint now) {
+  spdlog::warn("the supervisor did not run for {}: heartbeats count anew from now", seconds_text(now - due_));
+  for (const auto& [id, occupant] : occupants_) fleet_.on_heartbeat(id, now);
 }
 
 void FleetRunner::sample_heartbeats(TimePoint now) {
@@ -514,6 +524,8 @@ void FleetRunner::fail_renewals_by(SlotId slot, WorkerId ended) {
 void FleetRunner::fail_renewals(SlotId slot, const std::string& why) {
   for (Renewal& renewal : renewals_) {
     if (!renewal.waiting_for.contains(slot)) continue;
+    // What broke this worker would break the others: those whose turn has not come keep theirs.
+    for (const auto& [other, worker] : renewal.waiting_for) fleet_.withdraw_renewal(other);
     renewal.done(Error{{}, why});
     renewal.waiting_for.clear();
   }

@@ -75,6 +75,7 @@ class FleetRunner {
   void schedule();
   void reconcile();
   void sample_heartbeats(TimePoint now);
+  void forgive_silence(TimePoint now);
   void perform(const Fleet::StartWorker& action);
   void perform(const Fleet::Promote& action);
   void perform(const Fleet::DrainWorker& action);
@@ -115,6 +116,7 @@ class FleetRunner {
   std::vector<Renewal> renewals_;
   std::vector<Dispatcher::SlotState> told_;  // what the dispatcher knows of each slot
   bool scheduled_ = false;
+  TimePoint due_ = kNever;  // when the fleet asked to be asked next
   Timer timer_;
 };
 

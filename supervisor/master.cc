@@ -285,8 +285,7 @@ Status Master::status() const {
     answer.address = to_text(listener->address());
     answer.accepted = listener->accepted();
     answer.paused = paused;
-    if (dispatcher_->pause() == Dispatcher::Pause::NoRoom) answer.paused_because = "no slot has room";
-    if (dispatcher_->pause() == Dispatcher::Pause::NoDescriptors) answer.paused_because = "no free file descriptor";
+    answer.paused_because = dispatcher_->pause_reason();
     for (const auto& [refusal, count] : listener->refused()) {
       answer.refused[std::string(to_text(refusal))] = count;
       status.refused[std::string(to_text(refusal))] += count;

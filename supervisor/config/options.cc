@@ -160,6 +160,9 @@ std::vector<std::string> find_mistakes(const Config& config) {
   require(pool.fleet.stop_timeout >= pool.fleet.kill_timeout, "--stop-timeout must not be shorter than --kill-timeout");
   require(pool.fleet.backoff.limit >= pool.fleet.backoff.step,
           "--restart-delay-max must not be shorter than --restart-delay-step");
+  const Duration heartbeat = pool.fleet.heartbeat_timeout;
+  require(heartbeat == Duration::zero() || heartbeat >= std::chrono::milliseconds(100),
+          "--heartbeat-timeout must be 0 or at least 100ms: workers beat four times in it");
   std::set<std::string> names;
   for (const ListenerConfig& listener : config.listeners) {
     require(names.insert(listener.name).second, "two listeners are named '" + listener.name + "'");

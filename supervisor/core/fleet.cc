@@ -54,6 +54,12 @@ void Fleet::request_renewal(SlotId id) {
   }
 }
 
+void Fleet::withdraw_renewal(SlotId id) {
+  if (id.value >= slots_.size()) return;
+  Slot& slot = slots_[id.value];
+  if (slot.incumbent && !slot.successor) slot.incumbent->outdated = false;
+}
+
 void Fleet::on_ready(WorkerId id, TimePoint now) {
   Worker* worker = find_mutable(id);
   if (worker == nullptr || !in<Starting>(*worker)) return;

@@ -121,8 +121,9 @@ class Fleet {
   void set_policy(const Policy& policy) { policy_ = policy; }
   void set_size(unsigned size) { wished_size_ = size; }
   void set_generation(Generation generation) { generation_ = generation; }
-  void set_stop(Stop stop);           // never taken back: only made more urgent
-  void request_renewal(SlotId slot);  // replace the incumbent; start at once what is delayed or resting
+  void set_stop(Stop stop);            // never taken back: only made more urgent
+  void withdraw_renewal(SlotId slot);  // unless a successor is under way already
+  void request_renewal(SlotId slot);   // replace the incumbent; start at once what is delayed or resting
 
   // Facts. A worker that is not known (any more) is ignored.
   void on_ready(WorkerId worker, TimePoint now);

@@ -10,7 +10,7 @@ namespace {
 // real load is recognised in some 10 ms.
 constexpr std::chrono::duration<double> kMemory = std::chrono::milliseconds(20);
 
-constexpr double kStartRate = 10'000;  // connections a second: one for each tick
+constexpr double kStartRate = 10'000;  // connections a second: three for each tick
 constexpr double kStopRate = 6'000;    // far enough below it that an even load does not go to and fro
 
 // Connections for each turn that found any. One client alone makes exactly 1, and a few strangers do not bring it to
@@ -18,17 +18,18 @@ constexpr double kStopRate = 6'000;    // far enough below it that an even load 
 // cores with them.
 constexpr double kStartPerTurn = 1.02;
 
-// At the start rate arrivals at random leave three ticks of four quiet, and sixteen in a row come every 15 ms or so:
-// harmless. When the load has gone, sixteen are 1.6 ms in which a lone client waits for a tick.
-constexpr unsigned kQuietTicks = 16;
+// At the start rate three connections come in a tick, so six quiet ticks in a row mean that the load has gone; until then a
+// lone client waits for a tick, for less than 2 ms in all.
+constexpr unsigned kQuietTicks = 6;
 
-// Connections for each tick that found any. 64 clients at a time fill a short tick with 2.7 and a long one with 8; four clients fill
-// neither with more than 4, and usually a short one with fewer than 2.
-constexpr double kLongerFrom = 2.3;
-constexpr double kShorterBelow = 4.5;
-// A tick is judged by what it found, not by what the other one did; and a guess that was wrong is not repeated soon.
-constexpr Duration kJudgeAfter = std::chrono::milliseconds(40);
-constexpr Duration kGuessAgainAfter = std::chrono::milliseconds(500);
+// Connections for each tick that found any. 64 clients at a time fill a tick with 6 to 8; four, which all come again within
+// a tick, with exactly four.
+constexpr double kWorthwhile = 4.5;
+// How long gathering goes on before it is judged: until nothing that is remembered is of the time before.
+constexpr Duration kTrial = std::chrono::milliseconds(100);
+// How long it is then left alone, if it was not worth it: twice as long each time, so that trials cost next to nothing.
+constexpr Duration kFirstRest = std::chrono::milliseconds(500);
+constexpr Duration kLongestRest = std::chrono::seconds(8);
 
 }  // namespace
 
@@ -42,31 +43,23 @@ Gather::Mode Gather::on_turn(std::size_t connections, TimePoint now) {
 
   if (mode_ == Mode::Gathering) {
     quiet_ticks_ = connections <= 1 ? quiet_ticks_ + 1 : 0;
-    if (quiet_ticks_ < kQuietTicks && rate >= kStopRate) {
-      choose_tick(now);
-      return mode_;
+    const bool load_has_gone = quiet_ticks_ >= kQuietTicks || rate < kStopRate;
+    const bool judged = now >= judged_at_;
+    const bool worthwhile = connections_ >= kWorthwhile * turns_;
+    if (judged && worthwhile) rest_ = kFirstRest;
+    if (!load_has_gone && (!judged || worthwhile)) return mode_;
+    if (!load_has_gone) {
+      rests_until_ = now + rest_;
+      rest_ = std::min(rest_ * 2, kLongestRest);
     }
     turns_ = connections_;  // as if they had come one by one: what gathering found is no evidence for watching
     return mode_ = Mode::Watching;
   }
 
-  if (rate < kStartRate || connections_ < kStartPerTurn * turns_) return mode_;
+  if (now < rests_until_ || rate < kStartRate || connections_ < kStartPerTurn * turns_) return mode_;
   quiet_ticks_ = 0;
-  tick_ = kShortGatherTick;
-  next_choice_ = std::max(next_choice_, now + kJudgeAfter);
+  judged_at_ = now + kTrial;
   return mode_ = Mode::Gathering;
-}
-
-void Gather::choose_tick(TimePoint now) {
-  if (now < next_choice_ || turns_ == 0) return;
-  const double found = connections_ / turns_;
-  if (tick_ == kShortGatherTick && found >= kLongerFrom) {
-    tick_ = kLongGatherTick;
-    next_choice_ = now + kJudgeAfter;
-  } else if (tick_ == kLongGatherTick && found < kShorterBelow) {
-    tick_ = kShortGatherTick;
-    next_choice_ = now + kGuessAgainAfter;
-  }
 }
 
 }  // namespace holdfast

@@ -1,5 +1,7 @@
 // A worker whose loop stands still is replaced; one that has nothing to do is not.
 #include <gtest/gtest.h>
+#include <poll.h>
+#include <signal.h>
 
 #include "support/supervisor.h"
 
@@ -53,6 +55,22 @@ TEST(Hang, AnIdleWorkerIsNotAHungOne) {
   const StatusView before = supervisor.wait_until_serving();
   const StatusView after = supervisor.wait_until(
       "four heartbeat limits have passed", [&](const StatusView& status) { return status.uptime > before.uptime + 4; });
+  EXPECT_EQ(after.pids(), before.pids());
+  EXPECT_EQ(after.restarts(), 0u);
+}
+
+// What a paused container or a debugger does. The time that passes is what is tested, so here the test does wait for it.
+TEST(Hang, WhenTheSupervisorItselfDidNotRunNobodyIsTakenForHung) {
+  const Supervisor supervisor(impatient());
+  const StatusView before = supervisor.wait_until_serving();
+  for (const pid_t worker : before.pids()) ::kill(worker, SIGSTOP);
+  supervisor.signal(SIGSTOP);
+  (void)::poll(nullptr, 0, 3000);
+  // The supervisor first: it finds every heartbeat overdue.
+  supervisor.signal(SIGCONT);
+  for (const pid_t worker : before.pids()) ::kill(worker, SIGCONT);
+  const StatusView after = supervisor.wait_until(
+      "a heartbeat limit has passed", [&](const StatusView& status) { return status.uptime > before.uptime + 5; });
   EXPECT_EQ(after.pids(), before.pids());
   EXPECT_EQ(after.restarts(), 0u);
 }

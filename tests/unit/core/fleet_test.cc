@@ -945,6 +945,21 @@ TEST_F(FleetTest, AStopDoesNotWaitForDelaysAndRests) {
   EXPECT_THAT(reconcile(), ElementsAre("finished"));
 }
 
+TEST_F(FleetTest, ARenewalThatIsWithdrawnDoesNotBeginAndOneUnderWayGoesOn) {
+  begin_serving(plain_policy(), 2);
+  renew(0);
+  renew(1);
+  EXPECT_THAT(reconcile(), ElementsAre("start worker 3 in slot 0 as successor of generation 1"));
+  fleet.withdraw_renewal(SlotId{0});
+  fleet.withdraw_renewal(SlotId{1});
+  fleet.withdraw_renewal(SlotId{2});  // there is none
+  EXPECT_TRUE(fleet.renewing());
+  exited(3);
+  (void)reconcile();
+  EXPECT_FALSE(fleet.renewing());
+  EXPECT_TRUE(serves(0) && serves(1));
+}
+
 TEST_F(FleetTest, ARenewalThatEndsWithTheStopIsNotReportedAsAbandoned) {
   begin_serving(plain_policy(), 1);
   renew(0);
