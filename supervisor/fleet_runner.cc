@@ -232,7 +232,7 @@ void FleetRunner::perform(const Fleet::StartWorker& action) {
     fleet_.on_start_failed(action.worker, Fleet::WorkerEnd::Ended, loop_.now());
     schedule();
   };
-  Occupant occupant{action.slot, action.generation, loop_.now(), nullptr, nullptr, false};
+  Occupant occupant{action.slot, action.generation, loop_.now(), nullptr, nullptr, false, std::nullopt};
   if (action.role == Fleet::Role::Successor || !slot.inbox) {
     Result<std::unique_ptr<Inbox>> inbox = make_inbox();
     if (!inbox) return fail(inbox.error());
@@ -291,6 +291,7 @@ void FleetRunner::perform(const Fleet::SignalWorker& action) {
     spdlog::warn("{}: it never spoke on its channel: is the program linked with the worker SDK (holdfast-worker(3))?",
                  label(occupant->second.slot));
   }
+  if (!occupant->second.told_to_end) occupant->second.told_to_end = action.why;
   occupant->second.process->signal(number);
 }
 
@@ -438,6 +439,10 @@ void FleetRunner::on_exit(WorkerId worker, const ExitStatus& status) {
   occupants_.erase(found);
   Slot& slot = slots_[occupant.slot.value];
   slot.last_exit = to_text(status);
+  if (occupant.told_to_end) *slot.last_exit += ": " + std::string(reason_text(*occupant.told_to_end));
+  if (occupant.told_to_end == Fleet::Why::NotReady && !occupant.spoke) {
+    *slot.last_exit += ", and never spoke the worker protocol: holdfast-worker(3)";
+  }
   slot.last_lines = occupant.process->last_lines();
   const Fleet::Worker* known = fleet_.find(worker);
   const bool expected = known != nullptr && (std::holds_alternative<Fleet::Draining>(known->phase) ||

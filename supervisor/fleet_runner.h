@@ -56,7 +56,8 @@ class FleetRunner {
     TimePoint started;
     std::unique_ptr<Inbox> own_inbox;  // of a successor or a departing worker; else the slot's
     std::unique_ptr<WorkerProcess> process;
-    bool spoke = false;  // it said HELLO
+    bool spoke = false;                     // it said HELLO
+    std::optional<Fleet::Why> told_to_end;  // why it was first sent a signal
   };
   struct Slot {
     std::unique_ptr<Inbox> inbox;

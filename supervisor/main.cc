@@ -3,6 +3,7 @@
 #include "client_commands.h"
 #include "command_line.h"
 #include "master.h"
+#include "sys/environment.h"
 
 namespace {
 
@@ -18,4 +19,7 @@ struct Execute {
 
 }  // namespace
 
-int main(int argc, char** argv) { return std::visit(Execute{}, holdfast::read_command_line(argc, argv)); }
+int main(int argc, char** argv) {
+  holdfast::open_standard_streams();
+  return std::visit(Execute{}, holdfast::read_command_line(argc, argv));
+}

@@ -284,8 +284,8 @@ Status Master::status() const {
     answer.name = listener->name();
     answer.address = to_text(listener->address());
     answer.accepted = listener->accepted();
-    answer.paused = paused;
-    answer.paused_because = dispatcher_->pause_reason();
+    answer.paused = paused || stopping_;
+    answer.paused_because = stopping_ ? "closed: the supervisor stops" : dispatcher_->pause_reason();
     for (const auto& [refusal, count] : listener->refused()) {
       answer.refused[std::string(to_text(refusal))] = count;
       status.refused[std::string(to_text(refusal))] += count;

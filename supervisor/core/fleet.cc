@@ -221,7 +221,10 @@ void Fleet::record_failure(Slot& slot, const Worker& worker, WorkerEnd end, Time
   }
   slot.failures++;
   slot.paused_generation = worker.generation;
-  const bool limit_reached = slot.start_limit.on_failure(policy_.start_limit, died);
+  StartLimitPolicy limit = policy_.start_limit;
+  // Who never becomes ready takes his whole start_timeout to fail: that must not keep him below the limit.
+  if (!worker.ready_at) limit.interval += limit.failures * policy_.start_timeout;
+  const bool limit_reached = slot.start_limit.on_failure(limit, died);
   if (slot.successor || worker.generation != generation_) {
     slot.pause = MayStart{};  // the next worker is another program, or stands ready
   } else if (end == WorkerEnd::DoNotRestart) {

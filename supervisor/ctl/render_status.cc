@@ -186,7 +186,7 @@ std::string short_count(std::uint64_t count) {
 
 std::string short_exit(const std::string& last_exit) {
   constexpr std::string_view kExited = "exited with ";
-  if (last_exit.starts_with(kExited)) return last_exit.substr(kExited.size());
+  if (last_exit.starts_with(kExited)) return last_exit.substr(kExited.size(), last_exit.find(':') - kExited.size());
   const std::size_t open = last_exit.find("(SIG");
   const std::size_t close = last_exit.find(')', open == std::string::npos ? 0 : open);
   if (open == std::string::npos || close == std::string::npos) return last_exit;

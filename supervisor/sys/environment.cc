@@ -1,5 +1,6 @@
 #include "sys/environment.h"
 
+#include <fcntl.h>
 #include <holdfast/channel.h>
 #include <unistd.h>
 
@@ -30,6 +31,14 @@ std::vector<std::pair<std::string, std::string>> inherited_environment() {
     variables.emplace_back(name, text.substr(equals + 1));
   }
   return variables;
+}
+
+void open_standard_streams() {
+  int fd = 0;
+  do {
+    fd = ::open("/dev/null", O_RDWR);
+  } while (fd >= 0 && fd <= STDERR_FILENO);
+  if (fd > STDERR_FILENO) (void)::close(fd);
 }
 
 void ignore_broken_pipes() { (void)std::signal(SIGPIPE, SIG_IGN); }  // cannot fail for SIGPIPE

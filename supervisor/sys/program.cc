@@ -20,7 +20,7 @@ Error failure(int code, std::string doing) {
 int executable(const std::string& path) {
   struct stat info {};
   if (stat(path.c_str(), &info) != 0) return errno;
-  if (S_ISDIR(info.st_mode)) return EACCES;
+  if (S_ISDIR(info.st_mode)) return EISDIR;
   return access(path.c_str(), X_OK) == 0 ? 0 : errno;
 }
 
@@ -36,6 +36,7 @@ Outcome check_program(const std::string& command, const std::string& working_dir
     struct stat info {};
     if (stat(working_directory.c_str(), &info) != 0) return last_error("run workers in " + working_directory);
     if (!S_ISDIR(info.st_mode)) return failure(ENOTDIR, "run workers in " + working_directory);
+    if (access(working_directory.c_str(), X_OK) != 0) return last_error("run workers in " + working_directory);
   }
   if (command.find('/') != std::string::npos) {
     const bool relative = command.front() != '/' && !working_directory.empty();

@@ -253,7 +253,9 @@ class FleetRules {
       slot.on_probation = false;
     }
     slot.failures++;
-    const bool limit_reached = slot.start_limit.on_failure(policy_.start_limit, *dead.died);
+    StartLimitPolicy limit = policy_.start_limit;
+    if (!dead.ready) limit.interval += limit.failures * policy_.start_timeout;
+    const bool limit_reached = slot.start_limit.on_failure(limit, *dead.died);
     slot.paused_generation = dead.generation;
     if (slot.successor && !slot.renewal_failed) {
       slot.renewal_failed = !may_take_over(life_of(*slot.successor));

@@ -239,6 +239,22 @@ TEST_F(FleetTest, ASlotThatReachesTheStartLimitRestsAndLendsItsBucketsAtOnce) {
   EXPECT_TRUE(serves(1));
 }
 
+TEST_F(FleetTest, WorkersThatNeverBecomeReadyReachTheStartLimitHoweverLongTheyTake) {
+  Fleet::Policy policy = plain_policy();
+  policy.start_limit = {.failures = 2, .interval = 1s, .rest = 60s};
+  begin(policy, 1);
+  (void)reconcile();
+  after(policy.start_timeout);
+  EXPECT_THAT(reconcile(), ElementsAre("lend slot 0", "terminate worker 1: it was not ready in time"))
+      << "in any order";
+  exited(1);
+  (void)reconcile();
+  after(policy.start_timeout);
+  (void)reconcile();
+  exited(2);
+  EXPECT_THAT(reconcile(), ElementsAre("rest slot 0", "give up"));
+}
+
 TEST_F(FleetTest, FailuresBeforeAStableTimeDoNotCountForTheStartLimit) {
   Fleet::Policy policy = policy_with_start_limit();
   policy.stable_time = 4s;
