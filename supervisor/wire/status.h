@@ -40,7 +40,7 @@ struct SlotStatus {
   std::uint64_t waiting = 0;             // in the inbox or waiting for it
   std::uint64_t open = 0;                // taken up and not closed yet, as the workers tell
   std::uint64_t lost = 0;                // dropped by the kernel at a worker's descriptor limit, as the workers tell
-  std::uint64_t protocol_errors = 0;    // workers that broke the channel protocol and were replaced
+  std::uint64_t protocol_errors = 0;     // workers that broke the channel protocol and were replaced
   unsigned buckets = 0;                  // that the slot serves now
   unsigned home_buckets = 0;             // that belong to it
   std::optional<std::string> last_exit;  // "killed by signal 9 (SIGKILL)"

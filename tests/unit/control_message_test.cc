@@ -1,5 +1,5 @@
-#include "test_paths.h"
 #include "wire/control_message.h"
+#include "test_paths.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
-/* The bytes between the Holdfast supervisor and a worker: one list, used by both sides and described for other languages in
- * PROTOCOL.md. This header has constants and layouts only; applications want <holdfast/worker.h>.
+/* The bytes between the Holdfast supervisor and a worker: one list, used by both sides and described for other
+ * languages in PROTOCOL.md. This header has constants and layouts only; applications want <holdfast/worker.h>.
  *
  * The channel is a SOCK_SEQPACKET Unix socket pair: one message is one frame. Numbers are little-endian. A frame is a
  * hf_frame_header and what its type says. A receiver ignores frame types that it does not know and bytes beyond what it
@@ -18,23 +18,23 @@
 #define HF_ENV_SLOTS "HOLDFAST_SLOTS"           /* number of slots of the pool when the worker was started */
 #define HF_ENV_GENERATION "HOLDFAST_GENERATION" /* generation of program and configuration */
 #define HF_ENV_POOL "HOLDFAST_POOL"             /* name of the pool */
-#define HF_ENV_HEARTBEAT "HOLDFAST_HEARTBEAT"   /* milliseconds without a heartbeat after which the worker counts as hung; 0: never */
-#define HF_ENV_LISTENERS "HOLDFAST_LISTENERS"   /* NAME=ADDRESS of each listener in index order, separated by ',' ('%', ',' and '=' in %XX) */
+#define HF_ENV_HEARTBEAT "HOLDFAST_HEARTBEAT"   /* milliseconds of silence after which it counts as hung; 0: never */
+#define HF_ENV_LISTENERS "HOLDFAST_LISTENERS"   /* NAME=ADDRESS,... in index order ('%', ',' and '=' in %XX) */
 
 #define HF_MAX_BATCH 64u   /* connections in one CONNECTIONS frame; the kernel's limit is 253 (SCM_MAX_FD) */
 #define HF_MAX_FRAME 8192u /* bytes of one frame */
 
 /* Supervisor to worker. */
-#define HF_FRAME_CONNECTIONS 1u /* `count` records follow, and `count` descriptors come with the message (SCM_RIGHTS), in the same order */
+#define HF_FRAME_CONNECTIONS 1u /* `count` records, and as many descriptors (SCM_RIGHTS) in the same order */
 #define HF_FRAME_DRAIN 2u       /* hf_frame_drain: finish what you have, take nothing new, then leave */
 /* Worker to supervisor. */
-#define HF_FRAME_HELLO 64u   /* hf_frame_hello: first frame of a worker */
-#define HF_FRAME_READY 65u   /* the worker can serve */
-#define HF_FRAME_TAKEN 66u   /* hf_frame_number: connections taken up since the last TAKEN; from workers without the page always, else when asked */
-#define HF_FRAME_CLOSED 67u  /* hf_frame_number: connections closed since the last CLOSED; only from workers without the page */
+#define HF_FRAME_HELLO 64u     /* hf_frame_hello: first frame of a worker */
+#define HF_FRAME_READY 65u     /* the worker can serve */
+#define HF_FRAME_TAKEN 66u     /* hf_frame_number: taken up since the last TAKEN; with the page only when asked */
+#define HF_FRAME_CLOSED 67u    /* hf_frame_number: closed since the last CLOSED; only from workers without the page */
 #define HF_FRAME_HEARTBEAT 68u /* the worker's loop runs; only from workers without the page */
-#define HF_FRAME_LOST 69u    /* hf_frame_number: descriptors that the kernel dropped because the worker was at its descriptor limit */
-#define HF_FRAME_DRAINED 70u /* the worker has nothing left and will exit */
+#define HF_FRAME_LOST 69u      /* hf_frame_number: descriptors that the kernel dropped at the limit of the worker */
+#define HF_FRAME_DRAINED 70u   /* the worker has nothing left and will exit */
 
 struct hf_frame_header { /* 8 bytes */
   uint16_t type;
@@ -65,30 +65,31 @@ struct hf_frame_number { /* 16 bytes */
 #define HF_FAMILY_IPV6 6u
 
 struct hf_connection_record { /* 72 bytes */
-  uint16_t record_length; /* 72 today; where the next record starts */
-  uint16_t listener;      /* index into HOLDFAST_LISTENERS */
-  uint16_t family;        /* HF_FAMILY_ of both addresses: of the client as it is placed and logged */
-  uint16_t bucket;        /* the bucket that placed it */
-  uint64_t id;            /* number of the connection, unique in the life of the supervisor */
-  uint64_t accepted_ns;   /* CLOCK_MONOTONIC when it was accepted */
-  uint8_t remote[16];     /* IPv6 bytes as on the wire; IPv4 as ::ffff:a.b.c.d; zeros for Unix */
+  uint16_t record_length;     /* 72 today; where the next record starts */
+  uint16_t listener;          /* index into HOLDFAST_LISTENERS */
+  uint16_t family;            /* HF_FAMILY_ of both addresses: of the client as it is placed and logged */
+  uint16_t bucket;            /* the bucket that placed it */
+  uint64_t id;                /* number of the connection, unique in the life of the supervisor */
+  uint64_t accepted_ns;       /* CLOCK_MONOTONIC when it was accepted */
+  uint8_t remote[16];         /* IPv6 bytes as on the wire; IPv4 as ::ffff:a.b.c.d; zeros for Unix */
   uint8_t local[16];
-  uint16_t remote_port;   /* host value, little-endian like every number here */
+  uint16_t remote_port; /* host value, little-endian like every number here */
   uint16_t local_port;
-  uint32_t flags;         /* 0 today */
-  uint64_t reserved;      /* 0 today */
+  uint32_t flags;    /* 0 today */
+  uint64_t reserved; /* 0 today */
 };
 
-/* The counter page: 4096 bytes, shared, sealed against shrinking and growing. Fields are 8-byte little-endian words written with atomic
- * stores by one side only. The supervisor reads numbers from it and nothing else: no offset, length or index. */
+/* The counter page: 4096 bytes, shared, sealed against shrinking and growing. Fields are 8-byte little-endian words,
+ * written with atomic stores by one side only. The supervisor reads numbers from it and nothing else: no offset, length
+ * or index. */
 #define HF_PAGE_SIZE 4096u
 #define HF_PAGE_MAGIC 0x656761707366u /* "fspage" */
 
 struct hf_page {
   /* written by the supervisor */
-  uint64_t magic;       /* HF_PAGE_MAGIC */
-  uint64_t version;     /* HF_PROTOCOL_VERSION */
-  uint64_t want_taken;  /* not 0: send a TAKEN frame after taking up connections: the supervisor waits for room */
+  uint64_t magic;      /* HF_PAGE_MAGIC */
+  uint64_t version;    /* HF_PROTOCOL_VERSION */
+  uint64_t want_taken; /* not 0: send a TAKEN frame after taking up connections: the supervisor waits for room */
   uint64_t pad0[5];
   /* written by the worker; on a cache line of their own */
   uint64_t heartbeat_ns; /* CLOCK_MONOTONIC of the last heartbeat */
