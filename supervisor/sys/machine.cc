@@ -13,7 +13,7 @@ namespace holdfast {
 namespace {
 
 // Ours alone, so that nobody can compute the key from another program's derived id.
-constexpr sd_id128_t kApplication = SD_ID128_MAKE(5d, 0b, 3c, e1, 7a, 52, 4f, 0e, 9c, 1d, 86, 2f, b4, 40, d7, 93);
+constexpr sd_id128_t kApplication = SD_ID128_ARRAY(5d, 0b, 3c, e1, 7a, 52, 4f, 0e, 9c, 1d, 86, 2f, b4, 40, d7, 93);
 
 }  // namespace
 
