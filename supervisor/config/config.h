@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "core/fleet.h"
+#include "core/intake.h"
 #include "core/listen_address.h"
 #include "core/placement_key.h"
 #include "core/time.h"
@@ -29,6 +30,10 @@ struct PoolConfig {
   std::vector<std::string> command;
   unsigned workers = 0;           // 0: one for each CPU that we may use
   std::string working_directory;  // empty: the supervisor's
+  Intake intake = Intake::Auto;
+  Plane plane = Plane::Auto;
+  // A worker that tells nothing of itself counts as ready when it has lived so long.
+  Duration start_grace = std::chrono::seconds(1);
   Fleet::Policy fleet;
   std::vector<int> no_restart_codes = {78};  // EX_CONFIG. Not 2: a Go panic exits with it
   unsigned hold_limit = 1024;   // connections that wait for a slot without a serving worker; beyond, they overflow

@@ -47,6 +47,16 @@ std::vector<Option> make_options() {
           [](auto& c) -> auto& { return c.pool.working_directory; }),
 
       row(
+          "--intake", "INTAKE", where,
+          "How workers receive connections: sdk, listen-fds, capture, none, or auto: what the first worker shows "
+          "itself "
+          "to be",
+          [](auto& c) -> auto& { return c.pool.intake; }),
+      row(
+          "--plane", "PLANE", where,
+          "Who places connections of workers with the SDK: pass (the supervisor) or steer (the kernel); auto: pass",
+          [](auto& c) -> auto& { return c.pool.plane; }),
+      row(
           "--hash-key", "HEX", where,
           "16 hexadecimal digits; the same on machines that must place clients alike (0...0: derived from the machine "
           "id)",
@@ -75,6 +85,10 @@ std::vector<Option> make_options() {
       row(
           "--start-timeout", "TIME", life, "From start to ready",
           [](auto& c) -> auto& { return c.pool.fleet.start_timeout; }),
+      row(
+          "--start-grace", "TIME", life,
+          "A worker that tells nothing of itself counts as ready when it has lived so long",
+          [](auto& c) -> auto& { return c.pool.start_grace; }),
       row(
           "--heartbeat-timeout", "TIME", life, "Without a heartbeat for so long a worker counts as hung (0: never)",
           [](auto& c) -> auto& { return c.pool.fleet.heartbeat_timeout; }),
@@ -138,13 +152,37 @@ std::string environment_name(const Option& option) {
   return name;
 }
 
+namespace {
+
+void find_mistakes_of_intake(const Config& config, const std::function<void(bool, std::string)>& require) {
+  const PoolConfig& pool = config.pool;
+  const bool by_sdk = pool.intake == Intake::Sdk || pool.intake == Intake::Auto;
+  const std::string intake = "--intake " + value_text(pool.intake);
+  require(pool.plane != Plane::Pass || by_sdk,
+          "--plane pass needs workers of the SDK: with " + intake + " the kernel delivers to the workers' own sockets");
+  require(pool.plane != Plane::Steer || pool.intake != Intake::None, "--plane steer is of no use to --intake none");
+  require(pool.plane != Plane::Self || pool.intake == Intake::None,
+          "--plane self is that of --intake none, which needs no --plane");
+  require(config.listeners.empty() || pool.intake != Intake::None,
+          "--intake none has no listener: leave out -l, or choose another intake");
+  for (const ListenerConfig& listener : config.listeners) {
+    const bool is_path = std::holds_alternative<UnixAddress>(listener.address);
+    require(!is_path || by_sdk, "listener " + listener.name +
+                                    ": a Unix path cannot be steered by the kernel: it needs --intake sdk, not " +
+                                    value_text(pool.intake));
+  }
+}
+
+}  // namespace
+
 std::vector<std::string> find_mistakes(const Config& config) {
   std::vector<std::string> mistakes;
   const auto require = [&](bool holds, std::string mistake) {
     if (!holds) mistakes.push_back(std::move(mistake));
   };
   const PoolConfig& pool = config.pool;
-  require(!config.listeners.empty(), "there is no listener: give one with -l, for instance -l :8080");
+  require(!config.listeners.empty() || pool.intake == Intake::None,
+          "there is no listener: give one with -l, for instance -l :8080");
   require(!pool.command.empty(), "there is no worker command: give one after --, for instance -- ./server");
   require(config.name.empty() || is_name(config.name),
           "--name '" + config.name + "' may have letters, digits, '.', '_' and '-' only");
@@ -163,6 +201,7 @@ std::vector<std::string> find_mistakes(const Config& config) {
   const Duration heartbeat = pool.fleet.heartbeat_timeout;
   require(heartbeat == Duration::zero() || heartbeat >= std::chrono::milliseconds(100),
           "--heartbeat-timeout must be 0 or at least 100ms: workers beat four times in it");
+  find_mistakes_of_intake(config, require);
   std::set<std::string> names;
   for (const ListenerConfig& listener : config.listeners) {
     require(names.insert(listener.name).second, "two listeners are named '" + listener.name + "'");

@@ -25,8 +25,9 @@ using testing::IsEmpty;
 
 // For each kind of value a text that is no option's default, in the form in which it is printed.
 const std::map<std::string, std::string> kSamples = {
-    {"NAME", "other"}, {"PATH", "/run/other.sock"}, {"DIR", "/other"},  {"LEVEL", "debug"},   {"N", "7"},
-    {"BITS", "24"},    {"HEX", "0123456789abcdef"}, {"TIME", "1234ms"}, {"POLICY", "refuse"}, {"LIST", "3,4"},
+    {"NAME", "other"},     {"PATH", "/run/other.sock"}, {"DIR", "/other"},  {"LEVEL", "debug"},   {"N", "7"},
+    {"BITS", "24"},        {"HEX", "0123456789abcdef"}, {"TIME", "1234ms"}, {"POLICY", "refuse"}, {"LIST", "3,4"},
+    {"INTAKE", "capture"}, {"PLANE", "steer"},
 };
 
 const Option& option(const std::string& flag) {
@@ -267,6 +268,35 @@ TEST(Nearest, AnswersNothingWhereNothingIsNear) {
   EXPECT_EQ(nearest("--frobnicate", kFlags), "");
   EXPECT_EQ(nearest("--name", std::vector<std::string>{}), "");
   EXPECT_EQ(nearest("", kFlags), "");
+}
+
+TEST(Options, ListenersThatAnIntakeCannotServeAreMistakes) {
+  EXPECT_THAT(mistakes_after([](Config& c) { c.pool.intake = Intake::Capture; }),
+              ElementsAre(HasSubstr("listener app: a Unix path cannot be steered")));
+  EXPECT_THAT(mistakes_after([](Config& c) { c.pool.intake = Intake::None; }),
+              testing::Contains(HasSubstr("--intake none has no listener")));
+  EXPECT_THAT(mistakes_after([](Config& c) {
+                c.pool.intake = Intake::None;
+                c.listeners.clear();
+              }),
+              IsEmpty());
+}
+
+TEST(Options, PlanesThatAnIntakeCannotHaveAreMistakes) {
+  const auto with = [](Intake intake, Plane plane) {
+    return mistakes_after([&](Config& c) {
+      c.listeners.pop_back();
+      if (intake == Intake::None) c.listeners.clear();
+      c.pool.intake = intake;
+      c.pool.plane = plane;
+    });
+  };
+  EXPECT_THAT(with(Intake::Capture, Plane::Pass), ElementsAre(HasSubstr("--plane pass needs workers of the SDK")));
+  EXPECT_THAT(with(Intake::None, Plane::Steer), ElementsAre(HasSubstr("no use to --intake none")));
+  EXPECT_THAT(with(Intake::Sdk, Plane::Self), ElementsAre(HasSubstr("--plane self is that of --intake none")));
+  EXPECT_THAT(with(Intake::Sdk, Plane::Steer), IsEmpty());
+  EXPECT_THAT(with(Intake::Sdk, Plane::Pass), IsEmpty());
+  EXPECT_THAT(with(Intake::None, Plane::Self), IsEmpty());
 }
 
 }  // namespace
