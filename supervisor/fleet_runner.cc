@@ -6,11 +6,11 @@
 
 #include <algorithm>
 #include <csignal>
-#include <string_view>
 #include <utility>
 
 #include "config/values.h"
 #include "sys/environment.h"
+#include "worker_texts.h"
 
 namespace holdfast {
 
@@ -19,8 +19,6 @@ namespace {
 // Descriptors in a worker: after 0, 1 and 2.
 constexpr int kChannelFd = 3;
 constexpr int kPageFd = 4;
-// Lines of a dead worker's output that a report repeats; status has all that are kept.
-constexpr std::size_t kReportedLines = 5;
 // A deadline that is met so late was not met by a busy supervisor but by one that did not run.
 constexpr Duration kOverslept = std::chrono::seconds(1);
 
@@ -34,50 +32,6 @@ int signal_number(Fleet::Signal signal) {
       break;
   }
   return SIGKILL;
-}
-
-std::string_view reason_text(Fleet::Why why) {
-  switch (why) {
-    case Fleet::Why::Drained:
-      return "its time to drain is over (--drain-timeout)";
-    case Fleet::Why::Hung:
-      return "it gave no heartbeat (--heartbeat-timeout)";
-    case Fleet::Why::NotReady:
-      return "it was not ready in time (--start-timeout)";
-    case Fleet::Why::Misbehaved:
-      return "it broke the channel protocol";
-    case Fleet::Why::Overdue:
-      return "it did not end in time (--kill-timeout)";
-    case Fleet::Why::Stopping:
-      break;
-  }
-  return "the supervisor stops";
-}
-
-std::string_view phase_text(const Fleet::Phase& phase) {
-  if (std::holds_alternative<Fleet::Starting>(phase)) return "starting";
-  if (std::holds_alternative<Fleet::Serving>(phase)) return "serving";
-  if (std::holds_alternative<Fleet::Draining>(phase)) return "draining";
-  return "stopping";
-}
-
-std::string_view slot_text(const Fleet::Slot& slot) {
-  if (slot.incumbent) return phase_text(slot.incumbent->phase);
-  if (std::holds_alternative<Fleet::Backoff>(slot.pause)) return "backoff";
-  if (std::holds_alternative<Fleet::Resting>(slot.pause)) return "resting";
-  return "stopped";
-}
-
-std::string seconds_text(Duration duration) {
-  return fmt::format("{:.1f} s", std::chrono::duration<double>(duration).count());
-}
-
-// "\n    line" for the last lines of a worker, or nothing.
-std::string quote(const std::vector<std::string>& lines) {
-  std::string text;
-  for (std::size_t i = lines.size() - std::min(lines.size(), kReportedLines); i < lines.size(); i++)
-    text += "\n    | " + lines[i];
-  return text.empty() ? text : "; it wrote last:" + text;
 }
 
 // ',', '=' and '%' would end a name or an address too early.
@@ -101,6 +55,7 @@ FleetRunner::FleetRunner(Loop& loop, const Config& config, Dispatcher& dispatche
       dispatcher_(dispatcher),
       hooks_(std::move(hooks)),
       fleet_(config.pool.fleet, config.pool.workers, Generation{1}, static_cast<std::uint64_t>(getpid())),
+      renewals_(fleet_),
       slots_(config.pool.workers),
       told_(config.pool.workers, Dispatcher::SlotState::Held),
       timer_(loop, [this] { schedule(); }) {}
@@ -120,14 +75,7 @@ void FleetRunner::stop(Fleet::Stop stop) {
 
 void FleetRunner::renew(std::optional<SlotId> slot, std::function<void(Outcome)> done) {
   if (fleet_.stop() != Fleet::Stop::No) return done(Error{{}, "the supervisor is stopping"});
-  Renewal renewal{{}, std::move(done)};
-  for (std::uint32_t i = 0; i < slots_.size(); i++) {
-    if (slot && slot->value != i) continue;
-    const std::optional<Fleet::Worker>& incumbent = fleet_.slots()[i].incumbent;
-    renewal.waiting_for[SlotId{i}] = incumbent ? std::optional(incumbent->id) : std::nullopt;
-    fleet_.request_renewal(SlotId{i});
-  }
-  renewals_.push_back(std::move(renewal));
+  renewals_.begin(slot, std::move(done));
   schedule();
 }
 
@@ -138,55 +86,6 @@ void FleetRunner::refuse_waiting() {
       dispatcher_.refuse(std::move(some), Refusal::Stopping);
   }
   dispatcher_.refuse_unplaced();
-}
-
-PoolStatus FleetRunner::status() const {
-  const TimePoint now = loop_.now();
-  PoolStatus pool;
-  pool.name = config_.pool.name;
-  pool.command = config_.pool.command;
-  pool.intake = "sdk";
-  pool.plane = "pass";
-  for (std::uint32_t i = 0; i < slots_.size(); i++) {
-    const Slot& slot = slots_[i];
-    const Fleet::Slot& state = fleet_.slots()[i];
-    SlotStatus answer;
-    answer.slot = i;
-    answer.state = slot_text(state);
-    answer.restarts = slot.starts > 0 ? slot.starts - 1 : 0;
-    answer.handed = slot.retired_handed;
-    answer.lost = slot.retired_lost;
-    answer.protocol_errors = slot.protocol_errors;
-    answer.last_exit = slot.last_exit;
-    answer.buckets = dispatcher_.served_buckets(SlotId{i});
-    answer.home_buckets = dispatcher_.table().share(SlotId{i});
-    const auto add_inbox = [&](const Inbox& inbox) {
-      const Inbox::Account account = inbox.account();
-      answer.handed += account.taken;
-      answer.waiting += account.waiting;
-      answer.open += account.open;
-      answer.lost += account.lost;
-    };
-    if (slot.inbox) add_inbox(*slot.inbox);
-    const auto describe = [&](const Fleet::Worker& worker) {
-      const auto occupant = occupants_.find(worker.id);
-      const std::int64_t pid =
-          occupant != occupants_.end() && occupant->second.process ? occupant->second.process->pid() : 0;
-      if (occupant != occupants_.end() && occupant->second.own_inbox) add_inbox(*occupant->second.own_inbox);
-      return WorkerStatus{pid, std::string(phase_text(worker.phase)), worker.generation.value, now - worker.started};
-    };
-    if (state.incumbent) answer.worker = describe(*state.incumbent);
-    if (state.successor) answer.others.push_back(describe(*state.successor));
-    for (const Fleet::Worker& worker : state.departing) answer.others.push_back(describe(worker));
-    if (const auto* backoff = std::get_if<Fleet::Backoff>(&state.pause); backoff && !state.incumbent) {
-      answer.next_start = backoff->until - now;
-    }
-    if (const auto* resting = std::get_if<Fleet::Resting>(&state.pause); resting && !state.incumbent) {
-      answer.next_start = resting->until - now;
-    }
-    pool.slots.push_back(std::move(answer));
-  }
-  return pool;
 }
 
 void FleetRunner::schedule() {
@@ -206,7 +105,7 @@ void FleetRunner::reconcile() {
     std::visit([this](const auto& a) { perform(a); }, action);
   }
   tell_dispatcher();
-  settle_renewals();
+  renewals_.settle();
   due_ = fleet_.next_deadline();
   timer_.arm(due_);
 }
@@ -228,7 +127,7 @@ void FleetRunner::perform(const Fleet::StartWorker& action) {
     spdlog::error("{}: cannot start a worker: {}", label(action.slot), error.message());
     slot.last_exit = "not started: " + error.message();
     slot.last_lines.clear();
-    if (action.role == Fleet::Role::Incumbent) fail_renewals(action.slot, *slot.last_exit);
+    if (action.role == Fleet::Role::Incumbent) renewals_.fail(action.slot, *slot.last_exit);
     fleet_.on_start_failed(action.worker, Fleet::WorkerEnd::Ended, loop_.now());
     schedule();
   };
@@ -339,7 +238,7 @@ void FleetRunner::perform(const Fleet::AbandonRenewal& action) {
   const bool served = fleet_.slots()[action.slot.value].incumbent.has_value();
   spdlog::error("{}: restart abandoned, {}: {}", label(action.slot),
                 served ? "the present worker serves on" : "a new worker is started as after a crash", why);
-  fail_renewals(action.slot, why);
+  renewals_.fail(action.slot, why);
 }
 
 void FleetRunner::perform(const Fleet::GiveUp&) {
@@ -351,8 +250,7 @@ void FleetRunner::perform(const Fleet::GiveUp&) {
 }
 
 void FleetRunner::perform(const Fleet::Finished&) {
-  for (Renewal& renewal : renewals_) renewal.done(Error{{}, "the supervisor stopped"});
-  renewals_.clear();
+  renewals_.fail_all(Error{{}, "the supervisor stopped"});
   hooks_.on_finished();
 }
 
@@ -462,7 +360,9 @@ void FleetRunner::on_exit(WorkerId worker, const ExitStatus& status) {
   } else if (slot.inbox) {
     slot.inbox->settle();
     if (slot.inbox->is_shut()) replace_inbox(occupant.slot);
-    fail_renewals_by(occupant.slot, worker);
+    renewals_.fail_by(occupant.slot, worker,
+                      fmt::format("the worker in slot {} {}{}", occupant.slot.value, slot.last_exit.value_or("ended"),
+                                  quote(slot.last_lines)));
   }
   // We are inside the callback of the process's own watcher.
   loop_.defer([process = std::shared_ptr<WorkerProcess>(std::move(occupant.process))] {});
@@ -501,40 +401,6 @@ void FleetRunner::tell_dispatcher() {
                                                   : Dispatcher::SlotState::Held;
     if (std::exchange(told_[i], state) != state) dispatcher_.set_state(SlotId{i}, state);
   }
-}
-
-void FleetRunner::settle_renewals() {
-  for (Renewal& renewal : renewals_) {
-    std::erase_if(renewal.waiting_for, [&](const auto& waiting) {
-      const std::optional<Fleet::Worker>& incumbent = fleet_.slots()[waiting.first.value].incumbent;
-      return incumbent && std::holds_alternative<Fleet::Serving>(incumbent->phase) && incumbent->id != waiting.second;
-    });
-    if (renewal.waiting_for.empty()) renewal.done(Done{});
-  }
-  std::erase_if(renewals_, [](const Renewal& renewal) { return renewal.waiting_for.empty(); });
-}
-
-// The incumbent that ended is not the one that was to be replaced: then it is the replacement that has failed.
-void FleetRunner::fail_renewals_by(SlotId slot, WorkerId ended) {
-  const bool replacement = std::any_of(renewals_.begin(), renewals_.end(), [&](const Renewal& renewal) {
-    const auto waiting = renewal.waiting_for.find(slot);
-    return waiting != renewal.waiting_for.end() && waiting->second != ended;
-  });
-  if (!replacement) return;
-  const Slot& ended_in = slots_[slot.value];
-  fail_renewals(slot, "the worker in slot " + std::to_string(slot.value) + " " + ended_in.last_exit.value_or("ended") +
-                          quote(ended_in.last_lines));
-}
-
-void FleetRunner::fail_renewals(SlotId slot, const std::string& why) {
-  for (Renewal& renewal : renewals_) {
-    if (!renewal.waiting_for.contains(slot)) continue;
-    // What broke this worker would break the others: those whose turn has not come keep theirs.
-    for (const auto& [other, worker] : renewal.waiting_for) fleet_.withdraw_renewal(other);
-    renewal.done(Error{{}, why});
-    renewal.waiting_for.clear();
-  }
-  std::erase_if(renewals_, [](const Renewal& renewal) { return renewal.waiting_for.empty(); });
 }
 
 }  // namespace holdfast

@@ -13,6 +13,7 @@
 #include "dispatcher.h"
 #include "loop/loop.h"
 #include "loop/timer.h"
+#include "renewals.h"
 #include "wire/status.h"
 #include "worker/inbox.h"
 #include "worker/worker_process.h"
@@ -68,10 +69,6 @@ class FleetRunner {
     std::optional<std::string> last_exit;
     std::vector<std::string> last_lines;  // of the worker that ended last
   };
-  struct Renewal {
-    std::map<SlotId, std::optional<WorkerId>> waiting_for;  // slot -> the incumbent that is to go
-    std::function<void(Outcome)> done;
-  };
 
   void schedule();
   void reconcile();
@@ -103,18 +100,15 @@ class FleetRunner {
   void place_again(Inbox& inbox);
   void replace_inbox(SlotId slot);
   void tell_dispatcher();
-  void settle_renewals();
-  void fail_renewals(SlotId slot, const std::string& why);
-  void fail_renewals_by(SlotId slot, WorkerId ended);
 
   Loop& loop_;
   const Config& config_;
   Dispatcher& dispatcher_;
   Hooks hooks_;
   Fleet fleet_;
+  Renewals renewals_;
   std::vector<Slot> slots_;
   std::map<WorkerId, Occupant> occupants_;
-  std::vector<Renewal> renewals_;
   std::vector<Dispatcher::SlotState> told_;  // what the dispatcher knows of each slot
   bool scheduled_ = false;
   TimePoint due_ = kNever;  // when the fleet asked to be asked next
