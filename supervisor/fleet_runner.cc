@@ -79,6 +79,10 @@ void FleetRunner::renew(std::optional<SlotId> slot, std::function<void(Outcome)>
   schedule();
 }
 
+void FleetRunner::catch_up() {
+  if (scheduled_) reconcile();
+}
+
 void FleetRunner::refuse_waiting() {
   for (Slot& slot : slots_) {
     if (!slot.inbox) continue;

@@ -44,6 +44,10 @@ class FleetRunner {
   // called at once.
   void renew(std::optional<SlotId> slot, std::function<void(Outcome)> done);
 
+  // Acts at once on the facts that are recorded, so that an answer shows one moment and not half of it. Not to be called from
+  // a hook.
+  void catch_up();
+
   // At the end: resets what still waits for a worker.
   void refuse_waiting();
 

@@ -212,6 +212,7 @@ void Master::finish(int exit_code) {
 
 void Master::on_control(ControlRequest request, ControlReply reply) {
   if (!runner_) return reply.send(ControlFailure{"the supervisor is starting: try again", kExitFailure, {}});
+  runner_->catch_up();
   if (request.verb == "status") return answer_status(std::move(reply));
   if (request.verb == "route") return answer_route(request, std::move(reply));
   if (request.verb == "restart") return answer_restart(request, std::move(reply));
