@@ -6,7 +6,6 @@
 #include <utility>
 #include <variant>
 
-#include "sys/control_path.h"
 #include "sys/sockets.h"
 #include "sys/stream.h"
 
@@ -15,6 +14,7 @@ namespace holdfast {
 namespace {
 
 constexpr int kBacklog = 64;
+constexpr unsigned kOwnerOnly = 0600;
 constexpr std::size_t kMaxAsking = 32;   // people and scripts of one machine; each may hold 64 KiB
 constexpr std::size_t kMaxWaiting = 32;  // of those that asked to wait, beside the others
 constexpr int kAcceptsEachTurn = 16;
@@ -33,14 +33,9 @@ void turn_away(BorrowedFd connection, const ControlFailure& why) { (void)send_so
 
 Result<std::unique_ptr<ControlServer>> ControlServer::create(Loop& loop, const std::string& path, Handler handler,
                                                              Duration patience) {
-  const UnixAddress address{path};
+  const UnixAddress address{path, {.mode = kOwnerOnly, .user = {}, .group = {}}};
   Result<ListeningSocket> listening = listen_on(address, kBacklog);
   if (!listening) return std::move(listening).error();
-  // Between the two calls another user may connect; SO_PEERCRED turns that one away like any other.
-  if (Outcome kept = keep_to_owner(path); !kept) {
-    remove_unix_path(address, listening->fd);
-    return std::move(kept).error();
-  }
   Result<UniqueFd> spare = duplicate(listening->fd);
   return std::unique_ptr<ControlServer>(new ControlServer(
       loop, address, std::move(listening->fd), spare ? *std::move(spare) : UniqueFd(), std::move(handler), patience));
