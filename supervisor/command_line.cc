@@ -39,7 +39,8 @@ CLI::App* add_run(CLI::App& app, Arguments& arguments) {
       "The worker's command follows `--`:  holdfast run -l :8080 -w 4 -- ./server --its --options\n"
       "Every option can come from the environment instead: --start-timeout is HOLDFAST_START_TIMEOUT.");
   run->add_option("-l,--listen", arguments.listeners,
-                  "Listen on [NAME=]ADDRESS: :8080, 127.0.0.1:8080, [::1]:8080, unix:/path. May be given several times")
+                  "Listen on [NAME=]ADDRESS: :8080, 127.0.0.1:8080, [::1]:8080, unix:/path[,mode=0660]. May be given "
+                  "several times")
       ->type_name("ADDRESS")
       ->allow_extra_args(false)
       ->envname("HOLDFAST_LISTEN");

@@ -99,7 +99,9 @@ std::optional<Failure> Master::open_listeners() {
       if (is(error, std::errc::no_such_file_or_directory)) advice = " (make the directory first)";
       const bool forbidden = is(error, std::errc::permission_denied) || is(error, std::errc::operation_not_permitted);
       if (forbidden)
-        advice = " (ports below 1024 need CAP_NET_BIND_SERVICE; a path needs a directory that may be written)";
+        advice =
+            " (ports below 1024 need CAP_NET_BIND_SERVICE; a path needs a directory that may be written, and only root "
+            "gives it to others)";
       return Failure{Error{{}, error.message() + advice}, forbidden ? kExitPermission : kExitCannotBind};
     }
     sockets_.emplace_back(listener.name, *std::move(socket));

@@ -28,7 +28,7 @@ namespace holdfast {
 //
 //   Starting    until it says that it is ready, or its deadline
 //   Serving     until it is replaced, hangs (no heartbeat within the limit), dies, or the pool stops
-//   Draining    told to finish, with a deadline
+//   Draining    told to finish, with a deadline; it may hang as before
 //   Ending      sent SIGTERM (or SIGABRT if it hung), with a deadline
 //   Killed      sent SIGKILL
 //   Gone        has ended; the next reconcile forgets it
@@ -45,7 +45,7 @@ class Fleet {
   struct Policy {
     Duration start_timeout = std::chrono::seconds(30);  // from start to ready
     Duration heartbeat_timeout =
-        std::chrono::seconds(30);  // without a heartbeat a serving worker counts as hung; zero: never
+        std::chrono::seconds(30);  // without a heartbeat a serving or draining worker counts as hung; zero: never
     Duration drain_timeout = std::chrono::seconds(30);  // from drain to SIGTERM
     Duration kill_timeout = std::chrono::seconds(5);    // from SIGTERM or SIGABRT to SIGKILL
     Duration stop_timeout = std::chrono::seconds(60);   // the whole of a graceful stop
@@ -146,6 +146,7 @@ class Fleet {
   };
   struct Draining {
     TimePoint deadline;
+    TimePoint last_heartbeat;
   };
   struct Ending {
     TimePoint deadline;

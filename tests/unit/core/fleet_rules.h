@@ -174,7 +174,7 @@ class FleetRules {
   [[nodiscard]] bool dismissed(SlotId slot) const { return stop_ != Fleet::Stop::No || leaving(slot); }
 
   [[nodiscard]] bool hung(const Life& life) const {
-    return serving(life) && policy_.heartbeat_timeout > Duration::zero() &&
+    return life.ready && !ending(life) && !life.died && policy_.heartbeat_timeout > Duration::zero() &&
            now_ >= life.last_heartbeat + policy_.heartbeat_timeout;
   }
   [[nodiscard]] bool late(const Life& life) const {
@@ -360,6 +360,7 @@ class FleetRules {
       case Fleet::Why::Drained:
         require(life->drain_deadline && now_ >= *life->drain_deadline && !ending(*life),
                 "a drain ends at its deadline, once");
+        require(!hung(*life), "who hangs while it drains is aborted");
         break;
       case Fleet::Why::Misbehaved:
         require(life->misbehaved, "only who misbehaved is killed for it");
