@@ -49,15 +49,15 @@ std::string escape(std::string_view text) {
 
 }  // namespace
 
-FleetRunner::FleetRunner(Loop& loop, const Config& config, Dispatcher& dispatcher, Hooks hooks)
+FleetRunner::FleetRunner(Loop& loop, const PoolConfig& pool, Dispatcher& dispatcher, Hooks hooks)
     : loop_(loop),
-      config_(config),
+      pool_(pool),
       dispatcher_(dispatcher),
       hooks_(std::move(hooks)),
-      fleet_(config.pool.fleet, config.pool.workers, Generation{1}, static_cast<std::uint64_t>(getpid())),
+      fleet_(pool.fleet, pool.workers, Generation{1}, static_cast<std::uint64_t>(getpid())),
       renewals_(fleet_),
-      slots_(config.pool.workers),
-      told_(config.pool.workers, Dispatcher::SlotState::Held),
+      slots_(pool.workers),
+      told_(pool.workers, Dispatcher::SlotState::Held),
       timer_(loop, [this] { schedule(); }) {}
 
 FleetRunner::~FleetRunner() {
@@ -149,7 +149,7 @@ void FleetRunner::perform(const Fleet::StartWorker& action) {
   hooks.on_line = hooks_.on_line;
   hooks.on_exit = [this, worker = action.worker](const ExitStatus& status) { on_exit(worker, status); };
   Result<std::unique_ptr<WorkerProcess>> process = WorkerProcess::start(
-      loop_, plan_for(action.slot, action.generation, inbox), config_.pool.name, action.slot, std::move(hooks));
+      loop_, plan_for(action.slot, action.generation, inbox), pool_.name, action.slot, std::move(hooks));
   if (!process) return fail(process.error());
   occupant.process = *std::move(process);
   slot.starts++;
@@ -224,7 +224,7 @@ void FleetRunner::perform(const Fleet::DelayStart& action) {
 
 void FleetRunner::perform(const Fleet::RestSlot& action) {
   spdlog::error("{}: failed {} times within {} (--start-limit): it rests, one probe in {}", label(action.slot),
-                config_.pool.fleet.start_limit.failures, to_text(config_.pool.fleet.start_limit.interval),
+                pool_.fleet.start_limit.failures, to_text(pool_.fleet.start_limit.interval),
                 seconds_text(action.until - loop_.now()));
 }
 
@@ -249,8 +249,8 @@ void FleetRunner::perform(const Fleet::GiveUp&) {
   const Slot& slot = slots_.front();
   const std::string wrote =
       slot.last_lines.empty() ? "; it wrote nothing: run it by hand to see why" : quote(slot.last_lines);
-  hooks_.on_give_up(fmt::format("no worker of pool {} stays up: `{}` {}{}", config_.pool.name,
-                                fmt::join(config_.pool.command, " "), slot.last_exit.value_or("did not start"), wrote));
+  hooks_.on_give_up(fmt::format("no worker of pool {} stays up: `{}` {}{}", pool_.name, fmt::join(pool_.command, " "),
+                                slot.last_exit.value_or("did not start"), wrote));
 }
 
 void FleetRunner::perform(const Fleet::Finished&) {
@@ -272,10 +272,10 @@ SpawnPlan FleetRunner::plan_for(SlotId slot, Generation generation, const Inbox&
     if (!listeners.empty()) listeners += ',';
     listeners += escape(listener->name()) + "=" + escape(to_text(listener->address()));
   }
-  const Duration heartbeat = config_.pool.fleet.heartbeat_timeout;
+  const Duration heartbeat = pool_.fleet.heartbeat_timeout;
   SpawnPlan plan;
-  plan.command = config_.pool.command;
-  plan.working_directory = config_.pool.working_directory;
+  plan.command = pool_.command;
+  plan.working_directory = pool_.working_directory;
   plan.environment = inherited_environment();
   const auto set = [&](const char* name, std::string value) { plan.environment.emplace_back(name, std::move(value)); };
   set(HF_ENV_CHANNEL, std::to_string(kChannelFd));
@@ -283,7 +283,7 @@ SpawnPlan FleetRunner::plan_for(SlotId slot, Generation generation, const Inbox&
   set(HF_ENV_SLOT, std::to_string(slot.value));
   set(HF_ENV_SLOTS, std::to_string(slots_.size()));
   set(HF_ENV_GENERATION, std::to_string(generation.value));
-  set(HF_ENV_POOL, config_.pool.name);
+  set(HF_ENV_POOL, pool_.name);
   set(HF_ENV_HEARTBEAT, std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(heartbeat).count()));
   set(HF_ENV_LISTENERS, listeners);
   plan.fds = {{inbox.worker_end(), kChannelFd}, {inbox.page_fd(), kPageFd}};
@@ -301,7 +301,7 @@ std::optional<WorkerId> FleetRunner::worker_on(const Inbox& inbox) const {
   return std::nullopt;
 }
 
-std::string FleetRunner::label(SlotId slot) const { return config_.pool.name + "/" + std::to_string(slot.value); }
+std::string FleetRunner::label(SlotId slot) const { return pool_.name + "/" + std::to_string(slot.value); }
 
 void FleetRunner::on_frame(Inbox& inbox, const WorkerFrame& frame) {
   const std::optional<WorkerId> worker = worker_on(inbox);
@@ -355,7 +355,7 @@ void FleetRunner::on_exit(WorkerId worker, const ExitStatus& status) {
     spdlog::warn("{}: pid {} {}{}", label(occupant.slot), occupant.process->pid(), to_text(status),
                  quote(slot.last_lines));
   }
-  const std::vector<int>& final_codes = config_.pool.no_restart_codes;
+  const std::vector<int>& final_codes = pool_.no_restart_codes;
   const bool final = status.signal == 0 && std::count(final_codes.begin(), final_codes.end(), status.code) > 0;
   fleet_.on_exited(worker, final ? Fleet::WorkerEnd::DoNotRestart : Fleet::WorkerEnd::Ended, loop_.now());
   if (occupant.own_inbox) {

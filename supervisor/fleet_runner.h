@@ -34,7 +34,7 @@ class FleetRunner {
         on_give_up;               // no worker ever became ready, or all said not to restart them
     OutputCapture::Sink on_line;  // a worker's output
   };
-  FleetRunner(Loop& loop, const Config& config, Dispatcher& dispatcher, Hooks hooks);
+  FleetRunner(Loop& loop, const PoolConfig& pool, Dispatcher& dispatcher, Hooks hooks);
   ~FleetRunner();
 
   void start();
@@ -106,7 +106,7 @@ class FleetRunner {
   void tell_dispatcher();
 
   Loop& loop_;
-  const Config& config_;
+  const PoolConfig& pool_;
   Dispatcher& dispatcher_;
   Hooks hooks_;
   Fleet fleet_;

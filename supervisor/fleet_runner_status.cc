@@ -6,8 +6,8 @@ namespace holdfast {
 PoolStatus FleetRunner::status() const {
   const TimePoint now = loop_.now();
   PoolStatus pool;
-  pool.name = config_.pool.name;
-  pool.command = config_.pool.command;
+  pool.name = pool_.name;
+  pool.command = pool_.command;
   pool.intake = "sdk";
   pool.plane = "pass";
   for (std::uint32_t i = 0; i < slots_.size(); i++) {

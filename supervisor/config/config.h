@@ -16,6 +16,7 @@ namespace holdfast {
 struct ListenerConfig {
   std::string name;  // letters, digits, '.', '_', '-'
   ListenAddress address;
+  std::string pool;  // whose workers serve its clients; empty: the first pool's
 };
 
 // Where a new connection goes when its slot has no room (`queue_limit` waiting there).
@@ -51,7 +52,7 @@ struct Config {
   HashKey hash_key;          // both words 0: derived from the machine id
   LogLevel log_level = LogLevel::Info;
   std::vector<ListenerConfig> listeners;
-  PoolConfig pool;
+  std::vector<PoolConfig> pools = {PoolConfig{}};  // at least one
 };
 
 }  // namespace holdfast
