@@ -15,6 +15,7 @@ namespace holdfast {
 //   "127.0.0.1:8080"   one IPv4 address ("0.0.0.0:8080": every IPv4 address)
 //   "[::1]:8080"       one IPv6 address ("[::]:8080": every IPv6 address, and no IPv4)
 //   "unix:/run/x.sock" a path; "unix:@name" the abstract name space
+//   "udp://:5353"      the first three for UDP: "udp://127.0.0.1:53", "udp://[::1]:53"
 // Port 0 asks the kernel to choose one.
 struct TcpAddress {
   enum class Family { DualStack, V4, V6 };
@@ -24,16 +25,25 @@ struct TcpAddress {
   bool operator==(const TcpAddress&) const = default;
 };
 
+// A kind of its own, although it holds the same: what accepts connections cannot be given one by mistake.
+struct UdpAddress {
+  using Family = TcpAddress::Family;
+  Family family = Family::DualStack;
+  IpAddress address;  // all zeros: every address of the family
+  std::uint16_t port = 0;
+  bool operator==(const UdpAddress&) const = default;
+};
+
 struct UnixAddress {
   std::string path;  // "@name" for the abstract name space
   bool operator==(const UnixAddress&) const = default;
 };
 
-using ListenAddress = std::variant<TcpAddress, UnixAddress>;
+using ListenAddress = std::variant<TcpAddress, UdpAddress, UnixAddress>;
 
 // Errors say what was wrong with the text and show a form that would be right.
 [[nodiscard]] Result<ListenAddress> parse_listen_address(std::string_view text);
-// The text form back: ":8080", "127.0.0.1:8080", "[::1]:8080", "unix:/path".
+// The text form back: ":8080", "127.0.0.1:8080", "[::1]:8080", "unix:/path", "udp://:5353".
 [[nodiscard]] std::string to_text(const ListenAddress& address);
 
 }  // namespace holdfast

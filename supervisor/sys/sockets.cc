@@ -119,6 +119,9 @@ Result<ListeningSocket> listen_on(const ListenAddress& address, int backlog) {
     if (!listener) return std::move(listener).error();
     return ListeningSocket{*std::move(listener), address};
   }
+  if (std::holds_alternative<UdpAddress>(address)) {
+    return Error{std::make_error_code(std::errc::protocol_not_supported), doing + ": UDP needs the steer plane"};
+  }
   TcpAddress bound = std::get<TcpAddress>(address);
   Result<UniqueFd> listener = listen_on_tcp(bound, backlog, doing);
   if (!listener) return std::move(listener).error();

@@ -26,6 +26,8 @@ struct ListeningSocket {
 // and renamed, so there is no moment without it; the kernel goes on to show the temporary name (ss -x). A path of
 // more than 107 bytes is ENAMETOOLONG. The mode of the file is what the umask leaves.
 //
+// Nothing can be accepted from UDP: EPROTONOSUPPORT, see sys/reuseport.h.
+//
 // Errors: EADDRINUSE, EADDRNOTAVAIL, EACCES, ENOENT (the directory of a path) ...; `doing` begins with "listen on
 // ADDRESS".
 [[nodiscard]] Result<ListeningSocket> listen_on(const ListenAddress& address, int backlog);
