@@ -7,7 +7,7 @@
 namespace holdfast {
 namespace {
 
-// Of linux/bpf_common.h and linux/filter.h, which are the kernel's and so not for here; sys/reuseport.cc compares them.
+// The words of linux/bpf_common.h and linux/filter.h, which are system headers and so not for here.
 constexpr std::uint16_t kLoadWord = 0x20;          // BPF_LD | BPF_W | BPF_ABS
 constexpr std::uint16_t kLoadByte = 0x30;          // BPF_LD | BPF_B | BPF_ABS
 constexpr std::uint16_t kLoadConstant = 0x00;      // BPF_LD | BPF_IMM

@@ -10,7 +10,7 @@
 
 namespace holdfast {
 
-// One instruction of classic BPF, laid out as the kernel's sock_filter. The words are those of linux/bpf_common.h.
+// One instruction of classic BPF: the kernel's sock_filter.
 struct BpfInstruction {
   std::uint16_t code = 0;
   std::uint8_t jump_if_true = 0;   // instructions to skip
