@@ -168,6 +168,35 @@ TEST_F(InboxTest, AWorkerThatLiedIsCorrectedWhenItHasEnded) {
   EXPECT_EQ(inbox_->account().open, 0u);
 }
 
+TEST_F(InboxTest, WhatAWorkerAcceptsByItselfIsOpenAndNoBusinessOfTheChannel) {
+  worker_->say_hello();
+  put(2);
+  EXPECT_EQ(worker_->read_one(), 2u);
+  put(3);
+  worker_->page().taken = 2;
+  worker_->page().accepted = 10;
+  worker_->page().closed = 4;
+  EXPECT_EQ(inbox_->account().accepted, 10u);
+  EXPECT_EQ(inbox_->account().taken, 2u);
+  EXPECT_EQ(inbox_->account().open, 8u);
+  EXPECT_EQ(inbox_->waiting(), 3u);
+  inbox_->settle();
+  EXPECT_EQ(inbox_->account().accepted, 10u);
+  EXPECT_EQ(inbox_->account().open, 0u);
+  EXPECT_EQ(inbox_->waiting(), 3u);
+  worker_->page().accepted = ~std::uint64_t{0};
+  EXPECT_LT(inbox_->account().open, std::uint64_t{1} << 49) << "a lie makes no sum overflow";
+}
+
+TEST_F(InboxTest, AWorkerWithoutThePageTellsWhatItAcceptsInFrames) {
+  worker_->say_number(HF_FRAME_ACCEPTED, 3);
+  worker_->say_number(HF_FRAME_ACCEPTED, 4);
+  worker_->say_number(HF_FRAME_CLOSED, 5);
+  ASSERT_TRUE(hear(3));
+  EXPECT_EQ(inbox_->account().accepted, 7u);
+  EXPECT_EQ(inbox_->account().open, 2u);
+}
+
 TEST_F(InboxTest, AtOurOwnLimitEachConnectionThatIsTakenBackIsStillAccountedFor) {
   put(10);
   std::vector<Connection> all;
