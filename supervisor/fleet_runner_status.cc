@@ -1,3 +1,4 @@
+#include "config/values.h"
 #include "fleet_runner.h"
 #include "worker_texts.h"
 
@@ -8,8 +9,8 @@ PoolStatus FleetRunner::status() const {
   PoolStatus pool;
   pool.name = pool_.name;
   pool.command = pool_.command;
-  pool.intake = "sdk";
-  pool.plane = "pass";
+  pool.intake = settlement_.intake() ? value_text(*settlement_.intake()) : "auto";
+  pool.plane = settlement_.intake() ? value_text(settlement_.plane()) : "auto";
   for (std::uint32_t i = 0; i < slots_.size(); i++) {
     const Slot& slot = slots_[i];
     const Fleet::Slot& state = fleet_.slots()[i];

@@ -61,12 +61,6 @@ class Master {
   int exit_code_ = 0;
   bool stopping_ = false;
   bool signalled_ = false;  // a signal has asked for a graceful stop: the next one means it more
-  struct Bound {
-    std::string name;
-    std::string pool;
-    ListeningSocket socket;
-  };
-  std::vector<Bound> sockets_;  // bound, until their pools take them
   std::vector<ControlReply> waiting_for_stop_;
   std::vector<std::unique_ptr<Pool>> pools_;
   std::size_t finished_pools_ = 0;

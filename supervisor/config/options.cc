@@ -83,6 +83,10 @@ std::vector<Option> make_options() {
           [](auto& c) -> auto& { return c.pools.front().overflow; }),
 
       row(
+          "--cpus", "CPUS", life,
+          "CPUs that are dealt out to the slots, as in 0-3,8, or all: every worker runs where the supervisor may",
+          [](auto& c) -> auto& { return c.pools.front().cpus; }),
+      row(
           "--start-timeout", "TIME", life, "From start to ready",
           [](auto& c) -> auto& { return c.pools.front().fleet.start_timeout; }),
       row(

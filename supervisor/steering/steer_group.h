@@ -64,6 +64,8 @@ class SteerGroup {
     std::function<void(SlotId, Turn)> on_replaced;
     // An index has changed: compile and attach at once.
     std::function<void()> on_renumbered;
+    // Something waits at a socket that the owner watches.
+    std::function<void(SlotId, Turn)> on_waiting;
     // A connection that came to a socket adrift. It belongs to where the table says.
     std::function<void(AcceptedConnection)> on_stray;
   };
@@ -92,6 +94,8 @@ class SteerGroup {
 
   // What waits at the socket: connections for TCP, bytes of the kernel's account for UDP.
   [[nodiscard]] std::uint32_t waiting(SlotId slot, Turn turn) const;
+  // Whether the owner is told that something waits there, as long as it does (TCP).
+  void watch_waiting(SlotId slot, Turn turn, bool watched);
   // Takes a connection that waits there; see accept_connection. Only while no worker holds the socket: its flags are
   // changed, and it would race for the connection.
   [[nodiscard]] Result<std::variant<AcceptedConnection, AcceptStop>> accept_from(SlotId slot, Turn turn);
@@ -109,6 +113,7 @@ class SteerGroup {
     std::variant<Control, Seat, Spare, Adrift> role;
     std::unique_ptr<FdWatcher> watcher;  // absent while there is nothing to hear
     bool hung_up = false;
+    bool waiting_watched = false;  // a seat of which the owner wants to know that something waits
   };
 
   SteerGroup(Loop& loop, GroupSocket control, int backlog, Hooks hooks);
