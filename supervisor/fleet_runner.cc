@@ -72,6 +72,11 @@ std::string seconds_text(Duration duration) {
   return fmt::format("{:.1f} s", std::chrono::duration<double>(duration).count());
 }
 
+// "at once" for what would be "in 0.0 s".
+std::string when_text(Duration delay) {
+  return delay < std::chrono::milliseconds(50) ? "at once" : "in " + seconds_text(delay);
+}
+
 // "\n    line" for the last lines of a worker, or nothing.
 std::string quote(const std::vector<std::string>& lines) {
   std::string text;
@@ -315,8 +320,8 @@ void FleetRunner::perform(const Fleet::RemoveSlot& action) {
 }
 
 void FleetRunner::perform(const Fleet::DelayStart& action) {
-  spdlog::warn("{}: {} failures in a row, restarting in {}", label(action.slot), action.failures,
-               seconds_text(action.until - loop_.now()));
+  spdlog::warn("{}: {} failure{} in a row, restarting {}", label(action.slot), action.failures,
+               action.failures == 1 ? "" : "s", when_text(action.until - loop_.now()));
 }
 
 void FleetRunner::perform(const Fleet::RestSlot& action) {

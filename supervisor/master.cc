@@ -172,8 +172,9 @@ void Master::start_workers() {
   runner_.emplace(loop_, config_, *dispatcher_, std::move(hooks));
   runner_->start();
   dispatcher_->start();
-  spdlog::info("holdfast {} '{}' pid {}: {} workers, control socket {}", HOLDFAST_VERSION, config_.name, getpid(),
-               config_.pool.workers, config_.control_path);
+  const unsigned workers = config_.pool.workers;
+  spdlog::info("holdfast {} '{}' pid {}: {} worker{}, control socket {}", HOLDFAST_VERSION, config_.name, getpid(),
+               workers, workers == 1 ? "" : "s", config_.control_path);
 }
 
 void Master::on_signal(int signal) {
