@@ -42,6 +42,7 @@ class Master {
   [[nodiscard]] std::optional<Failure> choose_hash_key();
   void start_workers();
   void on_signal(int signal);
+  void on_stop_signal();
   void on_control(ControlRequest request, ControlReply reply);
   void answer_status(ControlReply reply) const;
   void answer_route(const ControlRequest& request, ControlReply reply) const;
@@ -57,7 +58,7 @@ class Master {
   TimePoint started_;
   int exit_code_ = 0;
   bool stopping_ = false;
-  bool signalled_ = false;  // a signal has asked for a graceful stop: the next one means it more
+  std::optional<TimePoint> signalled_;  // when a signal asked for a graceful stop: a second one means it more
   std::vector<std::pair<std::string, ListeningSocket>> sockets_;  // bound, until the dispatcher takes them
   std::vector<ControlReply> waiting_for_stop_;
   std::optional<Dispatcher> dispatcher_;
