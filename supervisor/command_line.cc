@@ -120,10 +120,10 @@ std::string with_sources(std::string mistake, const std::map<std::string, std::s
   return sources.empty() ? mistake : mistake + " (" + sources + ")";
 }
 
-Outcome set_workers(Config& config, const std::string& text) {
+Outcome set_workers(PoolConfig& pool, const std::string& text) {
   if (text == "auto") {
-    config.pool.workers = usable_cpus();
-  } else if (const Outcome parsed = parse_value(text, config.pool.workers); !parsed || config.pool.workers == 0) {
+    pool.workers = usable_cpus();
+  } else if (const Outcome parsed = parse_value(text, pool.workers); !parsed || pool.workers == 0) {
     return Error{{}, "'" + text + "' is not a number of workers (from 1) or auto"};
   }
   return Done{};
@@ -137,7 +137,7 @@ Invocation finish_run(const CLI::App& run, Arguments& arguments, std::vector<std
     return variable == arguments.variables.end() ? flag : variable->second;
   };
   Config config = arguments.config;
-  config.pool.command = std::move(command);
+  config.pools.front().command = std::move(command);
   for (const std::string& text : arguments.listeners) {
     const std::string default_name =
         config.listeners.empty() ? "main" : "main-" + std::to_string(config.listeners.size() + 1);
@@ -145,7 +145,7 @@ Invocation finish_run(const CLI::App& run, Arguments& arguments, std::vector<std
     if (!listener) return mistake(source("-l") + ": " + listener.error().message());
     config.listeners.push_back(*std::move(listener));
   }
-  if (const Outcome set = set_workers(config, arguments.workers); !set)
+  if (const Outcome set = set_workers(config.pools.front(), arguments.workers); !set)
     return mistake(source("-w") + ": " + set.error().message());
   if (const std::vector<std::string> mistakes = find_mistakes(config); !mistakes.empty()) {
     for (const std::string& text : mistakes) (void)mistake(with_sources(text, arguments.variables));

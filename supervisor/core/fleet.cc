@@ -87,6 +87,10 @@ void Fleet::on_misbehaved(WorkerId id) {
   if (Worker* worker = find_mutable(id)) worker->misbehaved = true;
 }
 
+void Fleet::on_stalled(WorkerId id, bool stalled) {
+  if (Worker* worker = find_mutable(id)) worker->stalled = stalled;
+}
+
 void Fleet::on_exited(WorkerId id, WorkerEnd end, TimePoint now) {
   if (Worker* worker = find_mutable(id)) worker->phase = Gone{end, now};
 }
@@ -376,7 +380,8 @@ Fleet::Worker Fleet::start(const Slot& slot, Role role, TimePoint now, Actions& 
 
 void Fleet::settle_buckets(Slot& slot, TimePoint now, Actions& actions) {
   if (leaving(slot)) return;
-  if (serves(slot.incumbent)) {
+  const bool stalled = slot.incumbent && slot.incumbent->stalled;
+  if (serves(slot.incumbent) && !stalled) {
     slot.unserved_since.reset();
     if (slot.lent) actions.push_back(ReturnBuckets{id_of(slot)});
     slot.lent = false;
@@ -386,7 +391,7 @@ void Fleet::settle_buckets(Slot& slot, TimePoint now, Actions& actions) {
   if (slot.lent || stop_ != Stop::No) return;
   const bool hopeless =
       !slot.incumbent && (std::holds_alternative<Resting>(slot.pause) || std::holds_alternative<Stopped>(slot.pause));
-  if (hopeless || now >= *slot.unserved_since + policy_.hold_timeout) lend(slot, actions);
+  if (hopeless || stalled || now >= *slot.unserved_since + policy_.hold_timeout) lend(slot, actions);
 }
 
 void Fleet::lend(Slot& slot, Actions& actions) {

@@ -129,6 +129,7 @@ class Fleet {
   void on_ready(WorkerId worker, TimePoint now);
   void on_heartbeat(WorkerId worker, TimePoint at);  // an older one than the last is ignored
   void on_misbehaved(WorkerId worker);               // it broke the protocol
+  void on_stalled(WorkerId worker, bool stalled);    // it lives and has stopped (or begun again) to accept: core/stall.h
   void on_exited(WorkerId worker, WorkerEnd end, TimePoint now);
   void on_start_failed(WorkerId worker, WorkerEnd end, TimePoint now) { on_exited(worker, end, now); }
 
@@ -164,6 +165,7 @@ class Fleet {
     std::optional<TimePoint> ready_at;  // when it began to serve, if it ever did
     Phase phase;
     bool outdated = false;    // somebody asked to replace it
+    bool stalled = false;     // it does not accept: the slot counts as unserved, its clients go elsewhere at once
     bool misbehaved = false;  // it broke the protocol and is to be killed
     bool dismissed = false;   // told to go because its slot leaves or the pool stops: its end is no failure
 

@@ -56,6 +56,7 @@ class FleetTest : public testing::Test {
   void ready(unsigned worker) { fleet.on_ready(WorkerId{worker}, now); }
   void beat(unsigned worker) { fleet.on_heartbeat(WorkerId{worker}, now); }
   void misbehaved(unsigned worker) { fleet.on_misbehaved(WorkerId{worker}); }
+  void stalled(unsigned worker, bool is) { fleet.on_stalled(WorkerId{worker}, is); }
   void exited(unsigned worker, WorkerEnd end = WorkerEnd::Ended) { fleet.on_exited(WorkerId{worker}, end, now); }
   void renew(unsigned slot) { fleet.request_renewal(SlotId{slot}); }
   std::vector<std::string> reconcile() { return texts_of(fleet.reconcile(now)); }
@@ -541,6 +542,26 @@ TEST_F(FleetTest, BucketsAreLentWhenTheSlotWasUnservedForTheHoldTimeAndReturnWit
   EXPECT_THAT(reconcile(), IsEmpty());
   after(1ns);
   EXPECT_THAT(reconcile(), ElementsAre("lend slot 0"));
+  ready(2);
+  EXPECT_THAT(reconcile(), ElementsAre("return slot 0"));
+}
+
+TEST_F(FleetTest, ASlotWhoseWorkerHasStoppedToAcceptLendsItsBucketsAtOnceAndGetsThemBackWhenItAccepts) {
+  begin_serving(plain_policy(), 2);
+  stalled(1, true);
+  EXPECT_THAT(reconcile(), ElementsAre("lend slot 0"));
+  after(60s);
+  EXPECT_THAT(reconcile(), IsEmpty()) << "it lives: nobody replaces it";
+  stalled(1, false);
+  EXPECT_THAT(reconcile(), ElementsAre("return slot 0"));
+}
+
+TEST_F(FleetTest, TheStallOfAWorkerEndsWithIt) {
+  begin_serving(plain_policy(), 1);
+  stalled(1, true);
+  EXPECT_THAT(reconcile(), ElementsAre("lend slot 0"));
+  exited(1);
+  (void)reconcile();
   ready(2);
   EXPECT_THAT(reconcile(), ElementsAre("return slot 0"));
 }
