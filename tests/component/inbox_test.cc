@@ -181,6 +181,37 @@ TEST_F(InboxTest, AtOurOwnLimitEachConnectionThatIsTakenBackIsStillAccountedFor)
   EXPECT_EQ(inbox_->account().taken, 0u);
 }
 
+TEST_F(InboxTest, AWorkerThatDoesNotSayHelloFirstIsNotHeard) {
+  worker_->say_number(HF_FRAME_TAKEN, 1);
+  worker_->say_hello();
+  ASSERT_TRUE(run_until(loop_, [&] { return !garbage_.empty(); }));
+  run_for(loop_, 20ms);
+  EXPECT_EQ(garbage_, std::vector<std::string>{"its first frame was not HELLO"});
+  EXPECT_EQ(frames_, 0);
+}
+
+TEST_F(InboxTest, AWorkerThatSaysHelloTwiceIsHeardNoMore) {
+  worker_->say_hello();
+  worker_->say_number(HF_FRAME_TAKEN, 1);
+  worker_->say_hello();
+  worker_->say_number(HF_FRAME_TAKEN, 1);
+  ASSERT_TRUE(run_until(loop_, [&] { return !garbage_.empty(); }));
+  run_for(loop_, 20ms);
+  EXPECT_EQ(garbage_, std::vector<std::string>{"it said HELLO twice"});
+  EXPECT_EQ(frames_, 2);
+}
+
+TEST_F(InboxTest, EachWorkerOfAnInboxSaysHelloOnce) {
+  worker_->say_hello();
+  ASSERT_TRUE(hear(1));
+  inbox_->settle();
+  worker_->say_hello();
+  ASSERT_TRUE(hear(2));
+  inbox_->settle();
+  worker_->say_number(HF_FRAME_TAKEN, 1);
+  EXPECT_TRUE(run_until(loop_, [&] { return !garbage_.empty(); })) << "the greeting of its predecessor is not its own";
+}
+
 TEST_F(InboxTest, AChannelThatAWorkerShutsDownIsToldOnceAndKeepsWhatItHas) {
   put(3);
   worker_->shut_down();
