@@ -19,6 +19,8 @@ namespace {
 // Descriptors in a worker: after 0, 1 and 2.
 constexpr int kChannelFd = 3;
 constexpr int kPageFd = 4;
+// Inbox 3, output 4, status pipe 2, /dev/null, pidfd: 11 at a time; and a few for what the child moves out of the way.
+constexpr std::size_t kDescriptorsOfAStart = 16;
 // A deadline that is met so late was not met by a busy supervisor but by one that did not run.
 constexpr Duration kOverslept = std::chrono::seconds(1);
 
@@ -55,6 +57,7 @@ FleetRunner::FleetRunner(Loop& loop, const PoolConfig& pool, Dispatcher& dispatc
       dispatcher_(dispatcher),
       hooks_(std::move(hooks)),
       fleet_(pool.fleet, pool.workers, Generation{1}, static_cast<std::uint64_t>(getpid())),
+      reserve_(kDescriptorsOfAStart),
       renewals_(fleet_),
       slots_(pool.workers),
       told_(pool.workers, Dispatcher::SlotState::Held),
@@ -102,6 +105,7 @@ void FleetRunner::schedule() {
 
 void FleetRunner::reconcile() {
   const TimePoint now = loop_.now();
+  reserve_.refill();  // a worker that has ended left some, which the next client would take
   sample_heartbeats(now);
   // A stopped container, a debugger: then nobody ran, and the silence of the workers says nothing.
   if (due_ != kNever && now > due_ + kOverslept) forgive_silence(now);
@@ -126,6 +130,7 @@ void FleetRunner::sample_heartbeats(TimePoint now) {
 }
 
 void FleetRunner::perform(const Fleet::StartWorker& action) {
+  const auto released = reserve_.release();  // that clients have every descriptor is no failure of a worker
   Slot& slot = slots_[action.slot.value];
   const auto fail = [&](const Error& error) {
     spdlog::error("{}: cannot start a worker: {}", label(action.slot), error.message());

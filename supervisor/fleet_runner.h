@@ -14,6 +14,7 @@
 #include "loop/loop.h"
 #include "loop/timer.h"
 #include "renewals.h"
+#include "sys/descriptor_reserve.h"
 #include "wire/status.h"
 #include "worker/inbox.h"
 #include "worker/worker_process.h"
@@ -110,6 +111,7 @@ class FleetRunner {
   Dispatcher& dispatcher_;
   Hooks hooks_;
   Fleet fleet_;
+  DescriptorReserve reserve_;  // for the start of a worker
   Renewals renewals_;
   std::vector<Slot> slots_;
   std::map<WorkerId, Occupant> occupants_;
