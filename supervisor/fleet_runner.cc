@@ -16,6 +16,9 @@ namespace holdfast {
 
 namespace {
 
+// Inbox 3, output 4, status socket 2, notify socket and channel of the capture 3, /dev/null, pidfd: 14 at a time; and a few
+// for what the child moves out of the way.
+constexpr std::size_t kDescriptorsOfAStart = 20;
 // A deadline that is met so late was not met by a busy supervisor but by one that did not run.
 constexpr Duration kOverslept = std::chrono::seconds(1);
 // A worker that is replaced in the steer plane goes on accepting so long at least: handshakes that had begun at its
@@ -45,6 +48,7 @@ FleetRunner::FleetRunner(Loop& loop, const PoolConfig& pool, Dispatcher& dispatc
       steerer_(steerer),
       hooks_(std::move(hooks)),
       fleet_(pool.fleet, pool.workers, Generation{1}, static_cast<std::uint64_t>(getpid())),
+      reserve_(kDescriptorsOfAStart),
       renewals_(fleet_),
       settlement_(pool.intake, pool.plane),
       slots_(pool.workers),
@@ -96,6 +100,7 @@ void FleetRunner::schedule() {
 
 void FleetRunner::reconcile() {
   const TimePoint now = loop_.now();
+  reserve_.refill();  // a worker that has ended left some, which the next client would take
   sample_heartbeats(now);
   // A stopped container, a debugger: then nobody ran, and the silence of the workers says nothing.
   if (due_ != kNever && now > due_ + kOverslept) forgive_silence(now);
@@ -122,6 +127,7 @@ void FleetRunner::sample_heartbeats(TimePoint now) {
 }
 
 void FleetRunner::perform(const Fleet::StartWorker& action) {
+  const auto released = reserve_.release();  // that clients have every descriptor is no failure of a worker
   Occupant& occupant = occupants_[action.worker];
   occupant.slot = action.slot;
   occupant.generation = action.generation;
@@ -319,8 +325,8 @@ void FleetRunner::perform(const Fleet::RemoveSlot& action) {
 }
 
 void FleetRunner::perform(const Fleet::DelayStart& action) {
-  spdlog::warn("{}: {} failures in a row, restarting in {}", label(action.slot), action.failures,
-               seconds_text(action.until - loop_.now()));
+  spdlog::warn("{}: {} failure{} in a row, restarting {}", label(action.slot), action.failures,
+               action.failures == 1 ? "" : "s", when_text(action.until - loop_.now()));
 }
 
 void FleetRunner::perform(const Fleet::RestSlot& action) {

@@ -17,6 +17,7 @@
 #include "occupant.h"
 #include "renewals.h"
 #include "steerer.h"
+#include "sys/descriptor_reserve.h"
 #include "wire/status.h"
 #include "worker/inbox.h"
 #include "worker/notify_socket.h"
@@ -118,6 +119,7 @@ class FleetRunner {
   Steerer& steerer_;
   Hooks hooks_;
   Fleet fleet_;
+  DescriptorReserve reserve_;  // for the start of a worker
   Renewals renewals_;
   Settlement settlement_;
   bool retired_unwanted_ = false;

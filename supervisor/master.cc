@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "core/ip_address.h"
+#include "core/stop_signals.h"
 #include "exit_code.h"
 #include "sys/control_path.h"
 #include "sys/environment.h"
@@ -147,8 +148,8 @@ void Master::start_workers() {
     pool->start();
     workers += pool->config().workers;
   }
-  spdlog::info("holdfast {} '{}' pid {}: {} workers, control socket {}", HOLDFAST_VERSION, config_.name, getpid(),
-               workers, config_.control_path);
+  spdlog::info("holdfast {} '{}' pid {}: {} worker{}, control socket {}", HOLDFAST_VERSION, config_.name, getpid(),
+               workers, workers == 1 ? "" : "s", config_.control_path);
 }
 
 FleetRunner::Hooks Master::hooks_of_pool() {
@@ -181,8 +182,7 @@ void Master::on_signal(int signal) {
   switch (signal) {
     case SIGTERM:
     case SIGINT:
-      // After `holdfast stop` the first signal is no second one: service managers send it as soon as the command returns.
-      stop(std::exchange(signalled_, true) ? Fleet::Stop::Immediate : Fleet::Stop::Graceful);
+      on_stop_signal();
       return;
     case SIGQUIT:
       stop(Fleet::Stop::Immediate);
@@ -190,6 +190,17 @@ void Master::on_signal(int signal) {
     default:
       spdlog::warn("{} has no meaning yet and is ignored", signal_name(signal));
   }
+}
+
+void Master::on_stop_signal() {
+  const TimePoint now = loop_.now();
+  if (signalled_) {
+    if (is_second_signal(*signalled_, now)) stop(Fleet::Stop::Immediate);
+    return;
+  }
+  // After `holdfast stop` the first signal is no second one: service managers send it as soon as the command returns.
+  signalled_ = now;
+  stop(Fleet::Stop::Graceful);
 }
 
 void Master::stop(Fleet::Stop how) {

@@ -1,5 +1,6 @@
 #include "config/options.h"
 
+#include <iterator>
 #include <set>
 #include <utility>
 
@@ -209,6 +210,17 @@ std::vector<std::string> find_mistakes(const Config& config) {
   std::set<std::string> names;
   for (const ListenerConfig& listener : config.listeners) {
     require(names.insert(listener.name).second, "two listeners are named '" + listener.name + "'");
+  }
+  const std::vector<ListenerConfig>& listeners = config.listeners;
+  for (auto one = listeners.begin(); one != listeners.end(); ++one) {
+    for (auto other = std::next(one); other != listeners.end(); ++other) {
+      if (!in_each_others_way(one->address, other->address)) continue;
+      const std::string first = to_text(one->address);
+      const std::string second = to_text(other->address);
+      mistakes.push_back(first == second
+                             ? "-l " + first + " is given twice"
+                             : "-l " + first + " and -l " + second + " take the same port: give one of them");
+    }
   }
   return mistakes;
 }

@@ -162,6 +162,13 @@ struct ToText {
   std::string operator()(const UnixAddress& unix_address) const { return std::string(kUnixPrefix) + unix_address.path; }
 };
 
+bool is_every_address(const TcpAddress& tcp) { return tcp.address == IpAddress() || tcp.address == IpAddress::v6({}); }
+
+bool share_a_family(const TcpAddress& one, const TcpAddress& other) {
+  using Family = TcpAddress::Family;
+  return one.family == other.family || one.family == Family::DualStack || other.family == Family::DualStack;
+}
+
 }  // namespace
 
 Result<ListenAddress> parse_listen_address(std::string_view text) {
@@ -179,6 +186,15 @@ Result<ListenAddress> parse_listen_address(std::string_view text) {
   if (!address) return address.error();
   if (udp) return ListenAddress{UdpAddress{address->family, address->address, address->port}};
   return ListenAddress{*address};
+}
+
+bool in_each_others_way(const ListenAddress& one, const ListenAddress& other) {
+  if (one.index() != other.index()) return false;
+  if (const auto* path = std::get_if<UnixAddress>(&one)) return path->path == std::get<UnixAddress>(other).path;
+  const TcpAddress& first = std::get<TcpAddress>(one);
+  const TcpAddress& second = std::get<TcpAddress>(other);
+  if (first.port == 0 || first.port != second.port || !share_a_family(first, second)) return false;
+  return is_every_address(first) || is_every_address(second) || first.address == second.address;
 }
 
 std::string to_text(const ListenAddress& address) { return std::visit(ToText{}, address); }

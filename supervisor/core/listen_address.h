@@ -56,5 +56,8 @@ using ListenAddress = std::variant<TcpAddress, UdpAddress, UnixAddress>;
 [[nodiscard]] Result<ListenAddress> parse_listen_address(std::string_view text);
 // Where it is: ":8080", "127.0.0.1:8080", "[::1]:8080", "unix:/path", "udp://:5353", without what is chosen for the file.
 [[nodiscard]] std::string to_text(const ListenAddress& address);
+// Whether the kernel refuses the second of two listeners of one process: the same path, or the same port of addresses of
+// which one is, or covers, the other. Port 0 is another one each time.
+[[nodiscard]] bool in_each_others_way(const ListenAddress& one, const ListenAddress& other);
 
 }  // namespace holdfast

@@ -606,7 +606,7 @@ TEST(SteerGroup, TellsThatSomethingWaitsOnlyWhereItIsWatched) {
   ASSERT_TRUE(group->attach(constant_program(group->index(SlotId{0}, Turn::First))));
   const UniqueFd client = connect_from(loopback_client(1), group.port());
   ASSERT_TRUE(wait_for(*group->member(SlotId{0}, Turn::First), POLLIN));
-  run_turns(group.loop, 3);
+  run_for(group.loop, std::chrono::milliseconds(20));
   EXPECT_TRUE(group.heard_waiting.empty());
   group->watch_waiting(SlotId{0}, Turn::First, true);
   ASSERT_TRUE(run_until(group.loop, [&] { return !group.heard_waiting.empty(); }));

@@ -64,6 +64,20 @@ TEST_F(Environment, AWorkerLearnsWhoItIs) {
   EXPECT_NE(found["HOLDFAST_LISTENERS"].find("127.0.0.1:"), std::string::npos) << found["HOLDFAST_LISTENERS"];
 }
 
+TEST_F(Environment, AnOptionComesFromItsVariableUnlessTheCommandLineHasIt) {
+  SupervisorPlan plan = curious();
+  plan.environment = {"HOLDFAST_POOL=pantry", "HOLDFAST_HEARTBEAT_TIMEOUT=7s"};
+  const Supervisor by_variable(plan);
+  by_variable.wait_until_serving();
+  EXPECT_EQ(variables(by_variable)["HOLDFAST_POOL"], "pantry");
+  EXPECT_EQ(variables(by_variable)["HOLDFAST_HEARTBEAT"], "7000");
+  plan.options = {"--pool", "kitchen"};
+  const Supervisor by_option(plan);
+  by_option.wait_until_serving();
+  EXPECT_EQ(variables(by_option)["HOLDFAST_POOL"], "kitchen");
+  EXPECT_EQ(variables(by_option)["HOLDFAST_HEARTBEAT"], "7000");
+}
+
 TEST_F(Environment, ASupervisorInsideAWorkerDoesNotConfuseTheInnerWorkers) {
   SupervisorPlan plan = curious();
   plan.environment = {"HOLDFAST_SLOT=41", "HOLDFAST_CHANNEL=97", "HOLDFAST_PAGE=98", "HOLDFAST_SLOTS=77",

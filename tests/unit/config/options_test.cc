@@ -203,6 +203,9 @@ TEST(Mistakes, EachIsFoundAndNamedAlone) {
       {"--restart-delay-max must not be shorter than --restart-delay-step",
        [](Config& c) { c.pools.front().fleet.backoff.limit = c.pools.front().fleet.backoff.step - 1ns; }},
       {"two listeners are named 'main'", [](Config& c) { c.listeners[1].name = "main"; }},
+      {"-l :8080 is given twice", [](Config& c) { c.listeners[1].address = c.listeners[0].address; }},
+      {"-l :8080 and -l 127.0.0.1:8080 take the same port",
+       [](Config& c) { c.listeners[1].address = *parse_listen_address("127.0.0.1:8080"); }},
   };
   for (const auto& [mistake, change] : cases) EXPECT_THAT(mistakes_after(change), ElementsAre(HasSubstr(mistake)));
 }
@@ -227,6 +230,15 @@ TEST(Mistakes, TheLastGoodValuesAreNone) {
                 c.pools.front().prefix = {0, 0};
               }),
               IsEmpty());
+}
+
+TEST(Mistakes, EachPairOfListenersIsLookedAt) {
+  const auto with_third = [](const char* address) {
+    return mistakes_after([&](Config& c) { c.listeners.push_back(*parse_listener(address, "third")); });
+  };
+  EXPECT_THAT(with_third("unix:@app"), ElementsAre("-l unix:@app is given twice"));
+  EXPECT_THAT(with_third(":8080"), ElementsAre("-l :8080 is given twice"));
+  EXPECT_THAT(with_third(":8081"), IsEmpty());
 }
 
 TEST(Mistakes, AreAllReportedAtOnce) {

@@ -161,5 +161,35 @@ TEST(ListenAddress, RefusesWhatIsNoHost) {
   }
 }
 
+bool in_the_way(std::string_view one, std::string_view other) {
+  const bool answer = in_each_others_way(parsed(one), parsed(other));
+  EXPECT_EQ(in_each_others_way(parsed(other), parsed(one)), answer) << one << " " << other;
+  return answer;
+}
+
+TEST(ListenAddress, OfTwoOnOnePortOneIsInTheWayIfItIsOrCoversTheOther) {
+  EXPECT_TRUE(in_the_way("127.0.0.1:80", "127.0.0.1:80"));
+  EXPECT_TRUE(in_the_way("127.0.0.1:80", "0.0.0.0:80"));
+  EXPECT_TRUE(in_the_way("127.0.0.1:80", ":80"));
+  EXPECT_TRUE(in_the_way("[::1]:80", ":80"));
+  EXPECT_TRUE(in_the_way("[::1]:80", "[::]:80"));
+  EXPECT_TRUE(in_the_way("0.0.0.0:80", ":80"));
+  EXPECT_TRUE(in_the_way("[::]:80", ":80"));
+  EXPECT_TRUE(in_the_way(":80", ":80"));
+  EXPECT_FALSE(in_the_way("127.0.0.1:80", "127.0.0.2:80"));
+  EXPECT_FALSE(in_the_way("127.0.0.1:80", "127.0.0.1:81"));
+  EXPECT_FALSE(in_the_way("0.0.0.0:80", "[::]:80"));
+  EXPECT_FALSE(in_the_way("127.0.0.1:80", "[::]:80"));
+  EXPECT_FALSE(in_the_way("127.0.0.1:0", "127.0.0.1:0"));
+  EXPECT_FALSE(in_the_way(":0", "127.0.0.1:0"));
+}
+
+TEST(ListenAddress, TheSamePathIsInItsOwnWay) {
+  EXPECT_TRUE(in_the_way("unix:/x", "unix:/x,mode=600"));
+  EXPECT_TRUE(in_the_way("unix:@x", "unix:@x"));
+  EXPECT_FALSE(in_the_way("unix:/x", "unix:/y"));
+  EXPECT_FALSE(in_the_way("unix:@x", ":80"));
+}
+
 }  // namespace
 }  // namespace holdfast
