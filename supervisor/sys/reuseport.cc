@@ -52,20 +52,15 @@ Outcome bind_and_listen(BorrowedFd fd, const GroupAddress& address, int backlog,
   return Done{};
 }
 
-// The program is given while the socket is in no table yet, which is the only time when a socket that does not share its
-// port is taken for the first of a group. Then it binds without sharing, and shares at the end.
+// A socket that has a program before it is bound cannot share its port with one that is there already (EADDRINUSE); others
+// may then join it. Exactly what the first one needs.
 Outcome hold_alone(BorrowedFd fd, const GroupAddress& address, int backlog, const std::string& doing) {
-  if (Outcome done = set(fd, SOL_SOCKET, SO_REUSEPORT, 1, doing); !done) return done;
   if (Outcome done = attach_program(fd, constant_program(0)); !done) return done;
-  if (Outcome done = set(fd, SOL_SOCKET, SO_REUSEPORT, 0, doing); !done) return done;
-  if (Outcome done = bind_and_listen(fd, address, backlog, doing); !done) return done;
-  return set(fd, SOL_SOCKET, SO_REUSEPORT, 1, doing);
+  return bind_and_listen(fd, address, backlog, doing);
 }
 
-// A socket that has a program already may not share a port (EADDRINUSE), so here it comes last; until then the only
-// member of the group is this one.
+// Beside a sibling the program comes last; until then the only member of the group is this one.
 Outcome hold_beside(BorrowedFd fd, const GroupAddress& address, int backlog, const std::string& doing) {
-  if (Outcome done = set(fd, SOL_SOCKET, SO_REUSEPORT, 1, doing); !done) return done;
   if (Outcome done = bind_and_listen(fd, address, backlog, doing); !done) return done;
   return attach_program(fd, constant_program(0));
 }
@@ -83,6 +78,7 @@ Result<GroupSocket> open_control_socket(const GroupAddress& address, int backlog
   const std::string doing = "listen on " + to_text(address);
   Result<UniqueFd> fd = new_socket(address, doing);
   if (!fd) return std::move(fd).error();
+  if (Outcome done = set(*fd, SOL_SOCKET, SO_REUSEPORT, 1, doing); !done) return std::move(done).error();
   Outcome held =
       sibling == Sibling::None ? hold_alone(*fd, address, backlog, doing) : hold_beside(*fd, address, backlog, doing);
   if (!held) return std::move(held).error();

@@ -44,7 +44,7 @@ struct GroupSocket {
 [[nodiscard]] Outcome attach_program(BorrowedFd member, std::span<const BpfInstruction> program);
 
 // False once somebody has called shutdown on a TCP member: it is no longer in the group. A shutdown that is under way is
-// waited for.
+// waited for. Not for the control socket: the question locks the program of whom it is asked.
 [[nodiscard]] bool is_listening(BorrowedFd member);
 
 // Shuts a TCP member down if nobody did yet, and takes from it the right to join again, whoever may still hold it.
