@@ -39,7 +39,8 @@ CLI::App* add_run(CLI::App& app, Arguments& arguments) {
       "The worker's command follows `--`:  holdfast run -l :8080 -w 4 -- ./server --its --options\n"
       "Every option can come from the environment instead: --start-timeout is HOLDFAST_START_TIMEOUT.");
   run->add_option("-l,--listen", arguments.listeners,
-                  "Listen on [NAME=]ADDRESS: :8080, 127.0.0.1:8080, [::1]:8080, unix:/path. May be given several times")
+                  "Listen on [NAME=]ADDRESS: :8080, 127.0.0.1:8080, [::1]:8080, unix:/path[,mode=0660]. May be given "
+                  "several times")
       ->type_name("ADDRESS")
       ->allow_extra_args(false)
       ->envname("HOLDFAST_LISTEN");
@@ -79,7 +80,7 @@ CLI::App* add_client(CLI::App& app, Arguments& arguments, const std::string& nam
 // Everything that is wrong with the command line of `run`, or the finished configuration.
 Invocation finish_run(Arguments& arguments, std::vector<std::string> command) {
   Config config = arguments.config;
-  config.pool.command = std::move(command);
+  config.pools.front().command = std::move(command);
   for (const std::string& text : arguments.listeners) {
     const std::string default_name =
         config.listeners.empty() ? "main" : "main-" + std::to_string(config.listeners.size() + 1);
@@ -88,9 +89,9 @@ Invocation finish_run(Arguments& arguments, std::vector<std::string> command) {
     config.listeners.push_back(*std::move(listener));
   }
   if (arguments.workers == "auto") {
-    config.pool.workers = usable_cpus();
-  } else if (const Outcome parsed = parse_value(arguments.workers, config.pool.workers);
-             !parsed || config.pool.workers == 0) {
+    config.pools.front().workers = usable_cpus();
+  } else if (const Outcome parsed = parse_value(arguments.workers, config.pools.front().workers);
+             !parsed || config.pools.front().workers == 0) {
     return mistake("-w '" + arguments.workers + "' is not a number of workers (from 1) or auto");
   }
   if (const std::vector<std::string> mistakes = find_mistakes(config); !mistakes.empty()) {

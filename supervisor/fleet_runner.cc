@@ -6,11 +6,11 @@
 
 #include <algorithm>
 #include <csignal>
-#include <string_view>
 #include <utility>
 
 #include "config/values.h"
 #include "sys/environment.h"
+#include "worker_texts.h"
 
 namespace holdfast {
 
@@ -19,8 +19,6 @@ namespace {
 // Descriptors in a worker: after 0, 1 and 2.
 constexpr int kChannelFd = 3;
 constexpr int kPageFd = 4;
-// Lines of a dead worker's output that a report repeats; status has all that are kept.
-constexpr std::size_t kReportedLines = 5;
 // A deadline that is met so late was not met by a busy supervisor but by one that did not run.
 constexpr Duration kOverslept = std::chrono::seconds(1);
 
@@ -34,50 +32,6 @@ int signal_number(Fleet::Signal signal) {
       break;
   }
   return SIGKILL;
-}
-
-std::string_view reason_text(Fleet::Why why) {
-  switch (why) {
-    case Fleet::Why::Drained:
-      return "its time to drain is over (--drain-timeout)";
-    case Fleet::Why::Hung:
-      return "it gave no heartbeat (--heartbeat-timeout)";
-    case Fleet::Why::NotReady:
-      return "it was not ready in time (--start-timeout)";
-    case Fleet::Why::Misbehaved:
-      return "it broke the channel protocol";
-    case Fleet::Why::Overdue:
-      return "it did not end in time (--kill-timeout)";
-    case Fleet::Why::Stopping:
-      break;
-  }
-  return "the supervisor stops";
-}
-
-std::string_view phase_text(const Fleet::Phase& phase) {
-  if (std::holds_alternative<Fleet::Starting>(phase)) return "starting";
-  if (std::holds_alternative<Fleet::Serving>(phase)) return "serving";
-  if (std::holds_alternative<Fleet::Draining>(phase)) return "draining";
-  return "stopping";
-}
-
-std::string_view slot_text(const Fleet::Slot& slot) {
-  if (slot.incumbent) return phase_text(slot.incumbent->phase);
-  if (std::holds_alternative<Fleet::Backoff>(slot.pause)) return "backoff";
-  if (std::holds_alternative<Fleet::Resting>(slot.pause)) return "resting";
-  return "stopped";
-}
-
-std::string seconds_text(Duration duration) {
-  return fmt::format("{:.1f} s", std::chrono::duration<double>(duration).count());
-}
-
-// "\n    line" for the last lines of a worker, or nothing.
-std::string quote(const std::vector<std::string>& lines) {
-  std::string text;
-  for (std::size_t i = lines.size() - std::min(lines.size(), kReportedLines); i < lines.size(); i++)
-    text += "\n    | " + lines[i];
-  return text.empty() ? text : "; it wrote last:" + text;
 }
 
 // ',', '=' and '%' would end a name or an address too early.
@@ -95,14 +49,15 @@ std::string escape(std::string_view text) {
 
 }  // namespace
 
-FleetRunner::FleetRunner(Loop& loop, const Config& config, Dispatcher& dispatcher, Hooks hooks)
+FleetRunner::FleetRunner(Loop& loop, const PoolConfig& pool, Dispatcher& dispatcher, Hooks hooks)
     : loop_(loop),
-      config_(config),
+      pool_(pool),
       dispatcher_(dispatcher),
       hooks_(std::move(hooks)),
-      fleet_(config.pool.fleet, config.pool.workers, Generation{1}, static_cast<std::uint64_t>(getpid())),
-      slots_(config.pool.workers),
-      told_(config.pool.workers, Dispatcher::SlotState::Held),
+      fleet_(pool.fleet, pool.workers, Generation{1}, static_cast<std::uint64_t>(getpid())),
+      renewals_(fleet_),
+      slots_(pool.workers),
+      told_(pool.workers, Dispatcher::SlotState::Held),
       timer_(loop, [this] { schedule(); }) {}
 
 FleetRunner::~FleetRunner() {
@@ -120,15 +75,12 @@ void FleetRunner::stop(Fleet::Stop stop) {
 
 void FleetRunner::renew(std::optional<SlotId> slot, std::function<void(Outcome)> done) {
   if (fleet_.stop() != Fleet::Stop::No) return done(Error{{}, "the supervisor is stopping"});
-  Renewal renewal{{}, std::move(done)};
-  for (std::uint32_t i = 0; i < slots_.size(); i++) {
-    if (slot && slot->value != i) continue;
-    const std::optional<Fleet::Worker>& incumbent = fleet_.slots()[i].incumbent;
-    renewal.waiting_for[SlotId{i}] = incumbent ? std::optional(incumbent->id) : std::nullopt;
-    fleet_.request_renewal(SlotId{i});
-  }
-  renewals_.push_back(std::move(renewal));
+  renewals_.begin(slot, std::move(done));
   schedule();
+}
+
+void FleetRunner::catch_up() {
+  if (scheduled_) reconcile();
 }
 
 void FleetRunner::refuse_waiting() {
@@ -138,55 +90,6 @@ void FleetRunner::refuse_waiting() {
       dispatcher_.refuse(std::move(some), Refusal::Stopping);
   }
   dispatcher_.refuse_unplaced();
-}
-
-PoolStatus FleetRunner::status() const {
-  const TimePoint now = loop_.now();
-  PoolStatus pool;
-  pool.name = config_.pool.name;
-  pool.command = config_.pool.command;
-  pool.intake = "sdk";
-  pool.plane = "pass";
-  for (std::uint32_t i = 0; i < slots_.size(); i++) {
-    const Slot& slot = slots_[i];
-    const Fleet::Slot& state = fleet_.slots()[i];
-    SlotStatus answer;
-    answer.slot = i;
-    answer.state = slot_text(state);
-    answer.restarts = slot.starts > 0 ? slot.starts - 1 : 0;
-    answer.handed = slot.retired_handed;
-    answer.lost = slot.retired_lost;
-    answer.protocol_errors = slot.protocol_errors;
-    answer.last_exit = slot.last_exit;
-    answer.buckets = dispatcher_.served_buckets(SlotId{i});
-    answer.home_buckets = dispatcher_.table().share(SlotId{i});
-    const auto add_inbox = [&](const Inbox& inbox) {
-      const Inbox::Account account = inbox.account();
-      answer.handed += account.taken;
-      answer.waiting += account.waiting;
-      answer.open += account.open;
-      answer.lost += account.lost;
-    };
-    if (slot.inbox) add_inbox(*slot.inbox);
-    const auto describe = [&](const Fleet::Worker& worker) {
-      const auto occupant = occupants_.find(worker.id);
-      const std::int64_t pid =
-          occupant != occupants_.end() && occupant->second.process ? occupant->second.process->pid() : 0;
-      if (occupant != occupants_.end() && occupant->second.own_inbox) add_inbox(*occupant->second.own_inbox);
-      return WorkerStatus{pid, std::string(phase_text(worker.phase)), worker.generation.value, now - worker.started};
-    };
-    if (state.incumbent) answer.worker = describe(*state.incumbent);
-    if (state.successor) answer.others.push_back(describe(*state.successor));
-    for (const Fleet::Worker& worker : state.departing) answer.others.push_back(describe(worker));
-    if (const auto* backoff = std::get_if<Fleet::Backoff>(&state.pause); backoff && !state.incumbent) {
-      answer.next_start = backoff->until - now;
-    }
-    if (const auto* resting = std::get_if<Fleet::Resting>(&state.pause); resting && !state.incumbent) {
-      answer.next_start = resting->until - now;
-    }
-    pool.slots.push_back(std::move(answer));
-  }
-  return pool;
 }
 
 void FleetRunner::schedule() {
@@ -206,7 +109,7 @@ void FleetRunner::reconcile() {
     std::visit([this](const auto& a) { perform(a); }, action);
   }
   tell_dispatcher();
-  settle_renewals();
+  renewals_.settle();
   due_ = fleet_.next_deadline();
   timer_.arm(due_);
 }
@@ -228,7 +131,7 @@ void FleetRunner::perform(const Fleet::StartWorker& action) {
     spdlog::error("{}: cannot start a worker: {}", label(action.slot), error.message());
     slot.last_exit = "not started: " + error.message();
     slot.last_lines.clear();
-    if (action.role == Fleet::Role::Incumbent) fail_renewals(action.slot, *slot.last_exit);
+    if (action.role == Fleet::Role::Incumbent) renewals_.fail(action.slot, *slot.last_exit);
     fleet_.on_start_failed(action.worker, Fleet::WorkerEnd::Ended, loop_.now());
     schedule();
   };
@@ -246,7 +149,7 @@ void FleetRunner::perform(const Fleet::StartWorker& action) {
   hooks.on_line = hooks_.on_line;
   hooks.on_exit = [this, worker = action.worker](const ExitStatus& status) { on_exit(worker, status); };
   Result<std::unique_ptr<WorkerProcess>> process = WorkerProcess::start(
-      loop_, plan_for(action.slot, action.generation, inbox), config_.pool.name, action.slot, std::move(hooks));
+      loop_, plan_for(action.slot, action.generation, inbox), pool_.name, action.slot, std::move(hooks));
   if (!process) return fail(process.error());
   occupant.process = *std::move(process);
   slot.starts++;
@@ -321,7 +224,7 @@ void FleetRunner::perform(const Fleet::DelayStart& action) {
 
 void FleetRunner::perform(const Fleet::RestSlot& action) {
   spdlog::error("{}: failed {} times within {} (--start-limit): it rests, one probe in {}", label(action.slot),
-                config_.pool.fleet.start_limit.failures, to_text(config_.pool.fleet.start_limit.interval),
+                pool_.fleet.start_limit.failures, to_text(pool_.fleet.start_limit.interval),
                 seconds_text(action.until - loop_.now()));
 }
 
@@ -339,20 +242,19 @@ void FleetRunner::perform(const Fleet::AbandonRenewal& action) {
   const bool served = fleet_.slots()[action.slot.value].incumbent.has_value();
   spdlog::error("{}: restart abandoned, {}: {}", label(action.slot),
                 served ? "the present worker serves on" : "a new worker is started as after a crash", why);
-  fail_renewals(action.slot, why);
+  renewals_.fail(action.slot, why);
 }
 
 void FleetRunner::perform(const Fleet::GiveUp&) {
   const Slot& slot = slots_.front();
   const std::string wrote =
       slot.last_lines.empty() ? "; it wrote nothing: run it by hand to see why" : quote(slot.last_lines);
-  hooks_.on_give_up(fmt::format("no worker of pool {} stays up: `{}` {}{}", config_.pool.name,
-                                fmt::join(config_.pool.command, " "), slot.last_exit.value_or("did not start"), wrote));
+  hooks_.on_give_up(fmt::format("no worker of pool {} stays up: `{}` {}{}", pool_.name, fmt::join(pool_.command, " "),
+                                slot.last_exit.value_or("did not start"), wrote));
 }
 
 void FleetRunner::perform(const Fleet::Finished&) {
-  for (Renewal& renewal : renewals_) renewal.done(Error{{}, "the supervisor stopped"});
-  renewals_.clear();
+  renewals_.fail_all(Error{{}, "the supervisor stopped"});
   hooks_.on_finished();
 }
 
@@ -370,10 +272,10 @@ SpawnPlan FleetRunner::plan_for(SlotId slot, Generation generation, const Inbox&
     if (!listeners.empty()) listeners += ',';
     listeners += escape(listener->name()) + "=" + escape(to_text(listener->address()));
   }
-  const Duration heartbeat = config_.pool.fleet.heartbeat_timeout;
+  const Duration heartbeat = pool_.fleet.heartbeat_timeout;
   SpawnPlan plan;
-  plan.command = config_.pool.command;
-  plan.working_directory = config_.pool.working_directory;
+  plan.command = pool_.command;
+  plan.working_directory = pool_.working_directory;
   plan.environment = inherited_environment();
   const auto set = [&](const char* name, std::string value) { plan.environment.emplace_back(name, std::move(value)); };
   set(HF_ENV_CHANNEL, std::to_string(kChannelFd));
@@ -381,7 +283,7 @@ SpawnPlan FleetRunner::plan_for(SlotId slot, Generation generation, const Inbox&
   set(HF_ENV_SLOT, std::to_string(slot.value));
   set(HF_ENV_SLOTS, std::to_string(slots_.size()));
   set(HF_ENV_GENERATION, std::to_string(generation.value));
-  set(HF_ENV_POOL, config_.pool.name);
+  set(HF_ENV_POOL, pool_.name);
   set(HF_ENV_HEARTBEAT, std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(heartbeat).count()));
   set(HF_ENV_LISTENERS, listeners);
   plan.fds = {{inbox.worker_end(), kChannelFd}, {inbox.page_fd(), kPageFd}};
@@ -399,7 +301,7 @@ std::optional<WorkerId> FleetRunner::worker_on(const Inbox& inbox) const {
   return std::nullopt;
 }
 
-std::string FleetRunner::label(SlotId slot) const { return config_.pool.name + "/" + std::to_string(slot.value); }
+std::string FleetRunner::label(SlotId slot) const { return pool_.name + "/" + std::to_string(slot.value); }
 
 void FleetRunner::on_frame(Inbox& inbox, const WorkerFrame& frame) {
   const std::optional<WorkerId> worker = worker_on(inbox);
@@ -453,7 +355,7 @@ void FleetRunner::on_exit(WorkerId worker, const ExitStatus& status) {
     spdlog::warn("{}: pid {} {}{}", label(occupant.slot), occupant.process->pid(), to_text(status),
                  quote(slot.last_lines));
   }
-  const std::vector<int>& final_codes = config_.pool.no_restart_codes;
+  const std::vector<int>& final_codes = pool_.no_restart_codes;
   const bool final = status.signal == 0 && std::count(final_codes.begin(), final_codes.end(), status.code) > 0;
   fleet_.on_exited(worker, final ? Fleet::WorkerEnd::DoNotRestart : Fleet::WorkerEnd::Ended, loop_.now());
   if (occupant.own_inbox) {
@@ -462,7 +364,9 @@ void FleetRunner::on_exit(WorkerId worker, const ExitStatus& status) {
   } else if (slot.inbox) {
     slot.inbox->settle();
     if (slot.inbox->is_shut()) replace_inbox(occupant.slot);
-    fail_renewals_by(occupant.slot, worker);
+    renewals_.fail_by(occupant.slot, worker,
+                      fmt::format("the worker in slot {} {}{}", occupant.slot.value, slot.last_exit.value_or("ended"),
+                                  quote(slot.last_lines)));
   }
   // We are inside the callback of the process's own watcher.
   loop_.defer([process = std::shared_ptr<WorkerProcess>(std::move(occupant.process))] {});
@@ -501,40 +405,6 @@ void FleetRunner::tell_dispatcher() {
                                                   : Dispatcher::SlotState::Held;
     if (std::exchange(told_[i], state) != state) dispatcher_.set_state(SlotId{i}, state);
   }
-}
-
-void FleetRunner::settle_renewals() {
-  for (Renewal& renewal : renewals_) {
-    std::erase_if(renewal.waiting_for, [&](const auto& waiting) {
-      const std::optional<Fleet::Worker>& incumbent = fleet_.slots()[waiting.first.value].incumbent;
-      return incumbent && std::holds_alternative<Fleet::Serving>(incumbent->phase) && incumbent->id != waiting.second;
-    });
-    if (renewal.waiting_for.empty()) renewal.done(Done{});
-  }
-  std::erase_if(renewals_, [](const Renewal& renewal) { return renewal.waiting_for.empty(); });
-}
-
-// The incumbent that ended is not the one that was to be replaced: then it is the replacement that has failed.
-void FleetRunner::fail_renewals_by(SlotId slot, WorkerId ended) {
-  const bool replacement = std::any_of(renewals_.begin(), renewals_.end(), [&](const Renewal& renewal) {
-    const auto waiting = renewal.waiting_for.find(slot);
-    return waiting != renewal.waiting_for.end() && waiting->second != ended;
-  });
-  if (!replacement) return;
-  const Slot& ended_in = slots_[slot.value];
-  fail_renewals(slot, "the worker in slot " + std::to_string(slot.value) + " " + ended_in.last_exit.value_or("ended") +
-                          quote(ended_in.last_lines));
-}
-
-void FleetRunner::fail_renewals(SlotId slot, const std::string& why) {
-  for (Renewal& renewal : renewals_) {
-    if (!renewal.waiting_for.contains(slot)) continue;
-    // What broke this worker would break the others: those whose turn has not come keep theirs.
-    for (const auto& [other, worker] : renewal.waiting_for) fleet_.withdraw_renewal(other);
-    renewal.done(Error{{}, why});
-    renewal.waiting_for.clear();
-  }
-  std::erase_if(renewals_, [](const Renewal& renewal) { return renewal.waiting_for.empty(); });
 }
 
 }  // namespace holdfast

@@ -13,6 +13,7 @@
 #include "dispatcher.h"
 #include "loop/loop.h"
 #include "loop/timer.h"
+#include "renewals.h"
 #include "wire/status.h"
 #include "worker/inbox.h"
 #include "worker/worker_process.h"
@@ -33,7 +34,7 @@ class FleetRunner {
         on_give_up;               // no worker ever became ready, or all said not to restart them
     OutputCapture::Sink on_line;  // a worker's output
   };
-  FleetRunner(Loop& loop, const Config& config, Dispatcher& dispatcher, Hooks hooks);
+  FleetRunner(Loop& loop, const PoolConfig& pool, Dispatcher& dispatcher, Hooks hooks);
   ~FleetRunner();
 
   void start();
@@ -42,6 +43,10 @@ class FleetRunner {
   // Replaces the workers of one slot or of all, one after the other; `done` is called once with the outcome. It may be
   // called at once.
   void renew(std::optional<SlotId> slot, std::function<void(Outcome)> done);
+
+  // Acts at once on the facts that are recorded, so that an answer shows one moment and not half of it. Not to be called from
+  // a hook.
+  void catch_up();
 
   // At the end: resets what still waits for a worker.
   void refuse_waiting();
@@ -67,10 +72,6 @@ class FleetRunner {
     std::uint64_t protocol_errors = 0;  // workers that sent garbage
     std::optional<std::string> last_exit;
     std::vector<std::string> last_lines;  // of the worker that ended last
-  };
-  struct Renewal {
-    std::map<SlotId, std::optional<WorkerId>> waiting_for;  // slot -> the incumbent that is to go
-    std::function<void(Outcome)> done;
   };
 
   void schedule();
@@ -103,18 +104,15 @@ class FleetRunner {
   void place_again(Inbox& inbox);
   void replace_inbox(SlotId slot);
   void tell_dispatcher();
-  void settle_renewals();
-  void fail_renewals(SlotId slot, const std::string& why);
-  void fail_renewals_by(SlotId slot, WorkerId ended);
 
   Loop& loop_;
-  const Config& config_;
+  const PoolConfig& pool_;
   Dispatcher& dispatcher_;
   Hooks hooks_;
   Fleet fleet_;
+  Renewals renewals_;
   std::vector<Slot> slots_;
   std::map<WorkerId, Occupant> occupants_;
-  std::vector<Renewal> renewals_;
   std::vector<Dispatcher::SlotState> told_;  // what the dispatcher knows of each slot
   bool scheduled_ = false;
   TimePoint due_ = kNever;  // when the fleet asked to be asked next

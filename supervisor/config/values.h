@@ -23,6 +23,8 @@ namespace holdfast {
 [[nodiscard]] Outcome parse_value(std::string_view text, std::vector<int>& value);  // "2,78", "none"
 [[nodiscard]] Outcome parse_value(std::string_view text, Overflow& value);
 [[nodiscard]] Outcome parse_value(std::string_view text, LogLevel& value);
+[[nodiscard]] Outcome parse_value(std::string_view text, Intake& value);
+[[nodiscard]] Outcome parse_value(std::string_view text, Plane& value);
 [[nodiscard]] Outcome parse_value(std::string_view text, HashKey& value);  // 16 hexadecimal digits
 
 [[nodiscard]] std::string value_text(Duration value);
@@ -32,6 +34,8 @@ namespace holdfast {
 [[nodiscard]] std::string value_text(const std::vector<int>& value);
 [[nodiscard]] std::string value_text(Overflow value);
 [[nodiscard]] std::string value_text(LogLevel value);
+[[nodiscard]] std::string value_text(Intake value);
+[[nodiscard]] std::string value_text(Plane value);
 [[nodiscard]] std::string value_text(HashKey value);
 
 // "[NAME=]ADDRESS". A listener without a name gets `default_name`.

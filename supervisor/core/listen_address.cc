@@ -1,8 +1,10 @@
 #include "core/listen_address.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cstddef>
 #include <optional>
+#include <utility>
 
 namespace holdfast {
 namespace {
@@ -26,7 +28,46 @@ std::optional<std::uint16_t> parse_port(std::string_view digits) {
   return port;
 }
 
+constexpr unsigned kPermissionBits = 0777;
+
+// "660", "0660": as chmod(1) takes it.
+std::optional<unsigned> parse_mode(std::string_view digits) {
+  unsigned mode = 0;
+  const char* const end = digits.data() + digits.size();
+  const auto [rest, code] = std::from_chars(digits.data(), end, mode, 8);
+  if (digits.empty() || code != std::errc{} || rest != end || mode > kPermissionBits) return std::nullopt;
+  return mode;
+}
+
+// Where ",word=" stands for the first time, or the end: a comma that no such word follows belongs to the path.
+std::size_t end_of_path(std::string_view path) {
+  for (std::size_t comma = path.find(','); comma != std::string_view::npos; comma = path.find(',', comma + 1)) {
+    const std::size_t equals = path.find_first_not_of("abcdefghijklmnopqrstuvwxyz", comma + 1);
+    if (equals != std::string_view::npos && equals > comma + 1 && path[equals] == '=') return comma;
+  }
+  return path.size();
+}
+
+// One "word=value" of the file of a Unix path.
+Outcome set_property(SocketFile& file, std::string_view text, std::string_view property) {
+  const std::size_t equals = std::min(property.find('='), property.size());
+  const std::string_view word = property.substr(0, equals);
+  const std::string_view value = property.substr(std::min(equals + 1, property.size()));
+  if (word == "mode") {
+    file.mode = parse_mode(value);
+    if (!file.mode) return refuse(text, "the mode is not octal digits from 0 to 0777; write for instance mode=0660");
+  } else if (word == "user" || word == "group") {
+    if (value.empty()) return refuse(text, "the " + std::string(word) + " is empty; give its name or its number");
+    (word == "user" ? file.user : file.group) = std::string(value);
+  } else {
+    return refuse(text, "after a path there may be mode=, user= and group=, not '" + std::string(property) + "'");
+  }
+  return Done{};
+}
+
 Result<ListenAddress> parse_unix(std::string_view text, std::string_view path) {
+  std::string_view properties = path.substr(end_of_path(path));
+  path.remove_suffix(properties.size());
   if (path.empty() || path == "@")
     return refuse(text, "the path is empty; write for instance unix:/run/app.sock or unix:@app");
   if (path.find('\0') != std::string_view::npos) return refuse(text, "the path has a zero byte in it");
@@ -35,7 +76,16 @@ Result<ListenAddress> parse_unix(std::string_view text, std::string_view path) {
                   "the path is longer than the 107 bytes that a Unix socket can have; choose a shorter one, for "
                   "instance in /run");
   }
-  return ListenAddress{UnixAddress{std::string(path)}};
+  if (path.front() == '@' && !properties.empty())
+    return refuse(text, "a name in the abstract name space has no file that could have a mode or an owner");
+  UnixAddress address{std::string(path)};
+  while (!properties.empty()) {
+    properties.remove_prefix(1);  // the comma
+    const std::size_t end = std::min(properties.find(','), properties.size());
+    if (Outcome set = set_property(address.file, text, properties.substr(0, end)); !set) return std::move(set).error();
+    properties.remove_prefix(end);
+  }
+  return ListenAddress{std::move(address)};
 }
 
 // `host` is what stands before the colon of the port, brackets and all.

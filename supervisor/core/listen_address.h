@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -15,6 +16,7 @@ namespace holdfast {
 //   "127.0.0.1:8080"   one IPv4 address ("0.0.0.0:8080": every IPv4 address)
 //   "[::1]:8080"       one IPv6 address ("[::]:8080": every IPv6 address, and no IPv4)
 //   "unix:/run/x.sock" a path; "unix:@name" the abstract name space
+//   "unix:/run/x.sock,mode=0660,user=www,group=www" a path whose file is not what umask and user make of it
 // Port 0 asks the kernel to choose one.
 struct TcpAddress {
   enum class Family { DualStack, V4, V6 };
@@ -24,8 +26,17 @@ struct TcpAddress {
   bool operator==(const TcpAddress&) const = default;
 };
 
+// What the file of a Unix path is to be; what is not given is left as umask and user make it.
+struct SocketFile {
+  std::optional<unsigned> mode;  // permission bits
+  std::string user;              // name or number
+  std::string group;             // the same
+  bool operator==(const SocketFile&) const = default;
+};
+
 struct UnixAddress {
   std::string path;  // "@name" for the abstract name space
+  SocketFile file = {};
   bool operator==(const UnixAddress&) const = default;
 };
 
@@ -33,7 +44,7 @@ using ListenAddress = std::variant<TcpAddress, UnixAddress>;
 
 // Errors say what was wrong with the text and show a form that would be right.
 [[nodiscard]] Result<ListenAddress> parse_listen_address(std::string_view text);
-// The text form back: ":8080", "127.0.0.1:8080", "[::1]:8080", "unix:/path".
+// Where it is: ":8080", "127.0.0.1:8080", "[::1]:8080", "unix:/path", without what is chosen for the file.
 [[nodiscard]] std::string to_text(const ListenAddress& address);
 
 }  // namespace holdfast
