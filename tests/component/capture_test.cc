@@ -539,8 +539,8 @@ TEST_F(CaptureTest, ForeignCallsCannotGoAround) {
                         plan_of({"/proc/" + std::to_string(::getpid()) + "/exe", "--gtest_also_run_disabled_tests",
                                  "--gtest_filter=Capture32Bit.DISABLED_TriesToGoAround"}));
   const std::string output = worker.output();
-  // -1 is EPERM. getpid of 32 bits still works, where the kernel has it at all.
-  EXPECT_THAT(output, HasSubstr("answers -1 -1 -1 -1 -1 -1 but "));
+  if (output.find("SIGSEGV") != std::string::npos) GTEST_SKIP() << "the kernel runs no program of 32 bits";
+  EXPECT_THAT(output, HasSubstr("answers -1 -1 -1 -1 -1 -1 but 1"));  // -1 is EPERM; getpid of 32 bits still works
 }
 
 }  // namespace

@@ -33,6 +33,17 @@ class TestListeners {
   explicit TestListeners(const std::vector<std::string>& hosts, Transport transport = Transport::Stream) {
     for (const std::string& host : hosts) add(host, transport);
   }
+  void add(const std::string& host, Transport transport) {
+    const Result<ListenAddress> parsed = parse_listen_address(host + ":" + port_text());
+    if (!parsed) std::abort();
+    TcpAddress address = std::get<TcpAddress>(*parsed);
+    const std::size_t listener = managed_.size();
+    UniqueFd fd = bound(transport, address, own_domain(address));
+    port_ = local_endpoint(fd).port;
+    address.port = port_;
+    managed_.push_back({transport, address});
+    sockets_.emplace(Key{listener, own_domain(address)}, std::move(fd));
+  }
 
   [[nodiscard]] const std::vector<ManagedAddress>& managed() const { return managed_; }
   [[nodiscard]] std::uint16_t port() const { return port_; }
@@ -54,18 +65,6 @@ class TestListeners {
  private:
   static SocketDomain own_domain(const TcpAddress& address) {
     return address.family == TcpAddress::Family::V4 ? SocketDomain::Inet : SocketDomain::Inet6;
-  }
-
-  void add(const std::string& host, Transport transport) {
-    const Result<ListenAddress> parsed = parse_listen_address(host + ":" + port_text());
-    if (!parsed) std::abort();
-    TcpAddress address = std::get<TcpAddress>(*parsed);
-    const std::size_t listener = managed_.size();
-    UniqueFd fd = bound(transport, address, own_domain(address));
-    port_ = local_endpoint(fd).port;
-    address.port = port_;
-    managed_.push_back({transport, address});
-    sockets_.emplace(Key{listener, own_domain(address)}, std::move(fd));
   }
 
   static UniqueFd bound(Transport transport, const TcpAddress& address, SocketDomain domain) {
@@ -139,6 +138,7 @@ class CapturedWorker {
   [[nodiscard]] Capture& capture() { return *capture_; }
   void stop_capturing() { capture_.reset(); }
 
+  [[nodiscard]] bool ended() const { return is_readable(child_.pidfd); }
   // Answers its calls until it has ended. Its output, and "EXIT ..." if it did not end well.
   [[nodiscard]] std::string output() {
     const ExitStatus status = end();
@@ -173,6 +173,11 @@ class CapturedWorker {
   std::vector<Error> failures;
 
  private:
+  static bool is_readable(BorrowedFd fd) {
+    pollfd state{fd.get(), POLLIN, 0};
+    return ::poll(&state, 1, 0) == 1;
+  }
+
   static Started start(SpawnPlan plan) {
     Pipe output = make_pipe();
     plan.capture = true;

@@ -45,6 +45,12 @@ SpawnPlan plan_for(std::vector<std::string> command) {
   return plan;
 }
 
+SpawnPlan captured(std::vector<std::string> command) {
+  SpawnPlan plan = plan_for(std::move(command));
+  plan.capture = true;
+  return plan;
+}
+
 ExitStatus wait_for_end(const Child& child) {
   EXPECT_TRUE(wait_for(child.pidfd, POLLIN));
   const Result<std::optional<ExitStatus>> status = reap(child.pidfd);
@@ -323,6 +329,10 @@ TEST(Spawn, DISABLED_HasALimitOf123) {
   ::getrlimit(RLIMIT_NOFILE, &now);
   ASSERT_GT(now.rlim_cur, 123U);
   EXPECT_EQ(output_of(plan_for({"sh", "-c", "ulimit -Sn"})), "123\n");
+  // A child that has more of ours open than it may have for itself needs a descriptor for its filter all the same.
+  std::vector<UniqueFd> many;
+  for (int i = 0; i < 150; ++i) many.emplace_back(::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0));
+  EXPECT_EQ(output_of(captured({"sh", "-c", "ulimit -Sn"})), "123\n");
 }
 
 TEST(Spawn, ChildrenGetTheLimitOfOpenFilesThatWeStartedWith) {
@@ -391,12 +401,6 @@ TEST(Spawn, PinsTheChild) {
   const Error error = error_of(plan);
   EXPECT_THAT(error.doing, StartsWith("pin grep to the CPUs 8190,8191"));
   EXPECT_EQ(error.code, std::errc::invalid_argument);
-}
-
-SpawnPlan captured(std::vector<std::string> command) {
-  SpawnPlan plan = plan_for(std::move(command));
-  plan.capture = true;
-  return plan;
 }
 
 TEST(Spawn, ACapturedChildHasAFilterAndGainsNoPrivileges) {
