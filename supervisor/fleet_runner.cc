@@ -170,7 +170,7 @@ Outcome FleetRunner::start(Occupant& occupant, WorkerId worker, Fleet::Role role
 
   Launch launch{occupant.slot, slots(), occupant.generation, occupant.offer, inbox, dispatcher_.listeners(), {}, {}};
   launch.notify_address = occupant.notify->address();
-  if (occupant.offer.listen_fds || occupant.offer.sockets)
+  if (occupant.offer.listen_fds || occupant.offer.channel)
     launch.sockets = steerer_.sockets(occupant.slot, occupant.turn);
   occupant.holds_sockets = !launch.sockets.empty();
   WorkerProcess::Hooks hooks;
@@ -533,6 +533,7 @@ void FleetRunner::retire(SlotId slot, std::unique_ptr<Inbox> inbox) {
   inbox->settle();
   const Inbox::Account account = inbox->account();
   slots_[slot.value].retired_handed += account.taken;
+  slots_[slot.value].retired_accepted += account.accepted;
   slots_[slot.value].retired_lost += account.lost;
   // We may be inside one of its callbacks.
   loop_.defer([kept = std::shared_ptr<Inbox>(std::move(inbox))] {});

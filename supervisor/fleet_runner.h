@@ -67,6 +67,7 @@ class FleetRunner {
     std::unique_ptr<Inbox> inbox;
     std::uint64_t starts = 0;
     std::uint64_t retired_handed = 0;  // by inboxes that are gone
+    std::uint64_t retired_accepted = 0;
     std::uint64_t retired_lost = 0;
     std::uint64_t protocol_errors = 0;  // workers that sent garbage
     std::optional<std::string> last_exit;

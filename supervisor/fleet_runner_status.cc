@@ -19,6 +19,8 @@ PoolStatus FleetRunner::status() const {
     answer.state = slot_text(state);
     answer.restarts = slot.starts > 0 ? slot.starts - 1 : 0;
     answer.handed = slot.retired_handed;
+    answer.accepted = slot.retired_accepted;
+    answer.queued = settlement_.plane() == Plane::Steer ? steerer_.queued(SlotId{i}) : 0;
     answer.lost = slot.retired_lost;
     answer.protocol_errors = slot.protocol_errors;
     answer.last_exit = slot.last_exit;
@@ -28,6 +30,7 @@ PoolStatus FleetRunner::status() const {
       const Inbox::Account account = inbox.account();
       answer.handed += account.taken;
       answer.waiting += account.waiting;
+      answer.accepted += account.accepted;
       answer.open += account.open;
       answer.lost += account.lost;
     };

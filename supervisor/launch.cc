@@ -43,6 +43,11 @@ std::string count_of(Duration duration) {
   return std::to_string(std::chrono::duration_cast<Unit>(duration).count());
 }
 
+// Datagrams have no other way to a worker than its own socket.
+bool is_given(const Steerer::GivenSocket& socket, const Settlement::Offer& offer) {
+  return offer.sockets || socket.transport == Transport::Datagram;
+}
+
 // Gives `fd` the next number in the child, and answers it.
 std::string give(SpawnPlan& plan, BorrowedFd fd) {
   const int number = kFirstFd + static_cast<int>(plan.listen_fds.size() + plan.fds.size());
@@ -53,8 +58,9 @@ std::string give(SpawnPlan& plan, BorrowedFd fd) {
 std::string give_sockets(SpawnPlan& plan, const Launch& launch) {
   std::string numbers;
   for (const std::unique_ptr<Listener>& listener : launch.listeners) {
-    const auto socket = std::find_if(launch.sockets.begin(), launch.sockets.end(),
-                                     [&](const auto& given) { return given.listener == listener->id(); });
+    const auto socket = std::find_if(launch.sockets.begin(), launch.sockets.end(), [&](const auto& given) {
+      return given.listener == listener->id() && is_given(given, launch.offer);
+    });
     if (!numbers.empty()) numbers += ',';
     numbers += socket == launch.sockets.end() ? "-" : give(plan, socket->fd);
   }
@@ -91,7 +97,9 @@ SpawnPlan plan_launch(const PoolConfig& pool, const Launch& launch) {
     set(HF_ENV_HEARTBEAT, count_of<std::chrono::milliseconds>(heartbeat));
     set(HF_ENV_LISTENERS, text_of(launch.listeners));
   }
-  if (launch.offer.sockets) set(HF_ENV_SOCKETS, give_sockets(plan, launch));
+  const bool sockets = std::any_of(launch.sockets.begin(), launch.sockets.end(),
+                                   [&](const auto& given) { return is_given(given, launch.offer); });
+  if (launch.offer.channel && sockets) set(HF_ENV_SOCKETS, give_sockets(plan, launch));
   plan.capture = launch.offer.capture;
   return plan;
 }

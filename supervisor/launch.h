@@ -22,7 +22,7 @@ struct Launch {
   Settlement::Offer offer{};
   const Inbox& inbox;
   const std::vector<std::unique_ptr<Listener>>& listeners;
-  std::vector<Steerer::GivenSocket> sockets;  // of the slot, for LISTEN_FDS and for HOLDFAST_SOCKETS
+  std::vector<Steerer::GivenSocket> sockets;  // of the slot
   std::string notify_address;                 // for NOTIFY_SOCKET
 };
 

@@ -105,8 +105,7 @@ void Steerer::retire_unwanted() {
       if (std::count(listener.wanted.begin(), listener.wanted.end(), domain) > 0) return false;
       spdlog::info("pool {}: the workers listen on {} only: {} is closed", pool_.name,
                    to_text(listener.groups.back()->address()), to_text(group->address()));
-      (void)group->attach(constant_program(0));
-      drain_all(listener, *group);
+      retire(listener, *group);
       return true;
     });
   }
@@ -130,7 +129,7 @@ void Steerer::close() {
   sampling_.disarm();
   retry_.disarm();
   for (Listener& listener : listeners_) {
-    for (const std::unique_ptr<SteerGroup>& group : listener.groups) drain_all(listener, *group);
+    for (const std::unique_ptr<SteerGroup>& group : listener.groups) retire(listener, *group);
     listener.groups.clear();
   }
 }
@@ -174,7 +173,7 @@ std::vector<Steerer::GivenSocket> Steerer::sockets(SlotId slot, Turn turn) {
   for (Listener& listener : listeners_) {
     if (listener.groups.empty()) continue;
     if (const std::optional<BorrowedFd> fd = listener.groups.front()->member(slot, turn)) {
-      given.push_back({listener.id, listener.name, *fd});
+      given.push_back({listener.id, listener.name, *fd, listener.groups.front()->address().transport});
     }
   }
   return given;
@@ -222,7 +221,16 @@ std::uint64_t Steerer::waiting(SlotId slot, Turn turn) const {
   return sum;
 }
 
-std::uint64_t Steerer::waiting(SlotId slot) const { return waiting(slot, Turn::First) + waiting(slot, Turn::Second); }
+std::uint64_t Steerer::queued(SlotId slot) const {
+  std::uint64_t sum = 0;
+  for (const Listener& listener : listeners_) {
+    if (!std::holds_alternative<TcpAddress>(listener.address)) continue;
+    for (const std::unique_ptr<SteerGroup>& group : listener.groups) {
+      sum += group->waiting(slot, Turn::First) + group->waiting(slot, Turn::Second);
+    }
+  }
+  return sum;
+}
 
 Result<std::unique_ptr<SteerGroup>> Steerer::make_group(std::size_t index, SocketDomain domain, Sibling sibling) {
   const Listener& listener = listeners_[index];
@@ -251,7 +259,7 @@ Result<std::unique_ptr<SteerGroup>> Steerer::make_group(std::size_t index, Socke
 }
 
 std::vector<BpfInstruction> Steerer::program_for(const SteerGroup& group) const {
-  if (plane_ != Plane::Steer) return constant_program(0);
+  if (plane_ != Plane::Steer && group.address().transport == Transport::Stream) return constant_program(0);
   SteeringTable members{};
   for (unsigned bucket = 0; bucket < kBuckets; bucket++) {
     // Where nobody is available clients wait at their own slot.
@@ -339,13 +347,16 @@ void Steerer::drain(const Listener& listener, SteerGroup& group, SlotId slot, Tu
   dispatcher_.flush_adopted();
 }
 
-void Steerer::drain_all(const Listener& listener, SteerGroup& group) {
+// Workers may hold its sockets: to close ours would leave clients with a listener that nobody serves.
+void Steerer::retire(const Listener& listener, SteerGroup& group) {
   if (!std::holds_alternative<TcpAddress>(listener.address)) return;
+  (void)group.attach(constant_program(0));
   for (std::uint32_t i = 0; i < slots_.size(); i++) {
     for (const Turn turn : {Turn::First, Turn::Second}) {
       if (group.waiting(SlotId{i}, turn) > 0) drain(listener, group, SlotId{i}, turn);
     }
   }
+  group.shut_down();
 }
 
 void Steerer::sample() {

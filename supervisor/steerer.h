@@ -44,7 +44,8 @@ class Steerer {
   [[nodiscard]] static bool is_steering_refused(const Error& error);
   void start();
 
-  // What the workers have turned out to be; the pass plane means that programs send everybody to the dispatcher.
+  // What the workers have turned out to be; the pass plane means that programs send everybody to the dispatcher, but
+  // for datagrams, which cannot be passed.
   void settle(Intake intake, Plane plane);
   // Those of a listener's sockets that no worker wants, because the first one has bound those of another family, are
   // closed: their clients are to be refused, not to wait for nobody.
@@ -70,6 +71,7 @@ class Steerer {
     ListenerId listener;
     std::string name;
     BorrowedFd fd;
+    Transport transport;
   };
   // One for each steered listener, for a worker that inherits them.
   [[nodiscard]] std::vector<GivenSocket> sockets(SlotId slot, Turn turn);
@@ -82,8 +84,9 @@ class Steerer {
   [[nodiscard]] bool empty() const { return listeners_.empty(); }
   // Whether new clients may come to this turn of the slot.
   [[nodiscard]] bool is_chosen(SlotId slot, Turn turn) const;
-  [[nodiscard]] std::uint64_t waiting(SlotId slot, Turn turn) const;  // connections, at all listeners
-  [[nodiscard]] std::uint64_t waiting(SlotId slot) const;
+  // What waits at all listeners; not 0 if anything does (datagrams are counted in bytes).
+  [[nodiscard]] std::uint64_t waiting(SlotId slot, Turn turn) const;
+  [[nodiscard]] std::uint64_t queued(SlotId slot) const;  // connections that wait, in both turns
 
  private:
   struct Listener {
@@ -112,7 +115,7 @@ class Steerer {
   void watch();
   void drain(std::size_t listener, SocketDomain domain, SlotId slot, Turn turn);
   void drain(const Listener& listener, SteerGroup& group, SlotId slot, Turn turn);
-  void drain_all(const Listener& listener, SteerGroup& group);
+  void retire(const Listener& listener, SteerGroup& group);
   void sample();
 
   Loop& loop_;

@@ -44,6 +44,13 @@ Outcome SteerGroup::grow(unsigned slots) {
 
 Outcome SteerGroup::attach(std::span<const BpfInstruction> program) { return attach_program(control(), program); }
 
+void SteerGroup::shut_down() {
+  for (Socket& socket : sockets_) {
+    socket.watcher.reset();
+    if (address_.transport == Transport::Stream) expel(socket.fd);
+  }
+}
+
 std::optional<BorrowedFd> SteerGroup::member(SlotId slot, Turn turn) const {
   const std::uint16_t at = index(slot, turn);
   if (at == 0) return std::nullopt;

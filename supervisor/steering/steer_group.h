@@ -49,7 +49,7 @@ enum class Turn : std::uint8_t { First, Second };
 // user that binds the address with SO_REUSEPORT. Both move indexes behind our back: a worker that holds a listener is
 // trusted.
 //
-// To retire a group attach constant_program(0), accept what waits everywhere, and destroy it.
+// To retire a group attach constant_program(0), accept what waits everywhere, and let it shut down.
 class SteerGroup {
  public:
   struct Options {
@@ -82,6 +82,10 @@ class SteerGroup {
   [[nodiscard]] Outcome grow(unsigned slots);
   // In one step; see attach_program for the errors. A program that is refused leaves the old one in force.
   [[nodiscard]] Outcome attach(std::span<const BpfInstruction> program);
+
+  // Nobody listens there any more, workers that still have a socket of it included (TCP). What waits is reset. Then it is
+  // only to be destroyed.
+  void shut_down();
 
   [[nodiscard]] const GroupAddress& address() const { return address_; }  // with the port that the kernel chose
   [[nodiscard]] unsigned slots() const { return slots_; }
