@@ -36,6 +36,8 @@ class Dispatcher {
 
   // Takes a bound listener into service; it is watched from `start` on.
   void add_listener(std::string name, ListeningSocket socket);
+  // Its socket is about to be shut down; its account goes on.
+  void close_socket(ListenerId listener) { listeners_[listener.value]->close(); }
   // The id that the next one will have.
   [[nodiscard]] ListenerId next_listener() const { return ListenerId{static_cast<std::uint32_t>(listeners_.size())}; }
   void start();

@@ -53,6 +53,7 @@ FleetRunner::FleetRunner(Loop& loop, const PoolConfig& pool, Dispatcher& dispatc
       settlement_(pool.intake, pool.plane),
       slots_(pool.workers),
       told_(pool.workers, Dispatcher::SlotState::Held),
+      retiring_(loop, [this] { steerer_.retire_unwanted(); }),
       timer_(loop, [this] { schedule(); }) {}
 
 FleetRunner::~FleetRunner() {
@@ -434,10 +435,9 @@ void FleetRunner::on_ready(WorkerId worker, std::string_view how) {
   spdlog::info("{}: pid {} is ready after {:.0f} ms{}{}", label(occupant.slot), occupant.process->pid(),
                std::chrono::duration<double, std::milli>(loop_.now() - occupant.started).count(),
                how.empty() ? "" : ": ", how);
-  if (settlement_.intake() == Intake::Capture && !std::exchange(retired_unwanted_, true)) {
-    // Not now: we are asked for a socket while the worker waits for the answer.
-    loop_.defer([this] { steerer_.retire_unwanted(); });
-  }
+  // Not now: some programs bind one family, listen, and then bind the other.
+  const bool first = settlement_.intake() == Intake::Capture && !std::exchange(retired_unwanted_, true);
+  if (first) retiring_.arm(loop_.now() + pool_.start_grace);
   fleet_.on_ready(worker, loop_.now());
   schedule();
 }

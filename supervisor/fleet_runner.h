@@ -129,6 +129,7 @@ class FleetRunner {
   std::vector<Dispatcher::SlotState> told_;  // what the dispatcher knows of each slot
   bool scheduled_ = false;
   TimePoint due_ = kNever;  // when the fleet asked to be asked next
+  Timer retiring_;
   Timer timer_;
 };
 

@@ -105,6 +105,7 @@ void Steerer::retire_unwanted() {
       if (std::count(listener.wanted.begin(), listener.wanted.end(), domain) > 0) return false;
       spdlog::info("pool {}: the workers listen on {} only: {} is closed", pool_.name,
                    to_text(listener.groups.back()->address()), to_text(group->address()));
+      if (group->address().domain == natural_domain(listener.address)) dispatcher_.close_socket(listener.id);
       retire(listener, *group);
       return true;
     });
