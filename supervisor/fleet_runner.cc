@@ -447,6 +447,12 @@ void FleetRunner::on_settled() {
   if (pool_.intake == Intake::Auto) {
     spdlog::info("pool {}: intake {}, plane {}", pool_.name, value_text(intake), value_text(settlement_.plane()));
   }
+  if (settlement_.plane() == Plane::Steer && intake != Intake::Sdk) {
+    // A slot has two sockets. Whoever departs goes on accepting at his until he is told to end: nobody else may have it.
+    Fleet::Policy policy = pool_.fleet;
+    policy.linger = 0;
+    fleet_.set_policy(policy);
+  }
   dispatcher_.set_passing(intake == Intake::Sdk);
   steerer_.settle(intake, settlement_.plane());
 }

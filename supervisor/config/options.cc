@@ -137,6 +137,9 @@ std::vector<Option> make_options() {
           "--canary", "TIME", restart, "How long a successor must be ready before it takes a slot",
           [](auto& c) -> auto& { return c.pools.front().fleet.canary; }),
       row(
+          "--linger", "N", restart, "Replaced workers of a slot that may still drain while it is renewed once more",
+          [](auto& c) -> auto& { return c.pools.front().fleet.linger; }),
+      row(
           "--surge", "N", restart, "Slots that are renewed at a time",
           [](auto& c) -> auto& { return c.pools.front().fleet.surge; }),
   };
