@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <csignal>
 #include <string_view>
 #include <utility>
 
@@ -101,6 +102,8 @@ SpawnPlan plan_launch(const PoolConfig& pool, const Launch& launch) {
                                    [&](const auto& given) { return is_given(given, launch.offer); });
   if (launch.offer.channel && sockets) set(HF_ENV_SOCKETS, give_sockets(plan, launch));
   plan.capture = launch.offer.capture;
+  // A worker of the SDK sees the end of its channel, and drains; the others would stay behind, and hold the port.
+  if (!launch.offer.channel || launch.offer.listen_fds || launch.offer.capture) plan.death_signal = SIGTERM;
   return plan;
 }
 

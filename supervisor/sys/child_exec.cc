@@ -121,6 +121,14 @@ void let_calls_be_intercepted(const sock_fprog& filter, int status_socket) {
   if (!send_descriptor(status_socket, notifications)) fail(status_socket, ChildStage::Notifications, errno, 0);
 }
 
+// A parent that has died before we asked will never signal us.
+bool die_with_parent(int signal, int parent) {
+  if (signal == 0) return true;
+  if (::prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0) != 0) return false;
+  if (::getppid() != parent) ::_exit(kExitCannotExec);
+  return true;
+}
+
 // As execvp: goes on where there is no such file, remembers the first that is there and cannot be run.
 [[noreturn]] void exec_first(const ChildProgram& program, int status_socket) {
   ChildFailure failure{ChildStage::FindCommand, ENOENT, 0};
@@ -151,6 +159,7 @@ void child_exec(const ChildProgram& program) noexcept {
     fail(status_socket, ChildStage::WorkingDirectory, errno, 0);
   }
   if (!pin(program.cpus)) fail(status_socket, ChildStage::Cpus, errno, 0);
+  if (!die_with_parent(program.death_signal, program.parent)) fail(status_socket, ChildStage::DeathSignal, errno, 0);
   place_descriptors(program, status_socket);
   if (program.filter != nullptr) let_calls_be_intercepted(*program.filter, status_socket);
   // Only now: what came before may need numbers that the child's own limit forbids.
