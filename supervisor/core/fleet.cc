@@ -21,16 +21,19 @@ bool in(const Fleet::Worker& worker) {
 
 bool serves(const std::optional<Fleet::Worker>& worker) { return worker && in<Fleet::Serving>(*worker); }
 
+// The moment from which a worker that beat last at `last_heartbeat` counts as hung.
+TimePoint hung_from(TimePoint last_heartbeat, const Fleet::Policy& policy) {
+  return policy.heartbeat_timeout > Duration::zero() ? last_heartbeat + policy.heartbeat_timeout : kNever;
+}
+
 // The moment at which time alone changes what becomes of a worker.
 TimePoint deadline_of(const Fleet::Worker& worker, const Fleet::Policy& policy) {
   return std::visit(Overloaded{
                         [&](const Fleet::Starting& phase) { return phase.deadline; },
-                        [&](const Fleet::Serving& phase) {
-                          return policy.heartbeat_timeout > Duration::zero()
-                                     ? phase.last_heartbeat + policy.heartbeat_timeout
-                                     : kNever;
+                        [&](const Fleet::Serving& phase) { return hung_from(phase.last_heartbeat, policy); },
+                        [&](const Fleet::Draining& phase) {
+                          return std::min(phase.deadline, hung_from(phase.last_heartbeat, policy));
                         },
-                        [&](const Fleet::Draining& phase) { return phase.deadline; },
                         [&](const Fleet::Ending& phase) { return phase.deadline; },
                         [](const auto&) { return kNever; },
                     },
@@ -70,13 +73,22 @@ void Fleet::on_ready(WorkerId id, TimePoint now) {
 
 void Fleet::on_heartbeat(WorkerId id, TimePoint at) {
   Worker* worker = find_mutable(id);
-  if (worker == nullptr || !in<Serving>(*worker)) return;
-  Serving& serving = std::get<Serving>(worker->phase);
-  serving.last_heartbeat = std::max(serving.last_heartbeat, at);
+  if (worker == nullptr) return;
+  const auto note = [at](TimePoint& last) { last = std::max(last, at); };
+  std::visit(Overloaded{
+                 [&](Serving& phase) { note(phase.last_heartbeat); },
+                 [&](Draining& phase) { note(phase.last_heartbeat); },
+                 [](const auto&) {},
+             },
+             worker->phase);
 }
 
 void Fleet::on_misbehaved(WorkerId id) {
   if (Worker* worker = find_mutable(id)) worker->misbehaved = true;
+}
+
+void Fleet::on_stalled(WorkerId id, bool stalled) {
+  if (Worker* worker = find_mutable(id)) worker->stalled = stalled;
 }
 
 void Fleet::on_exited(WorkerId id, WorkerEnd end, TimePoint now) {
@@ -263,7 +275,11 @@ void Fleet::enforce_deadline(Worker& worker, TimePoint now, Actions& actions) {
     std::visit(Overloaded{
                    [&](const Starting&) { end(Signal::Terminate, Why::NotReady); },
                    [&](const Serving&) { end(Signal::Abort, Why::Hung); },
-                   [&](const Draining&) { end(Signal::Terminate, Why::Drained); },
+                   [&](const Draining& phase) {
+                     // Who hangs would not hear SIGTERM, and its core is wanted.
+                     if (now >= hung_from(phase.last_heartbeat, policy_)) return end(Signal::Abort, Why::Hung);
+                     end(Signal::Terminate, Why::Drained);
+                   },
                    [&](const Ending&) { kill(Why::Overdue); },
                    [](const auto&) {},
                },
@@ -295,7 +311,8 @@ void Fleet::dismiss(Worker& worker, TimePoint now, Actions& actions) {
     worker.phase = Ending{now + policy_.kill_timeout};
     actions.push_back(SignalWorker{worker.id, Signal::Terminate, Why::Stopping});
   } else if (in<Serving>(worker)) {
-    worker.phase = Draining{std::min(now + policy_.drain_timeout, last_call)};
+    worker.phase =
+        Draining{std::min(now + policy_.drain_timeout, last_call), std::get<Serving>(worker.phase).last_heartbeat};
     actions.push_back(DrainWorker{worker.id, std::get<Draining>(worker.phase).deadline});
   } else if (in<Draining>(worker)) {
     Draining& draining = std::get<Draining>(worker.phase);
@@ -319,7 +336,7 @@ void Fleet::promote(Slot& slot, TimePoint now, Actions& actions) {
   if (slot.incumbent) {
     Worker departing = *slot.incumbent;
     if (in<Serving>(departing)) {
-      departing.phase = Draining{now + policy_.drain_timeout};
+      departing.phase = Draining{now + policy_.drain_timeout, std::get<Serving>(departing.phase).last_heartbeat};
       actions.push_back(DrainWorker{departing.id, std::get<Draining>(departing.phase).deadline});
     }
     slot.departing.push_back(departing);
@@ -363,7 +380,8 @@ Fleet::Worker Fleet::start(const Slot& slot, Role role, TimePoint now, Actions& 
 
 void Fleet::settle_buckets(Slot& slot, TimePoint now, Actions& actions) {
   if (leaving(slot)) return;
-  if (serves(slot.incumbent)) {
+  const bool stalled = slot.incumbent && slot.incumbent->stalled;
+  if (serves(slot.incumbent) && !stalled) {
     slot.unserved_since.reset();
     if (slot.lent) actions.push_back(ReturnBuckets{id_of(slot)});
     slot.lent = false;
@@ -373,7 +391,7 @@ void Fleet::settle_buckets(Slot& slot, TimePoint now, Actions& actions) {
   if (slot.lent || stop_ != Stop::No) return;
   const bool hopeless =
       !slot.incumbent && (std::holds_alternative<Resting>(slot.pause) || std::holds_alternative<Stopped>(slot.pause));
-  if (hopeless || now >= *slot.unserved_since + policy_.hold_timeout) lend(slot, actions);
+  if (hopeless || stalled || now >= *slot.unserved_since + policy_.hold_timeout) lend(slot, actions);
 }
 
 void Fleet::lend(Slot& slot, Actions& actions) {

@@ -5,8 +5,8 @@
 namespace holdfast {
 namespace {
 
-using Transport = GroupAddress::Transport;
-using Domain = GroupAddress::Domain;
+using Transport = Transport;
+using Domain = SocketDomain;
 using V4Clients = GroupAddress::V4Clients;
 using Family = TcpAddress::Family;
 
@@ -19,10 +19,10 @@ struct Asked {
 
 std::optional<Asked> asked(const ListenAddress& address) {
   if (const auto* tcp = std::get_if<TcpAddress>(&address)) {
-    return Asked{Transport::Tcp, tcp->family, tcp->address, tcp->port};
+    return Asked{Transport::Stream, tcp->family, tcp->address, tcp->port};
   }
   if (const auto* udp = std::get_if<UdpAddress>(&address)) {
-    return Asked{Transport::Udp, udp->family, udp->address, udp->port};
+    return Asked{Transport::Datagram, udp->family, udp->address, udp->port};
   }
   return std::nullopt;
 }
@@ -55,7 +55,7 @@ Domain natural_domain(const ListenAddress& address) {
 
 std::string to_text(const GroupAddress& group) {
   const std::string port = ":" + std::to_string(group.port);
-  const std::string prefix = group.transport == Transport::Udp ? "udp://" : "";
+  const std::string prefix = group.transport == Transport::Datagram ? "udp://" : "";
   if (group.domain == Domain::Inet) return prefix + group.address.text() + port;
   const std::string mapped = group.address.is_v6() ? "" : "::ffff:";
   return prefix + "[" + mapped + group.address.text() + "]" + port;

@@ -6,6 +6,7 @@
 
 #include "core/ip_address.h"
 #include "core/listen_address.h"
+#include "core/socket_kind.h"
 
 namespace holdfast {
 
@@ -13,12 +14,10 @@ namespace holdfast {
 // socket must be given AF_INET sockets, or the addresses of its clients are not what it expects; so a listener has a
 // group for each family that its workers use.
 struct GroupAddress {
-  enum class Transport : std::uint8_t { Tcp, Udp };
-  enum class Domain : std::uint8_t { Inet, Inet6 };
   enum class V4Clients : std::uint8_t { Refused, Mapped };  // what an Inet6 socket does with them (IPV6_V6ONLY)
 
-  Transport transport = Transport::Tcp;
-  Domain domain = Domain::Inet6;
+  Transport transport = Transport::Stream;
+  SocketDomain domain = SocketDomain::Inet6;
   V4Clients v4_clients = V4Clients::Refused;
   IpAddress address;  // an IPv4 address in Inet6 is bound in its mapped form
   std::uint16_t port = 0;
@@ -30,9 +29,9 @@ struct GroupAddress {
 //   "192.0.2.1:80"  Inet as it is, Inet6 as ::ffff:192.0.2.1
 //   "[::1]:80"      Inet6 only
 // Nothing where there can be none: a Unix path, an IPv6 address for Inet.
-[[nodiscard]] std::optional<GroupAddress> group_address(const ListenAddress& address, GroupAddress::Domain domain);
+[[nodiscard]] std::optional<GroupAddress> group_address(const ListenAddress& address, SocketDomain domain);
 // The family that serves every client of the listener alone: Inet6 for ":80" and IPv6 addresses, Inet for IPv4 ones.
-[[nodiscard]] GroupAddress::Domain natural_domain(const ListenAddress& address);
+[[nodiscard]] SocketDomain natural_domain(const ListenAddress& address);
 
 // "192.0.2.1:80", "[::]:80", "udp://[::ffff:192.0.2.1]:80": what is bound, for messages.
 [[nodiscard]] std::string to_text(const GroupAddress& address);

@@ -1,8 +1,10 @@
 #include "core/listen_address.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cstddef>
 #include <optional>
+#include <utility>
 
 namespace holdfast {
 namespace {
@@ -27,7 +29,46 @@ std::optional<std::uint16_t> parse_port(std::string_view digits) {
   return port;
 }
 
+constexpr unsigned kPermissionBits = 0777;
+
+// "660", "0660": as chmod(1) takes it.
+std::optional<unsigned> parse_mode(std::string_view digits) {
+  unsigned mode = 0;
+  const char* const end = digits.data() + digits.size();
+  const auto [rest, code] = std::from_chars(digits.data(), end, mode, 8);
+  if (digits.empty() || code != std::errc{} || rest != end || mode > kPermissionBits) return std::nullopt;
+  return mode;
+}
+
+// Where ",word=" stands for the first time, or the end: a comma that no such word follows belongs to the path.
+std::size_t end_of_path(std::string_view path) {
+  for (std::size_t comma = path.find(','); comma != std::string_view::npos; comma = path.find(',', comma + 1)) {
+    const std::size_t equals = path.find_first_not_of("abcdefghijklmnopqrstuvwxyz", comma + 1);
+    if (equals != std::string_view::npos && equals > comma + 1 && path[equals] == '=') return comma;
+  }
+  return path.size();
+}
+
+// One "word=value" of the file of a Unix path.
+Outcome set_property(SocketFile& file, std::string_view text, std::string_view property) {
+  const std::size_t equals = std::min(property.find('='), property.size());
+  const std::string_view word = property.substr(0, equals);
+  const std::string_view value = property.substr(std::min(equals + 1, property.size()));
+  if (word == "mode") {
+    file.mode = parse_mode(value);
+    if (!file.mode) return refuse(text, "the mode is not octal digits from 0 to 0777; write for instance mode=0660");
+  } else if (word == "user" || word == "group") {
+    if (value.empty()) return refuse(text, "the " + std::string(word) + " is empty; give its name or its number");
+    (word == "user" ? file.user : file.group) = std::string(value);
+  } else {
+    return refuse(text, "after a path there may be mode=, user= and group=, not '" + std::string(property) + "'");
+  }
+  return Done{};
+}
+
 Result<ListenAddress> parse_unix(std::string_view text, std::string_view path) {
+  std::string_view properties = path.substr(end_of_path(path));
+  path.remove_suffix(properties.size());
   if (path.empty() || path == "@")
     return refuse(text, "the path is empty; write for instance unix:/run/app.sock or unix:@app");
   if (path.find('\0') != std::string_view::npos) return refuse(text, "the path has a zero byte in it");
@@ -36,7 +77,16 @@ Result<ListenAddress> parse_unix(std::string_view text, std::string_view path) {
                   "the path is longer than the 107 bytes that a Unix socket can have; choose a shorter one, for "
                   "instance in /run");
   }
-  return ListenAddress{UnixAddress{std::string(path)}};
+  if (path.front() == '@' && !properties.empty())
+    return refuse(text, "a name in the abstract name space has no file that could have a mode or an owner");
+  UnixAddress address{std::string(path)};
+  while (!properties.empty()) {
+    properties.remove_prefix(1);  // the comma
+    const std::size_t end = std::min(properties.find(','), properties.size());
+    if (Outcome set = set_property(address.file, text, properties.substr(0, end)); !set) return std::move(set).error();
+    properties.remove_prefix(end);
+  }
+  return ListenAddress{std::move(address)};
 }
 
 // An address with a port, of either transport. `prefix` is what stands before it in `text` and in the forms to write.
@@ -112,6 +162,13 @@ struct ToText {
   std::string operator()(const UnixAddress& unix_address) const { return std::string(kUnixPrefix) + unix_address.path; }
 };
 
+bool is_every_address(const TcpAddress& tcp) { return tcp.address == IpAddress() || tcp.address == IpAddress::v6({}); }
+
+bool share_a_family(const TcpAddress& one, const TcpAddress& other) {
+  using Family = TcpAddress::Family;
+  return one.family == other.family || one.family == Family::DualStack || other.family == Family::DualStack;
+}
+
 }  // namespace
 
 Result<ListenAddress> parse_listen_address(std::string_view text) {
@@ -129,6 +186,15 @@ Result<ListenAddress> parse_listen_address(std::string_view text) {
   if (!address) return address.error();
   if (udp) return ListenAddress{UdpAddress{address->family, address->address, address->port}};
   return ListenAddress{*address};
+}
+
+bool in_each_others_way(const ListenAddress& one, const ListenAddress& other) {
+  if (one.index() != other.index()) return false;
+  if (const auto* path = std::get_if<UnixAddress>(&one)) return path->path == std::get<UnixAddress>(other).path;
+  const TcpAddress& first = std::get<TcpAddress>(one);
+  const TcpAddress& second = std::get<TcpAddress>(other);
+  if (first.port == 0 || first.port != second.port || !share_a_family(first, second)) return false;
+  return is_every_address(first) || is_every_address(second) || first.address == second.address;
 }
 
 std::string to_text(const ListenAddress& address) { return std::visit(ToText{}, address); }

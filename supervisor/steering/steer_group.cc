@@ -12,6 +12,9 @@ constexpr int kAcceptsAtOnce = 64;  // a turn of the loop has other things to do
 
 std::size_t seat_of(SlotId slot, Turn turn) { return 2 * std::size_t{slot.value} + (turn == Turn::Second ? 1 : 0); }
 
+SlotId slot_of(std::size_t seat) { return SlotId{static_cast<std::uint32_t>(seat / 2)}; }
+Turn turn_of(std::size_t seat) { return seat % 2 == 0 ? Turn::First : Turn::Second; }
+
 }  // namespace
 
 Result<std::unique_ptr<SteerGroup>> SteerGroup::create(Loop& loop, const GroupAddress& address, const Options& options,
@@ -26,7 +29,7 @@ Result<std::unique_ptr<SteerGroup>> SteerGroup::create(Loop& loop, const GroupAd
 SteerGroup::SteerGroup(Loop& loop, GroupSocket control, int backlog, Hooks hooks)
     : loop_(loop), address_(control.bound), backlog_(backlog), hooks_(std::move(hooks)) {
   sockets_.push_back({std::move(control.fd), Control{}, nullptr});
-  if (address_.transport == GroupAddress::Transport::Udp) watch(sockets_.front(), FdWatcher::Interest::Readable);
+  if (address_.transport == Transport::Datagram) watch(sockets_.front(), FdWatcher::Interest::Readable);
 }
 
 SteerGroup::~SteerGroup() = default;
@@ -41,6 +44,13 @@ Outcome SteerGroup::grow(unsigned slots) {
 
 Outcome SteerGroup::attach(std::span<const BpfInstruction> program) { return attach_program(control(), program); }
 
+void SteerGroup::shut_down() {
+  for (Socket& socket : sockets_) {
+    socket.watcher.reset();
+    if (address_.transport == Transport::Stream) expel(socket.fd);
+  }
+}
+
 std::optional<BorrowedFd> SteerGroup::member(SlotId slot, Turn turn) const {
   const std::uint16_t at = index(slot, turn);
   if (at == 0) return std::nullopt;
@@ -52,7 +62,15 @@ std::uint16_t SteerGroup::index(SlotId slot, Turn turn) const { return index_[se
 std::uint32_t SteerGroup::waiting(SlotId slot, Turn turn) const {
   const std::optional<BorrowedFd> fd = member(slot, turn);
   if (!fd) return 0;
-  return address_.transport == GroupAddress::Transport::Tcp ? accept_queue_length(*fd) : receive_queue_bytes(*fd);
+  return address_.transport == Transport::Stream ? accept_queue_length(*fd) : receive_queue_bytes(*fd);
+}
+
+void SteerGroup::watch_waiting(SlotId slot, Turn turn, bool watched) {
+  const std::uint16_t at = index(slot, turn);
+  if (at == 0 || address_.transport == Transport::Datagram) return;
+  Socket& socket = sockets_[at];
+  if (socket.hung_up || std::exchange(socket.waiting_watched, watched) == watched) return;
+  watch(socket, watched ? FdWatcher::Interest::Readable : FdWatcher::Interest::HangUp);
 }
 
 Result<std::variant<AcceptedConnection, AcceptStop>> SteerGroup::accept_from(SlotId slot, Turn turn) {
@@ -84,7 +102,7 @@ Outcome SteerGroup::settle() {
 // Nothing else than shutdown, which UDP does not have, takes a socket out of the group while we hold it.
 std::vector<bool> SteerGroup::find_gone() {
   std::vector<bool> gone(sockets_.size());
-  if (address_.transport == GroupAddress::Transport::Udp) return gone;
+  if (address_.transport == Transport::Datagram) return gone;
   for (std::size_t i = 0; i < sockets_.size(); ++i) {
     const Socket& socket = sockets_[i];
     const bool ours = std::holds_alternative<Control>(socket.role) || std::holds_alternative<Spare>(socket.role);
@@ -149,7 +167,7 @@ Outcome SteerGroup::fill() {
     if (index_[seat] != 0) continue;
     if (Outcome filled = fill(seat); !filled) return filled;
   }
-  if (address_.transport == GroupAddress::Transport::Udp) return Done{};
+  if (address_.transport == Transport::Datagram) return Done{};
   while (spares() < slots_) {
     if (Outcome added = add_spare(); !added) return added;
   }
@@ -165,7 +183,7 @@ Outcome SteerGroup::fill(Seat seat) {
     found = sockets_.end() - 1;
   }
   found->role = seat;
-  if (address_.transport == GroupAddress::Transport::Tcp) watch(*found, FdWatcher::Interest::HangUp);
+  if (address_.transport == Transport::Stream) watch(*found, FdWatcher::Interest::HangUp);
   index_[seat] = static_cast<std::uint16_t>(found - sockets_.begin());
   return Done{};
 }
@@ -198,7 +216,12 @@ void SteerGroup::on_ready(int fd) {
     stray_datagrams_ += discard_datagrams(found->fd);
     return;
   }
-  found->hung_up = std::holds_alternative<Seat>(found->role);
+  if (const Seat* const seat = std::get_if<Seat>(&found->role)) {
+    if (found->waiting_watched && is_listening(found->fd)) {
+      return hooks_.on_waiting(slot_of(*seat), turn_of(*seat));
+    }
+    found->hung_up = true;
+  }
   found->watcher->watch(FdWatcher::Interest::None);
   schedule_repair();
 }
@@ -220,7 +243,7 @@ void SteerGroup::repair() {
   std::vector<AcceptedConnection> strays = accept_adrift();
   if (std::exchange(renumbered_, false)) hooks_.on_renumbered();
   for (const Seat seat : std::exchange(replaced_, {})) {
-    hooks_.on_replaced(SlotId(static_cast<std::uint32_t>(seat / 2)), seat % 2 == 0 ? Turn::First : Turn::Second);
+    hooks_.on_replaced(slot_of(seat), turn_of(seat));
   }
   for (AcceptedConnection& stray : strays) hooks_.on_stray(std::move(stray));
 }

@@ -49,7 +49,7 @@ enum class Turn : std::uint8_t { First, Second };
 // user that binds the address with SO_REUSEPORT. Both move indexes behind our back: a worker that holds a listener is
 // trusted.
 //
-// To retire a group attach constant_program(0), accept what waits everywhere, and destroy it.
+// To retire a group attach constant_program(0), accept what waits everywhere, and let it shut down.
 class SteerGroup {
  public:
   struct Options {
@@ -64,6 +64,8 @@ class SteerGroup {
     std::function<void(SlotId, Turn)> on_replaced;
     // An index has changed: compile and attach at once.
     std::function<void()> on_renumbered;
+    // Something waits at a socket that the owner watches.
+    std::function<void(SlotId, Turn)> on_waiting;
     // A connection that came to a socket adrift. It belongs to where the table says.
     std::function<void(AcceptedConnection)> on_stray;
   };
@@ -81,6 +83,10 @@ class SteerGroup {
   // In one step; see attach_program for the errors. A program that is refused leaves the old one in force.
   [[nodiscard]] Outcome attach(std::span<const BpfInstruction> program);
 
+  // Nobody listens there any more, workers that still have a socket of it included (TCP). What waits is reset. Then it is
+  // only to be destroyed.
+  void shut_down();
+
   [[nodiscard]] const GroupAddress& address() const { return address_; }  // with the port that the kernel chose
   [[nodiscard]] unsigned slots() const { return slots_; }
   // Ours: to be watched and accepted from by the owner (TCP). Datagrams that come here are counted and thrown away.
@@ -92,6 +98,8 @@ class SteerGroup {
 
   // What waits at the socket: connections for TCP, bytes of the kernel's account for UDP.
   [[nodiscard]] std::uint32_t waiting(SlotId slot, Turn turn) const;
+  // Whether the owner is told that something waits there, as long as it does (TCP).
+  void watch_waiting(SlotId slot, Turn turn, bool watched);
   // Takes a connection that waits there; see accept_connection. Only while no worker holds the socket: its flags are
   // changed, and it would race for the connection.
   [[nodiscard]] Result<std::variant<AcceptedConnection, AcceptStop>> accept_from(SlotId slot, Turn turn);
@@ -109,6 +117,7 @@ class SteerGroup {
     std::variant<Control, Seat, Spare, Adrift> role;
     std::unique_ptr<FdWatcher> watcher;  // absent while there is nothing to hear
     bool hung_up = false;
+    bool waiting_watched = false;  // a seat of which the owner wants to know that something waits
   };
 
   SteerGroup(Loop& loop, GroupSocket control, int backlog, Hooks hooks);

@@ -20,8 +20,8 @@
 namespace holdfast {
 namespace {
 
-using Transport = GroupAddress::Transport;
-using Domain = GroupAddress::Domain;
+using Transport = Transport;
+using Domain = SocketDomain;
 using V4Clients = GroupAddress::V4Clients;
 
 Outcome set(BorrowedFd socket, int level, int option, int value, const std::string& doing) {
@@ -30,7 +30,7 @@ Outcome set(BorrowedFd socket, int level, int option, int value, const std::stri
 }
 
 Result<UniqueFd> new_socket(const GroupAddress& address, const std::string& doing) {
-  const bool tcp = address.transport == Transport::Tcp;
+  const bool tcp = address.transport == Transport::Stream;
   const int domain = address.domain == Domain::Inet6 ? AF_INET6 : AF_INET;
   UniqueFd fd(::socket(domain, (tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd) return last_error(doing);
@@ -48,7 +48,7 @@ Outcome bind_and_listen(BorrowedFd fd, const GroupAddress& address, int backlog,
   const SocketName name =
       address.domain == Domain::Inet6 ? v6_name(address.address, address.port) : v4_name(address.address, address.port);
   if (::bind(fd.get(), name.get(), name.length) != 0) return last_error(doing);
-  if (address.transport == Transport::Tcp && ::listen(fd.get(), backlog) != 0) return last_error(doing);
+  if (address.transport == Transport::Stream && ::listen(fd.get(), backlog) != 0) return last_error(doing);
   return Done{};
 }
 

@@ -20,7 +20,7 @@
 
 namespace holdfast {
 
-inline GroupAddress group_of(const std::string& text, GroupAddress::Domain domain) {
+inline GroupAddress group_of(const std::string& text, SocketDomain domain) {
   const Result<ListenAddress> address = parse_listen_address(text);
   const std::optional<GroupAddress> group = address ? group_address(*address, domain) : std::nullopt;
   if (!group) {
@@ -31,7 +31,7 @@ inline GroupAddress group_of(const std::string& text, GroupAddress::Domain domai
 }
 inline GroupAddress group_of(const std::string& text) {
   const Result<ListenAddress> address = parse_listen_address(text);
-  return group_of(text, address ? natural_domain(*address) : GroupAddress::Domain::Inet);
+  return group_of(text, address ? natural_domain(*address) : SocketDomain::Inet);
 }
 
 // The sockets of a client: of the family of its address.

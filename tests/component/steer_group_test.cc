@@ -32,7 +32,7 @@
 namespace holdfast {
 namespace {
 
-using Domain = GroupAddress::Domain;
+using Domain = SocketDomain;
 using namespace std::chrono_literals;
 
 constexpr HashKey kKey{0x01234567, 0x89abcdef};
@@ -51,6 +51,7 @@ class Steered {
                ++renumbered;
                attach();
              },
+         .on_waiting = [this](SlotId slot, Turn turn) { heard_waiting.emplace_back(slot, turn); },
          .on_stray = [this](AcceptedConnection connection) { strays.push_back(std::move(connection)); }});
     if (!group) {
       ADD_FAILURE() << group.error().message();
@@ -106,6 +107,7 @@ class Steered {
 
   Loop loop;
   std::vector<std::pair<SlotId, Turn>> replaced;
+  std::vector<std::pair<SlotId, Turn>> heard_waiting;
   int renumbered = 0;
   std::vector<AcceptedConnection> strays;
 
@@ -211,7 +213,7 @@ TEST(SteerGroup, ASecondGroupOnTheAddressIsRefusedAndTheFirstUntouched) {
       EXPECT_EQ(second.error().doing, "listen on " + to_text(same));
     }
     EXPECT_EQ(open_file_count(), before);
-    if (group->address().transport == GroupAddress::Transport::Tcp) expect_exact_indexes(group);
+    if (group->address().transport == Transport::Stream) expect_exact_indexes(group);
   }
 }
 
@@ -597,6 +599,18 @@ TEST(SteerGroup, TellsWhatAnAttachCosts) {
   const auto each = (std::chrono::steady_clock::now() - begin) / kTimes;
   std::cout << "compile and attach 512 buckets: " << std::chrono::duration_cast<std::chrono::microseconds>(each).count()
             << " us\n";
+}
+
+TEST(SteerGroup, TellsThatSomethingWaitsOnlyWhereItIsWatched) {
+  Steered group(group_of("127.0.0.1:0"), 1);
+  ASSERT_TRUE(group->attach(constant_program(group->index(SlotId{0}, Turn::First))));
+  const UniqueFd client = connect_from(loopback_client(1), group.port());
+  ASSERT_TRUE(wait_for(*group->member(SlotId{0}, Turn::First), POLLIN));
+  run_for(group.loop, std::chrono::milliseconds(20));
+  EXPECT_TRUE(group.heard_waiting.empty());
+  group->watch_waiting(SlotId{0}, Turn::First, true);
+  ASSERT_TRUE(run_until(group.loop, [&] { return !group.heard_waiting.empty(); }));
+  EXPECT_EQ(group.heard_waiting.front(), std::make_pair(SlotId{0}, Turn::First));
 }
 
 }  // namespace

@@ -81,6 +81,7 @@ class World {
     for (auto& [id, worker] : workers_) {  // who hangs or never starts goes on doing so
       worker.crash_at.reset();
       worker.misbehave_at.reset();
+      report_stall(id, false);
     }
     // A wish that starts again what was stopped or abandoned.
     set_size(dice_.between(1, 4));
@@ -256,6 +257,7 @@ class World {
         rules_.on_ready(id, now_);
       }
       if (worker.is_ready && !worker.hangs) report_heartbeat(id);
+      if (mood_ == Mood::Wild && dice_.one_in(40)) report_stall(id, dice_.one_in(2));
       if (due(worker.misbehave_at)) {
         say("misbehaves: " + FleetText::worker(id));
         fleet_.on_misbehaved(id);
@@ -273,6 +275,12 @@ class World {
     rules_.on_heartbeat(id, at);
   }
 
+  void report_stall(WorkerId id, bool stalled) {
+    say((stalled ? "stalls: " : "accepts: ") + FleetText::worker(id));
+    fleet_.on_stalled(id, stalled);
+    rules_.on_stalled(id, stalled);
+  }
+
   void exit(WorkerId id) {
     const Fleet::WorkerEnd end = workers_.at(id).end;
     say("exits: " + FleetText::worker(id) + (end == Fleet::WorkerEnd::DoNotRestart ? ", for ever" : ""));
@@ -288,6 +296,7 @@ class World {
     fleet_.on_ready(id, now_);
     fleet_.on_heartbeat(id, now_);
     fleet_.on_misbehaved(id);
+    fleet_.on_stalled(id, true);
   }
 
   // The people.

@@ -60,6 +60,10 @@ class FleetRules {
     if (Life* life = living(id)) life->misbehaved = true;
   }
 
+  void on_stalled(WorkerId id, bool stalled) {
+    if (Life* life = living(id)) life->stalled = stalled;
+  }
+
   void on_exited(WorkerId id, Fleet::WorkerEnd end, TimePoint now) {
     Life* life = living(id);
     if (life == nullptr) return;
@@ -105,7 +109,7 @@ class FleetRules {
   [[nodiscard]] bool at_rest() const {
     if (slots_.size() != size_ || lives_.size() != size_) return false;
     return std::all_of(slots_.begin(), slots_.end(), [&](const Slot& slot) {
-      return served(slot) && !slot.lent && life_of(*slot.incumbent).generation == generation_ &&
+      return accepts(slot) && !slot.lent && life_of(*slot.incumbent).generation == generation_ &&
              !life_of(*slot.incumbent).outdated;
     });
   }
@@ -125,6 +129,7 @@ class FleetRules {
     std::optional<TimePoint> drain_deadline;
     std::optional<TimePoint> asked_to_end;  // TERM or ABRT
     bool killed = false;
+    bool stalled = false;
     bool misbehaved = false;
     bool outdated = false;
     bool dismissed = false;
@@ -169,12 +174,14 @@ class FleetRules {
 
   static bool ending(const Life& life) { return life.asked_to_end || life.killed; }
   static bool serving(const Life& life) { return life.ready && !life.drain_deadline && !ending(life) && !life.died; }
+  // Its clients may be sent there.
+  [[nodiscard]] bool accepts(const Slot& slot) const { return served(slot) && !life_of(*slot.incumbent).stalled; }
   [[nodiscard]] bool served(const Slot& slot) const { return slot.incumbent && serving(life_of(*slot.incumbent)); }
   [[nodiscard]] bool leaving(SlotId slot) const { return slot.value >= size_; }
   [[nodiscard]] bool dismissed(SlotId slot) const { return stop_ != Fleet::Stop::No || leaving(slot); }
 
   [[nodiscard]] bool hung(const Life& life) const {
-    return serving(life) && policy_.heartbeat_timeout > Duration::zero() &&
+    return life.ready && !ending(life) && !life.died && policy_.heartbeat_timeout > Duration::zero() &&
            now_ >= life.last_heartbeat + policy_.heartbeat_timeout;
   }
   [[nodiscard]] bool late(const Life& life) const {
@@ -360,6 +367,7 @@ class FleetRules {
       case Fleet::Why::Drained:
         require(life->drain_deadline && now_ >= *life->drain_deadline && !ending(*life),
                 "a drain ends at its deadline, once");
+        require(!hung(*life), "who hangs while it drains is aborted");
         break;
       case Fleet::Why::Misbehaved:
         require(life->misbehaved, "only who misbehaved is killed for it");
@@ -393,8 +401,9 @@ class FleetRules {
     if (slot == nullptr) return;
     require(!slot->lent, "buckets that are lent are not lent again");
     const bool too_long = slot->unserved_since.value_or(now_) + policy_.hold_timeout <= now_;
-    const bool hopeless = !slot->incumbent && (slot->pause == Pause::Rest || slot->pause == Pause::Stop);
-    require(leaving(a.slot) || (stop_ == Fleet::Stop::No && !served(*slot) && (too_long || hopeless)),
+    const bool hopeless =
+        slot->incumbent ? life_of(*slot->incumbent).stalled : slot->pause == Pause::Rest || slot->pause == Pause::Stop;
+    require(leaving(a.slot) || (stop_ == Fleet::Stop::No && !accepts(*slot) && (too_long || hopeless)),
             "buckets are lent when their slot leaves, has no hope, or is unserved for the hold time");
     slot->lent = true;
   }
@@ -403,7 +412,7 @@ class FleetRules {
     Slot* slot = slot_at(a.slot);
     if (slot == nullptr) return;
     require(slot->lent, "buckets return that were lent");
-    require(served(*slot) && !leaving(a.slot), "buckets return to a slot that is served and stays");
+    require(accepts(*slot) && !leaving(a.slot), "buckets return to a slot that is served and stays");
     slot->lent = false;
   }
 
@@ -508,12 +517,15 @@ class FleetRules {
             "an empty slot gets a worker unless it is paused");
     require(slot.incumbent || slot.pause == Pause::Delay || slot.lent, "a slot that rests or is stopped is lent");
     if (served(slot)) {
-      slot.unserved_since.reset();
-      require(!slot.lent, "buckets return when their slot is served");
       const Life& incumbent = life_of(*slot.incumbent);
       require(slot.successor || !wants_renewal(incumbent) || successors() >= policy_.surge,
               "a wished renewal starts as soon as the surge allows");
+    }
+    if (accepts(slot)) {
+      slot.unserved_since.reset();
+      require(!slot.lent, "buckets return when their slot is served");
     } else {
+      require(slot.lent || !served(slot), "a stalled slot is lent");
       if (!slot.unserved_since) slot.unserved_since = now_;
       require(slot.lent || now_ < *slot.unserved_since + policy_.hold_timeout,
               "buckets are held no longer than allowed");

@@ -9,8 +9,8 @@
 namespace holdfast {
 namespace {
 
-using Domain = GroupAddress::Domain;
-using Transport = GroupAddress::Transport;
+using Domain = SocketDomain;
+using Transport = Transport;
 using V4Clients = GroupAddress::V4Clients;
 
 ListenAddress listener(std::string_view text) {
