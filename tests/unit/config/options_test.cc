@@ -175,6 +175,9 @@ TEST(Options, TheEnvironmentNameIsTheFlagInCapitals) {
   EXPECT_EQ(environment_name(option("--start-timeout")), "HOLDFAST_START_TIMEOUT");
   EXPECT_EQ(environment_name(option("--prefix-v4")), "HOLDFAST_PREFIX_V4");
   EXPECT_EQ(environment_name(option("--name")), "HOLDFAST_NAME");
+  Option every_kind;  // of letter, digit and sign
+  every_kind.flag = "--az-09";
+  EXPECT_EQ(environment_name(every_kind), "HOLDFAST_AZ_09");
   std::set<std::string> names;
   for (const Option& option : options()) EXPECT_TRUE(names.insert(environment_name(option)).second) << option.flag;
 }
