@@ -164,18 +164,31 @@ TEST(SteeredSlot, WhoseWorkerStopsToAcceptSendsNewClientsElsewhere) {
   plan.options = {"--hold-timeout", "400ms"};
   const Supervisor supervisor(plan);
   const StatusView before = supervisor.wait_until_serving();
+  const Endpoint target = supervisor.target();
+  const LoadReport healthy = LoadLoop(LoadPlan{target, ipv4_sources(40), 8, 40, "/", kPatience}).finish();
   send_signal(before.slot(0).pid, SIGSTOP);
-  LoadLoop load(LoadPlan{supervisor.target(), ipv4_sources(50), 64, std::nullopt, "/", kPatience});
+  std::vector<HttpClient> stuck;
+  for (const auto& [source, slots] : healthy.slots) {
+    if (slots != std::set<int>{0}) continue;
+    stuck.emplace_back(target, source);
+    ASSERT_TRUE(stuck.back().connected());
+    stuck.back().send("/", "close");
+  }
+  ASSERT_FALSE(stuck.empty());
   supervisor.wait_until("slot 0 has lent its buckets",
                         [](const StatusView& status) { return status.slot(0).buckets == 0; });
-  const std::uint64_t answered = load.answered();
-  EXPECT_TRUE(eventually([&] { return load.answered() > answered + 100; }))
-      << "clients of the stalled slot wait for it";
+  const LoadReport elsewhere = LoadLoop(LoadPlan{target, ipv4_sources(40), 8, 80, "/", kPatience}).finish();
+  EXPECT_EQ(elsewhere.failed(), 0U) << elsewhere.summary();
+  for (const auto& [source, slots] : elsewhere.slots) EXPECT_EQ(slots, std::set<int>{1}) << source;
+
   send_signal(before.slot(0).pid, SIGCONT);
+  for (HttpClient& client : stuck) {
+    const std::optional<Response> response = client.receive();
+    ASSERT_TRUE(response) << "who waits is left to the worker that lives: " << name_of(client.ending());
+    EXPECT_EQ(response->slot, 0);
+  }
   supervisor.wait_until("its buckets are back",
                         [&](const StatusView& status) { return status.slot(0).buckets == before.slot(0).buckets; });
-  const LoadReport report = load.stop();
-  EXPECT_EQ(report.failed(), 0U) << report.summary();
   EXPECT_EQ(supervisor.status().slot(0).pid, before.slot(0).pid) << "nobody is restarted for it";
 }
 
