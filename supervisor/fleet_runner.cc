@@ -166,6 +166,7 @@ Outcome FleetRunner::start(Occupant& occupant, WorkerId worker, Fleet::Role role
   if (!notify) return std::move(notify).error();
   occupant.notify = *std::move(notify);
   occupant.offer = settlement_.offer();
+  if (!has_capture_) occupant.offer.capture = false;
   if (steerer_.empty()) occupant.offer.listen_fds = occupant.offer.capture = occupant.offer.sockets = false;
   occupant.turn = successor ? other(steerer_.turn(occupant.slot)) : steerer_.turn(occupant.slot);
 

@@ -15,6 +15,8 @@
 
 #include "core/worker_template.h"
 
+#include "sys/bind_filter.h"
+
 namespace holdfast {
 namespace {
 
@@ -85,17 +87,6 @@ void place_descriptors(const ChildProgram& program, int& status_socket) {
   }
 }
 
-// Answers the descriptor by which the kernel tells of intercepted calls (close-on-exec), or -1.
-int set_filter(const sock_fprog& filter) {
-  // Once we have taken up a call, only a deadly signal shall take it back: else it would be restarted after its socket has
-  // been exchanged already. Linux 5.19; without it `Capture` sees to that.
-  for (const unsigned long more : {SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, 0UL}) {
-    const long fd = ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER | more, &filter);
-    if (fd >= 0 || errno != EINVAL) return static_cast<int>(fd);
-  }
-  return -1;
-}
-
 bool send_descriptor(int socket, int fd) {
   char byte = 0;
   iovec data{&byte, sizeof byte};
@@ -116,7 +107,7 @@ bool send_descriptor(int socket, int fd) {
 // From here on this process must not bind or listen: nobody answers before the exec is over.
 void let_calls_be_intercepted(const sock_fprog& filter, int status_socket) {
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) fail(status_socket, ChildStage::NoNewPrivileges, errno, 0);
-  const int notifications = set_filter(filter);
+  const int notifications = set_bind_filter(filter);
   if (notifications < 0) fail(status_socket, ChildStage::Filter, errno, 0);
   if (!send_descriptor(status_socket, notifications)) fail(status_socket, ChildStage::Notifications, errno, 0);
 }

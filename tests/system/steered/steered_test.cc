@@ -239,6 +239,34 @@ TEST(Readiness, AWorkerThatBindsElsewhereIsToldWhere) {
   EXPECT_NE(supervisor.errors().find("and not on " + supervisor.address()), std::string::npos) << supervisor.errors();
 }
 
+// A worker that may be captured cannot capture others: to it the kernel is one without user notification.
+class WithoutInterception : public testing::Test {
+ protected:
+  static SupervisorPlan inner(const std::vector<std::string>& options) {
+    SupervisorPlan plan;
+    plan.workers = 1;
+    plan.options = {"--start-limit", "1"};
+    plan.command = {holdfast_program(), "run", "-l", "127.0.0.1:0", "-w", "1", "--control", "{dir}/inner"};
+    plan.command.insert(plan.command.end(), options.begin(), options.end());
+    plan.command.insert(plan.command.end(), {"--", whoami_program()});
+    return plan;
+  }
+};
+
+TEST_F(WithoutInterception, CaptureIsRefusedWithTheIntakesThatWork) {
+  const Supervisor outer(inner({"--intake", "capture"}));
+  outer.wait_until_told("seccomp user notification");
+  outer.wait_until_told("--intake listen-fds and --intake sdk work without");
+  outer.wait_until_told("exited with code 1");
+}
+
+TEST_F(WithoutInterception, AutoDoesWithoutAndSaysSoOnce) {
+  const Supervisor outer(inner({}));
+  outer.wait_until_told("workers that bind for themselves cannot be served here");
+  outer.wait_until_told("intake sdk, plane pass");
+  EXPECT_EQ(outer.tell("stop", {"--wait"}).exit_code, 0);
+}
+
 TEST(SelfPlane, NeedsNoListenerAndDoesAllTheRest) {
   SupervisorPlan plan;
   plan.listen = {};
