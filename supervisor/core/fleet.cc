@@ -424,12 +424,12 @@ void Fleet::conclude(Actions& actions) {
     actions.push_back(Finished{});
     return;
   }
-  const bool hopeless = !slots_.empty() && std::all_of(slots_.begin(), slots_.end(), [](const Slot& slot) {
-    return std::holds_alternative<Resting>(slot.pause) || std::holds_alternative<Stopped>(slot.pause);
-  });
-  const bool all_stopped = !slots_.empty() && std::all_of(slots_.begin(), slots_.end(), [](const Slot& slot) {
-    return std::holds_alternative<Stopped>(slot.pause);
-  });
+  // A drained slot is no failure: whoever has emptied it may fill it again.
+  const auto stopped = [](const Slot& slot) { return !slot.drained && std::holds_alternative<Stopped>(slot.pause); };
+  const auto rests = [](const Slot& slot) { return !slot.drained && std::holds_alternative<Resting>(slot.pause); };
+  const bool all_stopped = !slots_.empty() && std::all_of(slots_.begin(), slots_.end(), stopped);
+  const bool hopeless = !slots_.empty() && std::all_of(slots_.begin(), slots_.end(),
+                                                       [&](const Slot& slot) { return stopped(slot) || rests(slot); });
   if (all_stopped || (hopeless && !ever_ready_)) {
     concluded_ = true;
     actions.push_back(GiveUp{});

@@ -429,7 +429,8 @@ class FleetRules {
   }
 
   void permit(const Fleet::RemoveSlot& a) {
-    require(a.slot.value + 1 == slots_.size() && a.slot.value >= size_, "the last slot is removed, beyond the wished size");
+    require(a.slot.value + 1 == slots_.size() && a.slot.value >= size_,
+            "the last slot is removed, beyond the wished size");
     require(std::none_of(lives_.begin(), lives_.end(), [&](const auto& entry) { return entry.second.slot == a.slot; }),
             "nobody is left in a slot that is removed");
     if (!slots_.empty()) slots_.pop_back();
@@ -486,8 +487,8 @@ class FleetRules {
   [[nodiscard]] bool hopeless() const {
     if (stop_ != Fleet::Stop::No || slots_.empty() || !lives_.empty()) return false;
     const auto count = [&](Pause kind) {
-      return static_cast<std::size_t>(
-          std::count_if(slots_.begin(), slots_.end(), [&](const Slot& slot) { return slot.pause == kind; }));
+      return static_cast<std::size_t>(std::count_if(
+          slots_.begin(), slots_.end(), [&](const Slot& slot) { return !slot.drained && slot.pause == kind; }));
     };
     const std::size_t stopped = count(Pause::Stop);
     return stopped == slots_.size() || (!ever_ready_ && stopped + count(Pause::Rest) == slots_.size());
