@@ -7,14 +7,9 @@
 
 #include "core/ip_address.h"
 #include "core/listen_address.h"
+#include "core/socket_kind.h"
 
 namespace holdfast {
-
-enum class Transport : std::uint8_t { Stream, Datagram };  // TCP, UDP
-
-// The domain of a socket: it decides the form of the addresses that the program sees, so it can be exchanged only for
-// one of the same.
-enum class SocketDomain : std::uint8_t { Inet, Inet6 };
 
 // An address that the supervisor listens on.
 struct ManagedAddress {
