@@ -67,6 +67,10 @@ std::optional<Failure> Master::start() {
   if (auto failure = open_listeners()) return failure;
   if (auto failure = open_control()) return failure;
   // From here on the process is a supervisor: what fails is reported, retried or counted, and does not end it.
+  if (no_lasting_key_) {
+    spdlog::warn("{}: a random one is used, so that the next start places clients anew (to keep them: --hash-key)",
+                 no_lasting_key_->message());
+  }
   start_workers();
   return std::nullopt;
 }
@@ -137,8 +141,7 @@ std::optional<Failure> Master::choose_hash_key() {
   if (config_.hash_key != HashKey{}) return std::nullopt;
   Result<HashKey> key = machine_hash_key();
   if (!key) {
-    spdlog::warn("{}: a random one is used, so that the next start places clients anew (to keep them: --hash-key)",
-                 key.error().message());
+    no_lasting_key_ = key.error();
     key = random_hash_key();
     if (!key) return Failure{Error{key.error().code, key.error().doing + " (give one with --hash-key)"}, kExitFailure};
   }

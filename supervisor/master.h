@@ -68,6 +68,7 @@ class Master {
   Loop loop_;
   Logging logging_;
   TimePoint started_;
+  std::optional<Error> no_lasting_key_;  // why the hash key is a random one: told when the start has succeeded
   int exit_code_ = 0;
   bool stopping_ = false;
   std::optional<TimePoint> signalled_;  // when a signal asked for a graceful stop: a second one means it more
