@@ -41,7 +41,9 @@ std::string nginx_configuration(const TempDirectory& directory, const std::vecto
         "server " + address + " weight=" + std::to_string(servers[i].weight) + (servers[i].down ? " down;" : ";");
     answers += "server { listen " + address + "; return 200 " + std::to_string(i) + "; }\n";
   }
-  std::string text = "daemon off; master_process off; pid " + (directory / "pid") + "; error_log stderr;\n";
+  // In a user namespace there is nobody else whom nginx could make the owner of its directories.
+  std::string text =
+      "user root root; daemon off; master_process off; pid " + (directory / "pid") + "; error_log stderr;\n";
   text += "events { worker_connections 512; }\nhttp { access_log off;\n";
   for (const char* const kind : {"client_body", "proxy", "fastcgi", "uwsgi", "scgi"}) {
     text += std::string(kind) + "_temp_path " + (directory / kind) + ";\n";
