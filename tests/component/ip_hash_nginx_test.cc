@@ -49,7 +49,9 @@ std::string nginx_configuration(const TempDirectory& directory, const std::vecto
     text += std::string(kind) + "_temp_path " + (directory / kind) + ";\n";
   }
   text += "upstream fleet { ip_hash; " + upstream + " }\n" + answers;
-  return text + "server { listen 8080; listen [::]:8080; location / { proxy_pass http://fleet; } } }\n";
+  return text +
+         "server { listen 8080; listen [::]:8080; location / { proxy_pass http://fleet; } location = /ready { return "
+         "200; } } }\n";
 }
 
 // Addresses of this machine: 127.0.0.0/8, and fd00::/16 in the network of the test.
@@ -78,7 +80,7 @@ void expect_the_same_server(const std::vector<Server>& servers) {
                  .error_file = directory / "err",
                  .open_files = {}});
   const Endpoint v4 = endpoint("127.0.0.1:8080"), v6 = endpoint("[::1]:8080");
-  ASSERT_TRUE(eventually([&] { return !nginx.running() || get_once(v6, "/").has_value(); }));
+  ASSERT_TRUE(eventually([&] { return !nginx.running() || get_once(v6, "/ready").has_value(); }));
   ASSERT_TRUE(nginx.running()) << text_of(directory / "err");
 
   std::vector<std::uint32_t> weights;
@@ -108,6 +110,13 @@ TEST(IpHashNginx, WalksPastAServerThatIsDownAsNginxDoes) {
 }
 
 TEST(IpHashNginx, WeighsAsNginxDoes) { expect_the_same_server({{2, false}, {1, false}, {4, true}, {3, false}}); }
+
+// A third of the walks finds no server in its steps; those are placed by nginx's round robin, and in our order of turns too.
+TEST(IpHashNginx, GoesRoundWhereTheWalkEndsAsNginxDoes) {
+  std::vector<Server> servers(40, Server{1, true});
+  servers[3].down = servers[30].down = false;
+  expect_the_same_server(servers);
+}
 
 }  // namespace
 }  // namespace holdfast
