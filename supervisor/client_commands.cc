@@ -10,6 +10,7 @@
 #include "ctl/render_route.h"
 #include "ctl/render_status.h"
 #include "exit_code.h"
+#include "standard_output.h"
 #include "sys/terminal.h"
 #include "wire/route_answer.h"
 #include "wire/status.h"
@@ -46,10 +47,10 @@ template <class Render>
 int print_answer(const ControlResponse& response, OutputForm form, Render render) {
   if (const auto* failure = std::get_if<ControlFailure>(&response)) return complain(failure->error, failure->exit_code);
   const std::string& json = std::get<ControlSuccess>(response).result;
-  if (form == OutputForm::Json) return std::printf("%s\n", json.c_str()) < 0 ? kExitFailure : kExitOk;
+  if (form == OutputForm::Json) return print(json + "\n");
   const Result<std::string> text = render(json);
   if (!text) return complain(text.error().message(), kExitFailure);
-  return std::fputs(text->c_str(), stdout) < 0 ? kExitFailure : kExitOk;
+  return print(*text);
 }
 
 }  // namespace
@@ -95,12 +96,8 @@ int run_client(const StopInvocation& invocation) {
 }
 
 int print_version(const VersionInvocation& invocation) {
-  if (invocation.form == OutputForm::Json) {
-    std::printf("{\"version\":\"%s\"}\n", HOLDFAST_VERSION);
-  } else {
-    std::printf("holdfast %s\n", HOLDFAST_VERSION);
-  }
-  return kExitOk;
+  return print(invocation.form == OutputForm::Json ? "{\"version\":\"" HOLDFAST_VERSION "\"}\n"
+                                                   : "holdfast " HOLDFAST_VERSION "\n");
 }
 
 }  // namespace holdfast

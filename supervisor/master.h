@@ -45,6 +45,7 @@ class Master {
   [[nodiscard]] Pool* pool_of(std::string_view name) const;  // empty: the first; null: there is none of that name
   [[nodiscard]] Result<Pool*> pool_of(const ControlRequest& request) const;
   void on_signal(int signal);
+  void on_stop_signal();
   void on_control(ControlRequest request, ControlReply reply);
   void answer_status(ControlReply reply) const;
   void answer_route(const ControlRequest& request, ControlReply reply) const;
@@ -60,13 +61,7 @@ class Master {
   TimePoint started_;
   int exit_code_ = 0;
   bool stopping_ = false;
-  bool signalled_ = false;  // a signal has asked for a graceful stop: the next one means it more
-  struct Bound {
-    std::string name;
-    std::string pool;
-    ListeningSocket socket;
-  };
-  std::vector<Bound> sockets_;  // bound, until their pools take them
+  std::optional<TimePoint> signalled_;  // when a signal asked for a graceful stop: a second one means it more
   std::vector<ControlReply> waiting_for_stop_;
   std::vector<std::unique_ptr<Pool>> pools_;
   std::size_t finished_pools_ = 0;

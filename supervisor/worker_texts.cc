@@ -50,6 +50,10 @@ std::string seconds_text(Duration duration) {
   return fmt::format("{:.1f} s", std::chrono::duration<double>(duration).count());
 }
 
+std::string when_text(Duration delay) {
+  return delay < std::chrono::milliseconds(50) ? "at once" : "in " + seconds_text(delay);
+}
+
 std::string quote(const std::vector<std::string>& lines) {
   std::string text;
   for (std::size_t i = lines.size() - std::min(lines.size(), kReportedLines); i < lines.size(); i++)

@@ -1,5 +1,6 @@
 #include "config/options.h"
 
+#include <iterator>
 #include <set>
 #include <utility>
 
@@ -83,6 +84,10 @@ std::vector<Option> make_options() {
           [](auto& c) -> auto& { return c.pools.front().overflow; }),
 
       row(
+          "--cpus", "CPUS", life,
+          "CPUs that are dealt out to the slots, as in 0-3,8, or all: every worker runs where the supervisor may",
+          [](auto& c) -> auto& { return c.pools.front().cpus; }),
+      row(
           "--start-timeout", "TIME", life, "From start to ready",
           [](auto& c) -> auto& { return c.pools.front().fleet.start_timeout; }),
       row(
@@ -131,6 +136,9 @@ std::vector<Option> make_options() {
       row(
           "--canary", "TIME", restart, "How long a successor must be ready before it takes a slot",
           [](auto& c) -> auto& { return c.pools.front().fleet.canary; }),
+      row(
+          "--linger", "N", restart, "Replaced workers of a slot that may still drain while it is renewed once more",
+          [](auto& c) -> auto& { return c.pools.front().fleet.linger; }),
       row(
           "--surge", "N", restart, "Slots that are renewed at a time",
           [](auto& c) -> auto& { return c.pools.front().fleet.surge; }),
@@ -205,6 +213,17 @@ std::vector<std::string> find_mistakes(const Config& config) {
   std::set<std::string> names;
   for (const ListenerConfig& listener : config.listeners) {
     require(names.insert(listener.name).second, "two listeners are named '" + listener.name + "'");
+  }
+  const std::vector<ListenerConfig>& listeners = config.listeners;
+  for (auto one = listeners.begin(); one != listeners.end(); ++one) {
+    for (auto other = std::next(one); other != listeners.end(); ++other) {
+      if (!in_each_others_way(one->address, other->address)) continue;
+      const std::string first = to_text(one->address);
+      const std::string second = to_text(other->address);
+      mistakes.push_back(first == second
+                             ? "-l " + first + " is given twice"
+                             : "-l " + first + " and -l " + second + " take the same port: give one of them");
+    }
   }
   return mistakes;
 }

@@ -6,6 +6,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "core/placement_key.h"
 #include "core/text.h"
 
 namespace holdfast {
@@ -18,9 +19,7 @@ constexpr std::uint32_t kNobody = std::numeric_limits<std::uint32_t>::max();
 
 // The mask of the word `index` for a prefix of so many bits.
 constexpr std::uint32_t word_mask(unsigned bits, unsigned index) {
-  if (bits <= 32 * index) return 0;
-  const unsigned within = std::min(bits - 32 * index, 32U);
-  return ~std::uint32_t{0} << (32 - within);
+  return prefix_mask(bits > 32 * index ? bits - 32 * index : 0);
 }
 
 Error refuse(std::string_view text, std::string_view reason) {

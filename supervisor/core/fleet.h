@@ -54,6 +54,7 @@ class Fleet {
         std::chrono::seconds(10);        // a worker that served this long has made good all earlier failures
     Duration canary = Duration::zero();  // how long a successor must be ready before it takes the slot
     unsigned surge = 1;                  // slots that may have a successor at a time
+    unsigned linger = 3;                 // workers of a slot that may depart while another successor is started
     BackoffPolicy backoff;
     StartLimitPolicy start_limit;
     bool operator==(const Policy&) const = default;
@@ -129,7 +130,7 @@ class Fleet {
   void on_ready(WorkerId worker, TimePoint now);
   void on_heartbeat(WorkerId worker, TimePoint at);  // an older one than the last is ignored
   void on_misbehaved(WorkerId worker);               // it broke the protocol
-  void on_stalled(WorkerId worker, bool stalled);    // it lives and has stopped (or begun again) to accept: core/stall.h
+  void on_stalled(WorkerId worker, bool stalled);  // it lives and has stopped (or begun again) to accept: core/stall.h
   void on_exited(WorkerId worker, WorkerEnd end, TimePoint now);
   void on_start_failed(WorkerId worker, WorkerEnd end, TimePoint now) { on_exited(worker, end, now); }
 

@@ -34,6 +34,12 @@ struct HashKey {
 //   h = b; for each word: h = mix(h ^ word); h = mix(h ^ a ^ length)
 [[nodiscard]] std::uint32_t hash_text(std::string_view text, HashKey key);
 
+// The mask of a word that `bits` bits of the prefix reach; a prefix may reach past the word.
+[[nodiscard]] constexpr std::uint32_t prefix_mask(unsigned bits) {
+  if (bits >= 32) return ~std::uint32_t{0};
+  return bits == 0 ? 0 : ~std::uint32_t{0} << (32 - bits);
+}
+
 // The MurmurHash3 finaliser: every input bit changes every output bit with a probability near one half.
 [[nodiscard]] constexpr std::uint32_t mix(std::uint32_t h) {
   h ^= h >> 16;

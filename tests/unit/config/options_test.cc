@@ -27,7 +27,7 @@ using testing::IsEmpty;
 const std::map<std::string, std::string> kSamples = {
     {"NAME", "other"},     {"PATH", "/run/other.sock"}, {"DIR", "/other"},  {"LEVEL", "debug"},   {"N", "7"},
     {"BITS", "24"},        {"HEX", "0123456789abcdef"}, {"TIME", "1234ms"}, {"POLICY", "refuse"}, {"LIST", "3,4"},
-    {"INTAKE", "capture"}, {"PLANE", "steer"},
+    {"INTAKE", "capture"}, {"PLANE", "steer"}, {"CPUS", "0,2"},
 };
 
 const Option& option(const std::string& flag) {
@@ -175,6 +175,9 @@ TEST(Options, TheEnvironmentNameIsTheFlagInCapitals) {
   EXPECT_EQ(environment_name(option("--start-timeout")), "HOLDFAST_START_TIMEOUT");
   EXPECT_EQ(environment_name(option("--prefix-v4")), "HOLDFAST_PREFIX_V4");
   EXPECT_EQ(environment_name(option("--name")), "HOLDFAST_NAME");
+  Option every_kind;  // of letter, digit and sign
+  every_kind.flag = "--az-09";
+  EXPECT_EQ(environment_name(every_kind), "HOLDFAST_AZ_09");
   std::set<std::string> names;
   for (const Option& option : options()) EXPECT_TRUE(names.insert(environment_name(option)).second) << option.flag;
 }
@@ -203,6 +206,9 @@ TEST(Mistakes, EachIsFoundAndNamedAlone) {
       {"--restart-delay-max must not be shorter than --restart-delay-step",
        [](Config& c) { c.pools.front().fleet.backoff.limit = c.pools.front().fleet.backoff.step - 1ns; }},
       {"two listeners are named 'main'", [](Config& c) { c.listeners[1].name = "main"; }},
+      {"-l :8080 is given twice", [](Config& c) { c.listeners[1].address = c.listeners[0].address; }},
+      {"-l :8080 and -l 127.0.0.1:8080 take the same port",
+       [](Config& c) { c.listeners[1].address = *parse_listen_address("127.0.0.1:8080"); }},
   };
   for (const auto& [mistake, change] : cases) EXPECT_THAT(mistakes_after(change), ElementsAre(HasSubstr(mistake)));
 }
@@ -227,6 +233,15 @@ TEST(Mistakes, TheLastGoodValuesAreNone) {
                 c.pools.front().prefix = {0, 0};
               }),
               IsEmpty());
+}
+
+TEST(Mistakes, EachPairOfListenersIsLookedAt) {
+  const auto with_third = [](const char* address) {
+    return mistakes_after([&](Config& c) { c.listeners.push_back(*parse_listener(address, "third")); });
+  };
+  EXPECT_THAT(with_third("unix:@app"), ElementsAre("-l unix:@app is given twice"));
+  EXPECT_THAT(with_third(":8080"), ElementsAre("-l :8080 is given twice"));
+  EXPECT_THAT(with_third(":8081"), IsEmpty());
 }
 
 TEST(Mistakes, AreAllReportedAtOnce) {
