@@ -276,7 +276,7 @@ SpawnPlan FleetRunner::plan_for(SlotId slot, Generation generation, const Inbox&
   SpawnPlan plan;
   plan.command = pool_.command;
   plan.working_directory = pool_.working_directory;
-  plan.environment = inherited_environment();
+  plan.environment = inherited_environment(pool_.environment);
   const auto set = [&](const char* name, std::string value) { plan.environment.emplace_back(name, std::move(value)); };
   set(HF_ENV_CHANNEL, std::to_string(kChannelFd));
   set(HF_ENV_PAGE, std::to_string(kPageFd));
