@@ -38,12 +38,7 @@ Master::Master(Config config) : config_(std::move(config)), logging_(loop_, conf
   if (config_.name.empty()) config_.name = default_name(config_.pools.front().command);
 }
 
-Master::~Master() {
-  // Bound, and never taken into service: the start has failed, and nothing of it is to be left.
-  for (const Bound& bound : sockets_) {
-    if (const auto* path = std::get_if<UnixAddress>(&bound.socket.bound)) remove_unix_path(*path, bound.socket.fd);
-  }
-}
+Master::~Master() = default;
 
 int Master::run() {
   if (const std::optional<Failure> failure = start()) {
@@ -61,9 +56,12 @@ std::optional<Failure> Master::start() {
   signals_.emplace(loop_,
                    std::vector<int>{SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH, SIGTTIN, SIGTTOU},
                    [this](int signal) { on_signal(signal); });
+  if (auto failure = choose_hash_key()) return failure;
+  for (const PoolConfig& pool : config_.pools) {
+    pools_.push_back(std::make_unique<Pool>(loop_, pool, config_.hash_key, hooks_of_pool()));
+  }
   if (auto failure = open_listeners()) return failure;
   if (auto failure = open_control()) return failure;
-  if (auto failure = choose_hash_key()) return failure;
   // From here on the process is a supervisor: what fails is reported, retried or counted, and does not end it.
   start_workers();
   return std::nullopt;
@@ -83,9 +81,9 @@ std::optional<Failure> Master::check_commands() const {
 
 std::optional<Failure> Master::open_listeners() {
   for (const ListenerConfig& listener : config_.listeners) {
-    Result<ListeningSocket> socket = listen_on(listener.address, config_.backlog);
-    if (!socket) {
-      const Error& error = socket.error();
+    const Outcome opened = pool_of(listener.pool)->open_listener(listener, config_.backlog);
+    if (!opened) {
+      const Error& error = opened.error();
       std::string advice;
       if (is(error, std::errc::address_in_use))
         advice = " (another process listens there: stop it or choose another address)";
@@ -98,7 +96,6 @@ std::optional<Failure> Master::open_listeners() {
             "gives it to others)";
       return Failure{Error{{}, error.message() + advice}, forbidden ? kExitPermission : kExitCannotBind};
     }
-    sockets_.push_back({listener.name, listener.pool, *std::move(socket)});
   }
   return std::nullopt;
 }
@@ -147,16 +144,10 @@ std::optional<Failure> Master::choose_hash_key() {
 
 void Master::start_workers() {
   unsigned workers = 0;
-  for (const PoolConfig& pool : config_.pools) {
-    pools_.push_back(std::make_unique<Pool>(loop_, pool, config_.hash_key, hooks_of_pool()));
-    workers += pool.workers;
+  for (const std::unique_ptr<Pool>& pool : pools_) {
+    pool->start();
+    workers += pool->config().workers;
   }
-  for (Bound& bound : sockets_) {
-    spdlog::info("listening on {} ({})", to_text(bound.socket.bound), bound.name);
-    pool_of(bound.pool)->add_listener(bound.name, std::move(bound.socket));
-  }
-  sockets_.clear();
-  for (const std::unique_ptr<Pool>& pool : pools_) pool->start();
   spdlog::info("holdfast {} '{}' pid {}: {} worker{}, control socket {}", HOLDFAST_VERSION, config_.name, getpid(),
                workers, workers == 1 ? "" : "s", config_.control_path);
 }
@@ -234,7 +225,6 @@ void Master::finish(int exit_code) {
 }
 
 void Master::on_control(ControlRequest request, ControlReply reply) {
-  if (pools_.empty()) return reply.send(ControlFailure{"the supervisor is starting: try again", kExitFailure, {}});
   for (const std::unique_ptr<Pool>& pool : pools_) pool->runner().catch_up();
   if (request.verb == "status") return answer_status(std::move(reply));
   if (request.verb == "route") return answer_route(request, std::move(reply));

@@ -62,12 +62,6 @@ class Master {
   int exit_code_ = 0;
   bool stopping_ = false;
   std::optional<TimePoint> signalled_;  // when a signal asked for a graceful stop: a second one means it more
-  struct Bound {
-    std::string name;
-    std::string pool;
-    ListeningSocket socket;
-  };
-  std::vector<Bound> sockets_;  // bound, until their pools take them
   std::vector<ControlReply> waiting_for_stop_;
   std::vector<std::unique_ptr<Pool>> pools_;
   std::size_t finished_pools_ = 0;

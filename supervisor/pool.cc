@@ -1,5 +1,7 @@
 #include "pool.h"
 
+#include <spdlog/spdlog.h>
+
 #include <array>
 #include <utility>
 #include <vector>
@@ -25,23 +27,53 @@ std::string masked_text(const IpAddress& address, KeyPrefix prefix) {
 Pool::Pool(Loop& loop, const PoolConfig& config, HashKey hash_key, FleetRunner::Hooks hooks)
     : config_(config),
       dispatcher_(loop, config_, hash_key, equal_shares(config_.workers)),
-      runner_(loop, config_, dispatcher_, std::move(hooks)) {}
+      steerer_(loop, dispatcher_, config_, hash_key,
+               [this](SlotId slot, bool stalled) { runner_.on_stalled(slot, stalled); }),
+      runner_(loop, config_, dispatcher_, steerer_, std::move(hooks)) {}
 
-void Pool::add_listener(std::string name, ListeningSocket socket) {
-  dispatcher_.add_listener(std::move(name), std::move(socket));
+Outcome Pool::open_listener(const ListenerConfig& listener, int backlog) {
+  const bool by_path = std::holds_alternative<UnixAddress>(listener.address);
+  const bool may_steer = config_.intake != Intake::Sdk || config_.plane == Plane::Steer;
+  const bool only_passed = config_.intake == Intake::Sdk || config_.intake == Intake::Auto;
+  const bool datagrams = std::holds_alternative<UdpAddress>(listener.address);
+  if (!by_path && (may_steer || datagrams)) {
+    Result<ListeningSocket> socket =
+        steerer_.open(dispatcher_.next_listener(), listener.name, listener.address, backlog);
+    if (socket) {
+      dispatcher_.add_listener(listener.name, *std::move(socket));
+      return Done{};
+    }
+    if (!Steerer::is_steering_refused(socket.error()) || !only_passed || datagrams) return std::move(socket).error();
+    spdlog::warn("{}: the kernel does not steer here: connections are passed, to workers of the SDK alone",
+                 socket.error().message());
+  }
+  Result<ListeningSocket> socket = listen_on(listener.address, backlog);
+  if (!socket) return std::move(socket).error();
+  dispatcher_.add_listener(listener.name, *std::move(socket));
+  return Done{};
 }
 
 void Pool::start() {
+  for (const std::unique_ptr<Listener>& listener : dispatcher_.listeners()) {
+    spdlog::info("listening on {} ({})", to_text(listener->address()), listener->name());
+  }
   runner_.start();
+  steerer_.start();
   dispatcher_.start();
 }
 
 void Pool::stop(Fleet::Stop how) {
-  if (!std::exchange(stopping_, true)) dispatcher_.close_listeners();
+  if (!std::exchange(stopping_, true)) {
+    dispatcher_.close_listeners();
+    steerer_.begin_stop();
+  }
   runner_.stop(how);
 }
 
-void Pool::refuse_waiting() { runner_.refuse_waiting(); }
+void Pool::refuse_waiting() {
+  steerer_.close();
+  runner_.refuse_waiting();
+}
 
 void Pool::add_to(Status& status) const {
   const bool paused = dispatcher_.pause() != Dispatcher::Pause::No;

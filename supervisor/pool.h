@@ -10,6 +10,7 @@
 #include "dispatcher.h"
 #include "fleet_runner.h"
 #include "loop/loop.h"
+#include "steerer.h"
 #include "wire/route_answer.h"
 #include "wire/status.h"
 
@@ -23,8 +24,8 @@ class Pool {
   [[nodiscard]] const std::string& name() const { return config_.name; }
   [[nodiscard]] const PoolConfig& config() const { return config_; }
 
-  // Before `start`.
-  void add_listener(std::string name, ListeningSocket socket);
+  // Binds; before `start`. Errors: those of listen_on.
+  [[nodiscard]] Outcome open_listener(const ListenerConfig& listener, int backlog);
   void start();
   // The first call closes the listeners.
   void stop(Fleet::Stop how);
@@ -41,6 +42,7 @@ class Pool {
   const PoolConfig config_;
   bool stopping_ = false;
   Dispatcher dispatcher_;
+  Steerer steerer_;
   FleetRunner runner_;
 };
 

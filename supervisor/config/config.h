@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "core/cpu_list.h"
 #include "core/fleet.h"
 #include "core/intake.h"
 #include "core/listen_address.h"
@@ -35,6 +36,7 @@ struct PoolConfig {
   std::map<std::string, std::string> environment;  // beside what the workers inherit, and in place of it
   Intake intake = Intake::Auto;
   Plane plane = Plane::Auto;
+  CpuList cpus;  // dealt out to the slots (core/cpu_list.h); empty: those of the supervisor
   // A worker that tells nothing of itself counts as ready when it has lived so long.
   Duration start_grace = std::chrono::seconds(1);
   Fleet::Policy fleet;

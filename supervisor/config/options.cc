@@ -188,6 +188,10 @@ std::vector<Option> make_options() {
           [](auto& p) -> auto& { return p.overflow; }),
 
       pool_row(
+          "cpus", "CPUS", life, Effect::RollWorkers,
+          "CPUs that are dealt out to the slots, as in 0-3,8, or all: every worker runs where the supervisor may",
+          [](auto& p) -> auto& { return p.cpus; }),
+      pool_row(
           "start-timeout", "TIME", life, Effect::Live, "From start to ready",
           [](auto& p) -> auto& { return p.fleet.start_timeout; }),
       pool_row(

@@ -124,6 +124,17 @@ Outcome parse_value(std::string_view text, std::vector<int>& value) {
   value = std::move(numbers);
   return Done{};
 }
+Outcome parse_value(std::string_view text, CpuList& value) {
+  if (text == "all") {
+    value.clear();
+    return Done{};
+  }
+  Result<CpuList> list = parse_cpu_list(text);
+  if (!list) return Error{{}, "'" + std::string(text) + "' is not a list of CPUs: " + list.error().message()};
+  value = *std::move(list);
+  return Done{};
+}
+
 Outcome parse_value(std::string_view text, Overflow& value) { return parse_enumerator(text, kOverflows, value); }
 Outcome parse_value(std::string_view text, Intake& value) { return parse_enumerator(text, kIntakes, value); }
 Outcome parse_value(std::string_view text, Plane& value) { return parse_enumerator(text, kPlanes, value); }
@@ -154,6 +165,12 @@ std::string value_text(const std::vector<int>& value) {
   for (const int number : value) text += (text.empty() ? "" : ",") + std::to_string(number);
   return text.empty() ? "none" : text;
 }
+std::string value_text(const CpuList& value) {
+  std::string text;
+  for (const unsigned cpu : value) text += (text.empty() ? "" : ",") + std::to_string(cpu);
+  return text.empty() ? "all" : text;
+}
+
 std::string value_text(Overflow value) { return enumerator_text(kOverflows, value); }
 std::string value_text(Intake value) { return enumerator_text(kIntakes, value); }
 std::string value_text(Plane value) { return enumerator_text(kPlanes, value); }

@@ -21,6 +21,7 @@ namespace holdfast {
 [[nodiscard]] Outcome parse_value(std::string_view text, int& value);
 [[nodiscard]] Outcome parse_value(std::string_view text, std::string& value);
 [[nodiscard]] Outcome parse_value(std::string_view text, std::vector<int>& value);  // "2,78", "none"
+[[nodiscard]] Outcome parse_value(std::string_view text, CpuList& value);           // "0-3,8", "all"
 [[nodiscard]] Outcome parse_value(std::string_view text, Overflow& value);
 [[nodiscard]] Outcome parse_value(std::string_view text, LogLevel& value);
 [[nodiscard]] Outcome parse_value(std::string_view text, Intake& value);
@@ -33,6 +34,7 @@ namespace holdfast {
 [[nodiscard]] std::string value_text(int value);
 [[nodiscard]] std::string value_text(const std::string& value);
 [[nodiscard]] std::string value_text(const std::vector<int>& value);
+[[nodiscard]] std::string value_text(const CpuList& value);
 [[nodiscard]] std::string value_text(Overflow value);
 [[nodiscard]] std::string value_text(LogLevel value);
 [[nodiscard]] std::string value_text(Intake value);

@@ -129,7 +129,7 @@ class Fleet {
   void on_ready(WorkerId worker, TimePoint now);
   void on_heartbeat(WorkerId worker, TimePoint at);  // an older one than the last is ignored
   void on_misbehaved(WorkerId worker);               // it broke the protocol
-  void on_stalled(WorkerId worker, bool stalled);    // it lives and has stopped (or begun again) to accept: core/stall.h
+  void on_stalled(WorkerId worker, bool stalled);  // it lives and has stopped (or begun again) to accept: core/stall.h
   void on_exited(WorkerId worker, WorkerEnd end, TimePoint now);
   void on_start_failed(WorkerId worker, WorkerEnd end, TimePoint now) { on_exited(worker, end, now); }
 

@@ -1,15 +1,6 @@
 #include "core/placement_key.h"
 
 namespace holdfast {
-namespace {
-
-// The mask of a word that `bits` bits of the prefix reach; a prefix may reach past the word.
-constexpr std::uint32_t prefix_mask(unsigned bits) {
-  if (bits >= 32) return ~std::uint32_t{0};
-  return bits == 0 ? 0 : ~std::uint32_t{0} << (32 - bits);
-}
-
-}  // namespace
 
 std::uint32_t hash_address(const IpAddress& address, KeyPrefix prefix, HashKey key) {
   if (!address.is_v6()) return mix(key.a ^ (address.word(0) & prefix_mask(prefix.v4)));

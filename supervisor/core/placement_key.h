@@ -28,6 +28,12 @@ struct HashKey {
 // where each word is masked to the prefix first, and words that the prefix does not reach take no part.
 [[nodiscard]] std::uint32_t hash_address(const IpAddress& address, KeyPrefix prefix, HashKey key);
 
+// The mask of a word that `bits` bits of the prefix reach; a prefix may reach past the word.
+[[nodiscard]] constexpr std::uint32_t prefix_mask(unsigned bits) {
+  if (bits >= 32) return ~std::uint32_t{0};
+  return bits == 0 ? 0 : ~std::uint32_t{0} << (32 - bits);
+}
+
 // The MurmurHash3 finaliser: every input bit changes every output bit with a probability near one half.
 [[nodiscard]] constexpr std::uint32_t mix(std::uint32_t h) {
   h ^= h >> 16;

@@ -28,6 +28,8 @@ struct ListeningSocket {
 // those of the address before anybody can connect; a user or group that does not exist is an error without a code.
 // Without them they are what umask and user make of them.
 //
+// Nothing can be accepted from UDP: EPROTONOSUPPORT, see sys/reuseport.h.
+//
 // Errors: EADDRINUSE, EADDRNOTAVAIL, EACCES, ENOENT (the directory of a path) ...; `doing` begins with "listen on
 // ADDRESS".
 [[nodiscard]] Result<ListeningSocket> listen_on(const ListenAddress& address, int backlog);

@@ -65,8 +65,10 @@ class Inbox {
   struct Account {
     std::uint64_t waiting;
     std::uint64_t taken;  // by all workers of this inbox; `lost` among them
-    std::uint64_t open;   // taken by the present worker and not closed
-    std::uint64_t lost;   // by all workers of this inbox
+    std::uint64_t
+        accepted;        // by all workers of this inbox from sockets of the slot, which are no business of the channel
+    std::uint64_t open;  // taken or accepted by the present worker and not closed
+    std::uint64_t lost;  // by all workers of this inbox
   };
   [[nodiscard]] Account account() const;
   [[nodiscard]] std::uint64_t waiting() const { return account().waiting; }
@@ -87,7 +89,7 @@ class Inbox {
     std::size_t connections;
   };
   struct FrameCounts {
-    std::uint64_t taken = 0, closed = 0, lost = 0;
+    std::uint64_t taken = 0, accepted = 0, closed = 0, lost = 0;
     TimePoint heartbeat{};
   };  // of workers that do not use the page
 
@@ -122,6 +124,7 @@ class Inbox {
   std::deque<Sent> messages_;  // that the kernel may still hold, oldest first
   std::uint64_t sent_ = 0;
   std::uint64_t taken_before_ = 0;  // by earlier workers of this inbox
+  std::uint64_t accepted_before_ = 0;
   std::uint64_t lost_before_ = 0;
   bool deaf_ = false;       // the present worker sent garbage: nothing more is heard from it
   bool shut_ = false;       // a worker has shut the channel down, for all who come after it as well

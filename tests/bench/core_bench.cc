@@ -1,4 +1,4 @@
-// What the core costs for each connection (hash, route) and for each change of size (the table).
+// What the core costs for each connection (hash, route), for each change of size (the table) and of routes (the program).
 #include <benchmark/benchmark.h>
 
 #include <array>
@@ -8,6 +8,7 @@
 #include "core/bucket_table.h"
 #include "core/ip_address.h"
 #include "core/placement_key.h"
+#include "core/steering_program.h"
 
 namespace holdfast {
 namespace {
@@ -54,6 +55,14 @@ void build_table(benchmark::State& state) {
   for (auto _ : state) benchmark::DoNotOptimize(BucketTable(weights));
 }
 BENCHMARK(build_table)->Arg(4)->Arg(64)->Arg(256)->Unit(benchmark::kMicrosecond);
+
+// What a change of routes costs before the kernel hears of it: the worst table, in which no two neighbours are alike.
+void compile_worst_steering_program(benchmark::State& state) {
+  SteeringTable members{};
+  for (unsigned bucket = 0; bucket < kBuckets; ++bucket) members[bucket] = static_cast<std::uint16_t>(bucket);
+  for (auto _ : state) benchmark::DoNotOptimize(compile_steering(members, KeyPrefix{}, kKey));
+}
+BENCHMARK(compile_worst_steering_program)->Unit(benchmark::kMicrosecond);
 
 }  // namespace
 }  // namespace holdfast

@@ -36,13 +36,16 @@ TEST_F(Environment, WhatSystemdToldTheSupervisorNeverReachesAWorker) {
   SupervisorPlan plan = curious();
   plan.environment = {"LISTEN_FDS=1",   "LISTEN_PID=1",          "LISTEN_FDNAMES=web", "NOTIFY_SOCKET={dir}/n",
                       "WATCHDOG_PID=1", "WATCHDOG_USEC=1000000", "MAINPID=1",          "KEPT=by everybody's leave"};
+  plan.options = {"--intake", "sdk"};
   const Supervisor supervisor(plan);
   supervisor.wait_until_serving();
   const std::map<std::string, std::string> found = variables(supervisor);
-  for (const char* name :
-       {"LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"}) {
+  for (const char* name : {"LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_PID"}) {
     EXPECT_FALSE(found.contains(name)) << name << " leaks into the worker";
   }
+  // These every worker has, but from us.
+  EXPECT_TRUE(found.at("NOTIFY_SOCKET").starts_with("@")) << found.at("NOTIFY_SOCKET");
+  EXPECT_EQ(found.at("WATCHDOG_USEC"), "30000000");
   ASSERT_TRUE(found.contains("KEPT"));
   EXPECT_EQ(found.at("KEPT"), "by everybody's leave");
 }
@@ -90,6 +93,7 @@ TEST_F(Environment, ASupervisorInsideAWorkerDoesNotConfuseTheInnerWorkers) {
 TEST_F(Environment, AWorkerInheritsItsOwnDescriptorsAndNoOther) {
   SupervisorPlan plan;
   plan.workers = 3;
+  plan.options = {"--intake", "sdk"};
   plan.command = {"/bin/sh", "-c",
                   "ls /proc/$$/fd >{dir}/fds$HOLDFAST_SLOT; env >{dir}/env$HOLDFAST_SLOT; exec " + whoami_program()};
   const Supervisor supervisor(plan);
@@ -107,6 +111,19 @@ TEST_F(Environment, AWorkerInheritsItsOwnDescriptorsAndNoOther) {
     found.erase("10");  // where some shells keep a copy of a redirected stream
     EXPECT_EQ(found, expected) << "slot " << slot;
   }
+}
+
+TEST_F(Environment, UnderAutoAWorkerIsOfferedChannelAndSocketsAtOnce) {
+  SupervisorPlan plan = curious();
+  plan.listen = {"web=127.0.0.1:0", "127.0.0.1:0"};
+  const Supervisor supervisor(plan);
+  supervisor.wait_until_serving();
+  std::map<std::string, std::string> found = variables(supervisor);
+  EXPECT_EQ(found["LISTEN_FDS"], "2");
+  EXPECT_EQ(found["LISTEN_FDNAMES"], "web:main-2");
+  EXPECT_EQ(found["LISTEN_PID"], std::to_string(supervisor.status().slot(0).pid));
+  EXPECT_EQ(found["HOLDFAST_CHANNEL"], "5");
+  EXPECT_EQ(found["HOLDFAST_PAGE"], "6");
 }
 
 TEST_F(Environment, TheWorkingDirectoryIsTheChosenOne) {

@@ -33,6 +33,7 @@ const std::map<std::string, Value> kSamples = {
     {"TABLE", Scalar{"other"}},
     {"INTAKE", Scalar{"capture"}},
     {"PLANE", Scalar{"steer"}},
+    {"CPUS", Scalar{"0,2"}},
 };
 
 const Place kPlace = {0, "VARIABLE"};
