@@ -16,9 +16,9 @@ Origin origin_of(const Assembled& assembled, const KeyPath& path) {
   return origin == assembled.origins.end() ? Origin{} : origin->second;
 }
 
-// Where in the file: its name stands in the first line already.
+// The file's name stands in the first line already, and the key of --set in its own.
 std::string place_text(const Origin& origin) {
-  if (origin.kind != Origin::Kind::File) return to_text(origin);
+  if (origin.kind != Origin::Kind::File) return to_text(origin).substr(0, origin.name.find(' '));
   const std::string line = "line " + std::to_string(origin.position.line);
   return origin.environment.empty() ? line : line + " (" + origin.environment + ")";
 }
