@@ -166,6 +166,7 @@ Outcome FleetRunner::start(Occupant& occupant, WorkerId worker, Fleet::Role role
   if (!notify) return std::move(notify).error();
   occupant.notify = *std::move(notify);
   occupant.offer = settlement_.offer();
+  if (!has_capture_) occupant.offer.capture = false;
   if (steerer_.empty()) occupant.offer.listen_fds = occupant.offer.capture = occupant.offer.sockets = false;
   occupant.turn = successor ? other(steerer_.turn(occupant.slot)) : steerer_.turn(occupant.slot);
 
@@ -446,6 +447,12 @@ void FleetRunner::on_settled() {
   const Intake intake = *settlement_.intake();
   if (pool_.intake == Intake::Auto) {
     spdlog::info("pool {}: intake {}, plane {}", pool_.name, value_text(intake), value_text(settlement_.plane()));
+  }
+  if (settlement_.plane() == Plane::Steer && intake != Intake::Sdk) {
+    // A slot has two sockets. Whoever departs goes on accepting at his until he is told to end: nobody else may have it.
+    Fleet::Policy policy = pool_.fleet;
+    policy.linger = 0;
+    fleet_.set_policy(policy);
   }
   dispatcher_.set_passing(intake == Intake::Sdk);
   steerer_.settle(intake, settlement_.plane());

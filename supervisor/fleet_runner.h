@@ -42,6 +42,8 @@ class FleetRunner {
   FleetRunner(Loop& loop, const PoolConfig& pool, Dispatcher& dispatcher, Steerer& steerer, Hooks hooks);
   ~FleetRunner();
 
+  // Workers are not offered capture: this system has none. Before `start`.
+  void forgo_capture() { has_capture_ = false; }
   void start();
   void stop(Fleet::Stop stop);
 
@@ -123,6 +125,7 @@ class FleetRunner {
   DescriptorReserve reserve_;  // for the start of a worker
   Renewals renewals_;
   Settlement settlement_;
+  bool has_capture_ = true;
   bool retired_unwanted_ = false;
   std::vector<Slot> slots_;
   std::map<WorkerId, Occupant> occupants_;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <csignal>
 #include <map>
 #include <string_view>
 #include <utility>
@@ -86,6 +87,7 @@ SpawnPlan plan_launch(const PoolConfig& pool, const Launch& launch) {
   set(HF_ENV_SLOTS, std::to_string(launch.slots));
   set(HF_ENV_GENERATION, std::to_string(launch.generation.value));
   set(HF_ENV_POOL, pool.name);
+  set(HF_ENV_LISTENERS, text_of(launch.listeners));
   const Duration heartbeat = pool.fleet.heartbeat_timeout;
   if (!launch.notify_address.empty()) {
     set("NOTIFY_SOCKET", launch.notify_address);
@@ -98,12 +100,13 @@ SpawnPlan plan_launch(const PoolConfig& pool, const Launch& launch) {
     set(HF_ENV_CHANNEL, give(plan, launch.inbox.worker_end()));
     set(HF_ENV_PAGE, give(plan, launch.inbox.page_fd()));
     set(HF_ENV_HEARTBEAT, count_of<std::chrono::milliseconds>(heartbeat));
-    set(HF_ENV_LISTENERS, text_of(launch.listeners));
   }
   const bool sockets = std::any_of(launch.sockets.begin(), launch.sockets.end(),
                                    [&](const auto& given) { return is_given(given, launch.offer); });
   if (launch.offer.channel && sockets) set(HF_ENV_SOCKETS, give_sockets(plan, launch));
   plan.capture = launch.offer.capture;
+  // A worker of the SDK sees the end of its channel, and drains; the others would stay behind, and hold the port.
+  if (!launch.offer.channel || launch.offer.listen_fds || launch.offer.capture) plan.death_signal = SIGTERM;
   return plan;
 }
 

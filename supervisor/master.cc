@@ -60,6 +60,9 @@ std::optional<Failure> Master::start() {
   for (const PoolConfig& pool : config_.pools) {
     pools_.push_back(std::make_unique<Pool>(loop_, pool, config_.hash_key, hooks_of_pool()));
   }
+  for (const std::unique_ptr<Pool>& pool : pools_) {
+    if (Outcome possible = pool->check_system(); !possible) return Failure{possible.error(), kExitFailure};
+  }
   if (auto failure = open_listeners()) return failure;
   if (auto failure = open_control()) return failure;
   // From here on the process is a supervisor: what fails is reported, retried or counted, and does not end it.

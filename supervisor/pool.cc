@@ -8,6 +8,7 @@
 
 #include "core/bucket_table.h"
 #include "core/ip_address.h"
+#include "sys/bind_filter.h"
 
 namespace holdfast {
 
@@ -30,6 +31,20 @@ Pool::Pool(Loop& loop, const PoolConfig& config, HashKey hash_key, FleetRunner::
       steerer_(loop, dispatcher_, config_, hash_key,
                [this](SlotId slot, bool stalled) { runner_.on_stalled(slot, stalled); }),
       runner_(loop, config_, dispatcher_, steerer_, std::move(hooks)) {}
+
+Outcome Pool::check_system() {
+  if (config_.intake != Intake::Capture && config_.intake != Intake::Auto) return Done{};
+  Outcome possible = check_interception();
+  if (possible) return possible;
+  if (config_.intake == Intake::Capture) {
+    return Error{{}, possible.error().message() + " (--intake listen-fds and --intake sdk work without)"};
+  }
+  spdlog::warn(
+      "{}: workers that bind for themselves cannot be served here, those of the intakes sdk and listen-fds can",
+      possible.error().message());
+  runner_.forgo_capture();
+  return Done{};
+}
 
 Outcome Pool::open_listener(const ListenerConfig& listener, int backlog) {
   const bool by_path = std::holds_alternative<UnixAddress>(listener.address);

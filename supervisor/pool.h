@@ -24,6 +24,8 @@ class Pool {
   [[nodiscard]] const std::string& name() const { return config_.name; }
   [[nodiscard]] const PoolConfig& config() const { return config_; }
 
+  // Whether this system can do what the pool's intake needs; what is only offered is left out, and the log says so.
+  [[nodiscard]] Outcome check_system();
   // Binds; before `start`. Errors: those of listen_on.
   [[nodiscard]] Outcome open_listener(const ListenerConfig& listener, int backlog);
   void start();

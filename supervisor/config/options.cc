@@ -244,6 +244,10 @@ std::vector<Option> make_options() {
           "canary", "TIME", restart, Effect::Live, "How long a successor must be ready before it takes a slot",
           [](auto& p) -> auto& { return p.fleet.canary; }),
       pool_row(
+          "linger", "N", restart, Effect::Live,
+          "Replaced workers of a slot that may still drain while it is renewed once more",
+          [](auto& p) -> auto& { return p.fleet.linger; }),
+      pool_row(
           "surge", "N", restart, Effect::Live, "Slots that are renewed at a time",
           [](auto& p) -> auto& { return p.fleet.surge; }),
   };

@@ -348,6 +348,7 @@ void Fleet::start_if_due(Slot& slot, TimePoint now, Actions& actions) {
   if (stop_ != Stop::No || leaving(slot)) return;
   if (slot.incumbent) {
     if (!wants_renewal(slot) || slot.successor || !in<Serving>(*slot.incumbent)) return;
+    if (slot.departing.size() > policy_.linger) return;
     if (renewals_under_way() < policy_.surge) slot.successor = start(slot, Role::Successor, now, actions);
     return;
   }

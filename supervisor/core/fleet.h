@@ -54,6 +54,7 @@ class Fleet {
         std::chrono::seconds(10);        // a worker that served this long has made good all earlier failures
     Duration canary = Duration::zero();  // how long a successor must be ready before it takes the slot
     unsigned surge = 1;                  // slots that may have a successor at a time
+    unsigned linger = 3;                 // workers of a slot that may depart while another successor is started
     BackoffPolicy backoff;
     StartLimitPolicy start_limit;
     bool operator==(const Policy&) const = default;

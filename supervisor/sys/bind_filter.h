@@ -22,4 +22,12 @@ namespace holdfast {
 // of a fork could not do it.
 [[nodiscard]] Result<std::vector<sock_filter>> make_bind_filter();
 
+// Puts the filter on the calling thread, which must have no_new_privs, for good. Answers the descriptor by which the kernel
+// tells of intercepted calls (close-on-exec), or -1. For the child of a fork: async-signal-safe.
+[[nodiscard]] int set_bind_filter(const sock_fprog& filter) noexcept;
+
+// Whether all this is to be had here: tried in a process of its own. The kernel may be too old, a container may forbid it, and
+// what is intercepted itself cannot intercept (EBUSY).
+[[nodiscard]] Outcome check_interception();
+
 }  // namespace holdfast

@@ -15,6 +15,8 @@
 
 #include "core/worker_template.h"
 
+#include "sys/bind_filter.h"
+
 namespace holdfast {
 namespace {
 
@@ -85,17 +87,6 @@ void place_descriptors(const ChildProgram& program, int& status_socket) {
   }
 }
 
-// Answers the descriptor by which the kernel tells of intercepted calls (close-on-exec), or -1.
-int set_filter(const sock_fprog& filter) {
-  // Once we have taken up a call, only a deadly signal shall take it back: else it would be restarted after its socket has
-  // been exchanged already. Linux 5.19; without it `Capture` sees to that.
-  for (const unsigned long more : {SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, 0UL}) {
-    const long fd = ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER | more, &filter);
-    if (fd >= 0 || errno != EINVAL) return static_cast<int>(fd);
-  }
-  return -1;
-}
-
 bool send_descriptor(int socket, int fd) {
   char byte = 0;
   iovec data{&byte, sizeof byte};
@@ -116,9 +107,17 @@ bool send_descriptor(int socket, int fd) {
 // From here on this process must not bind or listen: nobody answers before the exec is over.
 void let_calls_be_intercepted(const sock_fprog& filter, int status_socket) {
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) fail(status_socket, ChildStage::NoNewPrivileges, errno, 0);
-  const int notifications = set_filter(filter);
+  const int notifications = set_bind_filter(filter);
   if (notifications < 0) fail(status_socket, ChildStage::Filter, errno, 0);
   if (!send_descriptor(status_socket, notifications)) fail(status_socket, ChildStage::Notifications, errno, 0);
+}
+
+// A parent that has died before we asked will never signal us.
+bool die_with_parent(int signal, int parent) {
+  if (signal == 0) return true;
+  if (::prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0) != 0) return false;
+  if (::getppid() != parent) ::_exit(kExitCannotExec);
+  return true;
 }
 
 // As execvp: goes on where there is no such file, remembers the first that is there and cannot be run.
@@ -151,6 +150,7 @@ void child_exec(const ChildProgram& program) noexcept {
     fail(status_socket, ChildStage::WorkingDirectory, errno, 0);
   }
   if (!pin(program.cpus)) fail(status_socket, ChildStage::Cpus, errno, 0);
+  if (!die_with_parent(program.death_signal, program.parent)) fail(status_socket, ChildStage::DeathSignal, errno, 0);
   place_descriptors(program, status_socket);
   if (program.filter != nullptr) let_calls_be_intercepted(*program.filter, status_socket);
   // Only now: what came before may need numbers that the child's own limit forbids.

@@ -18,6 +18,7 @@ enum class ChildStage : std::int32_t {
   Signals,
   WorkingDirectory,
   Cpus,
+  DeathSignal,
   Descriptor,  // `index` is the move that failed
   OtherDescriptors,
   NoNewPrivileges,
@@ -58,6 +59,8 @@ struct ChildProgram {
       pid_markers;  // each a kPidMarker in one of the arguments or variables, the last of a string first
   const char* working_directory = nullptr;  // null: ours
   std::span<const unsigned long> cpus;      // a mask for sched_setaffinity; empty: ours
+  int death_signal = 0;                     // it gets this when `parent` dies; 0: none
+  int parent = 0;                           // process id of the forking process, as its children see it
   std::span<FdMove> moves;                  // no target twice
   int first_free = 0;                       // greater than every target
   std::span<const FdRange> others;          // every descriptor from 3 that is no target

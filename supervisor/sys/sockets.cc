@@ -54,16 +54,11 @@ Result<UniqueFd> bound_listener(const SocketName& name, V4Clients v4_clients, in
   return fd;
 }
 
-// What the kernel says where IPv6 is not compiled in, or switched off.
-bool lacks_v6(const Error& error) {
-  return error.code == std::errc::address_family_not_supported || error.code == std::errc::address_not_available;
-}
-
 Result<UniqueFd> listen_on_tcp(TcpAddress& address, int backlog, const std::string& doing) {
   switch (address.family) {
     case TcpAddress::Family::DualStack: {
       Result<UniqueFd> listener = bound_listener(every_v6_address(address.port), V4Clients::Mapped, backlog, doing);
-      if (listener || !lacks_v6(listener.error())) return listener;
+      if (listener || !lacks_ipv6(listener.error())) return listener;
       address = TcpAddress{TcpAddress::Family::V4, IpAddress{}, address.port};
       return bound_listener(name_of(IpAddress{}, address.port), V4Clients::Refused, backlog, doing);
     }
@@ -79,6 +74,10 @@ Result<UniqueFd> listen_on_tcp(TcpAddress& address, int backlog, const std::stri
 }
 
 }  // namespace
+
+bool lacks_ipv6(const Error& error) {
+  return error.code == std::errc::address_family_not_supported || error.code == std::errc::address_not_available;
+}
 
 Result<ListeningSocket> listen_on(const ListenAddress& address, int backlog) {
   const std::string doing = "listen on " + to_text(address);

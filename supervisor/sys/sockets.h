@@ -33,6 +33,8 @@ struct ListeningSocket {
 // Errors: EADDRINUSE, EADDRNOTAVAIL, EACCES, ENOENT (the directory of a path) ...; `doing` begins with "listen on
 // ADDRESS".
 [[nodiscard]] Result<ListeningSocket> listen_on(const ListenAddress& address, int backlog);
+// What the kernel answers for "::" where IPv6 is not compiled in, or switched off: try IPv4 alone.
+[[nodiscard]] bool lacks_ipv6(const Error& error);
 
 // The end of a Unix listener: it takes no further client (shutdown), and its file is removed, unless somebody else
 // answers there by now. What waits in its accept queue can still be accepted. Nothing to do for the abstract name

@@ -160,6 +160,8 @@ Error error_of(const ChildFailure& failure, const SpawnPlan& plan, const std::ve
       return with("chdir " + plan.working_directory);
     case ChildStage::Cpus:
       return with("pin " + command + " to the CPUs " + listed(plan.cpus) + " (is one of them there, and permitted?)");
+    case ChildStage::DeathSignal:
+      return with("have " + command + " end with the supervisor");
     case ChildStage::Descriptor:
       return with("pass descriptor " + std::to_string(moves[index].to) + " to " + command);
     case ChildStage::OtherDescriptors:
@@ -232,6 +234,8 @@ Result<Child> spawn(const SpawnPlan& plan) {
       .pid_markers = text.pid_markers(),
       .working_directory = plan.working_directory.empty() ? nullptr : plan.working_directory.c_str(),
       .cpus = cpus,
+      .death_signal = plan.death_signal,
+      .parent = ::getpid(),
       .moves = moves,
       .first_free = static_cast<int>(others->back().first),
       .others = *others,

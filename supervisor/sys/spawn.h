@@ -35,6 +35,8 @@ struct SpawnPlan {
   std::optional<BorrowedFd> standard_output;  // becomes 1 in the child; else it is ours
   std::optional<BorrowedFd> standard_error;   // becomes 2 in the child; else it is ours
   std::vector<unsigned> cpus;                 // that it may run on (sched_setaffinity); empty: ours
+  // It gets this signal when the calling thread ends (PR_SET_PDEATHSIG); 0: none. Gone with the exec of a set-user-ID program.
+  int death_signal = 0;
   // Its bind(2) and listen(2), and those of all it starts, wait for our answer (sys/bind_filter.h). The price is
   // no_new_privs: neither it nor what it starts gains privileges by exec (set-user-ID, file capabilities).
   bool capture = false;

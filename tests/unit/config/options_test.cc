@@ -228,6 +228,7 @@ TEST(Options, TheEnvironmentNameIsTheFlagInCapitals) {
   EXPECT_EQ(environment_name("--start-timeout"), "HOLDFAST_START_TIMEOUT");
   EXPECT_EQ(environment_name("--prefix-v4"), "HOLDFAST_PREFIX_V4");
   EXPECT_EQ(environment_name("--name"), "HOLDFAST_NAME");
+  EXPECT_EQ(environment_name("--az-09"), "HOLDFAST_AZ_09");  // of every kind of letter, digit and sign
   std::set<std::string> names;
   for (const Option& option : options()) {
     if (option.flag.empty()) continue;

@@ -50,6 +50,7 @@ Fleet::Policy random_policy(Dice& dice) {
   policy.stable_time = dice.time(0, 40);
   policy.canary = dice.one_in(2) ? Duration::zero() : dice.time(0, 15);
   policy.surge = dice.between(1, 3);
+  policy.linger = dice.between(0, 2);
   policy.backoff = {.first = dice.one_in(2) ? Duration::zero() : dice.time(0, 5),
                     .step = dice.time(0, 5),
                     .factor = 2,

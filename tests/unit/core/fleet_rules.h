@@ -174,6 +174,11 @@ class FleetRules {
 
   static bool ending(const Life& life) { return life.asked_to_end || life.killed; }
   static bool serving(const Life& life) { return life.ready && !life.drain_deadline && !ending(life) && !life.died; }
+  [[nodiscard]] std::size_t departing_from(SlotId slot) const {
+    return static_cast<std::size_t>(std::count_if(lives_.begin(), lives_.end(), [&](const auto& entry) {
+      return entry.second.slot == slot && entry.second.place == Place::Departing && !entry.second.died;
+    }));
+  }
   // Its clients may be sent there.
   [[nodiscard]] bool accepts(const Slot& slot) const { return served(slot) && !life_of(*slot.incumbent).stalled; }
   [[nodiscard]] bool served(const Slot& slot) const { return slot.incumbent && serving(life_of(*slot.incumbent)); }
@@ -309,6 +314,7 @@ class FleetRules {
       require(!slot->successor, "a slot has one successor");
       require(slot->incumbent && wants_renewal(life_of(*slot->incumbent)), "a renewal is wished");
       require(successors() < policy_.surge, "at most surge slots have a successor");
+      require(departing_from(a.slot) <= policy_.linger, "nobody is started while too many depart");
       slot->successor = a.worker;
     }
     Life life{};
@@ -518,8 +524,9 @@ class FleetRules {
     require(slot.incumbent || slot.pause == Pause::Delay || slot.lent, "a slot that rests or is stopped is lent");
     if (served(slot)) {
       const Life& incumbent = life_of(*slot.incumbent);
-      require(slot.successor || !wants_renewal(incumbent) || successors() >= policy_.surge,
-              "a wished renewal starts as soon as the surge allows");
+      require(slot.successor || !wants_renewal(incumbent) || successors() >= policy_.surge ||
+                  departing_from(id) > policy_.linger,
+              "a wished renewal starts as soon as the surge and those who depart allow");
     }
     if (accepts(slot)) {
       slot.unserved_since.reset();

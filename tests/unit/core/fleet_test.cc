@@ -1042,6 +1042,20 @@ TEST_F(FleetTest, AStopDoesNotWaitForDelaysAndRests) {
   EXPECT_THAT(reconcile(), ElementsAre("finished"));
 }
 
+TEST_F(FleetTest, ARenewalWaitsForThoseWhoDepartIfTheyMustNotLinger) {
+  Fleet::Policy policy = plain_policy();
+  policy.linger = 0;
+  begin_serving(policy, 1);
+  renew(0);
+  (void)reconcile();
+  ready(2);
+  (void)reconcile();
+  renew(0);
+  EXPECT_THAT(reconcile(), IsEmpty()) << "worker 1 still departs";
+  exited(1);
+  EXPECT_THAT(reconcile(), ElementsAre("start worker 3 in slot 0 as successor of generation 1"));
+}
+
 TEST_F(FleetTest, ARenewalThatIsWithdrawnDoesNotBeginAndOneUnderWayGoesOn) {
   begin_serving(plain_policy(), 2);
   renew(0);
