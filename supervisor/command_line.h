@@ -4,13 +4,13 @@
 #include <string>
 #include <variant>
 
-#include "config/config.h"
+#include "load_config.h"
 
 namespace holdfast {
 
 // What the user asked for.
 struct RunInvocation {
-  Config config;
+  ConfigSource source;
 };
 
 struct ControlTarget {
@@ -18,6 +18,13 @@ struct ControlTarget {
   std::string name;
 };  // both may be empty: the only supervisor that runs
 enum class OutputForm { Text, Json };
+struct CheckInvocation {
+  ConfigSource source;
+  OutputForm form = OutputForm::Text;
+};
+struct InitInvocation {
+  std::string path;  // "-": standard output
+};
 struct StatusInvocation {
   ControlTarget target;
   OutputForm form = OutputForm::Text;
@@ -68,8 +75,9 @@ struct ExitNow {
   int code;
 };  // help was printed, or a mistake was reported
 
-using Invocation = std::variant<RunInvocation, StatusInvocation, RouteInvocation, RestartInvocation, DrainInvocation,
-                                ScaleInvocation, StopInvocation, VersionInvocation, ExitNow>;
+using Invocation =
+    std::variant<RunInvocation, CheckInvocation, InitInvocation, StatusInvocation, RouteInvocation, RestartInvocation,
+                 DrainInvocation, ScaleInvocation, StopInvocation, VersionInvocation, ExitNow>;
 
 // Reads the command line and the HOLDFAST_ environment (the command line goes first). Help goes to standard output,
 // mistakes to standard error, each in one line that says what is wrong and what would be right.

@@ -289,10 +289,7 @@ std::unique_ptr<Capture> FleetRunner::make_capture(Occupant& occupant, WorkerId 
   hooks.on_listen = [this, worker](std::size_t listener) {
     on_ready(worker, "it listens on " + steerer_.name_of(listener));
   };
-  hooks.on_other_bind = [this, worker](const std::string& address) {
-    std::vector<std::string>& binds = occupants_.at(worker).other_binds;
-    if (binds.size() < kBindsTold) binds.push_back(address);
-  };
+  hooks.on_other_bind = [this, worker](const std::string& address) { on_other_bind(worker, address); };
   hooks.on_failed = [this, worker](const Error& error) {
     const Occupant& failed = occupants_.at(worker);
     spdlog::error("{}: pid {} cannot be given its socket: {}", label(failed.slot), failed.process->pid(),
@@ -525,6 +522,17 @@ void FleetRunner::on_ready(WorkerId worker, std::string_view how) {
   if (first) retiring_.arm(loop_.now() + pool_.start_grace);
   fleet_.on_ready(worker, loop_.now());
   schedule();
+}
+
+void FleetRunner::on_other_bind(WorkerId worker, const std::string& address) {
+  if (address.starts_with("unix:") || address.starts_with("udp:")) return;
+  Occupant& occupant = occupants_.at(worker);
+  if (occupant.other_binds.size() >= kBindsTold) return;
+  occupant.other_binds.push_back(address);
+  // It was taken for one that serves the inherited sockets, because it had lived for so long without a bind.
+  if (pool_.intake == Intake::Auto && settlement_.intake() == Intake::ListenFds) {
+    spdlog::warn("{}: {}", label(occupant.slot), missing_sign(occupant));
+  }
 }
 
 void FleetRunner::on_settled() {

@@ -114,6 +114,7 @@ class FleetRunner {
   void on_frame(Inbox& inbox, const WorkerFrame& frame);
   void on_notify(WorkerId worker, const NotifyMessage& message);
   void on_grace_over(WorkerId worker);
+  void on_other_bind(WorkerId worker, const std::string& address);
   void on_ready(WorkerId worker, std::string_view how);
   void on_settled();
   void say_goodbye(WorkerId worker);
