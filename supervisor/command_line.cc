@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "config/nearest.h"
@@ -39,6 +40,8 @@ struct Arguments {
   bool wait = false;
   std::string address = {};
   std::string slot = {};
+  std::vector<std::string> scale = {};
+  bool dry_run = false;
   std::string path = "holdfast.toml";
 };
 
@@ -139,15 +142,48 @@ ConfigSource source_of(const CLI::App& command, const Arguments& arguments, std:
   return source;
 }
 
-Invocation finish_restart(const Arguments& arguments, OutputForm form, Waiting waiting) {
-  RestartInvocation restart{arguments.target, form, std::nullopt, waiting};
-  if (arguments.slot.empty()) return restart;
-  unsigned slot = 0;
-  if (!parse_value(arguments.slot, slot)) {
-    return mistake("'" + arguments.slot + "' is not the number of a slot: they count from 0 (see `holdfast status`)");
+// "2", "POOL", "POOL/2" or nothing.
+Result<SlotTarget> parse_slots(const std::string& text) {
+  SlotTarget target;
+  const std::size_t slash = text.find('/');
+  std::string number = slash == std::string::npos ? text : text.substr(slash + 1);
+  const bool is_number = !number.empty() && number.find_first_not_of("0123456789") == std::string::npos;
+  if (slash != std::string::npos) target.pool = text.substr(0, slash);
+  if (slash == std::string::npos && !is_number) {
+    target.pool = std::exchange(number, {});
+    if (!target.pool.empty() && !is_name(target.pool)) {
+      return Error{{}, "'" + text + "' is neither a slot (they count from 0), nor POOL, nor POOL/SLOT"};
+    }
   }
-  restart.slot = slot;
-  return restart;
+  if (unsigned slot = 0; !number.empty()) {
+    if (!parse_value(number, slot)) {
+      return Error{{}, "'" + text + "' is not the number of a slot: they count from 0 (see `holdfast status`)"};
+    }
+    target.slot = slot;
+  }
+  return target;
+}
+
+Invocation finish_restart(const Arguments& arguments, OutputForm form, Waiting waiting) {
+  Result<SlotTarget> slots = parse_slots(arguments.slot);
+  if (!slots) return mistake(slots.error().message());
+  return RestartInvocation{arguments.target, form, *std::move(slots), waiting};
+}
+
+Invocation finish_drain(const Arguments& arguments, OutputForm form, Draining draining, Waiting waiting) {
+  Result<SlotTarget> slots = parse_slots(arguments.slot);
+  if (!slots) return mistake(slots.error().message());
+  if (!slots->slot) return mistake("name one slot: SLOT or POOL/SLOT (see `holdfast status`)");
+  return DrainInvocation{arguments.target, form, *std::move(slots), draining, waiting};
+}
+
+Invocation finish_scale(const Arguments& arguments, OutputForm form, Waiting waiting) {
+  ScaleInvocation scale{arguments.target, form, {}, 0, arguments.dry_run, waiting};
+  if (arguments.scale.size() == 2) scale.pool = arguments.scale.front();
+  if (!parse_value(arguments.scale.back(), scale.size) || scale.size == 0) {
+    return mistake("'" + arguments.scale.back() + "' is not a number of slots, from 1");
+  }
+  return scale;
 }
 
 // Of CLI11's complaint about the number of an option's values, which begins with its name.
@@ -204,8 +240,21 @@ Invocation read_command_line(int argc, char** argv) {
   route->add_option("ADDRESS", arguments.address, "IPv4 or IPv6 address")->required();
   CLI::App* restart =
       add_client(app, arguments, "restart", "Replace the workers of one slot or of all, one after the other");
-  restart->add_option("SLOT", arguments.slot, "Number of the slot (default: all)");
+  restart->add_option("SLOT", arguments.slot, "SLOT, POOL or POOL/SLOT (default: all)");
   restart->add_flag("--wait", arguments.wait, "Return when it is done, with the outcome");
+  CLI::App* drain =
+      add_client(app, arguments, "drain", "Send a slot's clients elsewhere, and keep it without a worker");
+  CLI::App* undrain = add_client(app, arguments, "undrain", "Give a drained slot its worker and its clients back");
+  for (CLI::App* command_of_slot : {drain, undrain}) {
+    command_of_slot->add_option("SLOT", arguments.slot, "SLOT or POOL/SLOT")->required();
+    command_of_slot->add_flag("--wait", arguments.wait, "Return when it is done, with the outcome");
+  }
+  CLI::App* scale = add_client(app, arguments, "scale", "Change the number of workers of a pool");
+  scale->add_option("[POOL] N", arguments.scale, "The pool (default: the first), and its slots")
+      ->required()
+      ->expected(1, 2);
+  scale->add_flag("--dry-run", arguments.dry_run, "Only tell how many clients would meet another worker");
+  scale->add_flag("--wait", arguments.wait, "Return when it is done, with the outcome");
   CLI::App* stop = add_client(app, arguments, "stop", "Drain the workers and stop the supervisor");
   stop->add_flag("--wait", arguments.wait, "Return when it has stopped");
   CLI::App* version = app.add_subcommand("version", "Print the version");
@@ -254,6 +303,9 @@ Invocation read_command_line(int argc, char** argv) {
   if (status->parsed()) return StatusInvocation{arguments.target, form};
   if (route->parsed()) return RouteInvocation{arguments.target, form, arguments.address};
   if (restart->parsed()) return finish_restart(arguments, form, waiting);
+  if (drain->parsed()) return finish_drain(arguments, form, Draining::On, waiting);
+  if (undrain->parsed()) return finish_drain(arguments, form, Draining::Off, waiting);
+  if (scale->parsed()) return finish_scale(arguments, form, waiting);
   if (stop->parsed()) return StopInvocation{arguments.target, form, waiting};
   return VersionInvocation{form};
 }
