@@ -211,6 +211,8 @@ std::unique_ptr<Capture> FleetRunner::make_capture(Occupant& occupant, WorkerId 
     if (steerer_.is_datagram(listener)) on_ready(worker, "it serves " + steerer_.name_of(listener));
   };
   hooks.on_listen = [this, worker](std::size_t listener) {
+    // Had it bound the socket, that would have settled it: so the socket is inherited.
+    if (settlement_.on_ready_without_sign()) on_settled();
     on_ready(worker, "it listens on " + steerer_.name_of(listener));
   };
   hooks.on_other_bind = [this, worker](const std::string& address) {

@@ -27,7 +27,7 @@ using testing::IsEmpty;
 const std::map<std::string, std::string> kSamples = {
     {"NAME", "other"},     {"PATH", "/run/other.sock"}, {"DIR", "/other"},  {"LEVEL", "debug"},   {"N", "7"},
     {"BITS", "24"},        {"HEX", "0123456789abcdef"}, {"TIME", "1234ms"}, {"POLICY", "refuse"}, {"LIST", "3,4"},
-    {"INTAKE", "capture"}, {"PLANE", "steer"}, {"CPUS", "0,2"},
+    {"INTAKE", "capture"}, {"PLANE", "steer"},          {"CPUS", "0,2"},
 };
 
 const Option& option(const std::string& flag) {
