@@ -432,15 +432,16 @@ void FleetRunner::on_grace_over(WorkerId worker) {
 }
 
 void FleetRunner::on_ready(WorkerId worker, std::string_view how) {
+  // Also for one that had been taken for ready before it bound (on_grace_over). Not now: some programs bind one family,
+  // listen, and then bind the other.
+  const bool first = settlement_.intake() == Intake::Capture && !std::exchange(retired_unwanted_, true);
+  if (first) retiring_.arm(loop_.now() + pool_.start_grace);
   const Occupant& occupant = occupants_.at(worker);
   const Fleet::Worker* const known = fleet_.find(worker);
   if (known == nullptr || !std::holds_alternative<Fleet::Starting>(known->phase)) return;
   spdlog::info("{}: pid {} is ready after {:.0f} ms{}{}", label(occupant.slot), occupant.process->pid(),
                std::chrono::duration<double, std::milli>(loop_.now() - occupant.started).count(),
                how.empty() ? "" : ": ", how);
-  // Not now: some programs bind one family, listen, and then bind the other.
-  const bool first = settlement_.intake() == Intake::Capture && !std::exchange(retired_unwanted_, true);
-  if (first) retiring_.arm(loop_.now() + pool_.start_grace);
   fleet_.on_ready(worker, loop_.now());
   schedule();
 }

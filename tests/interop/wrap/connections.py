@@ -17,8 +17,9 @@ class Client:
 
     def __init__(self, source, port):
         self.source = source
-        self.server = ("127.0.0.1", port)
-        self.socket = socket.socket()
+        self.family = socket.AF_INET6 if ":" in source else socket.AF_INET
+        self.server = ("::1" if ":" in source else "127.0.0.1", port)
+        self.socket = socket.socket(self.family)
         self.socket.settimeout(PATIENCE)
         self.socket.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
         self.socket.bind((source, 0))
@@ -45,9 +46,9 @@ class Client:
     def inode(self):
         """Of the server's end; 0 until a process has accepted it."""
         name = struct.pack(">HH", self.server[1], self.socket.getsockname()[1])
-        name += socket.inet_aton(self.server[0]) + bytes(12) + socket.inet_aton(self.source) + bytes(12)
+        name += b"".join(socket.inet_pton(self.family, end).ljust(16, b"\0") for end in (self.server[0], self.source))
         name += struct.pack("=III", 0, 0xFFFFFFFF, 0xFFFFFFFF)
-        request = struct.pack("=BBBxI", socket.AF_INET, socket.IPPROTO_TCP, 0, 0xFFFFFFFF) + name
+        request = struct.pack("=BBBxI", self.family, socket.IPPROTO_TCP, 0, 0xFFFFFFFF) + name
         with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG) as diag:
             diag.send(struct.pack("=IHHII", 16 + len(request), SOCK_DIAG_BY_FAMILY, 1, 1, 0) + request)
             answer = diag.recv(65536)

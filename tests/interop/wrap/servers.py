@@ -39,6 +39,7 @@ class Server:
     intake: str = "capture"
     options: tuple = ()
     at_once: int = 50  # clients that it reads from at the same time
+    ipv6: bool = True  # it listens there too
     also_udp: bool = False
     without_ipv6: bool = False
 
@@ -61,24 +62,25 @@ http {
 LIGHTTPD = {**HELLO, "lighttpd.conf": 'server.document-root = "{directory}"\nserver.port = {port}\nindex-file.names = ("index.html")\n'}
 NODE = {"server.js": "require('http').createServer((request, response) => response.end('hello')).listen({port})\n"}
 
-PYTHON = Server("python3", "-m http.server {port}", HELLO)
+PYTHON = Server("python3", "-m http.server {port}", HELLO, ipv6=False)
 GUNICORN = "--log-level warning --worker-tmp-dir {directory} app:app"
 UVICORN = "--log-level warning --lifespan off app:app"
 SERVERS = {
     "python": PYTHON,
+    "python-starts-slowly": dataclasses.replace(PYTHON, options=("--start-grace", "1ms")),
     "python-without-ipv6": dataclasses.replace(PYTHON, without_ipv6=True),
-    "gunicorn-bind": Server("gunicorn", "--bind :{port} " + GUNICORN, WSGI, options=("--intake", "capture"), at_once=1),
+    "gunicorn-bind": Server("gunicorn", "--bind :{port} " + GUNICORN, WSGI, options=("--intake", "capture"), at_once=1, ipv6=False),
     "gunicorn": Server("gunicorn", GUNICORN, WSGI, intake="listen-fds", at_once=1),
-    "uvicorn-bind": Server("uvicorn", "--host 0.0.0.0 --port {port} " + UVICORN, ASGI),
+    "uvicorn-bind": Server("uvicorn", "--host 0.0.0.0 --port {port} " + UVICORN, ASGI, ipv6=False),
     "uvicorn-fd": Server("uvicorn", "--fd 3 " + UVICORN, ASGI, intake="listen-fds"),
     "busybox": Server("busybox", "httpd -f -p {port}", HELLO),
     "caddy": Server("caddy", "respond --listen :{port} hello"),
     "nginx": Server("nginx", "-e stderr -p {directory}/slot-{slot} -c {directory}/nginx.conf", NGINX),
-    "lighttpd": Server("lighttpd", "-D -f lighttpd.conf", LIGHTTPD),
+    "lighttpd": Server("lighttpd", "-D -f lighttpd.conf", LIGHTTPD, ipv6=False),
     "node": Server("node", "server.js", NODE),
     "redis": Server("redis-server", "--port {port} --save '' --protected-mode no --bind * -::*", protocol=REDIS),
     "memcached": Server("memcached", "-p {port} -U 0 -u nobody", protocol=MEMCACHED),
-    "dnsmasq": Server("dnsmasq", "--no-daemon --conf-file=/dev/null --port={port} --no-resolv --no-hosts --pid-file= "
+    "dnsmasq": Server("dnsmasq", "--keep-in-foreground --log-facility=- --conf-file=/dev/null --port={port} --no-resolv --no-hosts --pid-file= "
                       "--txt-record=slot,'slot {slot}'", protocol=DNS, at_once=8, also_udp=True),
-    "bare": Server("bare_server", "{port}", at_once=1),  # ours, without a libc
+    "bare": Server("bare_server", "{port}", at_once=1, ipv6=False),  # ours, without a libc
 }

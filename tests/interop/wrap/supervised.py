@@ -115,6 +115,10 @@ class Supervised:
         """The process of each slot."""
         return {slot["slot"]: slot["pid"] for slot in self.status()["pools"][0]["slots"] if slot.get("pid")}
 
+    def others(self):
+        """Successors, and workers that were replaced and have not left."""
+        return [other for slot in self.status()["pools"][0]["slots"] for other in slot["others"]]
+
     def kill(self):
         if self.process is not None and self.process.poll() is None:
             self.process.kill()

@@ -42,6 +42,15 @@ def free_port():
         return stream.getsockname()[1]
 
 
+def has_ipv6():
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+        return True
+    except OSError:
+        return False
+
+
 class Case:
     def __init__(self, server, programs, program, directory):
         self.server, self.program, self.directory = server, program, directory
@@ -50,7 +59,8 @@ class Case:
         self.slots = {}  # of each source, as `holdfast route` tells it
 
     def run(self):
-        for step in (self.start, self.settles, self.places, self.loses_nothing_queued, self.restarts, self.places, self.stops):
+        for step in (self.start, self.settles, self.places, self.serves_ipv6_or_refuses, self.loses_nothing_queued, self.restarts,
+                     self.places, self.stops):
             print(f"--- {step.__name__}", flush=True)
             step()
 
@@ -74,10 +84,28 @@ class Case:
                 return
 
     def settles(self):
-        pool = self.supervised.status()["pools"][0]
-        fail_unless((pool["intake"], pool["plane"]) == (self.server.intake, "steer"), f"it is {pool['intake']}, {pool['plane']}")
+        pool = self.pool()
+        fail_unless(pool["plane"] == "steer", f"the plane is {pool['plane']}")
+        # What has been concluded of a worker that starts slowly is corrected when it binds.
+        until(f"the intake is {self.server.intake}", lambda: self.pool()["intake"] == self.server.intake)
         self.slots = {source: self.supervised.slot_of(source) for source in SOURCES}
         fail_unless(set(self.slots.values()) == set(range(WORKERS)), "300 clients leave a slot empty")
+
+    def pool(self):
+        return self.supervised.status()["pools"][0]
+
+    # Over IPv6 the same, or a clear no where the server does not listen there.
+    def serves_ipv6_or_refuses(self):
+        if not has_ipv6():
+            return print("this host has no ::1")
+        if self.server.ipv6:
+            self.slots["::1"] = self.supervised.slot_of("::1")
+            return self.place(["::1"])
+        def is_refused():
+            with socket.socket(socket.AF_INET6) as client:
+                client.settimeout(1)
+                return client.connect_ex(("::1", self.port)) == errno.ECONNREFUSED
+        until("clients over IPv6 are refused", is_refused)
 
     # Each client at the slot that `holdfast route` names, every time.
     def places(self):
@@ -169,7 +197,7 @@ class Case:
         until("the worker has stopped", stopped)
 
     def queued(self, slot):
-        return self.supervised.status()["pools"][0]["slots"][slot]["queued"]
+        return self.pool()["slots"][slot]["queued"]
 
     # Each worker is replaced; no client notices.
     def restarts(self):
@@ -177,6 +205,7 @@ class Case:
         try:
             before = self.supervised.workers()
             self.supervised.tell("restart", "--wait")
+            until("those that were replaced have left", lambda: not self.supervised.others())
             answered = load.answered
             until("the load is served", lambda: load.answered >= answered + 100)
         finally:
