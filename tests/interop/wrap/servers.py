@@ -51,6 +51,7 @@ async def app(scope, receive, send):
   await send({'type': 'http.response.start', 'status': 200, 'headers': []})
   await send({'type': 'http.response.body', 'body': b'hello'})
 """}
+CADDY = {"Caddyfile": "{\nadmin off\n}\n:{port}\nrespond hello\n"}
 NGINX = {"nginx.conf": """\
 daemon off; master_process off; pid nginx.pid; error_log stderr; events {}
 http {
@@ -59,8 +60,12 @@ http {
   server { listen {port}; listen [::]:{port}; return 200 hello; }
 }
 """}
+NGINX_MASTER = {"nginx.conf": NGINX["nginx.conf"].replace("master_process off;", "worker_processes 2;")}
 LIGHTTPD = {**HELLO, "lighttpd.conf": 'server.document-root = "{directory}"\nserver.port = {port}\nindex-file.names = ("index.html")\n'}
 NODE = {"server.js": "require('http').createServer((request, response) => response.end('hello')).listen({port})\n"}
+
+NODE_CLUSTER = {"server.js": "const cluster = require('cluster')\nif (cluster.isPrimary) { cluster.fork(); cluster.fork() } else {\n"
+                + NODE["server.js"] + "}\n"}
 
 PYTHON = Server("python3", "-m http.server {port}", HELLO, ipv6=False)
 GUNICORN = "--log-level warning --worker-tmp-dir {directory} app:app"
@@ -75,9 +80,12 @@ SERVERS = {
     "uvicorn-fd": Server("uvicorn", "--fd 3 " + UVICORN, ASGI, intake="listen-fds"),
     "busybox": Server("busybox", "httpd -f -p {port}", HELLO),
     "caddy": Server("caddy", "respond --listen :{port} hello"),
+    "caddy-file": Server("caddy", "run --adapter caddyfile --config Caddyfile", CADDY),
     "nginx": Server("nginx", "-e stderr -p {directory}/slot-{slot} -c {directory}/nginx.conf", NGINX),
+    "nginx-master": Server("nginx", "-e stderr -p {directory}/slot-{slot} -c {directory}/nginx.conf", NGINX_MASTER),
     "lighttpd": Server("lighttpd", "-D -f lighttpd.conf", LIGHTTPD, ipv6=False),
     "node": Server("node", "server.js", NODE),
+    "node-cluster": Server("node", "server.js", NODE_CLUSTER),
     "redis": Server("redis-server", "--port {port} --save '' --protected-mode no --bind * -::*", protocol=REDIS),
     "memcached": Server("memcached", "-p {port} -U 0 -u nobody", protocol=MEMCACHED),
     "dnsmasq": Server("dnsmasq", "--keep-in-foreground --log-facility=- --conf-file=/dev/null --port={port} --no-resolv --no-hosts --pid-file= "

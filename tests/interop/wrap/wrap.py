@@ -218,7 +218,7 @@ class Case:
         self.supervised.tell("stop", "--wait")
         code = self.supervised.process.wait(PATIENCE)
         fail_unless(code == 0, f"holdfast ended with {code}")
-        fail_unless(not left_behind(), f"processes are left behind: {left_behind()}")
+        until("no process is left behind", lambda: not left_behind())
         fail_unless(not (self.directory / "control").exists(), "the control socket is left behind")
         with socket.socket() as client:
             answer = client.connect_ex(("127.0.0.1", self.port))
