@@ -89,6 +89,17 @@ void Dispatcher::refuse_unplaced() {
   refuse(std::move(connections), Refusal::Stopping);
 }
 
+void Dispatcher::resize(unsigned slots) {
+  slots_.resize(slots);
+  available_.resize(slots, true);
+}
+
+void Dispatcher::set_table(const BucketTable& table) {
+  table_ = table;
+  rebuild_routes();
+  on_room();
+}
+
 void Dispatcher::set_inbox(SlotId slot, Inbox* inbox) {
   slots_[slot.value].inbox = inbox;
   if (inbox != nullptr) inbox->want_room(pause_ == Pause::NoRoom);
@@ -251,7 +262,7 @@ unsigned Dispatcher::bucket_for(const Endpoint& remote) {
   // A client on a Unix path has no address: any bucket of the least loaded slot will do.
   std::optional<SlotId> least;
   std::uint64_t least_load = 0;
-  for (std::uint32_t i = 0; i < slots_.size(); i++) {
+  for (std::uint32_t i = 0; i < table_.slots(); i++) {
     if (!available_[i] || slots_[i].inbox == nullptr) continue;
     const std::uint64_t load = load_of(*slots_[i].inbox);
     if (!least || load < least_load) {
@@ -364,8 +375,9 @@ void Dispatcher::watch_listeners() {
 
 void Dispatcher::rebuild_routes() {
   const unsigned group = kBuckets / resolution_;
+  const std::vector<bool> available(available_.begin(), available_.begin() + table_.slots());
   for (unsigned bucket = 0; bucket < kBuckets; bucket++) {
-    routes_[bucket] = bucket % group == 0 ? table_.route(bucket, available_) : routes_[bucket - bucket % group];
+    routes_[bucket] = bucket % group == 0 ? table_.route(bucket, available) : routes_[bucket - bucket % group];
   }
 }
 

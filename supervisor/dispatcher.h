@@ -44,6 +44,10 @@ class Dispatcher {
   // Accepts what the kernel has already completed, then closes the listeners. What finds no room is refused.
   void close_listeners();
 
+  // Slots come and go at the end. They count from the next `set_table` on, which may have fewer slots than there are.
+  void resize(unsigned slots);
+  void set_table(const BucketTable& table);
+
   // What the fleet tells. An inbox is borrowed until it is replaced.
   void set_inbox(SlotId slot, Inbox* inbox);
   enum class SlotState { Serving, Held, Lent };
@@ -107,7 +111,7 @@ class Dispatcher {
   Loop& loop_;
   const PoolConfig pool_;
   const HashKey hash_key_;
-  const BucketTable table_;
+  BucketTable table_;
   std::vector<Slot> slots_;
   std::vector<bool> available_;
   std::array<std::optional<SlotId>, kBuckets> routes_{};

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <iterator>
 #include <utility>
 
 #include "config/values.h"
@@ -52,6 +53,7 @@ FleetRunner::FleetRunner(Loop& loop, const PoolConfig& pool, Dispatcher& dispatc
       renewals_(fleet_),
       settlement_(pool.intake, pool.plane),
       slots_(pool.workers),
+      size_(pool.workers),
       told_(pool.workers, Dispatcher::SlotState::Held),
       retiring_(loop, [this] { steerer_.retire_unwanted(); }),
       timer_(loop, [this] { schedule(); }) {}
@@ -76,6 +78,78 @@ void FleetRunner::renew(std::optional<SlotId> slot, std::function<void(Outcome)>
   if (fleet_.stop() != Fleet::Stop::No) return done(Error{{}, "the supervisor is stopping"});
   renewals_.begin(slot, std::move(done));
   schedule();
+}
+
+void FleetRunner::set_size(unsigned size, std::function<void(Outcome)> done) {
+  if (fleet_.stop() != Fleet::Stop::No) return done(Error{{}, "the supervisor is stopping"});
+  if (size > slots_.size()) {
+    if (Outcome grown = steerer_.grow(size); !grown) return done(std::move(grown));
+    slots_.resize(size);
+    told_.resize(size, Dispatcher::SlotState::Held);
+    dispatcher_.resize(size);
+  }
+  if (size < dispatcher_.table().slots()) {
+    dispatcher_.set_table(equal_shares(size));
+    steerer_.refresh();
+  }
+  size_ = size;
+  fleet_.set_size(size);
+  wishes_.push_back({[this] { return sized(); }, std::move(done)});
+  schedule();
+}
+
+void FleetRunner::set_drained(SlotId slot, bool drained, std::function<void(Outcome)> done) {
+  if (fleet_.stop() != Fleet::Stop::No) return done(Error{{}, "the supervisor is stopping"});
+  fleet_.set_drained(slot, drained);
+  const auto settled = [this, slot, drained]() -> std::optional<Outcome> {
+    if (slot.value >= fleet_.slots().size()) return Error{{}, "the slot has gone"};
+    const Fleet::Slot& state = fleet_.slots()[slot.value];
+    if (state.drained != drained) return Error{{}, "somebody has wished the opposite meanwhile"};
+    const bool empty = !state.incumbent && !state.successor && state.departing.empty();
+    const bool serves = state.incumbent && std::holds_alternative<Fleet::Serving>(state.incumbent->phase);
+    if (drained ? empty : serves) return Done{};
+    if (!drained && std::holds_alternative<Fleet::Resting>(state.pause)) {
+      return Error{{}, "no worker stays up there: " + slots_[slot.value].last_exit.value_or("it did not start")};
+    }
+    return std::nullopt;
+  };
+  wishes_.push_back({settled, std::move(done)});
+  schedule();
+}
+
+// New slots take their share of the clients when each of them serves, or has shown that it does not.
+void FleetRunner::adopt_size() {
+  const unsigned before = dispatcher_.table().slots();
+  if (size_ <= before || fleet_.slots().size() < size_) return;
+  for (unsigned i = before; i < size_; i++) {
+    const Fleet::Slot& slot = fleet_.slots()[i];
+    const bool serves = slot.incumbent && std::holds_alternative<Fleet::Serving>(slot.incumbent->phase);
+    if (!serves && !slot.lent) return;
+  }
+  spdlog::info("pool {}: {} slots serve, in place of {}", pool_.name, size_, before);
+  dispatcher_.set_table(equal_shares(size_));
+  steerer_.refresh();
+}
+
+std::optional<Outcome> FleetRunner::sized() const {
+  if (dispatcher_.table().slots() != size_ || slots_.size() != size_) return std::nullopt;
+  for (unsigned i = 0; i < size_; i++) {
+    if (!fleet_.slots()[i].lent || fleet_.slots()[i].drained) continue;
+    return Error{{}, "slot " + std::to_string(i) + " has no worker: " + slots_[i].last_exit.value_or("it is starting")};
+  }
+  return Done{};
+}
+
+void FleetRunner::settle_wishes() {
+  std::vector<Wish> open;
+  for (Wish& wish : std::exchange(wishes_, {})) {
+    if (const std::optional<Outcome> outcome = wish.settled()) {
+      wish.done(*outcome);
+    } else {
+      open.push_back(std::move(wish));
+    }
+  }
+  std::move(open.begin(), open.end(), std::back_inserter(wishes_));
 }
 
 void FleetRunner::catch_up() {
@@ -109,7 +183,9 @@ void FleetRunner::reconcile() {
     std::visit([this](const auto& a) { perform(a); }, action);
   }
   tell_dispatcher();
+  adopt_size();
   renewals_.settle();
+  settle_wishes();
   due_ = fleet_.next_deadline();
   timer_.arm(due_);
 }
@@ -215,10 +291,7 @@ std::unique_ptr<Capture> FleetRunner::make_capture(Occupant& occupant, WorkerId 
     if (settlement_.on_ready_without_sign()) on_settled();
     on_ready(worker, "it listens on " + steerer_.name_of(listener));
   };
-  hooks.on_other_bind = [this, worker](const std::string& address) {
-    std::vector<std::string>& binds = occupants_.at(worker).other_binds;
-    if (binds.size() < kBindsTold) binds.push_back(address);
-  };
+  hooks.on_other_bind = [this, worker](const std::string& address) { on_other_bind(worker, address); };
   hooks.on_failed = [this, worker](const Error& error) {
     const Occupant& failed = occupants_.at(worker);
     spdlog::error("{}: pid {} cannot be given its socket: {}", label(failed.slot), failed.process->pid(),
@@ -320,12 +393,19 @@ void FleetRunner::perform(const Fleet::ReturnBuckets& action) {
   spdlog::info("{}: serves its own clients again", label(action.slot));
 }
 
+// The last one.
 void FleetRunner::perform(const Fleet::RemoveSlot& action) {
   Slot& slot = slots_[action.slot.value];
-  if (!slot.inbox) return;
-  dispatcher_.set_inbox(action.slot, nullptr);
-  place_again(*slot.inbox);
-  retire(action.slot, std::move(slot.inbox));
+  if (slot.inbox) {
+    dispatcher_.set_inbox(action.slot, nullptr);
+    place_again(*slot.inbox);
+    retire(action.slot, std::move(slot.inbox));
+  }
+  handed_before_ += slot.retired_handed;
+  spdlog::info("{}: the slot has gone", label(action.slot));
+  slots_.pop_back();
+  told_.pop_back();
+  dispatcher_.resize(action.slot.value);
 }
 
 void FleetRunner::perform(const Fleet::DelayStart& action) {
@@ -366,6 +446,7 @@ void FleetRunner::perform(const Fleet::GiveUp&) {
 
 void FleetRunner::perform(const Fleet::Finished&) {
   renewals_.fail_all(Error{{}, "the supervisor stopped"});
+  for (const Wish& wish : std::exchange(wishes_, {})) wish.done(Error{{}, "the supervisor stopped"});
   hooks_.on_finished();
 }
 
@@ -444,6 +525,17 @@ void FleetRunner::on_ready(WorkerId worker, std::string_view how) {
                how.empty() ? "" : ": ", how);
   fleet_.on_ready(worker, loop_.now());
   schedule();
+}
+
+void FleetRunner::on_other_bind(WorkerId worker, const std::string& address) {
+  if (address.starts_with("unix:") || address.starts_with("udp:")) return;
+  Occupant& occupant = occupants_.at(worker);
+  if (occupant.other_binds.size() >= kBindsTold) return;
+  occupant.other_binds.push_back(address);
+  // It was taken for one that serves the inherited sockets, because it had lived for so long without a bind.
+  if (pool_.intake == Intake::Auto && settlement_.intake() == Intake::ListenFds) {
+    spdlog::warn("{}: {}", label(occupant.slot), missing_sign(occupant));
+  }
 }
 
 void FleetRunner::on_settled() {

@@ -55,6 +55,12 @@ class FleetRunner {
   // a hook.
   void catch_up();
 
+  // Changes the number of slots. Clients move once: to new slots as soon as all of these serve, from leaving ones at once. `done`
+  // as above.
+  void set_size(unsigned size, std::function<void(Outcome)> done);
+  // Empties a slot and keeps it empty, or fills it again.
+  void set_drained(SlotId slot, bool drained, std::function<void(Outcome)> done);
+
   // At the end: resets what still waits for a worker.
   void refuse_waiting();
 
@@ -63,6 +69,8 @@ class FleetRunner {
 
   [[nodiscard]] PoolStatus status() const;
   [[nodiscard]] unsigned slots() const { return static_cast<unsigned>(slots_.size()); }
+  // Connections that were taken up in slots which have gone since.
+  [[nodiscard]] std::uint64_t handed_before() const { return handed_before_; }
 
  private:
   struct Slot {
@@ -106,6 +114,7 @@ class FleetRunner {
   void on_frame(Inbox& inbox, const WorkerFrame& frame);
   void on_notify(WorkerId worker, const NotifyMessage& message);
   void on_grace_over(WorkerId worker);
+  void on_other_bind(WorkerId worker, const std::string& address);
   void on_ready(WorkerId worker, std::string_view how);
   void on_settled();
   void say_goodbye(WorkerId worker);
@@ -115,6 +124,15 @@ class FleetRunner {
   void place_again(Inbox& inbox);
   void replace_inbox(SlotId slot);
   void tell_dispatcher();
+  void adopt_size();
+  [[nodiscard]] std::optional<Outcome> sized() const;
+  void settle_wishes();
+
+  // Something that somebody waits for, asked after each reconcile; nothing: it is not settled yet.
+  struct Wish {
+    std::function<std::optional<Outcome>()> settled;
+    std::function<void(Outcome)> done;
+  };
 
   Loop& loop_;
   const PoolConfig& pool_;
@@ -129,6 +147,9 @@ class FleetRunner {
   bool retired_unwanted_ = false;
   std::vector<Slot> slots_;
   std::map<WorkerId, Occupant> occupants_;
+  std::vector<Wish> wishes_;
+  unsigned size_;                            // as wished
+  std::uint64_t handed_before_ = 0;          // by slots that have gone
   std::vector<Dispatcher::SlotState> told_;  // what the dispatcher knows of each slot
   bool scheduled_ = false;
   TimePoint due_ = kNever;  // when the fleet asked to be asked next

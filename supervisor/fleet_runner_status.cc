@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "config/values.h"
 #include "fleet_runner.h"
 #include "worker_texts.h"
@@ -11,7 +13,7 @@ PoolStatus FleetRunner::status() const {
   pool.command = pool_.command;
   pool.intake = settlement_.intake() ? value_text(*settlement_.intake()) : "auto";
   pool.plane = settlement_.intake() ? value_text(settlement_.plane()) : "auto";
-  for (std::uint32_t i = 0; i < slots_.size(); i++) {
+  for (std::uint32_t i = 0; i < std::min(slots_.size(), fleet_.slots().size()); i++) {
     const Slot& slot = slots_[i];
     const Fleet::Slot& state = fleet_.slots()[i];
     SlotStatus answer;

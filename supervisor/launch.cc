@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <map>
 #include <string_view>
 #include <utility>
 
@@ -77,7 +78,9 @@ SpawnPlan plan_launch(const PoolConfig& pool, const Launch& launch) {
                                 plan.cpus.empty() ? std::nullopt : std::optional(plan.cpus.front())};
   for (const std::string& argument : pool.command) plan.command.push_back(expand_worker_template(argument, identity));
   plan.working_directory = pool.working_directory;
-  plan.environment = inherited_environment();
+  std::map<std::string, std::string> chosen;
+  for (const auto& [name, text] : pool.environment) chosen[name] = expand_worker_template(text, identity);
+  plan.environment = inherited_environment(chosen);
   const auto set = [&](const char* name, std::string value) { plan.environment.emplace_back(name, std::move(value)); };
 
   set(HF_ENV_SLOT, std::to_string(launch.slot.value));

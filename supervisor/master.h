@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -50,6 +51,14 @@ class Master {
   void answer_status(ControlReply reply) const;
   void answer_route(const ControlRequest& request, ControlReply reply) const;
   void answer_restart(const ControlRequest& request, ControlReply reply);
+  using Done = std::function<void(const Outcome&)>;
+  [[nodiscard]] static Result<std::optional<SlotId>> slot_of(const ControlRequest& request, const Pool& pool);
+  [[nodiscard]] static Done answer_when_done(const ControlRequest& request, ControlReply reply, std::size_t parts,
+                                             std::string begun, std::string done);
+  void answer_scale(const ControlRequest& request, ControlReply reply);
+  void answer_drain(const ControlRequest& request, ControlReply reply, bool drained);
+  void change_size(int change);
+  void drain_all();
   void answer_stop(const ControlRequest& request, ControlReply reply);
   void stop(Fleet::Stop how);
   void finish(int exit_code);
@@ -59,6 +68,7 @@ class Master {
   Loop loop_;
   Logging logging_;
   TimePoint started_;
+  std::optional<Error> no_lasting_key_;  // why the hash key is a random one: told when the start has succeeded
   int exit_code_ = 0;
   bool stopping_ = false;
   std::optional<TimePoint> signalled_;  // when a signal asked for a graceful stop: a second one means it more

@@ -14,8 +14,6 @@ namespace holdfast {
 
 namespace {
 
-BucketTable equal_shares(unsigned slots) { return BucketTable(std::vector<std::uint32_t>(slots, 1)); }
-
 std::string masked_text(const IpAddress& address, KeyPrefix prefix) {
   std::array<std::uint8_t, 16> bytes = address.bytes();
   const unsigned kept = address.is_v6() ? prefix.v6 : 96 + prefix.v4;
@@ -111,6 +109,7 @@ void Pool::add_to(Status& status) const {
     status.handed += slot.handed;
     status.waiting += slot.waiting;
   }
+  status.handed += runner_.handed_before();
   status.waiting += dispatcher_.unplaced();
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "config/config.h"
+#include "core/bucket_table.h"
 #include "core/placement_key.h"
 #include "dispatcher.h"
 #include "fleet_runner.h"
@@ -35,9 +36,14 @@ class Pool {
   void refuse_waiting();
 
   [[nodiscard]] FleetRunner& runner() { return runner_; }
+  [[nodiscard]] const FleetRunner& runner() const { return runner_; }
 
   // Adds its listeners, itself and its numbers.
   void add_to(Status& status) const;
+  // How many of the 512 buckets go to another slot if there were so many of them.
+  [[nodiscard]] unsigned would_move(unsigned slots) const {
+    return moved_buckets(dispatcher_.table(), equal_shares(slots));
+  }
   [[nodiscard]] RouteAnswer route(const IpAddress& address) const;
 
  private:

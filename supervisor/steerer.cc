@@ -128,6 +128,16 @@ void Steerer::retire_unwanted() {
   }
 }
 
+Outcome Steerer::grow(unsigned slots) {
+  if (slots > slots_.size()) slots_.resize(slots);
+  for (Listener& listener : listeners_) {
+    for (const std::unique_ptr<SteerGroup>& group : listener.groups) {
+      if (Outcome grown = group->grow(slots); !grown) return grown;
+    }
+  }
+  return Done{};
+}
+
 void Steerer::refresh() {
   if (std::exchange(refresh_due_, true)) return;
   loop_.defer([this, alive = std::weak_ptr(alive_)] {

@@ -50,6 +50,8 @@ class Steerer {
   // Those of a listener's sockets that no worker wants, because the first one has bound those of another family, are
   // closed: their clients are to be refused, not to wait for nobody.
   void retire_unwanted();
+  // There are sockets for so many slots at least; of slots that leave they stay, and what comes there is ours.
+  [[nodiscard]] Outcome grow(unsigned slots);
   // The dispatcher's routes have changed.
   void refresh();
   // No new client: what waits is served as long as workers live.

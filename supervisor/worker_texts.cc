@@ -41,6 +41,7 @@ std::string_view phase_text(const Fleet::Phase& phase) {
 
 std::string_view slot_text(const Fleet::Slot& slot) {
   if (slot.incumbent) return phase_text(slot.incumbent->phase);
+  if (slot.drained) return "drained";
   if (std::holds_alternative<Fleet::Backoff>(slot.pause)) return "backoff";
   if (std::holds_alternative<Fleet::Resting>(slot.pause)) return "resting";
   return "stopped";

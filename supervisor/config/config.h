@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -30,8 +31,9 @@ enum class Overflow {
 struct PoolConfig {
   std::string name = "main";
   std::vector<std::string> command;
-  unsigned workers = 0;           // 0: one for each CPU that we may use
-  std::string working_directory;  // empty: the supervisor's
+  unsigned workers = 0;                            // 0: one for each CPU that we may use
+  std::string working_directory;                   // empty: the supervisor's
+  std::map<std::string, std::string> environment;  // beside what the workers inherit, and in place of it
   Intake intake = Intake::Auto;
   Plane plane = Plane::Auto;
   CpuList cpus;  // dealt out to the slots (core/cpu_list.h); empty: those of the supervisor

@@ -149,6 +149,13 @@ Outcome parse_value(std::string_view text, HashKey& value) {
   return Done{};
 }
 
+Outcome parse_value(std::string_view text, ListenAddress& value) {
+  Result<ListenAddress> parsed = parse_listen_address(text);
+  if (!parsed) return std::move(parsed).error();
+  value = *std::move(parsed);
+  return Done{};
+}
+
 std::string value_text(Duration value) { return to_text(value); }
 std::string value_text(unsigned value) { return std::to_string(value); }
 std::string value_text(int value) { return std::to_string(value); }
@@ -173,6 +180,20 @@ std::string value_text(HashKey value) {
   std::uint64_t both = (std::uint64_t{value.a} << 32) | value.b;
   std::string text(16, '0');
   for (auto digit = text.rbegin(); digit != text.rend(); ++digit, both >>= 4) *digit = kDigits[both & 15];
+  return text;
+}
+
+std::string value_text(const ListenAddress& value) {
+  std::string text = to_text(value);
+  const auto* path = std::get_if<UnixAddress>(&value);
+  if (path == nullptr) return text;
+  if (path->file.mode) {
+    const unsigned mode = *path->file.mode;
+    text += ",mode=0";
+    for (const unsigned shift : {6U, 3U, 0U}) text += static_cast<char>('0' + ((mode >> shift) & 7));
+  }
+  if (!path->file.user.empty()) text += ",user=" + path->file.user;
+  if (!path->file.group.empty()) text += ",group=" + path->file.group;
   return text;
 }
 

@@ -27,6 +27,7 @@ namespace holdfast {
 [[nodiscard]] Outcome parse_value(std::string_view text, Intake& value);
 [[nodiscard]] Outcome parse_value(std::string_view text, Plane& value);
 [[nodiscard]] Outcome parse_value(std::string_view text, HashKey& value);  // 16 hexadecimal digits
+[[nodiscard]] Outcome parse_value(std::string_view text, ListenAddress& value);
 
 [[nodiscard]] std::string value_text(Duration value);
 [[nodiscard]] std::string value_text(unsigned value);
@@ -39,6 +40,7 @@ namespace holdfast {
 [[nodiscard]] std::string value_text(Intake value);
 [[nodiscard]] std::string value_text(Plane value);
 [[nodiscard]] std::string value_text(HashKey value);
+[[nodiscard]] std::string value_text(const ListenAddress& value);  // with what is chosen for the file of a path
 
 // "[NAME=]ADDRESS". A listener without a name gets `default_name`.
 [[nodiscard]] Result<ListenerConfig> parse_listener(std::string_view text, std::string_view default_name);

@@ -122,6 +122,7 @@ class Fleet {
   void set_policy(const Policy& policy) { policy_ = policy; }
   void set_size(unsigned size) { wished_size_ = size; }
   void set_generation(Generation generation) { generation_ = generation; }
+  void set_drained(SlotId slot, bool drained);  // its workers are to go, its clients elsewhere, until that is taken back
   void set_stop(Stop stop);            // never taken back: only made more urgent
   void withdraw_renewal(SlotId slot);  // unless a successor is under way already
   void request_renewal(SlotId slot);   // replace the incumbent; start at once what is delayed or resting
@@ -191,6 +192,7 @@ class Fleet {
     unsigned failures = 0;         // in a row
     StartLimit start_limit;
     bool on_probation = false;                // a probe after a rest: one failure and it rests again
+    bool drained = false;                     // by an operator's wish it has no worker
     bool lent = false;                        // its buckets are with their next choices
     std::optional<TimePoint> unserved_since;  // empty while the incumbent serves
   };

@@ -34,6 +34,14 @@ std::vector<std::pair<std::string, std::string>> inherited_environment() {
   return variables;
 }
 
+std::vector<std::pair<std::string, std::string>> inherited_environment(
+    const std::map<std::string, std::string>& chosen) {
+  std::vector<std::pair<std::string, std::string>> variables = inherited_environment();
+  std::erase_if(variables, [&](const auto& variable) { return chosen.contains(variable.first); });
+  variables.insert(variables.end(), chosen.begin(), chosen.end());
+  return variables;
+}
+
 void open_standard_streams() {
   int fd = 0;
   do {

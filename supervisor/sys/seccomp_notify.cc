@@ -178,6 +178,7 @@ Result<AskedAddress> asked_address(const InterceptedCall& call) {
   }
   const auto size = static_cast<std::size_t>(length);
   iovec ours{&storage, size};
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): a place in another memory than ours
   iovec theirs{reinterpret_cast<void*>(call.address), size};
   const ssize_t read = ::process_vm_readv(call.thread, &ours, 1, &theirs, 1, 0);
   if (read < 0) return last_error(doing);

@@ -331,7 +331,8 @@ TEST(Spawn, DISABLED_HasALimitOf123) {
   EXPECT_EQ(output_of(plan_for({"sh", "-c", "ulimit -Sn"})), "123\n");
   // A child that has more of ours open than it may have for itself needs a descriptor for its filter all the same.
   std::vector<UniqueFd> many;
-  for (int i = 0; i < 150; ++i) many.emplace_back(::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0));
+  many.reserve(150);
+  while (many.size() < many.capacity()) many.emplace_back(::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0));
   EXPECT_EQ(output_of(captured({"sh", "-c", "ulimit -Sn"})), "123\n");
 }
 

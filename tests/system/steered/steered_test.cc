@@ -233,7 +233,7 @@ TEST(Readiness, AWorkerThatBindsElsewhereIsToldWhere) {
   SupervisorPlan plan = plan_of(captured());
   plan.workers = 1;
   plan.command.emplace_back("elsewhere");
-  plan.options = {"--start-timeout", "1500ms", "--start-grace", "300ms"};
+  plan.options = {"--intake", "capture", "--start-timeout", "2s"};
   const Supervisor supervisor(plan);
   supervisor.wait_until_told("change its address, or -l");
   EXPECT_NE(supervisor.errors().find("and not on " + supervisor.address()), std::string::npos) << supervisor.errors();

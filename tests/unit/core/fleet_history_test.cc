@@ -86,6 +86,7 @@ class World {
     }
     // A wish that starts again what was stopped or abandoned.
     set_size(dice_.between(1, 4));
+    for (std::uint32_t slot = 0; slot < 6; slot++) set_drained(SlotId{slot}, false);
     set_generation(Generation{++last_generation_});
     reconcile();
   }
@@ -303,7 +304,9 @@ class World {
   // The people.
 
   void wish() {
-    switch (dice_.between(0, 3)) {
+    switch (dice_.between(0, 4)) {
+      case 4:
+        return set_drained(SlotId{dice_.between(0, 4)}, dice_.one_in(2));
       case 0:
         return set_size(dice_.between(0, 4));
       case 1:
@@ -320,6 +323,12 @@ class World {
     size_ = size;
     fleet_.set_size(size);
     rules_.set_size(size);
+  }
+
+  void set_drained(SlotId slot, bool drained) {
+    say((drained ? "drain " : "undrain ") + FleetText::slot(slot));
+    fleet_.set_drained(slot, drained);
+    rules_.set_drained(slot, drained);
   }
 
   void set_generation(Generation generation) {
