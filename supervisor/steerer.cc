@@ -83,7 +83,7 @@ Result<ListeningSocket> Steerer::open(ListenerId id, const std::string& name, co
     listeners_.pop_back();
     return std::move(group).error();
   }
-  listener.address = with_port(address, (*group)->address().port);
+  listener.address = with_port(listener.address, (*group)->address().port);
   ListeningSocket socket{{}, listener.address};
   if (std::holds_alternative<TcpAddress>(address)) {
     socket.fd = UniqueFd(::fcntl((*group)->control().get(), F_DUPFD_CLOEXEC, 3));

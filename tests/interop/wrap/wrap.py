@@ -86,6 +86,9 @@ class Case:
     def settles(self):
         pool = self.pool()
         fail_unless(pool["plane"] == "steer", f"the plane is {pool['plane']}")
+        if self.server.without_ipv6:
+            address = self.supervised.status()["listeners"][0]["address"]
+            fail_unless(address == f"0.0.0.0:{self.port}", f"without IPv6 it listens on {address}")
         # What has been concluded of a worker that starts slowly is corrected when it binds.
         until(f"the intake is {self.server.intake}", lambda: self.pool()["intake"] == self.server.intake)
         self.slots = {source: self.supervised.slot_of(source) for source in SOURCES}
