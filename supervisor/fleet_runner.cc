@@ -331,6 +331,8 @@ std::unique_ptr<Capture> FleetRunner::make_capture(Occupant& occupant, WorkerId 
     if (steerer_.is_datagram(listener)) on_ready(worker, "it serves " + steerer_.name_of(listener));
   };
   hooks.on_listen = [this, worker](std::size_t listener) {
+    // Had it bound the socket, that would have settled it: so the socket is inherited.
+    if (settlement_.on_ready_without_sign()) on_settled();
     on_ready(worker, "it listens on " + steerer_.name_of(listener));
   };
   hooks.on_other_bind = [this, worker](const std::string& address) { on_other_bind(worker, address); };
@@ -557,15 +559,16 @@ void FleetRunner::on_grace_over(WorkerId worker) {
 }
 
 void FleetRunner::on_ready(WorkerId worker, std::string_view how) {
+  // Also for one that had been taken for ready before it bound (on_grace_over). Not now: some programs bind one family,
+  // listen, and then bind the other.
+  const bool first = settlement_.intake() == Intake::Capture && !std::exchange(retired_unwanted_, true);
+  if (first) retiring_.arm(loop_.now() + pool_.start_grace);
   const Occupant& occupant = occupants_.at(worker);
   const Fleet::Worker* const known = fleet_.find(worker);
   if (known == nullptr || !std::holds_alternative<Fleet::Starting>(known->phase)) return;
   spdlog::info("{}: pid {} is ready after {:.0f} ms{}{}", label(occupant.slot), occupant.process->pid(),
                std::chrono::duration<double, std::milli>(loop_.now() - occupant.started).count(),
                how.empty() ? "" : ": ", how);
-  // Not now: some programs bind one family, listen, and then bind the other.
-  const bool first = settlement_.intake() == Intake::Capture && !std::exchange(retired_unwanted_, true);
-  if (first) retiring_.arm(loop_.now() + pool_.start_grace);
   fleet_.on_ready(worker, loop_.now());
   schedule();
 }
