@@ -61,9 +61,13 @@ NodeSession::Effects NodeSession::drain() {
   return effects;
 }
 
-bool NodeSession::may_send(ListenerId listener, TimePoint now) const {
-  if (phase_ != Phase::Open || in_flight_.size() >= window_ || now < full_until_) return false;
+bool NodeSession::takes(ListenerId listener, TimePoint now) const {
+  if (phase_ != Phase::Open || now < full_until_) return false;
   return by_newconn() ? open_server(listener) != nullptr : ready_;
+}
+
+bool NodeSession::may_send(ListenerId listener, TimePoint now) const {
+  return in_flight_.size() < window_ && takes(listener, now);
 }
 
 NodeOrder NodeSession::connection_order(ListenerId listener) const {
@@ -79,9 +83,9 @@ TimePoint NodeSession::next_deadline(TimePoint now) const {
   return phase_ == Phase::Open && now < full_until_ ? full_until_ : kNever;
 }
 
-TimePoint NodeSession::heartbeat(TimePoint now) const {
-  if (in_flight_.empty()) return now;
-  return std::max(last_heard_, in_flight_.front().sent_at);
+TimePoint NodeSession::heartbeat(TimePoint now, std::optional<TimePoint> unread_since) const {
+  const TimePoint unanswered_since = in_flight_.empty() ? now : in_flight_.front().sent_at;
+  return std::max(last_heard_, std::min(unanswered_since, unread_since.value_or(now)));
 }
 
 std::string NodeSession::why_not_ready() const {

@@ -83,15 +83,17 @@ class NodeSession {
   // so one that comes as a message is not sent earlier.
   void on_ready() { ready_ = true; }
 
-  // Whether a connection of this listener may be sent now, the message to send it with, and that it was sent.
+  // Whether the worker takes connections of this listener now, though there may be too many on their way already.
+  [[nodiscard]] bool takes(ListenerId listener, TimePoint now) const;
+  // Whether one may be sent now, the message to send it with, and that it was sent.
   [[nodiscard]] bool may_send(ListenerId listener, TimePoint now) const;
   [[nodiscard]] NodeOrder connection_order(ListenerId listener) const;
   void on_sent(std::uint64_t connection, ListenerId listener, TimePoint now);
 
   // The next moment at which may_send may change by itself; kNever: none.
   [[nodiscard]] TimePoint next_deadline(TimePoint now) const;
-  // When it was last known to be alive: now, unless it owes an answer.
-  [[nodiscard]] TimePoint heartbeat(TimePoint now) const;
+  // When it was last known to be alive: now, unless it owes an answer, or has not read its channel since then.
+  [[nodiscard]] TimePoint heartbeat(TimePoint now, std::optional<TimePoint> unread_since) const;
   [[nodiscard]] std::size_t in_flight() const { return in_flight_.size(); }
   [[nodiscard]] bool is_open() const { return phase_ == Phase::Open; }
   // Before it is ready: what it has done so far, and what it may be doing instead of listening. For the log.

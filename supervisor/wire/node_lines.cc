@@ -1,5 +1,7 @@
 #include "wire/node_lines.h"
 
+#include <utility>
+
 namespace holdfast {
 
 void NodeLines::push(std::string_view bytes) {
@@ -11,18 +13,23 @@ void NodeLines::push(std::string_view bytes) {
 }
 
 Result<std::optional<std::string_view>> NodeLines::next() {
-  const std::size_t newline = bytes_.find('\n', searched_);
-  const std::size_t end = newline == std::string::npos ? bytes_.size() : newline;
-  if (end - start_ > limit_) {
-    return Error{{}, "read a line of its channel that goes beyond " + std::to_string(limit_) + " bytes"};
+  for (;;) {
+    const std::size_t newline = bytes_.find('\n', searched_);
+    const bool whole = newline != std::string::npos;
+    const std::size_t start = start_;
+    const std::size_t end = whole ? newline : bytes_.size();
+    const bool too_long = end - start > limit_;
+    const bool known = std::exchange(passing_over_, !whole && (passing_over_ || too_long));
+    if (whole || passing_over_) start_ = whole ? end + 1 : end;
+    searched_ = whole ? end + 1 : end;
+    if (known && !whole) return std::optional<std::string_view>();
+    if (known) continue;
+    if (too_long) {
+      return Error{{}, "read a line of its channel that goes beyond " + std::to_string(limit_) + " bytes"};
+    }
+    if (!whole) return std::optional<std::string_view>();
+    return std::optional(std::string_view(bytes_).substr(start, end - start));
   }
-  if (newline == std::string::npos) {
-    searched_ = bytes_.size();
-    return std::optional<std::string_view>();
-  }
-  const std::string_view line = std::string_view(bytes_).substr(start_, end - start_);
-  start_ = searched_ = newline + 1;
-  return std::optional(line);
 }
 
 }  // namespace holdfast

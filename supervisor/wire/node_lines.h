@@ -16,8 +16,8 @@ class NodeLines {
   explicit NodeLines(std::size_t limit) : limit_(limit) {}
 
   void push(std::string_view bytes);
-  // The next whole line, without its newline; good until the next call. Nothing: it has not come yet. An error, for
-  // good: the line goes beyond the limit.
+  // The next whole line, without its newline; good until the next `push`. Nothing: it has not come yet. An error, once
+  // for each: a line goes beyond the limit, and is passed over.
   [[nodiscard]] Result<std::optional<std::string_view>> next();
 
  private:
@@ -25,6 +25,7 @@ class NodeLines {
   std::string bytes_;
   std::size_t start_ = 0;     // of the line that is next
   std::size_t searched_ = 0;  // up to here there is no newline behind `start_`
+  bool passing_over_ = false;
 };
 
 }  // namespace holdfast

@@ -193,7 +193,7 @@ class World {
     EXPECT_EQ(session_.in_flight(), sent_.size());
     EXPECT_LE(session_.in_flight(), kMostInFlight);
     EXPECT_GT(session_.next_deadline(now_), now_);
-    EXPECT_LE(session_.heartbeat(now_), now_);
+    EXPECT_LE(session_.heartbeat(now_, std::nullopt), now_);
   }
 
   std::mt19937_64 random_;

@@ -376,15 +376,18 @@ TEST(NodeSession, AWorkerThatListensWithoutAskingBreaksTheProtocol) {
 TEST(NodeSession, ItIsAliveAsLongAsItOwesNoAnswer) {
   Talk talk;
   talk.listen(kFirst, 3000);
-  EXPECT_EQ(talk.session.heartbeat(kStart + 1h), kStart + 1h);
+  EXPECT_EQ(talk.session.heartbeat(kStart + 1h, std::nullopt), kStart + 1h);
   talk.now = kStart + 1h;
   const std::int64_t first = talk.send(1);
   talk.now += 1s;
   talk.send(2);
-  EXPECT_EQ(talk.session.heartbeat(kStart + 2h), kStart + 1h) << "since the oldest was sent";
+  EXPECT_EQ(talk.session.heartbeat(kStart + 2h, std::nullopt), kStart + 1h) << "since the oldest was sent";
   talk.now += 4s;
   EXPECT_TRUE(talk.answer(first));
-  EXPECT_EQ(talk.session.heartbeat(kStart + 2h), talk.now) << "it was heard since";
+  EXPECT_EQ(talk.session.heartbeat(kStart + 2h, std::nullopt), talk.now) << "it was heard since";
+  EXPECT_TRUE(talk.answer(1 + first));
+  EXPECT_EQ(talk.session.heartbeat(kStart + 3h, std::nullopt), kStart + 3h);
+  EXPECT_EQ(talk.session.heartbeat(kStart + 3h, kStart + 2h), kStart + 2h) << "what is said to it waits since then";
 }
 
 }  // namespace

@@ -52,8 +52,13 @@ TEST(NodeLines, TakesALineOfTheLimitAndNoLongerOne) {
   EXPECT_THAT(lines_in(lines), IsEmpty());
   lines.push("6");
   EXPECT_THAT(lines_in(lines), ElementsAre(HasSubstr("beyond 5 bytes")));
-  lines.push("\n1\n");
-  EXPECT_THAT(lines_in(lines), ElementsAre(HasSubstr("beyond 5 bytes"))) << "for good";
+  lines.push("789012345");
+  EXPECT_THAT(lines_in(lines), IsEmpty()) << "told once";
+  lines.push("67\n1\n");
+  EXPECT_THAT(lines_in(lines), ElementsAre("1")) << "it is passed over, and what follows is not";
+  lines.push("1234567\n2\n");
+  EXPECT_THAT(lines_in(lines), ElementsAre(HasSubstr("beyond 5 bytes")));
+  EXPECT_THAT(lines_in(lines), ElementsAre("2"));
 }
 
 }  // namespace
