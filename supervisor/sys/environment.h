@@ -8,7 +8,7 @@ namespace holdfast {
 
 // Our environment without what was meant for us alone: the variables of socket activation, notification and watchdog
 // (LISTEN_*, NOTIFY_SOCKET, WATCHDOG_*) and those by which a supervisor above us made us its worker (the protocol's
-// HOLDFAST_ variables).
+// HOLDFAST_ variables, and those of Node.js).
 [[nodiscard]] std::vector<std::pair<std::string, std::string>> inherited_environment();
 
 // A reader that goes away must show as EPIPE, not as the end of this process (SIGPIPE ignored; children get the default
