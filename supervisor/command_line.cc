@@ -2,14 +2,20 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cctype>
 #include <cstdio>
+#include <map>
+#include <optional>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "config/nearest.h"
 #include "config/options.h"
 #include "config/values.h"
 #include "exit_code.h"
+#include "standard_output.h"
+#include "sys/environment.h"
 #include "sys/machine.h"
 
 namespace holdfast {
@@ -23,44 +29,61 @@ ExitNow mistake(const std::string& text) {
 
 // What CLI11 filled in; turned into an Invocation afterwards.
 struct Arguments {
-  Config config;
-  std::vector<std::string> listeners;
-  std::string workers = "auto";
-  ControlTarget target;
+  std::string config_file = {};
+  std::string environment = {};
+  std::string pool = {};
+  std::vector<std::string> listeners = {};
+  std::vector<std::string> sets = {};
+  std::map<const Option*, std::string> rows = {};
+  ControlTarget target = {};
   bool json = false;
   bool wait = false;
-  std::string address;
-  std::optional<unsigned> slot;
+  std::string address = {};
+  std::string slot = {};
+  std::vector<std::string> scale = {};
+  bool dry_run = false;
+  std::string path = "holdfast.toml";
 };
 
-CLI::App* add_run(CLI::App& app, Arguments& arguments) {
-  CLI::App* run = app.add_subcommand("run", "Start workers and hand them the connections of the listeners");
-  run->footer(
-      "The worker's command follows `--`:  holdfast run -l :8080 -w 4 -- ./server --its --options\n"
-      "Every option can come from the environment instead: --start-timeout is HOLDFAST_START_TIMEOUT.");
-  run->add_option("-l,--listen", arguments.listeners,
-                  "Listen on [NAME=]ADDRESS: :8080, 127.0.0.1:8080, [::1]:8080, unix:/path[,mode=0660]. May be given "
-                  "several times")
-      ->type_name("ADDRESS")
-      ->allow_extra_args(false)
-      ->envname("HOLDFAST_LISTEN");
-  run->add_option("-w,--workers", arguments.workers, "Number of workers; auto: one for each CPU")
-      ->type_name("N")
-      ->default_str("auto")
-      ->envname("HOLDFAST_WORKERS");
+void add_table(CLI::App& command, Arguments& arguments) {
   const Config defaults;
   for (const Option& option : options()) {
-    const auto set = [&option, &arguments](const std::string& text) {
-      const Outcome outcome = option.set(arguments.config, text);
-      if (!outcome) throw CLI::ValidationError(option.flag, outcome.error().message());
-    };
-    run->add_option_function<std::string>(option.flag, set, option.help)
+    if (option.flag.empty()) continue;
+    const auto set = [&option, &arguments](const std::string& text) { arguments.rows[&option] = text; };
+    const std::string names = option.letter.empty() ? option.flag : option.letter + "," + option.flag;
+    command.add_option_function<std::string>(names, set, option.help)
         ->type_name(option.value_name)
-        ->default_str(option.get(defaults))
-        ->group(option.group)
-        ->envname(environment_name(option));
+        ->default_str(to_plain(option.get(defaults, {})))
+        ->group(option.group);
   }
-  return run;
+}
+
+// `run`, and `check`, which takes the same and starts nothing.
+CLI::App* add_run(CLI::App& app, Arguments& arguments, const std::string& name, const std::string& help) {
+  CLI::App* command = app.add_subcommand(name, help);
+  command->footer("The worker's command follows `--`:  holdfast " + name +
+                  " -l :8080 -w 4 -- ./server --its --options\n"
+                  "Every option can come from the environment instead: --start-timeout is HOLDFAST_START_TIMEOUT.");
+  command
+      ->add_option("-l,--listen", arguments.listeners,
+                   "Listen on [NAME=]ADDRESS: :8080, 127.0.0.1:8080, [::1]:8080, unix:/path[,mode=0660]. May be given "
+                   "several times")
+      ->type_name("ADDRESS")
+      ->allow_extra_args(false);
+  command->add_option("-c,--config", arguments.config_file, "Configuration file, see holdfast.toml(5)")
+      ->type_name("FILE");
+  command->add_option("--environment", arguments.environment, "Which [environments.NAME] of the file is laid over it")
+      ->type_name("NAME");
+  command
+      ->add_option("--set", arguments.sets, "One key of the file, as pools.main.workers=4. May be given several times")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
+  command
+      ->add_option("--pool", arguments.pool,
+                   "Name of the pool of workers (default: main); with several in the file, which one the options mean")
+      ->type_name("NAME");
+  add_table(*command, arguments);
+  return command;
 }
 
 CLI::App* add_client(CLI::App& app, Arguments& arguments, const std::string& name, const std::string& help) {
@@ -77,28 +100,103 @@ CLI::App* add_client(CLI::App& app, Arguments& arguments, const std::string& nam
   return command;
 }
 
-// Everything that is wrong with the command line of `run`, or the finished configuration.
-Invocation finish_run(Arguments& arguments, std::vector<std::string> command) {
-  Config config = arguments.config;
-  config.pools.front().command = std::move(command);
-  for (const std::string& text : arguments.listeners) {
-    const std::string default_name =
-        config.listeners.empty() ? "main" : "main-" + std::to_string(config.listeners.size() + 1);
-    Result<ListenerConfig> listener = parse_listener(text, default_name);
-    if (!listener) return mistake("-l " + text + ": " + listener.error().message());
-    config.listeners.push_back(*std::move(listener));
+Origin by_option(const std::string& name) { return {Origin::Kind::CommandLine, name, {}, ""}; }
+
+// What an option of `run` was given, or else the variable that stands for it.
+std::optional<GivenText> text_or_variable(const CLI::App& command, const std::string& flag, const std::string& name,
+                                          const std::string& text) {
+  if (command.get_option(flag)->count() > 0) return GivenText{text, by_option(name)};
+  const std::string variable = environment_name(flag);
+  const std::optional<std::string> value = environment_variable(variable);
+  if (!value) return std::nullopt;
+  return GivenText{*value, {Origin::Kind::Variable, variable, {}, ""}};
+}
+
+// HOLDFAST_POOL has two meanings: in a worker it is the name of the pool that the worker is of.
+std::optional<GivenText> pool_given(const CLI::App& command, const std::string& text) {
+  std::optional<GivenText> pool = text_or_variable(command, "--pool", "--pool", text);
+  const bool of_worker = environment_variable("HOLDFAST_SLOT").has_value();
+  return pool && pool->origin.kind == Origin::Kind::Variable && of_worker ? std::nullopt : pool;
+}
+
+ConfigSource source_of(const CLI::App& command, const Arguments& arguments, std::vector<std::string> words) {
+  ConfigSource source;
+  Given& given = source.given;
+  if (const auto file = text_or_variable(command, "--config", "-c", arguments.config_file)) source.file = file->text;
+  given.overlay = text_or_variable(command, "--environment", "--environment", arguments.environment);
+  given.pool = pool_given(command, arguments.pool);
+  for (const std::string& text : arguments.listeners) given.listeners.push_back({text, by_option("-l")});
+  if (given.listeners.empty()) {
+    if (auto listener = text_or_variable(command, "--listen", "-l", ""))
+      given.listeners.push_back(*std::move(listener));
   }
-  if (arguments.workers == "auto") {
-    config.pools.front().workers = usable_cpus();
-  } else if (const Outcome parsed = parse_value(arguments.workers, config.pools.front().workers);
-             !parsed || config.pools.front().workers == 0) {
-    return mistake("-w '" + arguments.workers + "' is not a number of workers (from 1) or auto");
+  given.sets = arguments.sets;
+  for (const Option& option : options()) {
+    if (option.flag.empty()) continue;
+    const auto text = arguments.rows.find(&option);
+    auto row =
+        text_or_variable(command, option.flag, short_name(option), text == arguments.rows.end() ? "" : text->second);
+    if (row) given.rows.push_back({&option, *std::move(row)});
   }
-  if (const std::vector<std::string> mistakes = find_mistakes(config); !mistakes.empty()) {
-    for (const std::string& text : mistakes) (void)mistake(text);
-    return ExitNow{kExitUsage};
+  given.command = std::move(words);
+  return source;
+}
+
+// "2", "POOL", "POOL/2" or nothing.
+Result<SlotTarget> parse_slots(const std::string& text) {
+  SlotTarget target;
+  const std::size_t slash = text.find('/');
+  std::string number = slash == std::string::npos ? text : text.substr(slash + 1);
+  const bool is_number = !number.empty() && number.find_first_not_of("0123456789") == std::string::npos;
+  if (slash != std::string::npos) target.pool = text.substr(0, slash);
+  if (slash == std::string::npos && !is_number) {
+    target.pool = std::exchange(number, {});
+    if (!target.pool.empty() && !is_name(target.pool)) {
+      return Error{{}, "'" + text + "' is neither a slot (they count from 0), nor POOL, nor POOL/SLOT"};
+    }
   }
-  return RunInvocation{std::move(config)};
+  if (unsigned slot = 0; !number.empty()) {
+    if (!parse_value(number, slot)) {
+      return Error{{}, "'" + text + "' is not the number of a slot: they count from 0 (see `holdfast status`)"};
+    }
+    target.slot = slot;
+  }
+  return target;
+}
+
+Invocation finish_restart(const Arguments& arguments, OutputForm form, Waiting waiting) {
+  Result<SlotTarget> slots = parse_slots(arguments.slot);
+  if (!slots) return mistake(slots.error().message());
+  return RestartInvocation{arguments.target, form, *std::move(slots), waiting};
+}
+
+Invocation finish_drain(const Arguments& arguments, OutputForm form, Draining draining, Waiting waiting) {
+  Result<SlotTarget> slots = parse_slots(arguments.slot);
+  if (!slots) return mistake(slots.error().message());
+  if (!slots->slot) return mistake("name one slot: SLOT or POOL/SLOT (see `holdfast status`)");
+  return DrainInvocation{arguments.target, form, *std::move(slots), draining, waiting};
+}
+
+Invocation finish_scale(const Arguments& arguments, OutputForm form, Waiting waiting) {
+  ScaleInvocation scale{arguments.target, form, {}, 0, arguments.dry_run, waiting};
+  if (arguments.scale.size() == 2) scale.pool = arguments.scale.front();
+  if (!parse_value(arguments.scale.back(), scale.size) || scale.size == 0) {
+    return mistake("'" + arguments.scale.back() + "' is not a number of slots, from 1");
+  }
+  return scale;
+}
+
+// Of CLI11's complaint about the number of an option's values, which begins with its name.
+std::string count_mistake(std::string_view complaint) {
+  const std::string name(complaint.substr(0, complaint.find(':')));
+  return name + (complaint.ends_with("missing") ? " needs a value" : " is given more than once");
+}
+
+// Of "Could not convert: --json = yes".
+std::string flag_mistake(std::string_view complaint) {
+  const std::size_t colon = complaint.find(": ");
+  return "an option that takes no value has one: " +
+         std::string(colon == std::string_view::npos ? complaint : complaint.substr(colon + 2));
 }
 
 // CLI11 names what it did not expect; we add what might have been meant.
@@ -130,14 +228,33 @@ Invocation read_command_line(int argc, char** argv) {
   app.require_subcommand(1);
   app.set_help_all_flag("--help-all", "Print the help of every command");
   app.get_formatter()->column_width(36);
-  const CLI::App* run = add_run(app, arguments);
+  const CLI::App* run = add_run(app, arguments, "run", "Start workers and hand them the connections of the listeners");
+  const CLI::App* check =
+      add_run(app, arguments, "check", "Find the mistakes of a configuration, and show what is in force and why");
+  app.get_subcommand("check")->add_flag("--json", arguments.json, "Print the answer as JSON");
+  CLI::App* init =
+      app.add_subcommand("init", "Write a configuration file to start from, with every key and its default");
+  init->add_option("FILE", arguments.path, "File to make; - is the standard output")->capture_default_str();
   const CLI::App* status = add_client(app, arguments, "status", "Show listeners, slots and workers");
   CLI::App* route = add_client(app, arguments, "route", "Show which slot serves a client's address, and why");
   route->add_option("ADDRESS", arguments.address, "IPv4 or IPv6 address")->required();
   CLI::App* restart =
       add_client(app, arguments, "restart", "Replace the workers of one slot or of all, one after the other");
-  restart->add_option("SLOT", arguments.slot, "Number of the slot (default: all)");
+  restart->add_option("SLOT", arguments.slot, "SLOT, POOL or POOL/SLOT (default: all)");
   restart->add_flag("--wait", arguments.wait, "Return when it is done, with the outcome");
+  CLI::App* drain =
+      add_client(app, arguments, "drain", "Send a slot's clients elsewhere, and keep it without a worker");
+  CLI::App* undrain = add_client(app, arguments, "undrain", "Give a drained slot its worker and its clients back");
+  for (CLI::App* command_of_slot : {drain, undrain}) {
+    command_of_slot->add_option("SLOT", arguments.slot, "SLOT or POOL/SLOT")->required();
+    command_of_slot->add_flag("--wait", arguments.wait, "Return when it is done, with the outcome");
+  }
+  CLI::App* scale = add_client(app, arguments, "scale", "Change the number of workers of a pool");
+  scale->add_option("[POOL] N", arguments.scale, "The pool (default: the first), and its slots")
+      ->required()
+      ->expected(1, 2);
+  scale->add_flag("--dry-run", arguments.dry_run, "Only tell how many clients would meet another worker");
+  scale->add_flag("--wait", arguments.wait, "Return when it is done, with the outcome");
   CLI::App* stop = add_client(app, arguments, "stop", "Drain the workers and stop the supervisor");
   stop->add_flag("--wait", arguments.wait, "Return when it has stopped");
   CLI::App* version = app.add_subcommand("version", "Print the version");
@@ -149,21 +266,25 @@ Invocation read_command_line(int argc, char** argv) {
   try {
     app.parse(words);
   } catch (const CLI::CallForHelp&) {
-    std::fputs(app.help().c_str(), stdout);
-    return ExitNow{kExitOk};
+    return ExitNow{print(app.help())};
   } catch (const CLI::CallForAllHelp&) {
-    std::fputs(app.help("", CLI::AppFormatMode::All).c_str(), stdout);
-    return ExitNow{kExitOk};
+    return ExitNow{print(app.help("", CLI::AppFormatMode::All))};
   } catch (const CLI::CallForVersion& answer) {
-    std::puts(answer.what());
-    return ExitNow{kExitOk};
+    return ExitNow{print(std::string(answer.what()) + "\n")};
   } catch (const CLI::ExtrasError&) {
     const CLI::App* used = app.get_subcommands().empty() ? &app : app.get_subcommands().front();
     const std::vector<std::string> extras = app.remaining(true);
     const std::string first = extras.empty() ? "?" : extras.front();
     std::string text = with_suggestion(*used, first);
-    if (used == run && command.empty() && !first.starts_with("-")) text += " The worker's command goes after `--`.";
+    if ((used == run || used == check) && command.empty() && !first.starts_with("-"))
+      text += " The worker's command goes after `--`.";
     return mistake(text + " (see `holdfast " + (used == &app ? "" : used->get_name() + " ") + "--help`)");
+  } catch (const CLI::ArgumentMismatch& error) {
+    return mistake(count_mistake(error.what()) + " (see `holdfast " + app.get_subcommands().front()->get_name() +
+                   " --help`)");
+  } catch (const CLI::ConversionError& error) {
+    // Ours are texts until we read them: only a flag can be meant.
+    return mistake(flag_mistake(error.what()));
   } catch (const CLI::ParseError& error) {
     // That no command was given is CLI11's complaint about a word that is none, too.
     if (const std::vector<std::string> extras = app.remaining(); app.get_subcommands().empty() && !extras.empty()) {
@@ -175,11 +296,16 @@ Invocation read_command_line(int argc, char** argv) {
 
   const OutputForm form = arguments.json ? OutputForm::Json : OutputForm::Text;
   const Waiting waiting = arguments.wait ? Waiting::Yes : Waiting::No;
-  if (run->parsed()) return finish_run(arguments, std::move(command));
-  if (!command.empty()) return mistake("only `holdfast run` takes a command after `--`");
+  if (run->parsed()) return RunInvocation{source_of(*run, arguments, std::move(command))};
+  if (check->parsed()) return CheckInvocation{source_of(*check, arguments, std::move(command)), form};
+  if (!command.empty()) return mistake("only `holdfast run` and `holdfast check` take a command after `--`");
+  if (init->parsed()) return InitInvocation{arguments.path};
   if (status->parsed()) return StatusInvocation{arguments.target, form};
   if (route->parsed()) return RouteInvocation{arguments.target, form, arguments.address};
-  if (restart->parsed()) return RestartInvocation{arguments.target, form, arguments.slot, waiting};
+  if (restart->parsed()) return finish_restart(arguments, form, waiting);
+  if (drain->parsed()) return finish_drain(arguments, form, Draining::On, waiting);
+  if (undrain->parsed()) return finish_drain(arguments, form, Draining::Off, waiting);
+  if (scale->parsed()) return finish_scale(arguments, form, waiting);
   if (stop->parsed()) return StopInvocation{arguments.target, form, waiting};
   return VersionInvocation{form};
 }

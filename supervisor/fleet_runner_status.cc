@@ -1,3 +1,6 @@
+#include <algorithm>
+
+#include "config/values.h"
 #include "fleet_runner.h"
 #include "worker_texts.h"
 
@@ -8,9 +11,9 @@ PoolStatus FleetRunner::status() const {
   PoolStatus pool;
   pool.name = pool_.name;
   pool.command = pool_.command;
-  pool.intake = "sdk";
-  pool.plane = "pass";
-  for (std::uint32_t i = 0; i < slots_.size(); i++) {
+  pool.intake = settlement_.intake() ? value_text(*settlement_.intake()) : "auto";
+  pool.plane = settlement_.intake() ? value_text(settlement_.plane()) : "auto";
+  for (std::uint32_t i = 0; i < std::min(slots_.size(), fleet_.slots().size()); i++) {
     const Slot& slot = slots_[i];
     const Fleet::Slot& state = fleet_.slots()[i];
     SlotStatus answer;
@@ -18,6 +21,8 @@ PoolStatus FleetRunner::status() const {
     answer.state = slot_text(state);
     answer.restarts = slot.starts > 0 ? slot.starts - 1 : 0;
     answer.handed = slot.retired_handed;
+    answer.accepted = slot.retired_accepted;
+    answer.queued = settlement_.plane() == Plane::Steer ? steerer_.queued(SlotId{i}) : 0;
     answer.lost = slot.retired_lost;
     answer.protocol_errors = slot.protocol_errors;
     answer.last_exit = slot.last_exit;
@@ -27,6 +32,7 @@ PoolStatus FleetRunner::status() const {
       const Inbox::Account account = inbox.account();
       answer.handed += account.taken;
       answer.waiting += account.waiting;
+      answer.accepted += account.accepted;
       answer.open += account.open;
       answer.lost += account.lost;
     };

@@ -2,13 +2,15 @@
 
 #include "client_commands.h"
 #include "command_line.h"
-#include "master.h"
+#include "config_commands.h"
 #include "sys/environment.h"
 
 namespace {
 
 struct Execute {
-  int operator()(const holdfast::RunInvocation& run) const { return holdfast::Master(run.config).run(); }
+  int operator()(const holdfast::RunInvocation& run) const { return holdfast::run_supervisor(run); }
+  int operator()(const holdfast::CheckInvocation& check) const { return holdfast::check_config(check); }
+  int operator()(const holdfast::InitInvocation& init) const { return holdfast::write_default_config(init); }
   int operator()(const holdfast::VersionInvocation& version) const { return holdfast::print_version(version); }
   int operator()(const holdfast::ExitNow& now) const { return now.code; }
   template <class ClientInvocation>

@@ -10,11 +10,13 @@
 #include <utility>
 
 #include "core/ip_address.h"
+#include "core/stop_signals.h"
 #include "exit_code.h"
 #include "sys/control_path.h"
 #include "sys/environment.h"
 #include "sys/machine.h"
 #include "sys/program.h"
+#include "wire/scale_answer.h"
 
 namespace holdfast {
 
@@ -37,12 +39,7 @@ Master::Master(Config config) : config_(std::move(config)), logging_(loop_, conf
   if (config_.name.empty()) config_.name = default_name(config_.pools.front().command);
 }
 
-Master::~Master() {
-  // Bound, and never taken into service: the start has failed, and nothing of it is to be left.
-  for (const Bound& bound : sockets_) {
-    if (const auto* path = std::get_if<UnixAddress>(&bound.socket.bound)) remove_unix_path(*path, bound.socket.fd);
-  }
-}
+Master::~Master() = default;
 
 int Master::run() {
   if (const std::optional<Failure> failure = start()) {
@@ -60,10 +57,20 @@ std::optional<Failure> Master::start() {
   signals_.emplace(loop_,
                    std::vector<int>{SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH, SIGTTIN, SIGTTOU},
                    [this](int signal) { on_signal(signal); });
+  if (auto failure = choose_hash_key()) return failure;
+  for (const PoolConfig& pool : config_.pools) {
+    pools_.push_back(std::make_unique<Pool>(loop_, pool, config_.hash_key, hooks_of_pool()));
+  }
+  for (const std::unique_ptr<Pool>& pool : pools_) {
+    if (Outcome possible = pool->check_system(); !possible) return Failure{possible.error(), kExitFailure};
+  }
   if (auto failure = open_listeners()) return failure;
   if (auto failure = open_control()) return failure;
-  if (auto failure = choose_hash_key()) return failure;
   // From here on the process is a supervisor: what fails is reported, retried or counted, and does not end it.
+  if (no_lasting_key_) {
+    spdlog::warn("{}: a random one is used, so that the next start places clients anew (to keep them: --hash-key)",
+                 no_lasting_key_->message());
+  }
   start_workers();
   return std::nullopt;
 }
@@ -82,9 +89,9 @@ std::optional<Failure> Master::check_commands() const {
 
 std::optional<Failure> Master::open_listeners() {
   for (const ListenerConfig& listener : config_.listeners) {
-    Result<ListeningSocket> socket = listen_on(listener.address, config_.backlog);
-    if (!socket) {
-      const Error& error = socket.error();
+    const Outcome opened = pool_of(listener.pool)->open_listener(listener, config_.backlog);
+    if (!opened) {
+      const Error& error = opened.error();
       std::string advice;
       if (is(error, std::errc::address_in_use))
         advice = " (another process listens there: stop it or choose another address)";
@@ -97,7 +104,6 @@ std::optional<Failure> Master::open_listeners() {
             "gives it to others)";
       return Failure{Error{{}, error.message() + advice}, forbidden ? kExitPermission : kExitCannotBind};
     }
-    sockets_.push_back({listener.name, listener.pool, *std::move(socket)});
   }
   return std::nullopt;
 }
@@ -135,8 +141,7 @@ std::optional<Failure> Master::choose_hash_key() {
   if (config_.hash_key != HashKey{}) return std::nullopt;
   Result<HashKey> key = machine_hash_key();
   if (!key) {
-    spdlog::warn("{}: a random one is used, so that the next start places clients anew (to keep them: --hash-key)",
-                 key.error().message());
+    no_lasting_key_ = key.error();
     key = random_hash_key();
     if (!key) return Failure{Error{key.error().code, key.error().doing + " (give one with --hash-key)"}, kExitFailure};
   }
@@ -146,18 +151,12 @@ std::optional<Failure> Master::choose_hash_key() {
 
 void Master::start_workers() {
   unsigned workers = 0;
-  for (const PoolConfig& pool : config_.pools) {
-    pools_.push_back(std::make_unique<Pool>(loop_, pool, config_.hash_key, hooks_of_pool()));
-    workers += pool.workers;
+  for (const std::unique_ptr<Pool>& pool : pools_) {
+    pool->start();
+    workers += pool->config().workers;
   }
-  for (Bound& bound : sockets_) {
-    spdlog::info("listening on {} ({})", to_text(bound.socket.bound), bound.name);
-    pool_of(bound.pool)->add_listener(bound.name, std::move(bound.socket));
-  }
-  sockets_.clear();
-  for (const std::unique_ptr<Pool>& pool : pools_) pool->start();
-  spdlog::info("holdfast {} '{}' pid {}: {} workers, control socket {}", HOLDFAST_VERSION, config_.name, getpid(),
-               workers, config_.control_path);
+  spdlog::info("holdfast {} '{}' pid {}: {} worker{}, control socket {}", HOLDFAST_VERSION, config_.name, getpid(),
+               workers, workers == 1 ? "" : "s", config_.control_path);
 }
 
 FleetRunner::Hooks Master::hooks_of_pool() {
@@ -190,14 +189,49 @@ void Master::on_signal(int signal) {
   switch (signal) {
     case SIGTERM:
     case SIGINT:
-      // After `holdfast stop` the first signal is no second one: service managers send it as soon as the command returns.
-      stop(std::exchange(signalled_, true) ? Fleet::Stop::Immediate : Fleet::Stop::Graceful);
+      on_stop_signal();
       return;
     case SIGQUIT:
       stop(Fleet::Stop::Immediate);
       return;
+    case SIGTTIN:
+    case SIGTTOU:
+      return change_size(signal == SIGTTIN ? 1 : -1);
+    case SIGWINCH:
+      return drain_all();
     default:
       spdlog::warn("{} has no meaning yet and is ignored", signal_name(signal));
+  }
+}
+
+void Master::on_stop_signal() {
+  const TimePoint now = loop_.now();
+  if (signalled_) {
+    if (is_second_signal(*signalled_, now)) stop(Fleet::Stop::Immediate);
+    return;
+  }
+  // After `holdfast stop` the first signal is no second one: service managers send it as soon as the command returns.
+  signalled_ = now;
+  stop(Fleet::Stop::Graceful);
+}
+
+// The first pool: signals cannot name one.
+void Master::change_size(int change) {
+  Pool& pool = *pools_.front();
+  const int size = static_cast<int>(pool.runner().slots()) + change;
+  if (size < 1 || size > static_cast<int>(kMaxSlots)) {
+    return spdlog::warn("pool {}: a pool has 1 to {} slots, not {}", pool.name(), kMaxSlots, size);
+  }
+  pool.runner().set_size(static_cast<unsigned>(size), [](const Outcome& outcome) {
+    if (!outcome) spdlog::error("change the number of slots: {}", outcome.error().message());
+  });
+}
+
+void Master::drain_all() {
+  for (const std::unique_ptr<Pool>& pool : pools_) {
+    for (std::uint32_t slot = 0; slot < pool->runner().slots(); slot++) {
+      pool->runner().set_drained(SlotId{slot}, true, [](const Outcome&) {});
+    }
   }
 }
 
@@ -223,11 +257,13 @@ void Master::finish(int exit_code) {
 }
 
 void Master::on_control(ControlRequest request, ControlReply reply) {
-  if (pools_.empty()) return reply.send(ControlFailure{"the supervisor is starting: try again", kExitFailure, {}});
   for (const std::unique_ptr<Pool>& pool : pools_) pool->runner().catch_up();
   if (request.verb == "status") return answer_status(std::move(reply));
   if (request.verb == "route") return answer_route(request, std::move(reply));
   if (request.verb == "restart") return answer_restart(request, std::move(reply));
+  if (request.verb == "scale") return answer_scale(request, std::move(reply));
+  if (request.verb == "drain") return answer_drain(request, std::move(reply), true);
+  if (request.verb == "undrain") return answer_drain(request, std::move(reply), false);
   if (request.verb == "stop") return answer_stop(request, std::move(reply));
   reply.send(ControlFailure{"this supervisor knows no verb '" + request.verb + "'", kExitUsage, {}});
 }
@@ -254,44 +290,78 @@ void Master::answer_route(const ControlRequest& request, ControlReply reply) con
   reply.send(ControlSuccess{to_json(answer)});
 }
 
+// The slot that a request names in the pool, or nothing if it names none.
+Result<std::optional<SlotId>> Master::slot_of(const ControlRequest& request, const Pool& pool) {
+  const std::optional<std::int64_t> number = request.number("slot");
+  if (!number) return std::optional<SlotId>();
+  const unsigned slots = pool.runner().slots();
+  if (*number >= 0 && *number < slots) return std::optional(SlotId{static_cast<std::uint32_t>(*number)});
+  return Error{{}, "there is no slot " + std::to_string(*number) + ": slots are 0 to " + std::to_string(slots - 1)};
+}
+
+// Answers a request that is done when `parts` have said so: at the end if it waits, else at once.
+Master::Done Master::answer_when_done(const ControlRequest& request, ControlReply reply, std::size_t parts,
+                                      std::string begun, std::string done) {
+  struct Answer {
+    ControlReply reply;
+    std::size_t parts;
+    bool given;
+  };
+  const auto answer = std::make_shared<Answer>(Answer{std::move(reply), parts, !request.is_set("wait")});
+  if (answer->given) answer->reply.send(ControlSuccess{std::move(begun)});
+  return [answer, done = std::move(done)](const Outcome& outcome) {
+    if (answer->given || (outcome && --answer->parts > 0)) return;
+    answer->given = true;
+    if (outcome) {
+      answer->reply.send(ControlSuccess{done});
+    } else {
+      answer->reply.send(ControlFailure{outcome.error().message(), kExitFailure, {}});
+    }
+  };
+}
+
 void Master::answer_restart(const ControlRequest& request, ControlReply reply) {
   const Result<Pool*> named = pool_of(request);
   if (!named) return reply.send(ControlFailure{named.error().message(), kExitUsage, {}});
-  std::optional<SlotId> slot;
-  if (const std::optional<std::int64_t> number = request.number("slot")) {
-    const unsigned slots = (*named)->runner().slots();
-    if (*number < 0 || *number >= slots) {
-      return reply.send(ControlFailure{
-          "there is no slot " + std::to_string(*number) + ": slots are 0 to " + std::to_string(slots - 1),
-          kExitUsage,
-          {}});
-    }
-    slot = SlotId{static_cast<std::uint32_t>(*number)};
-  }
+  const Result<std::optional<SlotId>> slot = slot_of(request, **named);
+  if (!slot) return reply.send(ControlFailure{slot.error().message(), kExitUsage, {}});
   std::vector<Pool*> renewed;
   for (const std::unique_ptr<Pool>& pool : pools_) {
     // Without a name and a slot it is everybody.
-    if (pool.get() == *named || (!slot && !request.text("pool"))) renewed.push_back(pool.get());
+    if (pool.get() == *named || (!*slot && !request.text("pool"))) renewed.push_back(pool.get());
   }
-  struct Waiting {
-    ControlReply reply;
-    std::size_t pools;
-    bool answered;
-  };
-  const auto waiting = std::make_shared<Waiting>(Waiting{std::move(reply), renewed.size(), !request.is_set("wait")});
-  if (waiting->answered) waiting->reply.send(ControlSuccess{"{\"restarting\":true}"});
-  for (Pool* pool : renewed) {
-    pool->runner().renew(slot, [waiting](const Outcome& outcome) {
-      if (waiting->answered) return;
-      if (outcome && --waiting->pools > 0) return;
-      waiting->answered = true;
-      if (outcome) {
-        waiting->reply.send(ControlSuccess{"{\"restarted\":true}"});
-      } else {
-        waiting->reply.send(ControlFailure{outcome.error().message(), kExitFailure, {}});
-      }
-    });
+  const Done done =
+      answer_when_done(request, std::move(reply), renewed.size(), "{\"restarting\":true}", "{\"restarted\":true}");
+  for (Pool* pool : renewed) pool->runner().renew(*slot, done);
+}
+
+void Master::answer_scale(const ControlRequest& request, ControlReply reply) {
+  const Result<Pool*> pool = pool_of(request);
+  if (!pool) return reply.send(ControlFailure{pool.error().message(), kExitUsage, {}});
+  const std::int64_t size = request.number("size").value_or(0);
+  if (size < 1 || size > kMaxSlots) {
+    const std::string bounds = "a pool has 1 to " + std::to_string(kMaxSlots) + " slots";
+    return reply.send(ControlFailure{bounds + ", not " + std::to_string(size), kExitUsage, {}});
   }
+  const auto slots = static_cast<unsigned>(size);
+  ScaleAnswer answer{(*pool)->name(), slots, (*pool)->would_move(slots), kBuckets, false};
+  if (request.is_set("dry_run")) return reply.send(ControlSuccess{to_json(answer)});
+  const std::string begun = to_json(answer);
+  answer.scaled = true;
+  const Done done = answer_when_done(request, std::move(reply), 1, begun, to_json(answer));
+  (*pool)->runner().set_size(slots, done);
+}
+
+void Master::answer_drain(const ControlRequest& request, ControlReply reply, bool drained) {
+  const Result<Pool*> pool = pool_of(request);
+  if (!pool) return reply.send(ControlFailure{pool.error().message(), kExitUsage, {}});
+  const Result<std::optional<SlotId>> slot = slot_of(request, **pool);
+  if (!slot) return reply.send(ControlFailure{slot.error().message(), kExitUsage, {}});
+  if (!*slot) return reply.send(ControlFailure{"name the slot", kExitUsage, {}});
+  const Done done =
+      answer_when_done(request, std::move(reply), 1, drained ? "{\"draining\":true}" : "{\"filling\":true}",
+                       drained ? "{\"drained\":true}" : "{\"filled\":true}");
+  (*pool)->runner().set_drained(**slot, drained, done);
 }
 
 void Master::answer_stop(const ControlRequest& request, ControlReply reply) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -45,10 +46,19 @@ class Master {
   [[nodiscard]] Pool* pool_of(std::string_view name) const;  // empty: the first; null: there is none of that name
   [[nodiscard]] Result<Pool*> pool_of(const ControlRequest& request) const;
   void on_signal(int signal);
+  void on_stop_signal();
   void on_control(ControlRequest request, ControlReply reply);
   void answer_status(ControlReply reply) const;
   void answer_route(const ControlRequest& request, ControlReply reply) const;
   void answer_restart(const ControlRequest& request, ControlReply reply);
+  using Done = std::function<void(const Outcome&)>;
+  [[nodiscard]] static Result<std::optional<SlotId>> slot_of(const ControlRequest& request, const Pool& pool);
+  [[nodiscard]] static Done answer_when_done(const ControlRequest& request, ControlReply reply, std::size_t parts,
+                                             std::string begun, std::string done);
+  void answer_scale(const ControlRequest& request, ControlReply reply);
+  void answer_drain(const ControlRequest& request, ControlReply reply, bool drained);
+  void change_size(int change);
+  void drain_all();
   void answer_stop(const ControlRequest& request, ControlReply reply);
   void stop(Fleet::Stop how);
   void finish(int exit_code);
@@ -58,15 +68,10 @@ class Master {
   Loop loop_;
   Logging logging_;
   TimePoint started_;
+  std::optional<Error> no_lasting_key_;  // why the hash key is a random one: told when the start has succeeded
   int exit_code_ = 0;
   bool stopping_ = false;
-  bool signalled_ = false;  // a signal has asked for a graceful stop: the next one means it more
-  struct Bound {
-    std::string name;
-    std::string pool;
-    ListeningSocket socket;
-  };
-  std::vector<Bound> sockets_;  // bound, until their pools take them
+  std::optional<TimePoint> signalled_;  // when a signal asked for a graceful stop: a second one means it more
   std::vector<ControlReply> waiting_for_stop_;
   std::vector<std::unique_ptr<Pool>> pools_;
   std::size_t finished_pools_ = 0;

@@ -1,17 +1,18 @@
 #include "pool.h"
 
+#include <spdlog/spdlog.h>
+
 #include <array>
 #include <utility>
 #include <vector>
 
 #include "core/bucket_table.h"
 #include "core/ip_address.h"
+#include "sys/bind_filter.h"
 
 namespace holdfast {
 
 namespace {
-
-BucketTable equal_shares(unsigned slots) { return BucketTable(std::vector<std::uint32_t>(slots, 1)); }
 
 std::string masked_text(const IpAddress& address, KeyPrefix prefix) {
   std::array<std::uint8_t, 16> bytes = address.bytes();
@@ -25,23 +26,67 @@ std::string masked_text(const IpAddress& address, KeyPrefix prefix) {
 Pool::Pool(Loop& loop, const PoolConfig& config, HashKey hash_key, FleetRunner::Hooks hooks)
     : config_(config),
       dispatcher_(loop, config_, hash_key, equal_shares(config_.workers)),
-      runner_(loop, config_, dispatcher_, std::move(hooks)) {}
+      steerer_(loop, dispatcher_, config_, hash_key,
+               [this](SlotId slot, bool stalled) { runner_.on_stalled(slot, stalled); }),
+      runner_(loop, config_, dispatcher_, steerer_, std::move(hooks)) {}
 
-void Pool::add_listener(std::string name, ListeningSocket socket) {
-  dispatcher_.add_listener(std::move(name), std::move(socket));
+Outcome Pool::check_system() {
+  if (config_.intake != Intake::Capture && config_.intake != Intake::Auto) return Done{};
+  Outcome possible = check_interception();
+  if (possible) return possible;
+  if (config_.intake == Intake::Capture) {
+    return Error{{}, possible.error().message() + " (--intake listen-fds and --intake sdk work without)"};
+  }
+  spdlog::warn(
+      "{}: workers that bind for themselves cannot be served here, those of the intakes sdk and listen-fds can",
+      possible.error().message());
+  runner_.forgo_capture();
+  return Done{};
+}
+
+Outcome Pool::open_listener(const ListenerConfig& listener, int backlog) {
+  const bool by_path = std::holds_alternative<UnixAddress>(listener.address);
+  const bool may_steer = config_.intake != Intake::Sdk || config_.plane == Plane::Steer;
+  const bool only_passed = config_.intake == Intake::Sdk || config_.intake == Intake::Auto;
+  const bool datagrams = std::holds_alternative<UdpAddress>(listener.address);
+  if (!by_path && (may_steer || datagrams)) {
+    Result<ListeningSocket> socket =
+        steerer_.open(dispatcher_.next_listener(), listener.name, listener.address, backlog);
+    if (socket) {
+      dispatcher_.add_listener(listener.name, *std::move(socket));
+      return Done{};
+    }
+    if (!Steerer::is_steering_refused(socket.error()) || !only_passed || datagrams) return std::move(socket).error();
+    spdlog::warn("{}: the kernel does not steer here: connections are passed, to workers of the SDK alone",
+                 socket.error().message());
+  }
+  Result<ListeningSocket> socket = listen_on(listener.address, backlog);
+  if (!socket) return std::move(socket).error();
+  dispatcher_.add_listener(listener.name, *std::move(socket));
+  return Done{};
 }
 
 void Pool::start() {
+  for (const std::unique_ptr<Listener>& listener : dispatcher_.listeners()) {
+    spdlog::info("listening on {} ({})", to_text(listener->address()), listener->name());
+  }
   runner_.start();
+  steerer_.start();
   dispatcher_.start();
 }
 
 void Pool::stop(Fleet::Stop how) {
-  if (!std::exchange(stopping_, true)) dispatcher_.close_listeners();
+  if (!std::exchange(stopping_, true)) {
+    dispatcher_.close_listeners();
+    steerer_.begin_stop();
+  }
   runner_.stop(how);
 }
 
-void Pool::refuse_waiting() { runner_.refuse_waiting(); }
+void Pool::refuse_waiting() {
+  steerer_.close();
+  runner_.refuse_waiting();
+}
 
 void Pool::add_to(Status& status) const {
   const bool paused = dispatcher_.pause() != Dispatcher::Pause::No;
@@ -64,6 +109,7 @@ void Pool::add_to(Status& status) const {
     status.handed += slot.handed;
     status.waiting += slot.waiting;
   }
+  status.handed += runner_.handed_before();
   status.waiting += dispatcher_.unplaced();
 }
 

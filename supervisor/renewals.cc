@@ -20,6 +20,7 @@ void Renewals::begin(std::optional<SlotId> slot, Answer done) {
 void Renewals::settle() {
   for (Renewal& renewal : renewals_) {
     std::erase_if(renewal.waiting_for, [&](const auto& waiting) {
+      if (waiting.first.value >= fleet_.slots().size()) return true;  // the slot itself has gone
       const std::optional<Fleet::Worker>& incumbent = fleet_.slots()[waiting.first.value].incumbent;
       return incumbent && std::holds_alternative<Fleet::Serving>(incumbent->phase) && incumbent->id != waiting.second;
     });

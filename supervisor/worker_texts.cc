@@ -41,6 +41,7 @@ std::string_view phase_text(const Fleet::Phase& phase) {
 
 std::string_view slot_text(const Fleet::Slot& slot) {
   if (slot.incumbent) return phase_text(slot.incumbent->phase);
+  if (slot.drained) return "drained";
   if (std::holds_alternative<Fleet::Backoff>(slot.pause)) return "backoff";
   if (std::holds_alternative<Fleet::Resting>(slot.pause)) return "resting";
   return "stopped";
@@ -48,6 +49,10 @@ std::string_view slot_text(const Fleet::Slot& slot) {
 
 std::string seconds_text(Duration duration) {
   return fmt::format("{:.1f} s", std::chrono::duration<double>(duration).count());
+}
+
+std::string when_text(Duration delay) {
+  return delay < std::chrono::milliseconds(50) ? "at once" : "in " + seconds_text(delay);
 }
 
 std::string quote(const std::vector<std::string>& lines) {

@@ -13,6 +13,7 @@ namespace holdfast {
 [[nodiscard]] std::string_view phase_text(const Fleet::Phase& phase);
 [[nodiscard]] std::string_view slot_text(const Fleet::Slot& slot);
 [[nodiscard]] std::string seconds_text(Duration duration);  // "1.5 s"
+[[nodiscard]] std::string when_text(Duration delay);        // "in 1.5 s"; "at once" for what would be "in 0.0 s"
 
 // "; it wrote last:" and the last lines of a worker, each on a line of its own, or nothing. A report repeats only some of those
 // that are kept.

@@ -70,9 +70,10 @@ Server::Server(holdfast::Worker worker) : worker_(std::move(worker)), epoll_(::e
   head_ = "{\"slot\":" + std::to_string(info.slot) + ",\"pid\":" + std::to_string(::getpid()) +
           ",\"generation\":" + std::to_string(info.generation) + ",\"remote\":\"";
   for (const hf_listener& listener : worker_.listeners())
-    tails_.push_back("\",\"listener\":" + json_text(listener.name) + ",\"plane\":" + json_text(info.plane) + "}\n");
-  tails_.push_back("\",\"listener\":\"\",\"plane\":" + json_text(info.plane) +
-                   "}\n");  // a listener newer than this worker
+    listeners_.push_back("\",\"listener\":" + json_text(listener.name));
+  listeners_.emplace_back("\",\"listener\":\"\"");  // one newer than this worker
+  for (std::size_t plane = 0; plane < planes_.size(); ++plane)
+    planes_[plane] = ",\"plane\":" + json_text(hf_plane_text(static_cast<hf_plane>(plane))) + "}\n";
 }
 
 Server::~Server() { ::close(epoll_); }
@@ -144,6 +145,7 @@ void Server::on_arrival(holdfast::Arrival arrival) {
   client->connection = std::move(arrival.connection);
   client->remote = arrival.about.remote;
   client->listener = arrival.about.listener;
+  client->plane = arrival.about.plane;
   client->index = open_.size();
   open_.push_back(std::move(client));
   read(*open_.back());  // the request is often there already
@@ -264,10 +266,11 @@ void Server::serve_slow(Client& client, const Request& request) {
 
 void Server::answer(Client& client, const Request& request) {
   const holdfast::AddressText remote(client.remote);
-  const std::string& tail = tails_[std::min<std::size_t>(client.listener, tails_.size() - 1)];
+  const std::string& listener = listeners_[std::min<std::size_t>(client.listener, listeners_.size() - 1)];
+  const std::string& plane = planes_[client.plane];
   std::string& out = client.out;
   out += "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: ";
-  append_number(out, head_.size() + remote.view().size() + tail.size());
+  append_number(out, head_.size() + remote.view().size() + listener.size() + plane.size());
   if (client.after_answer == Persistence::Close) {
     out += "\r\nConnection: close";
   } else if (request.is_http_1_0) {
@@ -278,7 +281,8 @@ void Server::answer(Client& client, const Request& request) {
   if (request.method == "HEAD") return;
   out += head_;
   out += remote.view();
-  out += tail;
+  out += listener;
+  out += plane;
 }
 
 void Server::refuse(Client& client, std::string_view status) {

@@ -2,6 +2,7 @@
 
 #include <holdfast/worker.hpp>
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <map>
@@ -32,6 +33,7 @@ struct Client {
   holdfast::Connection connection;
   hf_address remote{};
   std::uint16_t listener = 0;
+  hf_plane plane = HF_PLANE_PASS;
   Doing doing = Doing::Reading;
   Persistence after_answer = Persistence::KeepAlive;
   bool lingers = false;  // close by way of Lingering
@@ -89,9 +91,11 @@ class Server {
 
   holdfast::Worker worker_;
   int epoll_;
-  bool has_more_ = false;           // connections of a batch wait in the SDK
-  std::vector<std::string> tails_;  // of the JSON, for each listener
+  bool has_more_ = false;  // connections of a batch wait in the SDK
+  // The JSON in pieces: head_, the client's address, then those of its listener and its plane.
   std::string head_;
+  std::vector<std::string> listeners_;
+  std::array<std::string, HF_PLANE_SELF + 1> planes_;
   std::vector<std::unique_ptr<Client>> open_;
   std::vector<std::unique_ptr<Client>> spare_;  // kept for the next connections, with their buffers
   Timers timers_;

@@ -24,7 +24,7 @@ _holdfast() {
   COMPREPLY=()
 
   if [[ $COMP_CWORD -eq 1 ]]; then
-    mapfile -t COMPREPLY < <(compgen -W "run status route restart stop version --help" -- "$current")
+    mapfile -t COMPREPLY < <(compgen -W "run check init status route restart scale drain undrain stop version --help" -- "$current")
     return
   fi
 
@@ -43,16 +43,20 @@ _holdfast() {
   done
 
   case $previous in
-    --control) mapfile -t COMPREPLY < <(compgen -A file -- "$current") ;;
+    -c | --config | --control) mapfile -t COMPREPLY < <(compgen -A file -- "$current") ;;
     --working-directory) mapfile -t COMPREPLY < <(compgen -A directory -- "$current") ;;
     --overflow) mapfile -t COMPREPLY < <(compgen -W "next wait refuse" -- "$current") ;;
+    --intake) mapfile -t COMPREPLY < <(compgen -W "auto sdk listen-fds capture none" -- "$current") ;;
+    --plane) mapfile -t COMPREPLY < <(compgen -W "auto pass steer self" -- "$current") ;;
     --log-level) mapfile -t COMPREPLY < <(compgen -W "debug info warning error" -- "$current") ;;
     -w | --workers) mapfile -t COMPREPLY < <(compgen -W "auto" -- "$current") ;;
     --name)
-      [[ $command == run ]] || mapfile -t COMPREPLY < <(compgen -W "$(_holdfast_names)" -- "$current")
+      [[ $command == run || $command == check ]] || mapfile -t COMPREPLY < <(compgen -W "$(_holdfast_names)" -- "$current")
       ;;
     *)
-      if [[ $current == -* ]]; then
+      if [[ $command == init ]]; then
+        mapfile -t COMPREPLY < <(compgen -A file -- "$current")
+      elif [[ $current == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$(_holdfast_help_words '(^|[ ,])--?[a-z][a-z0-9-]*' "$command") --" -- "$current")
       fi
       ;;

@@ -1,8 +1,10 @@
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
+#include "core/cpu_list.h"
 #include "core/fleet.h"
 #include "core/intake.h"
 #include "core/listen_address.h"
@@ -29,10 +31,12 @@ enum class Overflow {
 struct PoolConfig {
   std::string name = "main";
   std::vector<std::string> command;
-  unsigned workers = 0;           // 0: one for each CPU that we may use
-  std::string working_directory;  // empty: the supervisor's
+  unsigned workers = 0;                            // 0: one for each CPU that we may use
+  std::string working_directory;                   // empty: the supervisor's
+  std::map<std::string, std::string> environment;  // beside what the workers inherit, and in place of it
   Intake intake = Intake::Auto;
   Plane plane = Plane::Auto;
+  CpuList cpus;  // dealt out to the slots (core/cpu_list.h); empty: those of the supervisor
   // A worker that tells nothing of itself counts as ready when it has lived so long.
   Duration start_grace = std::chrono::seconds(1);
   Fleet::Policy fleet;

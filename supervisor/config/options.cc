@@ -1,212 +1,329 @@
 #include "config/options.h"
 
-#include <set>
+#include <algorithm>
 #include <utility>
-
-#include "config/values.h"
-#include "core/bucket_table.h"
 
 namespace holdfast {
 
 namespace {
 
-// `access` names the member; its type chooses how the text is read and printed.
+constexpr auto kSupervisor = [](auto& config, const Place&) -> auto& { return config; };
+constexpr auto kListener = [](auto& config, const Place& place) -> auto& { return config.listeners[place.index]; };
+constexpr auto kPool = [](auto& config, const Place& place) -> auto& { return config.pools[place.index]; };
+
+// `owner` finds the struct, `access` names the member; its type chooses how values are read and told.
+template <class Owner, class Access>
+Option row(Scope scope, Owner owner, std::string key, std::string value_name, std::string group, Effect effect,
+           std::string help, Access access) {
+  Option option{std::move(key), scope, std::move(value_name), std::move(group), effect, std::move(help), {}, {}};
+  option.flag = "--" + option.key;
+  option.set = [owner, access](Config& config, const Place& place, const Value& value) {
+    return read_value(value, access(owner(config, place)));
+  };
+  option.get = [owner, access](const Config& config, const Place& place) {
+    return value_of(access(owner(config, place)));
+  };
+  return option;
+}
+
 template <class Access>
-Option row(std::string flag, std::string value_name, std::string group, std::string help, Access access) {
-  return Option{std::move(flag),
-                std::move(value_name),
-                std::move(group),
-                std::move(help),
-                [access](Config& config, std::string_view text) { return parse_value(text, access(config)); },
-                [access](const Config& config) { return value_text(access(config)); }};
+Option supervisor_row(std::string key, std::string value_name, std::string group, Effect effect, std::string help,
+                      Access access) {
+  return row(Scope::Supervisor, kSupervisor, std::move(key), std::move(value_name), std::move(group), effect,
+             std::move(help), access);
+}
+
+template <class Access>
+Option pool_row(std::string key, std::string value_name, std::string group, Effect effect, std::string help,
+                Access access) {
+  return row(Scope::Pool, kPool, std::move(key), std::move(value_name), std::move(group), effect, std::move(help),
+             access);
+}
+
+// The command line has no flag for it: it stands in the file, or behind --set.
+Option without_flag(Option option) {
+  option.flag.clear();
+  return option;
+}
+
+template <class Access>
+Option listener_row(std::string key, std::string value_name, std::string group, Effect effect, std::string help,
+                    Access access) {
+  return without_flag(row(Scope::Listener, kListener, std::move(key), std::move(value_name), std::move(group), effect,
+                          std::move(help), access));
+}
+
+// 0, for which `auto` stands, is no number that anybody may write.
+Option workers_row(const std::string& group) {
+  Option option = pool_row(
+      "workers", "N", group, Effect::Live, "Number of workers; auto: one for each CPU",
+      [](auto& p) -> auto& { return p.workers; });
+  option.letter = "-w";
+  option.set = [](Config& config, const Place& place, const Value& value) -> Outcome {
+    const auto* scalar = std::get_if<Scalar>(&value);
+    unsigned workers = 0;
+    const bool is_auto = scalar != nullptr && scalar->text == "auto";
+    if (!is_auto && (!read_value(value, workers) || workers == 0)) {
+      const std::string text = scalar != nullptr ? "'" + scalar->text + "'" : to_toml(value);
+      return Error{{}, text + " is not a number of workers (from 1) or auto"};
+    }
+    config.pools[place.index].workers = workers;
+    return Done{};
+  };
+  option.get = [](const Config& config, const Place& place) -> Value {
+    const unsigned workers = config.pools[place.index].workers;
+    return workers == 0 ? Value(Scalar{"auto"}) : value_of(workers);
+  };
+  return option;
+}
+
+Option environment_row(const std::string& group) {
+  Option option{"environment",
+                Scope::Pool,
+                "TABLE",
+                group,
+                Effect::RollWorkers,
+                "Variables that the workers find in their environment, beside ours or in place of them",
+                {},
+                {}};
+  option.set = [](Config& config, const Place& place, const Value& value) {
+    return read_variable(place.entry, value, config.pools[place.index].environment);
+  };
+  option.get = [](const Config& config, const Place& place) -> Value {
+    const auto& variables = config.pools[place.index].environment;
+    const auto found = variables.find(place.entry);
+    return Scalar{found == variables.end() ? "" : found->second};
+  };
+  option.entries = [](const Config& config, std::size_t index) {
+    std::vector<std::string> names;
+    for (const auto& [name, text] : config.pools[index].environment) names.push_back(name);
+    return names;
+  };
+  return option;
+}
+
+// An empty name means the first pool, and that is what is told.
+Option pool_of_listener_row(const std::string& group) {
+  Option option = listener_row(
+      "pool", "NAME", group, Effect::Live, "The pool whose workers serve its clients (default: the first one)",
+      [](auto& l) -> auto& { return l.pool; });
+  option.get = [](const Config& config, const Place& place) -> Value {
+    const std::string& pool = config.listeners[place.index].pool;
+    return Scalar{pool.empty() ? config.pools.front().name : pool};
+  };
+  return option;
 }
 
 std::vector<Option> make_options() {
   const std::string self = "Supervisor";
+  const std::string listen = "Listeners";
+  const std::string work = "Workers";
   const std::string where = "Placement and queues";
   const std::string life = "Life of a worker";
   const std::string restart = "Restarts";
   return {
-      row(
-          "--name", "NAME", self, "Name of this supervisor (default: the file name of the command)",
+      supervisor_row(
+          "name", "NAME", self, Effect::NeedsRestart, "Name of this supervisor (default: the file name of the command)",
           [](auto& c) -> auto& { return c.name; }),
-      row(
-          "--control", "PATH", self,
+      supervisor_row(
+          "control", "PATH", self, Effect::NeedsRestart,
           "Control socket (default: NAME.sock in /run/holdfast, $XDG_RUNTIME_DIR/holdfast or /tmp/holdfast-UID)",
           [](auto& c) -> auto& { return c.control_path; }),
-      row(
-          "--log-level", "LEVEL", self, "Least level that is logged: debug, info, warning or error",
+      supervisor_row(
+          "log-level", "LEVEL", self, Effect::Live, "Least level that is logged: debug, info, warning or error",
           [](auto& c) -> auto& { return c.log_level; }),
-      row(
-          "--backlog", "N", self, "Connections that the kernel may hold for each listener (net.core.somaxconn caps it)",
+      supervisor_row(
+          "backlog", "N", self, Effect::Live,
+          "Connections that the kernel may hold for each listener (net.core.somaxconn caps it)",
           [](auto& c) -> auto& { return c.backlog; }),
-      row(
-          "--pool", "NAME", self, "Name of the pool of workers", [](auto& c) -> auto& { return c.pools.front().name; }),
-      row(
-          "--working-directory", "DIR", self, "Where the workers run (default: here)",
-          [](auto& c) -> auto& { return c.pools.front().working_directory; }),
 
-      row(
-          "--intake", "INTAKE", where,
+      listener_row(
+          "address", "ADDRESS", listen, Effect::Live,
+          "Where it listens: :8080, 127.0.0.1:8080, [::1]:8080, unix:/path[,mode=0660][,user=NAME][,group=NAME]",
+          [](auto& l) -> auto& { return l.address; }),
+      pool_of_listener_row(listen),
+
+      without_flag(pool_row(
+          "command", "COMMAND", work, Effect::RollWorkers,
+          "The program of the workers and its arguments, without a shell", [](auto& p) -> auto& { return p.command; })),
+      workers_row(work),
+      pool_row(
+          "working-directory", "DIR", work, Effect::RollWorkers, "Where the workers run (default: here)",
+          [](auto& p) -> auto& { return p.working_directory; }),
+      environment_row(work),
+
+      pool_row(
+          "intake", "INTAKE", where, Effect::NeedsRestart,
           "How workers receive connections: sdk, listen-fds, capture, none, or auto: what the first worker shows "
-          "itself "
-          "to be",
-          [](auto& c) -> auto& { return c.pools.front().intake; }),
-      row(
-          "--plane", "PLANE", where,
+          "itself to be",
+          [](auto& p) -> auto& { return p.intake; }),
+      pool_row(
+          "plane", "PLANE", where, Effect::NeedsRestart,
           "Who places connections of workers with the SDK: pass (the supervisor) or steer (the kernel); auto: pass",
-          [](auto& c) -> auto& { return c.pools.front().plane; }),
-      row(
-          "--hash-key", "HEX", where,
+          [](auto& p) -> auto& { return p.plane; }),
+      supervisor_row(
+          "hash-key", "HEX", where, Effect::NeedsRestart,
           "16 hexadecimal digits; the same on machines that must place clients alike (0...0: derived from the machine "
           "id)",
           [](auto& c) -> auto& { return c.hash_key; }),
-      row(
-          "--prefix-v4", "BITS", where, "Part of an IPv4 address that makes a client",
-          [](auto& c) -> auto& { return c.pools.front().prefix.v4; }),
-      row(
-          "--prefix-v6", "BITS", where, "Part of an IPv6 address that makes a client",
-          [](auto& c) -> auto& { return c.pools.front().prefix.v6; }),
-      row(
-          "--queue-limit", "N", where, "Connections that a worker may have been sent and not taken up",
-          [](auto& c) -> auto& { return c.pools.front().queue_limit; }),
-      row(
-          "--hold-limit", "N", where, "Connections that wait for a slot whose worker is being restarted",
-          [](auto& c) -> auto& { return c.pools.front().hold_limit; }),
-      row(
-          "--hold-timeout", "TIME", where,
+      pool_row(
+          "prefix-v4", "BITS", where, Effect::NeedsRestart, "Part of an IPv4 address that makes a client",
+          [](auto& p) -> auto& { return p.prefix.v4; }),
+      pool_row(
+          "prefix-v6", "BITS", where, Effect::NeedsRestart, "Part of an IPv6 address that makes a client",
+          [](auto& p) -> auto& { return p.prefix.v6; }),
+      pool_row(
+          "queue-limit", "N", where, Effect::Live, "Connections that a worker may have been sent and not taken up",
+          [](auto& p) -> auto& { return p.queue_limit; }),
+      pool_row(
+          "hold-limit", "N", where, Effect::Live, "Connections that wait for a slot whose worker is being restarted",
+          [](auto& p) -> auto& { return p.hold_limit; }),
+      pool_row(
+          "hold-timeout", "TIME", where, Effect::Live,
           "How long a slot may be without a worker before its clients go to their second choice",
-          [](auto& c) -> auto& { return c.pools.front().fleet.hold_timeout; }),
-      row(
-          "--overflow", "POLICY", where,
+          [](auto& p) -> auto& { return p.fleet.hold_timeout; }),
+      pool_row(
+          "overflow", "POLICY", where, Effect::Live,
           "What happens over those limits: next (choice), wait (accepting pauses) or refuse",
-          [](auto& c) -> auto& { return c.pools.front().overflow; }),
+          [](auto& p) -> auto& { return p.overflow; }),
 
-      row(
-          "--start-timeout", "TIME", life, "From start to ready",
-          [](auto& c) -> auto& { return c.pools.front().fleet.start_timeout; }),
-      row(
-          "--start-grace", "TIME", life,
+      pool_row(
+          "cpus", "CPUS", life, Effect::RollWorkers,
+          "CPUs that are dealt out to the slots, as in 0-3,8, or all: every worker runs where the supervisor may",
+          [](auto& p) -> auto& { return p.cpus; }),
+      pool_row(
+          "start-timeout", "TIME", life, Effect::Live, "From start to ready",
+          [](auto& p) -> auto& { return p.fleet.start_timeout; }),
+      pool_row(
+          "start-grace", "TIME", life, Effect::Live,
           "A worker that tells nothing of itself counts as ready when it has lived so long",
-          [](auto& c) -> auto& { return c.pools.front().start_grace; }),
-      row(
-          "--heartbeat-timeout", "TIME", life, "Without a heartbeat for so long a worker counts as hung (0: never)",
-          [](auto& c) -> auto& { return c.pools.front().fleet.heartbeat_timeout; }),
-      row(
-          "--drain-timeout", "TIME", life, "From the request to drain to SIGTERM",
-          [](auto& c) -> auto& { return c.pools.front().fleet.drain_timeout; }),
-      row(
-          "--kill-timeout", "TIME", life, "From SIGTERM (or SIGABRT, for the hung) to SIGKILL",
-          [](auto& c) -> auto& { return c.pools.front().fleet.kill_timeout; }),
-      row(
-          "--stop-timeout", "TIME", life, "The whole of a graceful stop",
-          [](auto& c) -> auto& { return c.pools.front().fleet.stop_timeout; }),
+          [](auto& p) -> auto& { return p.start_grace; }),
+      pool_row(
+          "heartbeat-timeout", "TIME", life, Effect::RollWorkers,
+          "Without a heartbeat for so long a worker counts as hung (0: never)",
+          [](auto& p) -> auto& { return p.fleet.heartbeat_timeout; }),
+      pool_row(
+          "drain-timeout", "TIME", life, Effect::Live, "From the request to drain to SIGTERM",
+          [](auto& p) -> auto& { return p.fleet.drain_timeout; }),
+      pool_row(
+          "kill-timeout", "TIME", life, Effect::Live, "From SIGTERM (or SIGABRT, for the hung) to SIGKILL",
+          [](auto& p) -> auto& { return p.fleet.kill_timeout; }),
+      pool_row(
+          "stop-timeout", "TIME", life, Effect::Live, "The whole of a graceful stop",
+          [](auto& p) -> auto& { return p.fleet.stop_timeout; }),
 
-      row(
-          "--restart-delay", "TIME", restart, "Before the restart after a first failure",
-          [](auto& c) -> auto& { return c.pools.front().fleet.backoff.first; }),
-      row(
-          "--restart-delay-step", "TIME", restart,
+      pool_row(
+          "restart-delay", "TIME", restart, Effect::Live, "Before the restart after a first failure",
+          [](auto& p) -> auto& { return p.fleet.backoff.first; }),
+      pool_row(
+          "restart-delay-step", "TIME", restart, Effect::Live,
           "After the second failure in a row; it doubles with each further one",
-          [](auto& c) -> auto& { return c.pools.front().fleet.backoff.step; }),
-      row(
-          "--restart-delay-max", "TIME", restart, "It grows no further than this",
-          [](auto& c) -> auto& { return c.pools.front().fleet.backoff.limit; }),
-      row(
-          "--stable-time", "TIME", restart, "A worker that served this long has made good earlier failures",
-          [](auto& c) -> auto& { return c.pools.front().fleet.stable_time; }),
-      row(
-          "--start-limit", "N", restart, "So many failures within --start-limit-interval and the slot rests (0: never)",
-          [](auto& c) -> auto& { return c.pools.front().fleet.start_limit.failures; }),
-      row(
-          "--start-limit-interval", "TIME", restart, "See --start-limit",
-          [](auto& c) -> auto& { return c.pools.front().fleet.start_limit.interval; }),
-      row(
-          "--rest", "TIME", restart, "How long a slot rests before one probe is started",
-          [](auto& c) -> auto& { return c.pools.front().fleet.start_limit.rest; }),
-      row(
-          "--no-restart-codes", "LIST", restart,
+          [](auto& p) -> auto& { return p.fleet.backoff.step; }),
+      pool_row(
+          "restart-delay-max", "TIME", restart, Effect::Live, "It grows no further than this",
+          [](auto& p) -> auto& { return p.fleet.backoff.limit; }),
+      pool_row(
+          "stable-time", "TIME", restart, Effect::Live, "A worker that served this long has made good earlier failures",
+          [](auto& p) -> auto& { return p.fleet.stable_time; }),
+      pool_row(
+          "start-limit", "N", restart, Effect::Live,
+          "So many failures within its interval and the slot rests (0: never)",
+          [](auto& p) -> auto& { return p.fleet.start_limit.failures; }),
+      pool_row(
+          "start-limit-interval", "TIME", restart, Effect::Live,
+          "The time in which the failures of the start limit are counted",
+          [](auto& p) -> auto& { return p.fleet.start_limit.interval; }),
+      pool_row(
+          "rest", "TIME", restart, Effect::Live, "How long a slot rests before one probe is started",
+          [](auto& p) -> auto& { return p.fleet.start_limit.rest; }),
+      pool_row(
+          "no-restart-codes", "LIST", restart, Effect::Live,
           "Exit codes by which a worker says that restarting is useless, or none",
-          [](auto& c) -> auto& { return c.pools.front().no_restart_codes; }),
-      row(
-          "--canary", "TIME", restart, "How long a successor must be ready before it takes a slot",
-          [](auto& c) -> auto& { return c.pools.front().fleet.canary; }),
-      row(
-          "--surge", "N", restart, "Slots that are renewed at a time",
-          [](auto& c) -> auto& { return c.pools.front().fleet.surge; }),
+          [](auto& p) -> auto& { return p.no_restart_codes; }),
+      pool_row(
+          "canary", "TIME", restart, Effect::Live, "How long a successor must be ready before it takes a slot",
+          [](auto& p) -> auto& { return p.fleet.canary; }),
+      pool_row(
+          "linger", "N", restart, Effect::Live,
+          "Replaced workers of a slot that may still drain while it is renewed once more",
+          [](auto& p) -> auto& { return p.fleet.linger; }),
+      pool_row(
+          "surge", "N", restart, Effect::Live, "Slots that are renewed at a time",
+          [](auto& p) -> auto& { return p.fleet.surge; }),
   };
 }
 
+void add_settings(std::vector<Setting>& settings, const Config& config, const Option& option, const KeyPath& path,
+                  std::size_t index) {
+  if (!option.entries) return settings.push_back({path, &option, option.get(config, {index})});
+  for (const std::string& entry : option.entries(config, index)) {
+    KeyPath of_entry = path;
+    of_entry.entry = entry;
+    settings.push_back({std::move(of_entry), &option, option.get(config, {index, entry})});
+  }
+}
+
 }  // namespace
+
+std::string_view to_text(Effect effect) {
+  switch (effect) {
+    case Effect::Live:
+      return "live";
+    case Effect::RollWorkers:
+      return "workers";
+    case Effect::NeedsRestart:
+      break;
+  }
+  return "restart";
+}
+
+std::string_view meaning_of(Effect effect) {
+  switch (effect) {
+    case Effect::Live:
+      return "takes effect at once";
+    case Effect::RollWorkers:
+      return "takes effect in new workers: they are replaced slot by slot";
+    case Effect::NeedsRestart:
+      break;
+  }
+  return "takes effect when the supervisor is started anew";
+}
 
 const std::vector<Option>& options() {
   static const std::vector<Option> table = make_options();
   return table;
 }
 
-std::string environment_name(const Option& option) {
+const Option* find_option(Scope scope, std::string_view key) {
+  const auto found = std::find_if(options().begin(), options().end(),
+                                  [&](const Option& option) { return option.scope == scope && option.key == key; });
+  return found == options().end() ? nullptr : &*found;
+}
+
+std::string environment_name(std::string_view flag) {
   std::string name = "HOLDFAST_";
-  for (const char c : option.flag.substr(2)) {
+  for (const char c : flag.substr(2)) {
     name += c == '-' ? '_' : static_cast<char>(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
   }
   return name;
 }
 
-namespace {
-
-void find_mistakes_of_intake(const Config& config, const std::function<void(bool, std::string)>& require) {
-  const PoolConfig& pool = config.pools.front();
-  const bool by_sdk = pool.intake == Intake::Sdk || pool.intake == Intake::Auto;
-  const std::string intake = "--intake " + value_text(pool.intake);
-  require(pool.plane != Plane::Pass || by_sdk,
-          "--plane pass needs workers of the SDK: with " + intake + " the kernel delivers to the workers' own sockets");
-  require(pool.plane != Plane::Steer || pool.intake != Intake::None, "--plane steer is of no use to --intake none");
-  require(pool.plane != Plane::Self || pool.intake == Intake::None,
-          "--plane self is that of --intake none, which needs no --plane");
-  require(config.listeners.empty() || pool.intake != Intake::None,
-          "--intake none has no listener: leave out -l, or choose another intake");
-  for (const ListenerConfig& listener : config.listeners) {
-    const bool is_path = std::holds_alternative<UnixAddress>(listener.address);
-    require(!is_path || by_sdk, "listener " + listener.name +
-                                    ": a Unix path cannot be steered by the kernel: it needs --intake sdk, not " +
-                                    value_text(pool.intake));
-  }
+std::string short_name(const Option& option) {
+  if (option.flag.empty()) return option.key;
+  return option.letter.empty() ? option.flag : option.letter;
 }
 
-}  // namespace
-
-std::vector<std::string> find_mistakes(const Config& config) {
-  std::vector<std::string> mistakes;
-  const auto require = [&](bool holds, std::string mistake) {
-    if (!holds) mistakes.push_back(std::move(mistake));
+std::vector<Setting> settings_of(const Config& config) {
+  std::vector<Setting> settings;
+  const auto add = [&](Scope scope, const std::string& name, std::size_t index) {
+    for (const Option& option : options()) {
+      if (option.scope == scope) add_settings(settings, config, option, KeyPath{scope, name, option.key, ""}, index);
+    }
   };
-  const PoolConfig& pool = config.pools.front();
-  require(!config.listeners.empty() || pool.intake == Intake::None,
-          "there is no listener: give one with -l, for instance -l :8080");
-  require(!pool.command.empty(), "there is no worker command: give one after --, for instance -- ./server");
-  require(config.name.empty() || is_name(config.name),
-          "--name '" + config.name + "' may have letters, digits, '.', '_' and '-' only");
-  require(is_name(pool.name), "--pool '" + pool.name + "' may have letters, digits, '.', '_' and '-' only");
-  require(pool.workers <= kMaxSlots,
-          "-w " + std::to_string(pool.workers) + ": at most " + std::to_string(kMaxSlots) + " workers");
-  require(pool.prefix.v4 <= 32, "--prefix-v4 " + std::to_string(pool.prefix.v4) + ": at most 32");
-  require(pool.prefix.v6 <= 128, "--prefix-v6 " + std::to_string(pool.prefix.v6) + ": at most 128");
-  require(pool.queue_limit > 0, "--queue-limit 0 would let nobody in");
-  require(config.backlog > 0, "--backlog must be at least 1");
-  require(pool.fleet.surge > 0, "--surge 0 would renew nothing");
-  require(pool.fleet.start_timeout > Duration::zero(), "--start-timeout 0 would end every worker at once");
-  require(pool.fleet.stop_timeout >= pool.fleet.kill_timeout, "--stop-timeout must not be shorter than --kill-timeout");
-  require(pool.fleet.backoff.limit >= pool.fleet.backoff.step,
-          "--restart-delay-max must not be shorter than --restart-delay-step");
-  const Duration heartbeat = pool.fleet.heartbeat_timeout;
-  require(heartbeat == Duration::zero() || heartbeat >= std::chrono::milliseconds(100),
-          "--heartbeat-timeout must be 0 or at least 100ms: workers beat four times in it");
-  find_mistakes_of_intake(config, require);
-  std::set<std::string> names;
-  for (const ListenerConfig& listener : config.listeners) {
-    require(names.insert(listener.name).second, "two listeners are named '" + listener.name + "'");
-  }
-  return mistakes;
+  add(Scope::Supervisor, "", 0);
+  for (std::size_t i = 0; i < config.listeners.size(); i++) add(Scope::Listener, config.listeners[i].name, i);
+  for (std::size_t i = 0; i < config.pools.size(); i++) add(Scope::Pool, config.pools[i].name, i);
+  return settings;
 }
 
 }  // namespace holdfast

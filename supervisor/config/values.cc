@@ -124,6 +124,17 @@ Outcome parse_value(std::string_view text, std::vector<int>& value) {
   value = std::move(numbers);
   return Done{};
 }
+Outcome parse_value(std::string_view text, CpuList& value) {
+  if (text == "all") {
+    value.clear();
+    return Done{};
+  }
+  Result<CpuList> list = parse_cpu_list(text);
+  if (!list) return Error{{}, "'" + std::string(text) + "' is not a list of CPUs: " + list.error().message()};
+  value = *std::move(list);
+  return Done{};
+}
+
 Outcome parse_value(std::string_view text, Overflow& value) { return parse_enumerator(text, kOverflows, value); }
 Outcome parse_value(std::string_view text, Intake& value) { return parse_enumerator(text, kIntakes, value); }
 Outcome parse_value(std::string_view text, Plane& value) { return parse_enumerator(text, kPlanes, value); }
@@ -138,6 +149,13 @@ Outcome parse_value(std::string_view text, HashKey& value) {
   return Done{};
 }
 
+Outcome parse_value(std::string_view text, ListenAddress& value) {
+  Result<ListenAddress> parsed = parse_listen_address(text);
+  if (!parsed) return std::move(parsed).error();
+  value = *std::move(parsed);
+  return Done{};
+}
+
 std::string value_text(Duration value) { return to_text(value); }
 std::string value_text(unsigned value) { return std::to_string(value); }
 std::string value_text(int value) { return std::to_string(value); }
@@ -147,6 +165,12 @@ std::string value_text(const std::vector<int>& value) {
   for (const int number : value) text += (text.empty() ? "" : ",") + std::to_string(number);
   return text.empty() ? "none" : text;
 }
+std::string value_text(const CpuList& value) {
+  std::string text;
+  for (const unsigned cpu : value) text += (text.empty() ? "" : ",") + std::to_string(cpu);
+  return text.empty() ? "all" : text;
+}
+
 std::string value_text(Overflow value) { return enumerator_text(kOverflows, value); }
 std::string value_text(Intake value) { return enumerator_text(kIntakes, value); }
 std::string value_text(Plane value) { return enumerator_text(kPlanes, value); }
@@ -156,6 +180,20 @@ std::string value_text(HashKey value) {
   std::uint64_t both = (std::uint64_t{value.a} << 32) | value.b;
   std::string text(16, '0');
   for (auto digit = text.rbegin(); digit != text.rend(); ++digit, both >>= 4) *digit = kDigits[both & 15];
+  return text;
+}
+
+std::string value_text(const ListenAddress& value) {
+  std::string text = to_text(value);
+  const auto* path = std::get_if<UnixAddress>(&value);
+  if (path == nullptr) return text;
+  if (path->file.mode) {
+    const unsigned mode = *path->file.mode;
+    text += ",mode=0";
+    for (const unsigned shift : {6U, 3U, 0U}) text += static_cast<char>('0' + ((mode >> shift) & 7));
+  }
+  if (!path->file.user.empty()) text += ",user=" + path->file.user;
+  if (!path->file.group.empty()) text += ",group=" + path->file.group;
   return text;
 }
 

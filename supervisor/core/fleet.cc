@@ -47,6 +47,10 @@ Fleet::Fleet(Policy policy, unsigned size, Generation generation, std::uint64_t 
 
 void Fleet::set_stop(Stop stop) { stop_ = std::max(stop_, stop); }
 
+void Fleet::set_drained(SlotId id, bool drained) {
+  if (id.value < slots_.size()) slots_[id.value].drained = drained;
+}
+
 void Fleet::request_renewal(SlotId id) {
   if (id.value >= slots_.size()) return;
   Slot& slot = slots_[id.value];
@@ -157,7 +161,7 @@ Fleet::Worker* Fleet::find_mutable(WorkerId id) {
 
 SlotId Fleet::id_of(const Slot& slot) const { return SlotId{static_cast<std::uint32_t>(&slot - slots_.data())}; }
 
-bool Fleet::leaving(const Slot& slot) const { return id_of(slot).value >= wished_size_; }
+bool Fleet::leaving(const Slot& slot) const { return id_of(slot).value >= wished_size_ || slot.drained; }
 
 bool Fleet::wants_renewal(const Slot& slot) const {
   if (!slot.incumbent) return false;
@@ -348,6 +352,7 @@ void Fleet::start_if_due(Slot& slot, TimePoint now, Actions& actions) {
   if (stop_ != Stop::No || leaving(slot)) return;
   if (slot.incumbent) {
     if (!wants_renewal(slot) || slot.successor || !in<Serving>(*slot.incumbent)) return;
+    if (slot.departing.size() > policy_.linger) return;
     if (renewals_under_way() < policy_.surge) slot.successor = start(slot, Role::Successor, now, actions);
     return;
   }
@@ -419,12 +424,12 @@ void Fleet::conclude(Actions& actions) {
     actions.push_back(Finished{});
     return;
   }
-  const bool hopeless = !slots_.empty() && std::all_of(slots_.begin(), slots_.end(), [](const Slot& slot) {
-    return std::holds_alternative<Resting>(slot.pause) || std::holds_alternative<Stopped>(slot.pause);
-  });
-  const bool all_stopped = !slots_.empty() && std::all_of(slots_.begin(), slots_.end(), [](const Slot& slot) {
-    return std::holds_alternative<Stopped>(slot.pause);
-  });
+  // A drained slot is no failure: whoever has emptied it may fill it again.
+  const auto stopped = [](const Slot& slot) { return !slot.drained && std::holds_alternative<Stopped>(slot.pause); };
+  const auto rests = [](const Slot& slot) { return !slot.drained && std::holds_alternative<Resting>(slot.pause); };
+  const bool all_stopped = !slots_.empty() && std::all_of(slots_.begin(), slots_.end(), stopped);
+  const bool hopeless = !slots_.empty() && std::all_of(slots_.begin(), slots_.end(),
+                                                       [&](const Slot& slot) { return stopped(slot) || rests(slot); });
   if (all_stopped || (hopeless && !ever_ready_)) {
     concluded_ = true;
     actions.push_back(GiveUp{});

@@ -50,8 +50,6 @@ class Settlement {
     bool operator==(const Offer&) const = default;
   };
   [[nodiscard]] Offer offer() const;
-  // The capture that is offered may be left out if the kernel has none: something else was offered too.
-  [[nodiscard]] bool capture_is_optional() const { return wished_ == Intake::Auto && found_ != Intake::Capture; }
 
  private:
   bool on_sign(Intake intake);

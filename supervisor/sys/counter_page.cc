@@ -53,6 +53,7 @@ CounterPage::~CounterPage() {
 }
 
 std::uint64_t CounterPage::taken() const { return load(page_->taken); }
+std::uint64_t CounterPage::accepted() const { return load(page_->accepted); }
 std::uint64_t CounterPage::closed() const { return load(page_->closed); }
 std::uint64_t CounterPage::lost() const { return load(page_->lost); }
 
@@ -64,7 +65,9 @@ TimePoint CounterPage::heartbeat(TimePoint now) const {
 void CounterPage::want_taken(bool wanted) { store(page_->want_taken, wanted ? 1 : 0); }
 
 void CounterPage::reset() {
-  for (std::uint64_t* word : {&page_->heartbeat_ns, &page_->taken, &page_->closed, &page_->lost}) store(*word, 0);
+  for (std::uint64_t* word : {&page_->heartbeat_ns, &page_->taken, &page_->closed, &page_->lost, &page_->accepted}) {
+    store(*word, 0);
+  }
 }
 
 }  // namespace holdfast

@@ -22,8 +22,9 @@ class CounterPage {
   ~CounterPage();
 
   [[nodiscard]] BorrowedFd fd() const { return fd_; }
-  [[nodiscard]] std::uint64_t taken() const;
-  [[nodiscard]] std::uint64_t closed() const;
+  [[nodiscard]] std::uint64_t taken() const;     // from the channel
+  [[nodiscard]] std::uint64_t accepted() const;  // from a socket of the slot, by the worker itself
+  [[nodiscard]] std::uint64_t closed() const;    // of both
   [[nodiscard]] std::uint64_t lost() const;
   // When the worker last said that it lives; never later than `now`, kNever's opposite (TimePoint{}) if never.
   [[nodiscard]] TimePoint heartbeat(TimePoint now) const;

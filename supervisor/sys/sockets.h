@@ -28,9 +28,13 @@ struct ListeningSocket {
 // those of the address before anybody can connect; a user or group that does not exist is an error without a code.
 // Without them they are what umask and user make of them.
 //
+// Nothing can be accepted from UDP: EPROTONOSUPPORT, see sys/reuseport.h.
+//
 // Errors: EADDRINUSE, EADDRNOTAVAIL, EACCES, ENOENT (the directory of a path) ...; `doing` begins with "listen on
 // ADDRESS".
 [[nodiscard]] Result<ListeningSocket> listen_on(const ListenAddress& address, int backlog);
+// What the kernel answers for "::" where IPv6 is not compiled in, or switched off: try IPv4 alone.
+[[nodiscard]] bool lacks_ipv6(const Error& error);
 
 // The end of a Unix listener: it takes no further client (shutdown), and its file is removed, unless somebody else
 // answers there by now. What waits in its accept queue can still be accepted. Nothing to do for the abstract name

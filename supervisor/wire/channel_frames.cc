@@ -72,7 +72,8 @@ Result<WorkerFrame> decode_worker_frame(std::span<const std::byte> bytes) {
     case HF_FRAME_HELLO: {
       if (bytes.size() < sizeof(hf_frame_hello)) return malformed("HELLO is too short");
       const auto hello = read_at<hf_frame_hello>(bytes, 0);
-      return WorkerFrame{HelloFrame{hello.version, (hello.flags & HF_HELLO_PAGE) != 0}};
+      return WorkerFrame{
+          HelloFrame{hello.version, (hello.flags & HF_HELLO_PAGE) != 0, (hello.flags & HF_HELLO_SOCKETS) != 0}};
     }
     case HF_FRAME_READY:
       return WorkerFrame{ReadyFrame{}};
@@ -86,6 +87,8 @@ Result<WorkerFrame> decode_worker_frame(std::span<const std::byte> bytes) {
       return numbered([](std::uint64_t n) { return LostFrame{n}; });
     case HF_FRAME_DRAINED:
       return WorkerFrame{DrainedFrame{}};
+    case HF_FRAME_ACCEPTED:
+      return numbered([](std::uint64_t n) { return AcceptedFrame{n}; });
     default:
       break;
   }

@@ -25,6 +25,7 @@ using ConnectionRecord = hf_connection_record;
 struct HelloFrame {
   std::uint32_t version;
   bool uses_page;
+  bool serves_sockets;  // accepts by itself from the sockets of its slot
 };
 struct ReadyFrame {};
 struct TakenFrame {
@@ -38,11 +39,14 @@ struct LostFrame {
   std::uint64_t descriptors;
 };
 struct DrainedFrame {};
+struct AcceptedFrame {
+  std::uint64_t connections;
+};
 struct UnknownFrame {
   unsigned type;
 };  // from a newer SDK: ignored
 using WorkerFrame = std::variant<HelloFrame, ReadyFrame, TakenFrame, ClosedFrame, HeartbeatFrame, LostFrame,
-                                 DrainedFrame, UnknownFrame>;
+                                 DrainedFrame, AcceptedFrame, UnknownFrame>;
 // Anything that is no well-formed frame is an error: the sender is broken.
 [[nodiscard]] Result<WorkerFrame> decode_worker_frame(std::span<const std::byte> bytes);
 

@@ -38,9 +38,10 @@ class ConnectionSink {
   // up.
   struct Account {
     std::uint64_t waiting;
-    std::uint64_t taken;  // by all workers of this inbox; `lost` among them
-    std::uint64_t open;   // taken by the present worker and not closed
-    std::uint64_t lost;   // by all workers of this inbox
+    std::uint64_t taken;     // by all workers of this inbox; `lost` among them
+    std::uint64_t accepted;  // by all of them from sockets of the slot, which are no business of the channel
+    std::uint64_t open;      // taken or accepted by the present worker and not closed
+    std::uint64_t lost;      // by all workers of this inbox
   };
   [[nodiscard]] virtual Account account() const = 0;
   [[nodiscard]] std::uint64_t waiting() const { return account().waiting; }

@@ -18,6 +18,12 @@ constexpr int kFramesPerTurn = 64;
 // More than a channel holds: a process that has left the group of its worker may still be writing.
 constexpr int kMostFramesOfOne = 16 * 1024;
 constexpr Duration kRetryAfter = std::chrono::milliseconds(5);
+// More than a worker serves in its life: what it says beyond would only make sums overflow.
+constexpr std::uint64_t kMostServed = std::uint64_t{1} << 48;
+
+std::uint64_t capped_sum(std::uint64_t a, std::uint64_t b) {
+  return std::min(std::min(a, kMostServed) + std::min(b, kMostServed), kMostServed);
+}
 
 }  // namespace
 
@@ -60,9 +66,12 @@ Inbox::Account Inbox::account() const {
   const std::uint64_t lost = page_.lost() + frames_.lost;
   // What the kernel dropped at the worker's descriptor limit has left the channel too.
   const std::uint64_t left = std::min(page_.taken() + frames_.taken + lost, sent_ - taken_before_);
+  const std::uint64_t accepted = capped_sum(page_.accepted(), frames_.accepted);
+  const std::uint64_t served = left + accepted;
   return Account{.waiting = unsent_.size() + sent_ - taken_before_ - left,
                  .taken = taken_before_ + left,
-                 .open = left - std::min(page_.closed() + frames_.closed + lost, left),
+                 .accepted = accepted_before_ + accepted,
+                 .open = served - std::min(capped_sum(page_.closed(), frames_.closed) + lost, served),
                  .lost = lost_before_ + std::min(lost, left)};
 }
 
@@ -83,9 +92,11 @@ void Inbox::settle() {
     }
   }
   lost_before_ = account().lost;
+  accepted_before_ = account().accepted;
   taken_before_ = sent_ - connections_left;
   page_.reset();
   frames_ = FrameCounts{};
+  greeted_ = false;
   uses_page_ = false;
   deaf_ = false;
   unsent_drain_.reset();  // it was for the one that has ended
@@ -154,6 +165,9 @@ void Inbox::read_frames() {
     if (received->truncated) return hear_garbage(Error{{}, "a frame longer than the protocol allows"});
     const Result<WorkerFrame> frame = decode_worker_frame(std::span(buffer).first(received->length));
     if (!frame) return hear_garbage(frame.error());
+    const bool greeted = std::exchange(greeted_, true);
+    if (greeted == std::holds_alternative<HelloFrame>(*frame))
+      return hear_garbage(Error{{}, greeted ? "it said HELLO twice" : "its first frame was not HELLO"});
     take_note(*frame);
     hooks_.on_frame(*this, *frame);
   }
@@ -171,7 +185,9 @@ void Inbox::take_note(const WorkerFrame& frame) {
     if (!uses_page_) frames_.taken += std::min(taken->connections, sent_);
     if (hooks_.on_room) hooks_.on_room();
   } else if (const auto* closed = std::get_if<ClosedFrame>(&frame)) {
-    if (!uses_page_) frames_.closed += std::min(closed->connections, sent_);
+    if (!uses_page_) frames_.closed = capped_sum(frames_.closed, closed->connections);
+  } else if (const auto* accepted = std::get_if<AcceptedFrame>(&frame)) {
+    if (!uses_page_) frames_.accepted = capped_sum(frames_.accepted, accepted->connections);
   } else if (const auto* lost = std::get_if<LostFrame>(&frame)) {
     if (!uses_page_) frames_.lost += std::min(lost->descriptors, sent_);
     if (hooks_.on_room) hooks_.on_room();

@@ -65,7 +65,7 @@ class Inbox final : public ConnectionSink {
     std::size_t connections;
   };
   struct FrameCounts {
-    std::uint64_t taken = 0, closed = 0, lost = 0;
+    std::uint64_t taken = 0, accepted = 0, closed = 0, lost = 0;
     TimePoint heartbeat{};
   };  // of workers that do not use the page
 
@@ -100,9 +100,11 @@ class Inbox final : public ConnectionSink {
   std::deque<Sent> messages_;  // that the kernel may still hold, oldest first
   std::uint64_t sent_ = 0;
   std::uint64_t taken_before_ = 0;  // by earlier workers of this inbox
+  std::uint64_t accepted_before_ = 0;
   std::uint64_t lost_before_ = 0;
   bool deaf_ = false;       // the present worker sent garbage: nothing more is heard from it
   bool shut_ = false;       // a worker has shut the channel down, for all who come after it as well
+  bool greeted_ = false;    // the present worker has said HELLO
   bool uses_page_ = false;  // the present worker said that it counts in the page
   FrameCounts frames_;
   FdWatcher watcher_;

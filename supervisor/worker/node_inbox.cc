@@ -104,7 +104,7 @@ void NodeInbox::drain(TimePoint deadline) {
 ConnectionSink::Account NodeInbox::account() const {
   std::uint64_t waiting = in_flight_.size() + came_back_.size();
   for (const auto& [listener, queue] : unsent_) waiting += queue.size();
-  return Account{.waiting = waiting, .taken = taken_, .open = 0, .lost = 0};
+  return Account{.waiting = waiting, .taken = taken_, .accepted = 0, .open = 0, .lost = 0};
 }
 
 TimePoint NodeInbox::heartbeat(TimePoint now) const {

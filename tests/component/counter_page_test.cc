@@ -45,7 +45,9 @@ TEST(CounterPage, ShowsWhatTheWorkerCounts) {
   worker->taken = 7;
   worker->closed = 3;
   worker->lost = 1;
+  worker->accepted = 5;
   EXPECT_EQ(page.taken(), 7U);
+  EXPECT_EQ(page.accepted(), 5U);
   EXPECT_EQ(page.closed(), 3U);
   EXPECT_EQ(page.lost(), 1U);
 }
@@ -73,10 +75,10 @@ TEST(CounterPage, TellsTheWorkerWhetherItsReportsAreWanted) {
 TEST(CounterPage, ResetClearsTheFieldsOfTheWorkerOnly) {
   CounterPage page = make_page();
   const WorkerView worker(page);
-  worker->heartbeat_ns = worker->taken = worker->closed = worker->lost = 9;
+  worker->heartbeat_ns = worker->taken = worker->closed = worker->lost = worker->accepted = 9;
   page.want_taken(true);
   page.reset();
-  EXPECT_EQ(page.taken() + page.closed() + page.lost(), 0U);
+  EXPECT_EQ(page.taken() + page.accepted() + page.closed() + page.lost(), 0U);
   EXPECT_EQ(page.heartbeat(kNow), TimePoint{});
   EXPECT_EQ(worker->want_taken, 1U);
   EXPECT_EQ(worker->magic, HF_PAGE_MAGIC);

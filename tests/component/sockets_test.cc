@@ -166,6 +166,13 @@ TEST(Sockets, AnAddressThatIsNotOursIsRefused) {
   EXPECT_EQ(listener.error().code, std::errc::address_not_available);
 }
 
+TEST(Sockets, UdpHasNothingToAccept) {
+  const Result<ListeningSocket> listener = listen_on_text("udp://127.0.0.1:0");
+  ASSERT_FALSE(listener);
+  EXPECT_EQ(listener.error().code, std::errc::protocol_not_supported);
+  EXPECT_THAT(listener.error().doing, testing::HasSubstr("UDP needs the steer plane"));
+}
+
 TEST(Sockets, WithoutFreeDescriptorsAcceptingSaysSoAndTheClientWaits) {
   const ListeningSocket listener = listener_on("127.0.0.1:0");
   const UniqueFd client = connect_v4(port_of(listener));

@@ -1,11 +1,8 @@
 // Near the descriptor limit nothing is lost silently; with a full channel no frame is lost and nothing blocks.
-#include <dirent.h>
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <holdfast/worker.h>
-#include <poll.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -14,49 +11,12 @@
 #include <thread>
 #include <vector>
 
+#include "support/descriptor_limit.h"
 #include "support/fake_supervisor.h"
 #include "support/sdk_worker.h"
 
 namespace holdfast::test {
 namespace {
-
-unsigned open_descriptors() {
-  DIR* const directory = ::opendir("/proc/self/fd");
-  unsigned count = 0;
-  while (::readdir(directory) != nullptr) ++count;
-  ::closedir(directory);
-  return count - 3;  // ".", ".." and the directory
-}
-
-// Lowers the soft limit for the length of a test.
-class DescriptorLimit {
- public:
-  explicit DescriptorLimit(unsigned limit) {
-    ::getrlimit(RLIMIT_NOFILE, &saved_);
-    rlimit wanted = saved_;
-    wanted.rlim_cur = limit;
-    EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &wanted), 0);
-  }
-  DescriptorLimit(const DescriptorLimit&) = delete;
-  DescriptorLimit& operator=(const DescriptorLimit&) = delete;
-  ~DescriptorLimit() { ::setrlimit(RLIMIT_NOFILE, &saved_); }
-
- private:
-  rlimit saved_;
-};
-
-constexpr unsigned kReserve = 64 + 32;
-constexpr unsigned kOwn = 4;  // channel, page, epoll, timer
-
-// Takes connections and keeps them, until nothing more comes at once.
-std::vector<int> take(hf_worker* worker) {
-  std::vector<int> taken;
-  do {
-    hf_event event;
-    while (hf_next(worker, &event) == HF_EVENT_CONNECTION) taken.push_back(event.connection.fd);
-  } while (hf_wait(worker, 0) == 1);
-  return taken;
-}
 
 class WorkerSdkReserve : public ::testing::Test {
  protected:
@@ -65,10 +25,6 @@ class WorkerSdkReserve : public ::testing::Test {
     for (int i = 0; i < 3; ++i) EXPECT_TRUE(supervisor_.send_connections(64));
     limit_.emplace(open_descriptors() + kOwn + kReserve + 100);
     worker_ = open_worker(supervisor_);
-  }
-  bool is_readable(int patience = 0) const {
-    pollfd waiting{hf_fd(worker_.get()), POLLIN, 0};
-    return ::poll(&waiting, 1, patience) == 1;
   }
 
   FakeSupervisor supervisor_;
@@ -81,7 +37,7 @@ TEST_F(WorkerSdkReserve, LeavesABatchUnreadThatMightNotFit) {
   EXPECT_EQ(taken.size(), 128u);
   EXPECT_EQ(supervisor_.page().lost, 0u);
   for (const int fd : taken) hf_release(worker_.get(), fd);
-  EXPECT_TRUE(is_readable()) << "releases make room, and the event loop must hear of it";
+  EXPECT_TRUE(is_readable(worker_.get())) << "releases make room, and the event loop must hear of it";
   taken = take(worker_.get());
   EXPECT_EQ(taken.size(), 64u);
   for (const int fd : taken) hf_release(worker_.get(), fd);
@@ -91,7 +47,7 @@ TEST_F(WorkerSdkReserve, DoesNotSpinWhileItWaits) {
   const std::vector<int> taken = take(worker_.get());
   unsigned wakes = 0;
   for (hf_event event; wakes < 5; ++wakes) {  // a spin would be five wakes at once; five beats of 100 ms are not
-    ASSERT_TRUE(is_readable(5000));
+    ASSERT_TRUE(is_readable(worker_.get(), 5000));
     const std::uint64_t before = supervisor_.page().heartbeat_ns;
     ASSERT_EQ(hf_next(worker_.get(), &event), HF_EVENT_NONE);
     EXPECT_TRUE(wakes == 0 || supervisor_.page().heartbeat_ns - before > 20'000'000u);

@@ -13,6 +13,7 @@
 #include <cstdlib>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "support/fake_supervisor.h"
 #include "support/sdk_worker.h"
@@ -183,6 +184,24 @@ TEST(WorkerSdkCost, NothingIsAllocatedForConnections) {
   }
   EXPECT_EQ(allocations, before);
   EXPECT_EQ(supervisor.page().closed, 256u);
+}
+
+TEST(WorkerSdkCost, NothingIsAllocatedForConnectionsThatItAccepts) {
+  if (HOLDFAST_SANITIZED) GTEST_SKIP() << "the sanitizer owns malloc";
+  FakeSupervisor supervisor;
+  supervisor.give_sockets({Served::ByTcp});
+  const SdkWorker worker = open_worker(supervisor);
+  std::vector<int> clients;
+  for (int i = 0; i < 100; ++i) clients.push_back(supervisor.connect(0));
+  const unsigned long before = allocations;
+  EXPECT_EQ(take_all(worker.get()), 100u);
+  EXPECT_EQ(allocations, before);
+  for (const int client : clients) ::close(client);
+}
+
+TEST(WorkerSdkCost, AllocationsAreCounted) {
+  if (HOLDFAST_SANITIZED) GTEST_SKIP() << "the sanitizer owns malloc";
+  const unsigned long before = allocations;
   void* (*volatile allocate)(std::size_t) =
       &std::malloc;  // volatile: a compiler may leave out an allocation that nobody needs
   std::free(allocate(1));

@@ -80,6 +80,7 @@ TEST(WorkerProtocol, HasTheBytesThatItsDocumentShows) {
   expected["heartbeat"] = plain(HF_FRAME_HEARTBEAT);
   expected["lost"] = number(HF_FRAME_LOST, 6);
   expected["drained"] = plain(HF_FRAME_DRAINED);
+  expected["accepted"] = number(HF_FRAME_ACCEPTED, 3);
   expected["connections"] = connections();
   const std::map<std::string, Bytes> shown = examples();
   for (const auto& [name, bytes] : expected) {
@@ -96,6 +97,7 @@ TEST(WorkerProtocol, HasTheOffsetsThatItsDocumentShows) {
   EXPECT_EQ(offsetof(hf_page, taken), 72u);
   EXPECT_EQ(offsetof(hf_page, closed), 80u);
   EXPECT_EQ(offsetof(hf_page, lost), 88u);
+  EXPECT_EQ(offsetof(hf_page, accepted), 96u);
   EXPECT_EQ(offsetof(hf_connection_record, remote), 24u);
   EXPECT_EQ(offsetof(hf_connection_record, remote_port), 56u);
   EXPECT_EQ(offsetof(hf_connection_record, reserved), 64u);

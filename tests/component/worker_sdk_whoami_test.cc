@@ -17,6 +17,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <span>
@@ -52,8 +53,7 @@ class WorkerProcess {
     arguments.push_back(nullptr);
     // The descriptors that `offer` made are without close-on-exec.
     EXPECT_EQ(::posix_spawnp(&pid_, arguments[0], nullptr, nullptr, arguments.data(), environ), 0) << command[0];
-    ::close(std::atoi(std::getenv(HF_ENV_CHANNEL)));
-    if (const char* page = std::getenv(HF_ENV_PAGE)) ::close(std::atoi(page));
+    supervisor.close_offered();
   }
   WorkerProcess(const WorkerProcess&) = delete;
   WorkerProcess& operator=(const WorkerProcess&) = delete;
@@ -288,6 +288,72 @@ TEST_F(Whoami, StopsBeatingWhenItHangs) {
   }
 }
 
+nlohmann::json body_of(const std::string& answer) {
+  return nlohmann::json::parse(answer.substr(answer.find("\r\n\r\n")));
+}
+
+TEST(WhoamiSteered, TellsByWhichPlaneEachConnectionCame) {
+  FakeSupervisor supervisor;
+  supervisor.give_sockets({Served::ByTcp, Served::ByTcp});
+  WorkerProcess process(supervisor, {HOLDFAST_BIN "/whoami"});
+  for (const std::size_t listener : {0u, 1u}) {
+    const int client = supervisor.connect(listener);
+    const nlohmann::json body = body_of(answer_to(client, kGet));
+    EXPECT_EQ(body.at("plane"), "steer");
+    EXPECT_EQ(body.at("listener"), "l" + std::to_string(listener));
+    EXPECT_THAT(std::string(body.at("remote")), StartsWith("127.0.0.1:"));
+    ::close(client);
+  }
+  const nlohmann::json passed = body_of(answer_to(supervisor.send_tcp_connection(), kGet));
+  EXPECT_EQ(passed.at("plane"), "pass");
+}
+
+TEST(WhoamiSteered, AnswersEveryoneInItsQueueWhenDrained) {
+  FakeSupervisor supervisor;
+  supervisor.give_sockets({Served::ByTcp});
+  WorkerProcess process(supervisor, {HOLDFAST_BIN "/whoami"});
+  const int first = supervisor.connect(0);
+  EXPECT_THAT(answer_to(first, kGet), StartsWith("HTTP/1.1 200 OK"));
+  ::kill(process.pid(), SIGSTOP);
+  std::vector<int> clients;
+  for (int i = 0; i < 300; ++i) {
+    clients.push_back(supervisor.connect(0));
+    send_text(clients.back(), "GET / HTTP/1.1\r\nConnection: close\r\n\r\n");
+  }
+  supervisor.send_drain(monotonic_ns() + 10'000'000'000u);
+  ::close(first);
+  ::kill(process.pid(), SIGCONT);
+  for (const int client : clients) {
+    ASSERT_THAT(read_until(client, "}\n"), StartsWith("HTTP/1.1 200 OK"));
+    ::close(client);
+  }
+  EXPECT_EQ(process.wait(), 0);
+  EXPECT_EQ(supervisor.page().accepted, 301u);
+  EXPECT_EQ(supervisor.page().closed, 301u);
+}
+
+// The answer to one datagram.
+std::string datagram_answer(int client, std::string_view text) {
+  send_text(client, text);
+  pollfd waiting{client, POLLIN, 0};
+  if (::poll(&waiting, 1, 5000) != 1) return "<nothing came>";
+  std::array<char, 512> bytes;
+  const ssize_t size = ::recv(client, bytes.data(), bytes.size(), 0);
+  return size < 0 ? "<error>" : std::string(bytes.data(), static_cast<std::size_t>(size));
+}
+
+TEST(EchoUdp, AnswersFromItsSlotAndLeavesWhenDrained) {
+  FakeSupervisor supervisor;
+  supervisor.give_sockets({Served::ByUdp});
+  WorkerProcess process(supervisor, {HOLDFAST_BIN "/echo-udp"});
+  const int client = supervisor.connect(0);
+  EXPECT_EQ(datagram_answer(client, "one"), "slot 2: one");
+  EXPECT_EQ(datagram_answer(client, ""), "slot 2: ");
+  ::close(client);
+  supervisor.send_drain(monotonic_ns() + 5'000'000'000u);
+  EXPECT_EQ(process.wait(), 0);
+}
+
 // Written from PROTOCOL.md alone, in another language.
 class PythonWorker : public ::testing::TestWithParam<Page> {};
 
@@ -341,6 +407,59 @@ TEST_P(PythonWorker, UnderstandsTheProtocol) {
   }
   EXPECT_EQ(taken, 2u);
   EXPECT_EQ(closed, 2u);
+}
+
+TEST_P(PythonWorker, ServesTheSocketsOfItsSlot) {
+  FakeSupervisor supervisor(GetParam());
+  supervisor.give_sockets({Served::ByChannel, Served::ByTcp, Served::ByUdp});
+  std::vector<std::string> command{"python3", HOLDFAST_SOURCE "/tests/interop/python_worker/worker.py"};
+  if (GetParam() == Page::Withheld) command.push_back("--no-page");
+  WorkerProcess process(supervisor, command);
+  const auto hello = supervisor.receive();
+  ASSERT_TRUE(hello.has_value());
+  EXPECT_EQ(std::to_integer<unsigned>((*hello)[12]) & HF_HELLO_SOCKETS, HF_HELLO_SOCKETS);
+
+  constexpr std::string_view kOnce = "GET / HTTP/1.1\r\nConnection: close\r\n\r\n";
+  for (int i = 0; i < 3; ++i) {
+    const int client = supervisor.connect(1);
+    const nlohmann::json body = body_of(answer_to(client, kOnce));
+    EXPECT_EQ(body.at("plane"), "steer");
+    EXPECT_EQ(body.at("listener"), "l1");
+    ::close(client);
+  }
+  ASSERT_TRUE(supervisor.send_connections(1));
+  EXPECT_EQ(body_of(answer_to(supervisor.clients()[0], kOnce)).at("plane"), "pass");
+  const int udp = supervisor.connect(2);
+  EXPECT_EQ(nlohmann::json::parse(datagram_answer(udp, "anything")).at("listener"), "l2");
+  ::close(udp);
+
+  ::kill(process.pid(), SIGSTOP);
+  std::vector<int> queued;
+  for (int i = 0; i < 5; ++i) {
+    queued.push_back(supervisor.connect(1));
+    send_text(queued.back(), kOnce);
+  }
+  supervisor.send_drain(monotonic_ns() + 5'000'000'000u);
+  ::kill(process.pid(), SIGCONT);
+  for (const int client : queued) {
+    EXPECT_THAT(read_until(client, "}\n"), StartsWith("HTTP/1.1 200 OK"));
+    ::close(client);
+  }
+  EXPECT_EQ(process.wait(), 0);
+
+  std::map<unsigned, std::uint64_t> told;
+  while (supervisor.has_frame()) {
+    const auto frame = supervisor.receive();
+    ASSERT_TRUE(frame.has_value());
+    hf_frame_number number{};
+    std::memcpy(&number, frame->data(), std::min(frame->size(), sizeof number));
+    told[number.header.type] += number.number;
+  }
+  EXPECT_EQ(told.count(HF_FRAME_DRAINED), 1u);
+  const bool page = GetParam() == Page::Given;
+  EXPECT_EQ(page ? supervisor.page().accepted : told[HF_FRAME_ACCEPTED], 8u);
+  EXPECT_EQ(page ? supervisor.page().taken : told[HF_FRAME_TAKEN], 1u);
+  EXPECT_EQ(page ? supervisor.page().closed : told[HF_FRAME_CLOSED], 9u);
 }
 
 INSTANTIATE_TEST_SUITE_P(WithAndWithoutPage, PythonWorker, ::testing::Values(Page::Given, Page::Withheld),

@@ -20,7 +20,7 @@ expect() {  # expect WORD LINE...: completing LINE offers WORD
   fi
 }
 
-commands="run status route restart stop version"
+commands="run check init status route restart stop version"
 for command in $commands; do
   expect "$command" "${command:0:2}"
   "$holdfast" --help | grep -w "$command" >/dev/null || { echo "the program has no command $command"; faults=$((faults + 1)); }
@@ -29,6 +29,8 @@ expect --drain-timeout run --dr
 expect --listen run --l
 expect -w run -
 expect --json status --j
+expect --json check --j
+expect --config run --conf
 expect --wait stop --w
 expect refuse run --overflow r
 expect bash run -- bas

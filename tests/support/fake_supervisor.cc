@@ -31,6 +31,14 @@ int check(int result, const char* doing) {
 
 void set_number(const char* name, long number) { ::setenv(name, std::to_string(number).c_str(), 1); }
 
+sockaddr_in loopback(std::uint16_t port) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(port);
+  return address;
+}
+
 template <class Frame>
 std::span<const std::byte> bytes_of(const Frame& frame) {
   return std::as_bytes(std::span(&frame, 1));
@@ -56,22 +64,75 @@ FakeSupervisor::FakeSupervisor(Page page) {
 FakeSupervisor::~FakeSupervisor() {
   die();
   for (const int client : clients_) ::close(client);
+  for (const int socket : sockets_)
+    if (socket >= 0) ::close(socket);
   if (page_ != nullptr) ::munmap(page_, HF_PAGE_SIZE);
   if (page_descriptor_ >= 0) ::close(page_descriptor_);
   for (const char* name : {HF_ENV_CHANNEL, HF_ENV_PAGE, HF_ENV_SLOT, HF_ENV_SLOTS, HF_ENV_GENERATION, HF_ENV_POOL,
-                           HF_ENV_HEARTBEAT, HF_ENV_LISTENERS})
+                           HF_ENV_HEARTBEAT, HF_ENV_LISTENERS, HF_ENV_SOCKETS})
     ::unsetenv(name);
 }
 
+void FakeSupervisor::give_sockets(const std::vector<Served>& listeners) {
+  for (const Served served : listeners) {
+    if (served == Served::ByChannel) {
+      sockets_.push_back(-1);
+      continue;
+    }
+    const int type = served == Served::ByTcp ? SOCK_STREAM : SOCK_DGRAM;
+    sockets_.push_back(check(::socket(AF_INET, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "socket"));
+    const sockaddr_in any_port = loopback(0);
+    check(::bind(sockets_.back(), reinterpret_cast<const sockaddr*>(&any_port), sizeof any_port), "bind");
+    if (served == Served::ByTcp) check(::listen(sockets_.back(), 4096), "listen");
+  }
+}
+
+std::uint16_t FakeSupervisor::port(std::size_t listener) const {
+  sockaddr_in address{};
+  socklen_t size = sizeof address;
+  check(::getsockname(sockets_[listener], reinterpret_cast<sockaddr*>(&address), &size), "getsockname");
+  return ntohs(address.sin_port);
+}
+
+int FakeSupervisor::connect(std::size_t listener) const {
+  int type = 0;
+  socklen_t size = sizeof type;
+  check(::getsockopt(sockets_[listener], SOL_SOCKET, SO_TYPE, &type, &size), "getsockopt");
+  const int client = check(::socket(AF_INET, type | SOCK_CLOEXEC, 0), "socket");
+  const sockaddr_in address = loopback(port(listener));
+  check(::connect(client, reinterpret_cast<const sockaddr*>(&address), sizeof address), "connect");
+  return client;
+}
+
+void FakeSupervisor::close_offered() {
+  for (const int descriptor : offered_) ::close(descriptor);
+}
+
 void FakeSupervisor::offer() {
-  set_number(HF_ENV_CHANNEL, check(::dup(worker_end_), "dup"));
-  if (page_descriptor_ >= 0) set_number(HF_ENV_PAGE, check(::dup(page_descriptor_), "dup"));
+  offered_.clear();
+  const auto duplicate = [this](int descriptor) {
+    offered_.push_back(check(::dup(descriptor), "dup"));
+    return offered_.back();
+  };
+  set_number(HF_ENV_CHANNEL, duplicate(worker_end_));
+  if (page_descriptor_ >= 0) set_number(HF_ENV_PAGE, duplicate(page_descriptor_));
   set_number(HF_ENV_SLOT, 2);
   set_number(HF_ENV_SLOTS, 4);
   set_number(HF_ENV_GENERATION, 7);
   set_number(HF_ENV_HEARTBEAT, 400);
   ::setenv(HF_ENV_POOL, "web", 1);
   ::setenv(HF_ENV_LISTENERS, "http=127.0.0.1:8080,a%2Cb%3D%25=unix:/run/x%2Cy", 1);
+  if (sockets_.empty()) return;
+  std::string listeners;
+  std::string numbers;
+  for (std::size_t i = 0; i < sockets_.size(); ++i) {
+    const bool channel = sockets_[i] < 0;
+    listeners +=
+        (i == 0 ? "l" : ",l") + std::to_string(i) + "=127.0.0.1:" + (channel ? "8080" : std::to_string(port(i)));
+    numbers += (i == 0 ? "" : ",") + (channel ? "-" : std::to_string(duplicate(sockets_[i])));
+  }
+  ::setenv(HF_ENV_LISTENERS, listeners.c_str(), 1);
+  ::setenv(HF_ENV_SOCKETS, numbers.c_str(), 1);
 }
 
 std::vector<std::byte> FakeSupervisor::connections_frame(unsigned count) {
@@ -112,9 +173,7 @@ bool FakeSupervisor::send_connections(unsigned count) {
 
 int FakeSupervisor::send_tcp_connection() {
   const int listener = check(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket");
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  sockaddr_in address = loopback(0);
   socklen_t size = sizeof address;
   check(::bind(listener, reinterpret_cast<sockaddr*>(&address), size), "bind");
   check(::listen(listener, 1), "listen");

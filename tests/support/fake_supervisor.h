@@ -11,6 +11,8 @@
 namespace holdfast::test {
 
 enum class Page { Given, Withheld };
+// What serves a listener: a socket of the slot, or the channel.
+enum class Served { ByChannel, ByTcp, ByUdp };
 
 // The supervisor's end of a channel as plain code: sends what a test says, also what no supervisor would, and reads
 // what the worker sends. Like the real one it keeps both ends, so what is queued survives a worker. Stands for one
@@ -22,8 +24,18 @@ class FakeSupervisor {
   FakeSupervisor& operator=(const FakeSupervisor&) = delete;
   ~FakeSupervisor();
 
+  // Workers get sockets on the loopback: a listener for each item.
+  void give_sockets(const std::vector<Served>& listeners);
+  // The fake's own copy, as the real one keeps it; -1 where the channel serves. Borrowed.
+  [[nodiscard]] int socket(std::size_t listener) const { return sockets_[listener]; }
+  [[nodiscard]] std::uint16_t port(std::size_t listener) const;
+  // A blocking client of the listener, connected; it is the caller's.
+  [[nodiscard]] int connect(std::size_t listener) const;
+
   // Sets the environment of a worker in this very process, with descriptors that the worker will own.
   void offer();
+  // Closes those descriptors: for a worker that is a child process, which has inherited them.
+  void close_offered();
   // The descriptors that a child process shall get; borrowed.
   [[nodiscard]] int worker_end() const { return worker_end_; }
   [[nodiscard]] int page_descriptor() const { return page_descriptor_; }
@@ -62,6 +74,8 @@ class FakeSupervisor {
   int worker_end_ = -1;
   int page_descriptor_ = -1;
   hf_page* page_ = nullptr;
+  std::vector<int> sockets_;
+  std::vector<int> offered_;
   std::uint64_t next_id_ = 1;
   std::vector<int> clients_;
 };

@@ -2,8 +2,11 @@
 
 #include <gtest/gtest.h>
 #include <holdfast/worker.h>
+#include <poll.h>
 
+#include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "support/fake_supervisor.h"
 
@@ -15,10 +18,13 @@ struct CloseSdkWorker {
 using SdkWorker = std::unique_ptr<hf_worker, CloseSdkWorker>;
 
 // A worker of this process on the fake's channel.
-inline SdkWorker open_worker(FakeSupervisor& supervisor) {
+inline SdkWorker open_worker(FakeSupervisor& supervisor, std::uint32_t flags = 0) {
   supervisor.offer();
+  hf_options options{};
+  options.size = sizeof options;
+  options.flags = flags;
   hf_worker* worker = nullptr;
-  EXPECT_EQ(hf_open(nullptr, &worker), 0) << hf_error_text();
+  EXPECT_EQ(hf_open(&options, &worker), 0) << hf_error_text();
   return SdkWorker(worker);
 }
 
@@ -35,6 +41,26 @@ inline unsigned take_all(hf_worker* worker) {
     }
   } while (hf_wait(worker, 0) == 1);
   return count;
+}
+
+// What an SDK worker keeps free, and what it has open itself beside the sockets of its slot.
+inline constexpr unsigned kReserve = 64 + 32;
+inline constexpr unsigned kOwn = 4;  // channel, page, epoll, timer
+
+// Takes connections and keeps them, until nothing more comes at once.
+inline std::vector<int> take(hf_worker* worker) {
+  std::vector<int> taken;
+  do {
+    hf_event event;
+    while (hf_next(worker, &event) == HF_EVENT_CONNECTION) taken.push_back(event.connection.fd);
+  } while (hf_wait(worker, 0) == 1);
+  return taken;
+}
+
+// Whether the program would be woken now, or within so many milliseconds.
+inline bool is_readable(const hf_worker* worker, int patience = 0) {
+  pollfd waiting{hf_fd(worker), POLLIN, 0};
+  return ::poll(&waiting, 1, patience) == 1;
 }
 
 // Blocks until an event comes, up to five seconds.

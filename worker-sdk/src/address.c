@@ -43,10 +43,25 @@ const char* hf_address_text(const union hf_address* address, char* buffer) {
   }
 }
 
+const char* hf_plane_text(enum hf_plane plane) {
+  switch (plane) {
+    case HF_PLANE_PASS:
+      return "pass";
+    case HF_PLANE_STEER:
+      return "steer";
+    case HF_PLANE_SELF:
+      return "self";
+  }
+  return "unknown";
+}
+
 static socklen_t refuse(const char* text) {
-  hf_set_error("listen on \"%.200s\": not an address; write :8080, 127.0.0.1:8080, [::1]:8080 or unix:/path", text);
+  hf_set_error(
+      "listen on \"%.200s\": not an address; write :8080, 127.0.0.1:8080, [::1]:8080, udp://:5353 or unix:/path", text);
   return 0;
 }
+
+bool hf_is_udp(const char* text) { return strncmp(text, HF_UDP, strlen(HF_UDP)) == 0; }
 
 static socklen_t parse_unix(const char* text, const char* path, struct sockaddr_un* address) {
   const size_t length = strlen(path);
@@ -64,7 +79,8 @@ socklen_t hf_parse_address(const char* text, struct sockaddr_storage* address) {
   memset(address, 0, sizeof *address);
   if (strncmp(text, "unix:", 5) == 0) return parse_unix(text, text + 5, (struct sockaddr_un*)address);
 
-  const char* colon = strrchr(text, ':');
+  const char* start = hf_is_udp(text) ? text + strlen(HF_UDP) : text;
+  const char* colon = strrchr(start, ':');
   if (colon == NULL || colon[1] < '0' || colon[1] > '9') return refuse(text);
   char* end = NULL;
   errno = 0;
@@ -72,9 +88,9 @@ socklen_t hf_parse_address(const char* text, struct sockaddr_storage* address) {
   if (errno != 0 || *end != '\0' || port > UINT16_MAX) return refuse(text);
 
   char host[INET6_ADDRSTRLEN + 2];
-  const size_t length = (size_t)(colon - text);
+  const size_t length = (size_t)(colon - start);
   if (length >= sizeof host) return refuse(text);
-  memcpy(host, text, length);
+  memcpy(host, start, length);
   host[length] = '\0';
 
   struct sockaddr_in6* ipv6 = (struct sockaddr_in6*)address;

@@ -53,10 +53,11 @@ static enum sent send_number(struct hf_worker* worker, uint16_t type, uint64_t n
 }
 
 static enum sent send_hello(struct hf_worker* worker) {
-  const struct hf_frame_hello frame = {.header = {.type = HF_FRAME_HELLO, .length = sizeof frame},
-                                       .version = HF_PROTOCOL_VERSION,
-                                       .flags = worker->has_page ? HF_HELLO_PAGE : 0,
-                                       .pid = (uint64_t)getpid()};
+  const struct hf_frame_hello frame = {
+      .header = {.type = HF_FRAME_HELLO, .length = sizeof frame},
+      .version = HF_PROTOCOL_VERSION,
+      .flags = (worker->has_page ? HF_HELLO_PAGE : 0) | (worker->has_sockets ? HF_HELLO_SOCKETS : 0),
+      .pid = (uint64_t)getpid()};
   return send_frame(worker, &frame, sizeof frame);
 }
 
@@ -79,6 +80,10 @@ static void send_waiting(struct hf_worker* worker) {
     if (send_number(worker, HF_FRAME_TAKEN, worker->unsent_taken) == BLOCKED) return;
     worker->unsent_taken = 0;
   }
+  if (worker->unsent_accepted != 0) {
+    if (send_number(worker, HF_FRAME_ACCEPTED, worker->unsent_accepted) == BLOCKED) return;
+    worker->unsent_accepted = 0;
+  }
   const uint64_t closed = worker->unsent_closed;
   if (closed != 0) {
     if (send_number(worker, HF_FRAME_CLOSED, closed) == BLOCKED) return;
@@ -91,8 +96,8 @@ static void send_waiting(struct hf_worker* worker) {
 }
 
 void hf_flush(struct hf_worker* worker) {
-  if (worker->channel < 0 ||
-      (worker->unsent == 0 && worker->unsent_taken == 0 && worker->unsent_lost == 0 && worker->unsent_closed == 0))
+  if (worker->channel < 0 || (worker->unsent == 0 && worker->unsent_taken == 0 && worker->unsent_lost == 0 &&
+                              worker->unsent_accepted == 0 && worker->unsent_closed == 0))
     return;
   const bool was_blocked = worker->blocked;
   worker->blocked = false;
@@ -183,7 +188,8 @@ static enum hf_event_type connections(struct hf_worker* worker, struct hf_event*
   worker->batch_next = 0;
   worker->batch_count = (uint32_t)descriptors;
   worker->batch_offset = sizeof *header;
-  worker->rest = header->count < HF_MAX_BATCH;
+  /* After a short batch the channel is probably empty: it is read again when hf_fd says so. */
+  worker->channel_may_have = header->count == HF_MAX_BATCH;
   const int lost = header->count - descriptors;
   if (lost != 0) {
     add(&worker->page->lost, (uint64_t)lost);
@@ -314,6 +320,7 @@ enum hf_event_type hf_give_out(struct hf_worker* worker, struct hf_event* event)
   connection->listener = record.listener;
   connection->bucket = record.bucket;
   connection->slot = worker->info.slot;
+  connection->plane = HF_PLANE_PASS;
   connection->id = record.id;
   connection->accepted_ns = record.accepted_ns;
   connection->listener_name = record.listener < worker->info.listeners ? worker->listeners[record.listener].name : "";

@@ -96,6 +96,61 @@ static void decode(char* text) {
   *out = '\0';
 }
 
+/* O_NONBLOCK belongs to the open file, which the supervisor holds as well: it is looked at and never changed. */
+static int check_socket(int descriptor) {
+  const int flags = fcntl(descriptor, F_GETFL);
+  const int error = flags < 0 || fcntl(descriptor, F_SETFD, FD_CLOEXEC) < 0 ? errno : 0;
+  if (error != 0) {
+    hf_set_error("use descriptor %d, which " HF_ENV_SOCKETS
+                 " names: %s; was it closed before hf_open, or lost in a wrapper script?",
+                 descriptor, strerror(error));
+    return -error;
+  }
+  if ((flags & O_NONBLOCK) != 0) return 0;
+  hf_set_error("use descriptor %d, which " HF_ENV_SOCKETS
+               " names: it is in blocking mode, so waiting for one client would stop all; something has changed it "
+               "since the supervisor made it",
+               descriptor);
+  return -EINVAL;
+}
+
+/* One item of HOLDFAST_SOCKETS, up to `end`. */
+static int read_socket(struct hf_worker* worker, size_t listener, const char* item, const char* end) {
+  if (end - item == 1 && item[0] == '-') return 0;
+  char* behind = NULL;
+  errno = 0;
+  const unsigned long descriptor = strtoul(item, &behind, 10);
+  if (item[0] < '0' || item[0] > '9' || behind != end || errno != 0 || descriptor > INT32_MAX) {
+    hf_set_error("read the environment: " HF_ENV_SOCKETS
+                 " is \"%.100s\", not a list of numbers and \"-\"; only the supervisor should set it",
+                 getenv(HF_ENV_SOCKETS));
+    return -EINVAL;
+  }
+  const int status = check_socket((int)descriptor);
+  return status < 0 ? status : hf_adopt_socket(worker, listener, (int)descriptor, HF_ENV_SOCKETS);
+}
+
+static int read_sockets(struct hf_worker* worker) {
+  const size_t listeners = worker->info.listeners;
+  int status = hf_make_room_for_sockets(worker, listeners);
+  const char* text = getenv(HF_ENV_SOCKETS);
+  if (status < 0 || text == NULL || text[0] == '\0') return status;
+  size_t items = 1;
+  for (const char* at = text; *at != '\0'; ++at) items += *at == ',';
+  if (items != listeners) {
+    hf_set_error("read the environment: " HF_ENV_SOCKETS " has %zu items for %zu listeners of " HF_ENV_LISTENERS
+                 "; only the supervisor should set them",
+                 items, listeners);
+    return -EINVAL;
+  }
+  for (size_t i = 0; status == 0 && i < items; ++i) {
+    const char* end = text + strcspn(text, ",");
+    status = read_socket(worker, i, text, end);
+    text = end + 1;
+  }
+  return status;
+}
+
 /* Copies pool and listeners into worker->text and points the info at the copies. */
 static int read_names(struct hf_worker* worker) {
   const char* pool = getenv(HF_ENV_POOL) != NULL ? getenv(HF_ENV_POOL) : "";
@@ -142,10 +197,12 @@ int hf_read_environment(struct hf_worker* worker) {
   if (status == 0) status = read_number(HF_ENV_GENERATION, UINT32_MAX, &generation);
   if (status == 0) status = read_number(HF_ENV_HEARTBEAT, UINT32_MAX, &heartbeat);
   if (status == 0) status = read_names(worker);
+  if (status == 0) status = read_sockets(worker);
   worker->info.slot = (uint32_t)slot;
   worker->info.slots = (uint32_t)slots;
   worker->info.generation = (uint32_t)generation;
   worker->info.heartbeat_ns = heartbeat * 1000000u;
-  worker->info.plane = "pass";
+  worker->info.plane = hf_plane_text(worker->has_sockets ? HF_PLANE_STEER : HF_PLANE_PASS);
+  worker->id_base = UINT64_C(1) << 63 | (uint64_t)getpid() << 32;
   return status;
 }

@@ -1,6 +1,8 @@
 /* Listening without a supervisor: the same program, the same events, for development and for measuring what the
  * supervisor costs. */
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,12 +30,15 @@ static bool is_stale(const struct sockaddr_un* address, socklen_t length) {
   return refused;
 }
 
-static int bind_and_listen(int descriptor, const char* text, struct sockaddr_storage* address, socklen_t length,
-                           uint32_t flags) {
+/* `text` is without its udp://, `name` is what the program wrote. */
+static int bind_and_listen(int descriptor, const char* text, const char* name, struct sockaddr_storage* address,
+                           socklen_t length, uint32_t flags) {
   const int one = 1;
   const int zero = 0;
   const bool path = address->ss_family == AF_UNIX;
-  if (!path) (void)setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+  const bool udp = text != name;
+  /* On a UDP socket SO_REUSEADDR would let two programs take one port unnoticed. */
+  if (!path && !udp) (void)setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
   if (address->ss_family == AF_INET6) {
     const bool any =
         memcmp(&((struct sockaddr_in6*)address)->sin6_addr, &in6addr_any, sizeof in6addr_any) == 0 && text[0] == ':';
@@ -41,41 +46,72 @@ static int bind_and_listen(int descriptor, const char* text, struct sockaddr_sto
   }
   if (!path && (flags & HF_OPEN_REUSEPORT) != 0 &&
       setsockopt(descriptor, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) < 0)
-    return fail(text, "share the port", errno);
+    return fail(name, "share the port", errno);
   int failure = bind(descriptor, (struct sockaddr*)address, length) < 0 ? errno : 0;
   if (failure == EADDRINUSE && path && is_stale((struct sockaddr_un*)address, length)) {
     (void)unlink(((struct sockaddr_un*)address)->sun_path);
     failure = bind(descriptor, (struct sockaddr*)address, length) < 0 ? errno : 0;
   }
-  if (failure != 0) return fail(text, "bind", failure);
-  if (listen(descriptor, BACKLOG) < 0) return fail(text, "listen", errno);
+  if (failure != 0) return fail(name, "bind", failure);
+  if (!udp && listen(descriptor, BACKLOG) < 0) return fail(name, "listen", errno);
   return 0;
 }
 
-static int listen_on(struct hf_worker* worker, const char* text, uint32_t flags, size_t index) {
+/* A socket that listens already and was inherited, as from systemd: "fd:3". -1: it is none. */
+static int inherited_descriptor(const char* name) {
+  if (strncmp(name, HF_INHERITED, strlen(HF_INHERITED)) != 0) return -1;
+  char* end = NULL;
+  const char* number = name + strlen(HF_INHERITED);
+  const long descriptor = strtol(number, &end, 10);
+  return end != number && *end == '\0' && descriptor >= 0 && descriptor <= INT_MAX ? (int)descriptor : -1;
+}
+
+static int adopt_inherited(const char* name, int descriptor) {
+  const int flags = fcntl(descriptor, F_GETFL);
+  if (flags < 0 || fcntl(descriptor, F_SETFL, flags | O_NONBLOCK) < 0 || fcntl(descriptor, F_SETFD, FD_CLOEXEC) < 0) {
+    return fail(name, "use the descriptor", errno);
+  }
+  return descriptor;
+}
+
+/* The bound socket, or a negative errno. */
+static int make_listener(const char* name, uint32_t flags) {
   struct sockaddr_storage address;
-  socklen_t length = hf_parse_address(text, &address);
+  socklen_t length = hf_parse_address(name, &address);
   if (length == 0) return -EINVAL;
-  int descriptor = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  const bool udp = hf_is_udp(name);
+  const char* text = udp ? name + strlen(HF_UDP) : name;
+  const int type = (udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC | SOCK_NONBLOCK;
+  int descriptor = socket(address.ss_family, type, 0);
   if (descriptor < 0 && errno == EAFNOSUPPORT && text[0] == ':') { /* a machine without IPv6 */
     struct sockaddr_in ipv4 = {.sin_family = AF_INET, .sin_port = ((struct sockaddr_in6*)&address)->sin6_port};
     memcpy(&address, &ipv4, sizeof ipv4);
     length = sizeof ipv4;
-    descriptor = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    descriptor = socket(AF_INET, type, 0);
   }
-  if (descriptor < 0) return fail(text, "make a socket", errno);
-  worker->standalone[worker->standalone_count++] = descriptor;
-  const int status = bind_and_listen(descriptor, text, &address, length, flags);
+  if (descriptor < 0) return fail(name, "make a socket", errno);
+  const int status = bind_and_listen(descriptor, text, name, &address, length, flags);
+  if (status < 0) {
+    (void)close(descriptor);
+    return status;
+  }
+  return descriptor;
+}
+
+static int listen_on(struct hf_worker* worker, const char* name, uint32_t flags, size_t index) {
+  const int inherited = inherited_descriptor(name);
+  const int descriptor = inherited >= 0 ? adopt_inherited(name, inherited) : make_listener(name, flags);
+  if (descriptor < 0) return descriptor;
+  const int status = hf_adopt_socket(worker, index, descriptor, name);
   if (status < 0) return status;
 
-  union hf_address* local = &worker->standalone_address[index];
-  socklen_t size = sizeof *local;
-  if (getsockname(descriptor, &local->generic, &size) < 0) return fail(text, "ask for the bound address", errno);
   char* bound = worker->text + index * ADDRESS_TEXT_MAX;
+  const union hf_address* local = &worker->sockets[index].local;
   if (local->generic.sa_family == AF_UNIX) {
-    (void)snprintf(bound, ADDRESS_TEXT_MAX, "%s", text);
+    (void)snprintf(bound, ADDRESS_TEXT_MAX, "%s", name);
   } else {
-    (void)hf_address_text(local, bound);
+    if (worker->sockets[index].is_datagram) (void)strcpy(bound, HF_UDP);
+    (void)hf_address_text(local, bound + strlen(bound));
   }
   worker->listeners[index] = (struct hf_listener){.name = bound, .address = bound};
   return 0;
@@ -95,61 +131,15 @@ int hf_listen(struct hf_worker* worker, const struct hf_options* options) {
     hf_set_error("open the worker: out of memory");
     return -ENOMEM;
   }
-  worker->info = (struct hf_identity){.slots = 1, .pool = "standalone", .plane = "self", .listener = worker->listeners};
+  int status = hf_make_room_for_sockets(worker, options->standalone_count);
+  if (status < 0) return status;
+  worker->info = (struct hf_identity){.slots = 1,
+                                      .pool = "standalone",
+                                      .plane = hf_plane_text(HF_PLANE_SELF),
+                                      .listeners = options->standalone_count,
+                                      .listener = worker->listeners};
   for (size_t i = 0; i < options->standalone_count; ++i) {
-    const int status = listen_on(worker, options->standalone[i], options->flags, i);
-    if (status < 0) return status;
+    if ((status = listen_on(worker, options->standalone[i], options->flags, i)) < 0) return status;
   }
-  worker->info.listeners = options->standalone_count;
   return 0;
-}
-
-void hf_stop_listening(struct hf_worker* worker) {
-  for (size_t i = 0; i < worker->standalone_count; ++i) {
-    if (worker->standalone_address[i].generic.sa_family == AF_UNIX)
-      (void)unlink(worker->listeners[i].address + 5); /* "unix:" */
-    (void)close(worker->standalone[i]);
-  }
-}
-
-/* Folds an IPv4 client of a dual-stack listener to AF_INET, as the supervisor does. */
-static void fold(union hf_address* address) {
-  if (address->generic.sa_family != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&address->ipv6.sin6_addr)) return;
-  struct sockaddr_in ipv4 = {.sin_family = AF_INET, .sin_port = address->ipv6.sin6_port};
-  memcpy(&ipv4.sin_addr, address->ipv6.sin6_addr.s6_addr + 12, sizeof ipv4.sin_addr);
-  address->ipv4 = ipv4;
-}
-
-static enum hf_event_type accepted(struct hf_worker* worker, struct hf_event* event, int descriptor, size_t listener) {
-  struct hf_connection* connection = &event->connection;
-  connection->fd = descriptor;
-  connection->listener = (uint16_t)listener;
-  connection->bucket = 0;
-  connection->slot = 0;
-  connection->id = ++worker->accepted;
-  connection->accepted_ns = hf_now_ns();
-  connection->listener_name = worker->listeners[listener].name;
-  connection->local = worker->standalone_address[listener];
-  fold(&connection->remote);
-  worker->taken += 1;
-  hf_note_descriptor(worker, descriptor);
-  return event->type = HF_EVENT_CONNECTION;
-}
-
-enum hf_event_type hf_accept(struct hf_worker* worker, struct hf_event* event) {
-  for (size_t tried = 0; tried < worker->standalone_count; ++tried) {
-    const size_t listener = worker->standalone_next;
-    socklen_t size = sizeof event->connection.remote;
-    const int descriptor =
-        accept4(worker->standalone[listener], &event->connection.remote.generic, &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (descriptor >= 0) return accepted(worker, event, descriptor, listener);
-    if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-      worker->pause = true;
-      hf_set_intake(worker, INTAKE_STARVED);
-      return event->type = HF_EVENT_NONE;
-    }
-    /* EAGAIN, or one client's trouble (ECONNABORTED, EPROTO, ...), which leaves the listener readable if more wait. */
-    worker->standalone_next = (listener + 1) % worker->standalone_count;
-  }
-  return event->type = HF_EVENT_NONE;
 }

@@ -5,13 +5,17 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "internal.h"
 
-enum source { SOURCE_INTAKE, SOURCE_TIMER };
+/* What is in the epoll set beside the sockets, which have the indexes of their listeners. */
+enum source { SOURCE_CHANNEL = -1, SOURCE_TIMER = -2 };
+/* Sources that one look at the set finds. It begins where the last one ended, so that none is overlooked for ever. */
+enum { MAX_READY = 16 };
 enum { DEFAULT_RESERVE = 32 }; /* for log files, a resolver, a few upstream connections */
 
 static const uint64_t kLongestPeriod = 1000000000u;
@@ -28,8 +32,8 @@ uint64_t hf_now_ns(void) {
 
 /* ---- what hf_fd watches ---- */
 
-static void watch(struct hf_worker* worker, int descriptor, uint32_t events) {
-  struct epoll_event wanted = {.events = events, .data.u32 = SOURCE_INTAKE};
+static void watch(struct hf_worker* worker, int descriptor, int source, uint32_t events) {
+  struct epoll_event wanted = {.events = events, .data.fd = source};
   if (events == 0) {
     (void)epoll_ctl(worker->epoll, EPOLL_CTL_DEL, descriptor, NULL); /* ENOENT: it was not there */
   } else if (epoll_ctl(worker->epoll, EPOLL_CTL_MOD, descriptor, &wanted) < 0 && errno == ENOENT) {
@@ -42,13 +46,18 @@ void hf_watch_intake(struct hf_worker* worker) {
    * timer. */
   const bool reading = worker->intake == INTAKE_READING;
   if (worker->channel >= 0)
-    watch(worker, worker->channel, reading ? EPOLLIN | (worker->blocked ? (uint32_t)EPOLLOUT : 0) : 0);
-  for (size_t i = 0; i < worker->standalone_count; ++i) watch(worker, worker->standalone[i], reading ? EPOLLIN : 0);
+    watch(worker, worker->channel, SOURCE_CHANNEL, reading ? EPOLLIN | (worker->blocked ? (uint32_t)EPOLLOUT : 0) : 0);
+}
+
+void hf_watch_socket(struct hf_worker* worker, size_t listener) {
+  const int descriptor = worker->sockets[listener].descriptor;
+  if (descriptor >= 0) watch(worker, descriptor, (int)listener, hf_wants_socket(worker, listener) ? EPOLLIN : 0);
 }
 
 void hf_set_intake(struct hf_worker* worker, enum intake intake) {
   worker->intake = intake;
   hf_watch_intake(worker);
+  for (size_t i = 0; i < worker->info.listeners; ++i) hf_watch_socket(worker, i);
 }
 
 /* ---- open and close ---- */
@@ -67,6 +76,8 @@ static int open_from_environment(struct hf_worker* worker) {
     return -EBUSY;
   }
   const int status = hf_read_environment(worker);
+  /* A supervisor that does not know yet whom it starts has us signalled at its end. We hear of that by the channel, and drain. */
+  if (status >= 0) (void)prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0);
   if (status < 0 && worker->channel < 0) atomic_flag_clear(&channel_is_taken); /* else hf_close does */
   return status;
 }
@@ -96,7 +107,7 @@ static int start_timer(struct hf_worker* worker) {
       .it_interval = {.tv_sec = (time_t)(period / 1000000000u), .tv_nsec = (long)(period % 1000000000u)}};
   if (timerfd_settime(worker->timer, TFD_TIMER_ABSTIME, &when, NULL) < 0)
     return system_failure("set the heartbeat timer");
-  struct epoll_event wanted = {.events = EPOLLIN, .data.u32 = SOURCE_TIMER};
+  struct epoll_event wanted = {.events = EPOLLIN, .data.fd = SOURCE_TIMER};
   if (epoll_ctl(worker->epoll, EPOLL_CTL_ADD, worker->timer, &wanted) < 0)
     return system_failure("watch the heartbeat timer");
   return 0;
@@ -120,6 +131,7 @@ static int set_up(struct hf_worker* worker, const struct hf_options* options) {
   if (worker->epoll < 0) return system_failure("make an epoll instance");
   if ((status = start_timer(worker)) < 0) return status;
   if ((status = check_room(worker)) < 0) return status;
+  hf_start_sockets(worker, options->flags);
   hf_set_intake(worker, INTAKE_READING);
   /* From here on nothing fails: the supervisor may know us. */
   if (worker->channel >= 0) worker->unsent = UNSENT_HELLO;
@@ -164,7 +176,7 @@ void hf_close(struct hf_worker* worker) {
     (void)close(worker->descriptors[worker->batch_next++]);
     hf_closed(worker, 1);
   }
-  hf_stop_listening(worker);
+  hf_close_sockets(worker);
   close_if_open(worker->timer);
   close_if_open(worker->epoll);
   if (worker->page != NULL && worker->page != &worker->own_page) (void)munmap(worker->page, HF_PAGE_SIZE);
@@ -210,6 +222,7 @@ static void on_timer(struct hf_worker* worker, uint64_t now) {
   worker->pause = false;
   if (!worker->has_page && worker->intake != INTAKE_ENDED) hf_send_heartbeat(worker);
   if (worker->intake == INTAKE_STARVED) end_starvation(worker);
+  hf_resume_sockets(worker);
   if (worker->intake == INTAKE_STOPPED && hung_up(worker)) {
     worker->intake = INTAKE_READING; /* hf_next finds the connections, or the end behind them */
     worker->draining = false;
@@ -224,6 +237,73 @@ void hf_heartbeat(struct hf_worker* worker) {
 
 /* ---- events ---- */
 
+/* Marks the sources that are ready. Whether there was one beside the timer. */
+static bool mark_ready(struct hf_worker* worker, const struct epoll_event* ready, int count) {
+  bool any = false;
+  for (int i = 0; i < count; ++i) {
+    const int source = ready[i].data.fd;
+    if (source == SOURCE_TIMER) continue;
+    any = true;
+    if (source == SOURCE_CHANNEL) {
+      worker->channel_may_have = true;
+    } else {
+      hf_mark_socket(worker, (size_t)source);
+    }
+  }
+  worker->in_turn = worker->in_turn || any;
+  return any;
+}
+
+/* A turn looks at every source that is ready at its beginning, by turns, until none of them has more, or has had its
+ * share. Then the program waits for hf_fd, which tells at once when something was left. */
+static void begin_turn(struct hf_worker* worker) {
+  if (worker->sole) {
+    worker->channel_may_have = worker->channel >= 0;
+    for (size_t i = 0; i < worker->info.listeners; ++i)
+      if (worker->sockets[i].state != SOCKET_LEFT) hf_mark_socket(worker, i);
+  } else {
+    struct epoll_event ready[MAX_READY];
+    (void)mark_ready(worker, ready, epoll_wait(worker->epoll, ready, MAX_READY, 0));
+  }
+  worker->in_turn = true;
+}
+
+static enum hf_event_type look_at_channel(struct hf_worker* worker, struct hf_event* event) {
+  enum hf_event_type type = HF_EVENT_NONE;
+  if (worker->intake == INTAKE_READING) {
+    type = hf_receive(worker, event);
+  } else {
+    hf_watch_intake(worker); /* a release of another thread may have put it back */
+  }
+  if (type == HF_EVENT_NONE) worker->channel_may_have = false;
+  return type;
+}
+
+/* The next source of the turn, the channel being the one after the last listener; behind that if there is none. */
+static size_t next_source(const struct hf_worker* worker) {
+  const size_t channel = worker->info.listeners;
+  for (size_t i = 0; i <= channel; ++i) {
+    const size_t source = (worker->next_source + i) % (channel + 1);
+    if (source == channel ? worker->channel_may_have : worker->sockets[source].may_have) return source;
+  }
+  return channel + 1;
+}
+
+static enum hf_event_type look_around(struct hf_worker* worker, struct hf_event* event) {
+  const size_t channel = worker->info.listeners;
+  if (!worker->in_turn) begin_turn(worker);
+  for (size_t source = next_source(worker); source <= channel; source = next_source(worker)) {
+    worker->next_source = source + 1;
+    const enum hf_event_type type =
+        source == channel ? look_at_channel(worker, event) : hf_look_at_socket(worker, source, event);
+    if ((type == HF_EVENT_DRAIN || type == HF_EVENT_GONE) && hf_hold(worker, event))
+      return hf_empty_sockets(worker, event);
+    if (type != HF_EVENT_NONE) return type;
+  }
+  worker->in_turn = false;
+  return event->type = HF_EVENT_NONE;
+}
+
 enum hf_event_type hf_next(struct hf_worker* worker, struct hf_event* event) {
   const uint64_t now = hf_now_ns();
   beat(worker, now);
@@ -231,14 +311,10 @@ enum hf_event_type hf_next(struct hf_worker* worker, struct hf_event* event) {
   if (worker->batch_next < worker->batch_count) return hf_give_out(worker, event);
   hf_flush(worker);
   event->type = HF_EVENT_NONE;
-  if (worker->rest) {
-    worker->rest = false;
-    return HF_EVENT_NONE;
-  }
+  if (worker->held.type != HF_EVENT_NONE) return hf_empty_sockets(worker, event);
   if (worker->intake == INTAKE_STARVED) end_starvation(worker);
   if (worker->intake == INTAKE_READING && !hf_has_room(worker)) starve(worker);
-  if (worker->intake != INTAKE_READING) return HF_EVENT_NONE;
-  return worker->channel >= 0 ? hf_receive(worker, event) : hf_accept(worker, event);
+  return look_around(worker, event);
 }
 
 int hf_fd(const struct hf_worker* worker) { return worker->epoll; }
@@ -246,20 +322,18 @@ int hf_fd(const struct hf_worker* worker) { return worker->epoll; }
 int hf_wait(struct hf_worker* worker, int timeout_ms) {
   const uint64_t end = hf_now_ns() + (uint64_t)(timeout_ms > 0 ? timeout_ms : 0) * 1000000u;
   for (;;) {
-    if (worker->batch_next < worker->batch_count) return 1;
+    if (worker->batch_next < worker->batch_count || worker->held.type != HF_EVENT_NONE) return 1;
     uint64_t now = hf_now_ns();
     const int remaining = timeout_ms < 0 ? -1 : now >= end ? 0 : (int)((end - now + 999999u) / 1000000u);
-    struct epoll_event ready[HF_MAX_STANDALONE + 2];
-    const int count = epoll_wait(worker->epoll, ready, sizeof ready / sizeof ready[0], remaining);
+    struct epoll_event ready[MAX_READY];
+    const int count = epoll_wait(worker->epoll, ready, MAX_READY, remaining);
     if (count < 0) {
       hf_set_error("wait for an event: %s", strerror(errno));
       return -errno;
     }
     now = hf_now_ns();
     beat(worker, now);
-    for (int i = 0; i < count; ++i) {
-      if (ready[i].data.u32 == SOURCE_INTAKE) return 1;
-    }
+    if (mark_ready(worker, ready, count)) return 1;
     if (count > 0) {
       on_timer(worker, now);
       hf_flush(worker);
@@ -290,8 +364,9 @@ void hf_closed(struct hf_worker* worker, uint64_t number) {
   worker->closed += (int64_t)number;
   /* The owner's thread may sleep on hf_fd: put the intake back into its set. It decides again when it wakes. */
   if (worker->intake != INTAKE_STARVED || !hf_has_room(worker)) return;
-  if (worker->channel >= 0) watch(worker, worker->channel, EPOLLIN);
-  for (size_t i = 0; i < worker->standalone_count; ++i) watch(worker, worker->standalone[i], EPOLLIN);
+  if (worker->channel >= 0) watch(worker, worker->channel, SOURCE_CHANNEL, EPOLLIN);
+  for (size_t i = 0; i < worker->info.listeners; ++i)
+    if (worker->sockets[i].state == SOCKET_ACCEPTING) watch(worker, worker->sockets[i].descriptor, (int)i, EPOLLIN);
 }
 
 void hf_release(struct hf_worker* worker, int fd) {

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """A Holdfast worker in Python, written from worker-sdk/PROTOCOL.md alone: the proof that the page is enough.
 
-Answers HTTP requests one after the other with who it is, then closes. With --no-page it does without the counter page and sends frames instead.
+Answers HTTP requests one after the other with who it is, then closes; answers a datagram the same way. Serves what comes over the channel and
+the sockets of its slot. With --no-page it does without the counter page and sends frames instead.
 """
 import array
 import ctypes
+import errno
 import json
 import mmap
 import os
@@ -15,13 +17,16 @@ import sys
 import time
 
 CONNECTIONS, DRAIN = 1, 2
-HELLO, READY, TAKEN, CLOSED, HEARTBEAT, LOST, DRAINED = range(64, 71)
+HELLO, READY, TAKEN, CLOSED, HEARTBEAT, LOST, DRAINED, ACCEPTED = range(64, 72)
+WITH_PAGE, WITH_SOCKETS = 1, 2
 HEADER = struct.Struct("<HHI")
 RECORD = struct.Struct("<HHHHQQ16s16sHHIQ")
 UNIX, IPV4, IPV6 = 1, 4, 6
 MAX_FRAME, MAX_DESCRIPTORS = 8192, 253
-# Words of the page: 2 is want_taken, 8 to 11 are ours.
-WANT_TAKEN, HEARTBEAT_NS, TAKEN_COUNT, CLOSED_COUNT, LOST_COUNT = 2, 8, 9, 10, 11
+# Words of the page: 2 is want_taken, 8 to 12 are ours.
+WANT_TAKEN, HEARTBEAT_NS, TAKEN_COUNT, CLOSED_COUNT, LOST_COUNT, ACCEPTED_COUNT = 2, 8, 9, 10, 11, 12
+# Clients of one socket before the others have their turn, and the most that are served on the way out.
+TURN, LAST_TURN = 64, 16384
 
 
 class Page:
@@ -48,9 +53,21 @@ class Worker:
         self.period = max(0.01, min(1.0, limit / 4 if limit else 1.0))
         items = os.environ.get("HOLDFAST_LISTENERS", "")
         self.listeners = [self.decode(item.partition("=")[0]) for item in items.split(",")] if items else []
+        self.sockets = self.take_sockets(os.environ.get("HOLDFAST_SOCKETS", ""))
         self.counted = 0  # taken and not yet told, for want_taken
-        self.send(HELLO, struct.pack("<IIQ", 1, 1 if self.page else 0, os.getpid()))
+        flags = (WITH_PAGE if self.page else 0) | (WITH_SOCKETS if self.sockets else 0)
+        self.send(HELLO, struct.pack("<IIQ", 1, flags, os.getpid()))
         self.beat()
+
+    @staticmethod
+    def take_sockets(items):
+        """Maps the sockets of this slot to the indexes of their listeners."""
+        sockets = {}
+        for listener, item in enumerate(items.split(",") if items else []):
+            if item != "-":
+                os.set_inheritable(int(item), False)
+                sockets[socket.socket(fileno=int(item))] = listener  # leaves its mode alone: it is non-blocking
+        return sockets
 
     @staticmethod
     def decode(text):
@@ -120,21 +137,56 @@ class Worker:
         for descriptor in descriptors:
             record = RECORD.unpack_from(data, offset)
             offset += record[0]
-            self.serve(socket.socket(fileno=descriptor), record)
-            self.count(CLOSED, CLOSED_COUNT, 1)
-            self.beat()
+            _, listener, family, _, _, _, remote, _, remote_port, _, _, _ = record
+            if family == IPV4:
+                address = f"{socket.inet_ntop(socket.AF_INET, remote[12:])}:{remote_port}"
+            elif family == IPV6:
+                address = f"[{socket.inet_ntop(socket.AF_INET6, remote)}]:{remote_port}"
+            else:
+                address = "unix"
+            self.serve(socket.socket(fileno=descriptor), self.body(listener, address, "pass"))
 
-    def serve(self, client, record):
-        _, listener, family, _, _, _, remote, _, remote_port, _, _, _ = record
-        if family == IPV4:
-            address = f"{socket.inet_ntop(socket.AF_INET, remote[12:])}:{remote_port}"
-        elif family == IPV6:
-            address = f"[{socket.inet_ntop(socket.AF_INET6, remote)}]:{remote_port}"
-        else:
-            address = "unix"
-        body = json.dumps({
-            "slot": self.slot, "pid": os.getpid(), "generation": self.generation, "remote": address,
-            "listener": self.listeners[listener] if listener < len(self.listeners) else "", "plane": "pass"}) + "\n"
+    def accept_from(self, listening, at_most):
+        """Serves what waits at a socket of the slot: at most so many connections."""
+        for _ in range(at_most):
+            try:
+                client, address = listening.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EINVAL):
+                    time.sleep(self.period)  # nothing of ours is open: it gets better elsewhere, or not at all
+                    return
+                continue  # one client's trouble
+            self.count(ACCEPTED, ACCEPTED_COUNT, 1)
+            self.serve(client, self.body(self.sockets[listening], self.text(address), "steer"))
+
+    def answer_datagrams(self, bound):
+        for _ in range(TURN):
+            try:
+                _, address = bound.recvfrom(65536)
+                bound.sendto(self.body(self.sockets[bound], self.text(address), "steer").encode(), address)
+            except BlockingIOError:
+                return
+            except OSError:
+                continue
+
+    @staticmethod
+    def text(address):
+        host = address[0].removeprefix("::ffff:")
+        return f"[{host}]:{address[1]}" if ":" in host else f"{host}:{address[1]}"
+
+    def body(self, listener, remote, plane):
+        return json.dumps({
+            "slot": self.slot, "pid": os.getpid(), "generation": self.generation, "remote": remote,
+            "listener": self.listeners[listener] if listener < len(self.listeners) else "", "plane": plane}) + "\n"
+
+    def serve(self, client, body):
+        self.answer(client, body)
+        self.count(CLOSED, CLOSED_COUNT, 1)
+        self.beat()
+
+    def answer(self, client, body):
         with client:
             # One client at a time: a silent one must not keep the loop from its heartbeat.
             client.settimeout(self.period)
@@ -150,20 +202,36 @@ class Worker:
             except OSError:
                 pass
 
+    def look_at(self, ready, at_most):
+        if ready.type == socket.SOCK_DGRAM:
+            self.answer_datagrams(ready)
+        else:
+            self.accept_from(ready, at_most)
+
+    def serve_out(self):
+        """What is queued for this worker is served before it leaves; what comes later is the supervisor's."""
+        for ready in self.sockets:
+            self.look_at(ready, LAST_TURN)
+
     def run(self):
         self.send(READY)
         while True:
-            readable, _, _ = select.select([self.channel], [], [], self.period)
+            readable, _, _ = select.select([self.channel, *self.sockets], [], [], self.period)
             self.beat()
-            if not readable:
+            for ready in readable:
+                if ready is not self.channel:
+                    self.look_at(ready, TURN)
+            if self.channel not in readable:
                 continue
             frame = self.receive()
             if frame is None:
+                self.serve_out()
                 return
             kind, count, data, descriptors = frame
             if kind == CONNECTIONS:
                 self.take_up(count, data, descriptors)
             elif kind == DRAIN:  # everything taken up was served already
+                self.serve_out()
                 self.send(DRAINED)
                 return
             else:

@@ -50,6 +50,7 @@ Fleet::Policy random_policy(Dice& dice) {
   policy.stable_time = dice.time(0, 40);
   policy.canary = dice.one_in(2) ? Duration::zero() : dice.time(0, 15);
   policy.surge = dice.between(1, 3);
+  policy.linger = dice.between(0, 2);
   policy.backoff = {.first = dice.one_in(2) ? Duration::zero() : dice.time(0, 5),
                     .step = dice.time(0, 5),
                     .factor = 2,
@@ -85,6 +86,7 @@ class World {
     }
     // A wish that starts again what was stopped or abandoned.
     set_size(dice_.between(1, 4));
+    for (std::uint32_t slot = 0; slot < 6; slot++) set_drained(SlotId{slot}, false);
     set_generation(Generation{++last_generation_});
     reconcile();
   }
@@ -302,7 +304,9 @@ class World {
   // The people.
 
   void wish() {
-    switch (dice_.between(0, 3)) {
+    switch (dice_.between(0, 4)) {
+      case 4:
+        return set_drained(SlotId{dice_.between(0, 4)}, dice_.one_in(2));
       case 0:
         return set_size(dice_.between(0, 4));
       case 1:
@@ -319,6 +323,12 @@ class World {
     size_ = size;
     fleet_.set_size(size);
     rules_.set_size(size);
+  }
+
+  void set_drained(SlotId slot, bool drained) {
+    say((drained ? "drain " : "undrain ") + FleetText::slot(slot));
+    fleet_.set_drained(slot, drained);
+    rules_.set_drained(slot, drained);
   }
 
   void set_generation(Generation generation) {

@@ -30,6 +30,9 @@ class FleetRules {
 
   // Wishes and facts.
   void set_size(unsigned size) { size_ = size; }
+  void set_drained(SlotId slot, bool drained) {
+    if (slot.value < slots_.size()) slots_[slot.value].drained = drained;
+  }
   void set_generation(Generation generation) { generation_ = generation; }
   void set_stop(Fleet::Stop stop) { stop_ = std::max(stop_, stop); }
 
@@ -147,6 +150,7 @@ class FleetRules {
     unsigned failures = 0;
     StartLimit start_limit;
     bool on_probation = false;
+    bool drained = false;
     bool lent = false;
     std::optional<TimePoint> unserved_since;
     // Of this answer only.
@@ -174,10 +178,17 @@ class FleetRules {
 
   static bool ending(const Life& life) { return life.asked_to_end || life.killed; }
   static bool serving(const Life& life) { return life.ready && !life.drain_deadline && !ending(life) && !life.died; }
+  [[nodiscard]] std::size_t departing_from(SlotId slot) const {
+    return static_cast<std::size_t>(std::count_if(lives_.begin(), lives_.end(), [&](const auto& entry) {
+      return entry.second.slot == slot && entry.second.place == Place::Departing && !entry.second.died;
+    }));
+  }
   // Its clients may be sent there.
   [[nodiscard]] bool accepts(const Slot& slot) const { return served(slot) && !life_of(*slot.incumbent).stalled; }
   [[nodiscard]] bool served(const Slot& slot) const { return slot.incumbent && serving(life_of(*slot.incumbent)); }
-  [[nodiscard]] bool leaving(SlotId slot) const { return slot.value >= size_; }
+  [[nodiscard]] bool leaving(SlotId slot) const {
+    return slot.value >= size_ || (slot.value < slots_.size() && slots_[slot.value].drained);
+  }
   [[nodiscard]] bool dismissed(SlotId slot) const { return stop_ != Fleet::Stop::No || leaving(slot); }
 
   [[nodiscard]] bool hung(const Life& life) const {
@@ -309,6 +320,7 @@ class FleetRules {
       require(!slot->successor, "a slot has one successor");
       require(slot->incumbent && wants_renewal(life_of(*slot->incumbent)), "a renewal is wished");
       require(successors() < policy_.surge, "at most surge slots have a successor");
+      require(departing_from(a.slot) <= policy_.linger, "nobody is started while too many depart");
       slot->successor = a.worker;
     }
     Life life{};
@@ -417,7 +429,8 @@ class FleetRules {
   }
 
   void permit(const Fleet::RemoveSlot& a) {
-    require(a.slot.value + 1 == slots_.size() && leaving(a.slot), "the last slot is removed, beyond the wished size");
+    require(a.slot.value + 1 == slots_.size() && a.slot.value >= size_,
+            "the last slot is removed, beyond the wished size");
     require(std::none_of(lives_.begin(), lives_.end(), [&](const auto& entry) { return entry.second.slot == a.slot; }),
             "nobody is left in a slot that is removed");
     if (!slots_.empty()) slots_.pop_back();
@@ -474,8 +487,8 @@ class FleetRules {
   [[nodiscard]] bool hopeless() const {
     if (stop_ != Fleet::Stop::No || slots_.empty() || !lives_.empty()) return false;
     const auto count = [&](Pause kind) {
-      return static_cast<std::size_t>(
-          std::count_if(slots_.begin(), slots_.end(), [&](const Slot& slot) { return slot.pause == kind; }));
+      return static_cast<std::size_t>(std::count_if(
+          slots_.begin(), slots_.end(), [&](const Slot& slot) { return !slot.drained && slot.pause == kind; }));
     };
     const std::size_t stopped = count(Pause::Stop);
     return stopped == slots_.size() || (!ever_ready_ && stopped + count(Pause::Rest) == slots_.size());
@@ -518,8 +531,9 @@ class FleetRules {
     require(slot.incumbent || slot.pause == Pause::Delay || slot.lent, "a slot that rests or is stopped is lent");
     if (served(slot)) {
       const Life& incumbent = life_of(*slot.incumbent);
-      require(slot.successor || !wants_renewal(incumbent) || successors() >= policy_.surge,
-              "a wished renewal starts as soon as the surge allows");
+      require(slot.successor || !wants_renewal(incumbent) || successors() >= policy_.surge ||
+                  departing_from(id) > policy_.linger,
+              "a wished renewal starts as soon as the surge and those who depart allow");
     }
     if (accepts(slot)) {
       slot.unserved_since.reset();

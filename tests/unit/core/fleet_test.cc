@@ -546,6 +546,20 @@ TEST_F(FleetTest, BucketsAreLentWhenTheSlotWasUnservedForTheHoldTimeAndReturnWit
   EXPECT_THAT(reconcile(), ElementsAre("return slot 0"));
 }
 
+TEST_F(FleetTest, ADrainedSlotLendsItsBucketsAndHasNoWorkerUntilThatIsTakenBack) {
+  begin_serving(plain_policy(), 2);
+  fleet.set_drained(SlotId{0}, true);
+  EXPECT_THAT(reconcile(), ElementsAre("lend slot 0", testing::StartsWith("drain worker 1")));
+  exited(1);
+  EXPECT_THAT(reconcile(), IsEmpty());
+  after(1h);
+  EXPECT_THAT(reconcile(), IsEmpty()) << "nobody comes back by himself";
+  fleet.set_drained(SlotId{0}, false);
+  EXPECT_THAT(reconcile(), ElementsAre("start worker 3 in slot 0 of generation 1"));
+  ready(3);
+  EXPECT_THAT(reconcile(), ElementsAre("return slot 0"));
+}
+
 TEST_F(FleetTest, ASlotWhoseWorkerHasStoppedToAcceptLendsItsBucketsAtOnceAndGetsThemBackWhenItAccepts) {
   begin_serving(plain_policy(), 2);
   stalled(1, true);
@@ -1040,6 +1054,20 @@ TEST_F(FleetTest, AStopDoesNotWaitForDelaysAndRests) {
   EXPECT_THAT(reconcile(), ElementsAre("delay slot 0 after failure 1"));
   fleet.set_stop(Stop::Graceful);
   EXPECT_THAT(reconcile(), ElementsAre("finished"));
+}
+
+TEST_F(FleetTest, ARenewalWaitsForThoseWhoDepartIfTheyMustNotLinger) {
+  Fleet::Policy policy = plain_policy();
+  policy.linger = 0;
+  begin_serving(policy, 1);
+  renew(0);
+  (void)reconcile();
+  ready(2);
+  (void)reconcile();
+  renew(0);
+  EXPECT_THAT(reconcile(), IsEmpty()) << "worker 1 still departs";
+  exited(1);
+  EXPECT_THAT(reconcile(), ElementsAre("start worker 3 in slot 0 as successor of generation 1"));
 }
 
 TEST_F(FleetTest, ARenewalThatIsWithdrawnDoesNotBeginAndOneUnderWayGoesOn) {

@@ -83,13 +83,5 @@ TEST(Settlement, NoneIsOfferedNothing) {
   EXPECT_EQ(pool.offer(), Offer{});
 }
 
-TEST(Settlement, OnlyACaptureThatNobodyAskedForMayBeLeftOut) {
-  Settlement pool(Intake::Auto, Plane::Auto);
-  EXPECT_TRUE(pool.capture_is_optional());
-  EXPECT_FALSE(Settlement(Intake::Capture, Plane::Auto).capture_is_optional());
-  EXPECT_TRUE(pool.on_capture());
-  EXPECT_FALSE(pool.capture_is_optional());
-}
-
 }  // namespace
 }  // namespace holdfast

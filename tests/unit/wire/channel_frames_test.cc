@@ -71,6 +71,8 @@ const Bytes kHeartbeat = from_hex({0x44, 0x00, 0x00, 0x00, 0x08, 0x00, 0x00, 0x0
 const Bytes kLost =
     from_hex({0x45, 0x00, 0x00, 0x00, 0x10, 0x00, 0x00, 0x00, 0x06, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00});
 const Bytes kDrained = from_hex({0x46, 0x00, 0x00, 0x00, 0x08, 0x00, 0x00, 0x00});
+const Bytes kAccepted =
+    from_hex({0x47, 0x00, 0x00, 0x00, 0x10, 0x00, 0x00, 0x00, 0x03, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00});
 
 // The record of kConnections.
 ConnectionRecord example_record() {
@@ -160,22 +162,27 @@ TEST(ChannelFrames, DrainHasTheBytesOfTheProtocol) {
   EXPECT_EQ(encode_drain(TimePoint(Duration(123456789012345))), kDrain);
 }
 
-TEST(ChannelFrames, HelloSaysTheVersionAndWhetherThePageIsUsed) {
+TEST(ChannelFrames, HelloSaysTheVersionAndWhatTheWorkerUses) {
   const auto hello = decoded<HelloFrame>(kHello);
   EXPECT_EQ(hello.version, 1U);
   EXPECT_TRUE(hello.uses_page);
+  EXPECT_FALSE(hello.serves_sockets);
 
   Bytes newer = kHello;
   newer[8] = std::byte{7};      // version
   newer[12] = std::byte{0xfe};  // every flag of the lowest byte but HF_HELLO_PAGE
   EXPECT_EQ(decoded<HelloFrame>(newer).version, 7U);
   EXPECT_FALSE(decoded<HelloFrame>(newer).uses_page);
+  EXPECT_TRUE(decoded<HelloFrame>(newer).serves_sockets);
+  newer[12] = std::byte{0xfd};  // and every one but HF_HELLO_SOCKETS
+  EXPECT_FALSE(decoded<HelloFrame>(newer).serves_sockets);
 }
 
 TEST(ChannelFrames, TheNumbersOfAWorkerAreRead) {
   EXPECT_EQ(decoded<TakenFrame>(kTaken).connections, 64U);
   EXPECT_EQ(decoded<ClosedFrame>(kClosed).connections, 1U);
   EXPECT_EQ(decoded<LostFrame>(kLost).descriptors, 6U);
+  EXPECT_EQ(decoded<AcceptedFrame>(kAccepted).connections, 3U);
 }
 
 TEST(ChannelFrames, ANumberHasSixtyFourBits) {
@@ -199,7 +206,7 @@ TEST(ChannelFrames, BytesBeyondWhatIsKnownOfAFrameAreIgnored) {
 }
 
 TEST(ChannelFrames, TypesOfANewerWorkerAreUnknownAndNoError) {
-  for (const unsigned type : {71U, 72U, 255U, 256U, 65535U}) EXPECT_EQ(decoded<UnknownFrame>(frame(type)).type, type);
+  for (const unsigned type : {72U, 73U, 255U, 256U, 65535U}) EXPECT_EQ(decoded<UnknownFrame>(frame(type)).type, type);
 }
 
 TEST(ChannelFrames, ASupervisorsTypeFromAWorkerIsRefused) {
@@ -234,7 +241,7 @@ TEST(ChannelFrames, ALengthThatIsNotTheMessagesIsRefused) {
 }
 
 TEST(ChannelFrames, AFrameThatEndsBeforeItsNumberIsRefused) {
-  for (const Bytes& whole : {kTaken, kClosed, kLost}) {
+  for (const Bytes& whole : {kTaken, kClosed, kLost, kAccepted}) {
     for (std::size_t missing = 1; missing <= 8; ++missing) {
       EXPECT_THAT(refusal(shortened(whole, missing)), HasSubstr("a number is missing")) << missing;
     }
@@ -304,9 +311,17 @@ TEST(ChannelFrames, WhatALongerRecordHasMoreThanOursIsSkipped) {
 
 // The bytes are exactly as long as their allocation, so that a sanitizer sees a read beyond them.
 TEST(ChannelFrames, RandomBytesAndRandomChangesOfFramesGetAnAnswer) {
-  const std::vector<Bytes> frames = {
-      kConnections, kDrain,     kHello, kReady,   kTaken,
-      kClosed,      kHeartbeat, kLost,  kDrained, encode_connections(records_with_ids(3))};
+  const std::vector<Bytes> frames = {kConnections,
+                                     kDrain,
+                                     kHello,
+                                     kReady,
+                                     kTaken,
+                                     kClosed,
+                                     kHeartbeat,
+                                     kLost,
+                                     kDrained,
+                                     kAccepted,
+                                     encode_connections(records_with_ids(3))};
   std::mt19937_64 random(random_seed());
   const auto below = [&](std::size_t limit) { return static_cast<std::size_t>(random() % limit); };
   unsigned understood = 0;

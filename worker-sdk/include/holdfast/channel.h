@@ -20,6 +20,7 @@
 #define HF_ENV_POOL "HOLDFAST_POOL"             /* name of the pool */
 #define HF_ENV_HEARTBEAT "HOLDFAST_HEARTBEAT"   /* milliseconds of silence after which it counts as hung; 0: never */
 #define HF_ENV_LISTENERS "HOLDFAST_LISTENERS"   /* NAME=ADDRESS,... in index order ('%', ',' and '=' in %XX) */
+#define HF_ENV_SOCKETS "HOLDFAST_SOCKETS"       /* descriptor,... in the order of the listeners; "-": the channel's */
 
 #define HF_MAX_BATCH 64u   /* connections in one CONNECTIONS frame; the kernel's limit is 253 (SCM_MAX_FD) */
 #define HF_MAX_FRAME 8192u /* bytes of one frame */
@@ -35,6 +36,8 @@
 #define HF_FRAME_HEARTBEAT 68u /* the worker's loop runs; only from workers without the page */
 #define HF_FRAME_LOST 69u      /* hf_frame_number: descriptors that the kernel dropped at the limit of the worker */
 #define HF_FRAME_DRAINED 70u   /* the worker has nothing left and will exit */
+#define HF_FRAME_ACCEPTED \
+  71u /* hf_frame_number: accepted since the last ACCEPTED; only from workers without the page */
 
 struct hf_frame_header { /* 8 bytes */
   uint16_t type;
@@ -53,7 +56,8 @@ struct hf_frame_hello { /* 24 bytes */
   uint32_t flags;   /* HF_HELLO_ */
   uint64_t pid;     /* the worker's own idea; informative */
 };
-#define HF_HELLO_PAGE 1u /* the worker counts and beats in the page; else it sends TAKEN, CLOSED and HEARTBEAT frames */
+#define HF_HELLO_PAGE 1u    /* the worker counts and beats in the page; else it sends frames in its place */
+#define HF_HELLO_SOCKETS 2u /* the worker serves the sockets of HOLDFAST_SOCKETS by itself */
 
 struct hf_frame_number { /* 16 bytes */
   struct hf_frame_header header;
@@ -94,9 +98,10 @@ struct hf_page {
   /* written by the worker; on a cache line of their own */
   uint64_t heartbeat_ns; /* CLOCK_MONOTONIC of the last heartbeat */
   uint64_t taken;        /* connections received from the channel by workers on this page, ever */
-  uint64_t closed;       /* of those, closed or released */
+  uint64_t closed;       /* of taken and accepted together, closed or released */
   uint64_t lost;         /* descriptors that the kernel dropped (MSG_CTRUNC) */
-  uint64_t pad1[4];
+  uint64_t accepted;     /* connections accepted by workers on this page from their own sockets, ever */
+  uint64_t pad1[3];
 };
 
 #endif

@@ -43,8 +43,8 @@ struct hf_worker;
 struct hf_options {
   size_t size; /* sizeof(struct hf_options) */
   /* Addresses to listen on when there is no supervisor, for development and measurement: ":8080", "127.0.0.1:8080",
-   * "[::1]:8080", "unix:/path". Ignored under the supervisor. With none of them, hf_open without a supervisor is an
-   * error. */
+   * "[::1]:8080", "udp://:5353", "unix:/path", or "fd:3" for a socket that listens already and was inherited (it becomes
+   * the SDK's). Ignored under the supervisor. With none of them, hf_open without a supervisor is an error. */
   const char* const* standalone;
   size_t standalone_count;
   uint32_t flags; /* HF_OPEN_ */
@@ -53,6 +53,7 @@ struct hf_options {
   uint32_t descriptor_reserve;
 };
 #define HF_OPEN_REUSEPORT 1u /* standalone listeners share their port with other processes (SO_REUSEPORT) */
+#define HF_OPEN_DATAGRAMS 2u /* report UDP listeners by HF_EVENT_DATAGRAM; without it the program polls hf_socket */
 
 enum hf_event_type {
   /* Nothing to do now: wait until hf_fd is readable. */
@@ -61,12 +62,25 @@ enum hf_event_type {
   HF_EVENT_CONNECTION = 1,
   /* Finish what is open, then call hf_drained and leave before `deadline_ns`. What still waits in the channel is the
    * supervisor's; connections come after this only if the supervisor dies meanwhile and nobody else could serve them.
-   * May come again with another deadline. */
+   * May come again with another deadline. In the steer plane it comes when everything that the kernel had queued for
+   * this worker was given out. */
   HF_EVENT_DRAIN = 2,
   /* The supervisor is gone: finish what is open and leave. No event comes any more. */
   HF_EVENT_GONE = 3,
   /* `text` says what was wrong: a malformed frame, lost descriptors. It is counted, and the worker may go on. */
-  HF_EVENT_ERROR = 4
+  HF_EVENT_ERROR = 4,
+  /* Only with HF_OPEN_DATAGRAMS: the UDP listener `connection.listener` may have datagrams; `connection.fd` is its socket
+   * (hf_socket), which stays the SDK's. Read it, with MSG_DONTWAIT, until EAGAIN or for as long as is fair to others:
+   * what is left is reported again, once between two HF_EVENT_NONE. Comes once more ahead of DRAIN and GONE, and after
+   * DRAIN until the worker leaves. */
+  HF_EVENT_DATAGRAM = 5
+};
+
+/* How a connection came to this worker. */
+enum hf_plane {
+  HF_PLANE_PASS = 1,  /* the supervisor accepted it and passed it */
+  HF_PLANE_STEER = 2, /* the kernel placed it in the slot's own listener, and the SDK accepted it */
+  HF_PLANE_SELF = 3   /* standalone: the SDK accepted it from a listener that it made */
 };
 
 union hf_address {
@@ -81,25 +95,28 @@ struct hf_connection {
              out of an epoll set before that: the supervisor may have its copy open for a moment longer, and until it
              closes that one too the kernel reports events of the connection */
   uint16_t listener;         /* index of the listener that took it */
-  uint16_t bucket;           /* bucket that placed it; 0 in standalone mode */
+  uint16_t bucket;           /* bucket that placed it; 0 unless it was passed */
   uint32_t slot;             /* this worker's slot */
-  uint64_t id;               /* unique in the life of the supervisor */
+  enum hf_plane plane;       /* how it came */
+  uint64_t id;               /* unique in the life of the supervisor; the SDK's own have the highest bit set, then the
+                                process id (31 bits) and a number (32 bits) */
   uint64_t accepted_ns;      /* CLOCK_MONOTONIC nanoseconds */
   const char* listener_name; /* valid as long as the worker object; "" if unknown */
   union hf_address remote;   /* the client. IPv4 clients of a dual-stack listener are AF_INET here */
-  union hf_address local;    /* where it connected to; in standalone mode the address that the listener is bound to */
+  union hf_address local;    /* where it connected to; unless it was passed, the address that the listener is bound to,
+                                which may be the wildcard: ask getsockname(2) where it matters */
 };
 
 struct hf_event {
   enum hf_event_type type;
   uint64_t deadline_ns;            /* DRAIN: CLOCK_MONOTONIC nanoseconds at which the supervisor ends the process */
   const char* text;                /* ERROR: valid until the next call with this object */
-  struct hf_connection connection; /* CONNECTION */
+  struct hf_connection connection; /* CONNECTION; of DATAGRAM `fd`, `listener`, `listener_name`, `slot` and `local` */
 };
 
 struct hf_listener {
   const char* name;
-  const char* address; /* as bound, "127.0.0.1:8080" */
+  const char* address; /* as bound, "127.0.0.1:8080", "udp://127.0.0.1:5353" */
 };
 
 /* Who this worker is. Valid as long as the worker object. */
@@ -107,8 +124,9 @@ struct hf_identity {
   uint32_t slot; /* from 0 */
   uint32_t slots;
   uint32_t generation;
-  const char* pool;      /* "standalone" without a supervisor */
-  const char* plane;     /* "pass" under the supervisor, "self" in standalone mode */
+  const char* pool;  /* "standalone" without a supervisor */
+  const char* plane; /* "steer" if this worker has sockets of its slot, else "pass"; "self" in standalone mode. Single
+                            connections may be passed in the steer plane as well: see hf_connection.plane */
   uint64_t heartbeat_ns; /* silence after which the supervisor takes the worker for hung; 0: never */
   size_t listeners;      /* number of entries in `listener` */
   const struct hf_listener* listener;
@@ -164,6 +182,14 @@ HF_API void hf_drained(struct hf_worker* worker);
 HF_API void hf_heartbeat(struct hf_worker* worker);
 
 HF_API const struct hf_identity* hf_info(const struct hf_worker* worker);
+
+/* The socket of the UDP listener with this index, non-blocking, to receive from and to send with; -1 if that is no UDP
+ * listener. Owned by the worker object; shared with the supervisor, so neither change its mode nor call shutdown or
+ * connect. The SDK reads nothing from it. Any thread. */
+HF_API int hf_socket(const struct hf_worker* worker, size_t listener);
+
+/* "pass", "steer" or "self". */
+HF_API const char* hf_plane_text(enum hf_plane plane);
 
 /* Writes "127.0.0.1:8080", "[::1]:8080", "unix" or "unknown" and returns `buffer`. */
 #define HF_ADDRESS_TEXT 56 /* bytes that `buffer` must have */

@@ -16,6 +16,7 @@
 
 #include <array>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -78,6 +79,7 @@ struct Arrival {
   hf_connection about;  // its `fd` is the connection's
   [[nodiscard]] AddressText remote() const { return AddressText(about.remote); }
   [[nodiscard]] AddressText local() const { return AddressText(about.local); }
+  [[nodiscard]] std::string_view plane() const { return hf_plane_text(about.plane); }  // "pass", "steer" or "self"
 };
 struct Drain {
   MonotonicTime deadline;  // when the supervisor ends the process
@@ -86,14 +88,21 @@ struct Gone {};
 struct Fault {
   std::string_view text;  // valid until the next call
 };
-using Event = std::variant<Nothing, Arrival, Drain, Gone, Fault>;
+// A UDP listener may have something to read; only with UdpListeners::Reported.
+struct Datagrams {
+  int fd;                  // borrowed, non-blocking: receive until EAGAIN, answer with sendto
+  std::uint16_t listener;  // its index
+};
+using Event = std::variant<Nothing, Arrival, Drain, Gone, Fault, Datagrams>;
 
-enum class Port { Exclusive, Shared };  // Shared: SO_REUSEPORT
+enum class Port { Exclusive, Shared };         // Shared: SO_REUSEPORT
+enum class UdpListeners { Polled, Reported };  // by the program on Worker::socket, or as Datagrams
 
 struct WorkerOptions {
-  std::span<const char* const> standalone;  // addresses to listen on when there is no supervisor
-  Port port = Port::Exclusive;              // of the standalone listeners
-  std::uint32_t descriptor_reserve = 0;     // 0: the default, 32
+  std::span<const char* const> standalone = {};  // addresses to listen on when there is no supervisor
+  Port port = Port::Exclusive;                   // of the standalone listeners
+  std::uint32_t descriptor_reserve = 0;          // 0: the default, 32
+  UdpListeners udp = UdpListeners::Polled;
 };
 
 class Worker {
@@ -104,7 +113,8 @@ class Worker {
     wanted.size = sizeof wanted;
     wanted.standalone = options.standalone.data();
     wanted.standalone_count = options.standalone.size();
-    wanted.flags = options.port == Port::Shared ? HF_OPEN_REUSEPORT : 0;
+    if (options.port == Port::Shared) wanted.flags |= HF_OPEN_REUSEPORT;
+    if (options.udp == UdpListeners::Reported) wanted.flags |= HF_OPEN_DATAGRAMS;
     wanted.descriptor_reserve = options.descriptor_reserve;
     hf_worker* opened = nullptr;
     if (hf_open(&wanted, &opened) < 0) return std::nullopt;
@@ -126,6 +136,8 @@ class Worker {
         return Gone{};
       case HF_EVENT_ERROR:
         return Fault{event.text};
+      case HF_EVENT_DATAGRAM:
+        return Datagrams{event.connection.fd, event.connection.listener};
       case HF_EVENT_NONE:
         break;
     }
@@ -143,6 +155,8 @@ class Worker {
   void closed(std::uint64_t number) { hf_closed(worker_.get(), number); }
   void heartbeat() { hf_heartbeat(worker_.get()); }
   [[nodiscard]] const hf_identity& info() const { return *hf_info(worker_.get()); }
+  // Borrowed; -1 if that is no UDP listener.
+  [[nodiscard]] int socket(std::size_t listener) const { return hf_socket(worker_.get(), listener); }
   [[nodiscard]] std::span<const hf_listener> listeners() const { return {info().listener, info().listeners}; }
 
  private:

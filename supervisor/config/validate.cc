@@ -1,0 +1,211 @@
+#include "config/validate.h"
+
+#include <initializer_list>
+#include <set>
+#include <string>
+#include <utility>
+
+#include "config/options.h"
+#include "config/parse.h"
+#include "config/values.h"
+#include "core/bucket_table.h"
+
+namespace holdfast {
+
+namespace {
+
+constexpr std::string_view kNameRule = "may have letters, digits, '.', '_' and '-' only";
+
+class Finder {
+ public:
+  Finder(const Config& config, const Origins& origins)
+      : config_(config), origins_(origins), has_file_(origins.contains(KeyPath{})) {}
+
+  std::vector<Mistake> find() {
+    check_supervisor();
+    std::set<std::string> names;
+    for (const PoolConfig& pool : config_.pools) {
+      require(names.insert(pool.name).second, {pool_itself(pool)}, "two pools are named '" + pool.name + "'");
+      check_pool(pool);
+      check_intake(pool);
+    }
+    check_listeners();
+    return std::move(mistakes_);
+  }
+
+ private:
+  static KeyPath own(std::string key) { return {Scope::Supervisor, "", std::move(key), ""}; }
+  static KeyPath of(const PoolConfig& pool, std::string key) { return {Scope::Pool, pool.name, std::move(key), ""}; }
+  static KeyPath of(const ListenerConfig& listener, std::string key) {
+    return {Scope::Listener, listener.name, std::move(key), ""};
+  }
+  static KeyPath pool_itself(const PoolConfig& pool) { return of(pool, ""); }
+
+  void check_supervisor() {
+    const KeyPath name = own("name");
+    require(config_.name.empty() || is_name(config_.name), {name},
+            called(name) + " '" + config_.name + "' " + std::string(kNameRule));
+    require(config_.backlog > 0, {own("backlog")}, called(own("backlog")) + " must be at least 1");
+    require(!config_.listeners.empty() || config_.pools.front().intake == Intake::None, {own("")},
+            has_file_
+                ? R"(there is no listener: write [listeners.main] with an address, for instance address = ":8080")"
+                : "there is no listener: give one with -l, for instance -l :8080");
+  }
+
+  void check_pool(const PoolConfig& pool) {
+    const Fleet::Policy& fleet = pool.fleet;
+    const auto key = [&](const char* word) { return of(pool, word); };
+    const auto name = [&](const char* word) { return called(of(pool, word)); };
+    require(!pool.command.empty(), {key("command")},
+            has_file_ ? "pool '" + pool.name + R"(' has no command: write for instance command = ["./server"])"
+                      : "there is no worker command: give one after --, for instance -- ./server");
+    require(is_name(pool.name), {pool_itself(pool)}, "--pool '" + pool.name + "' " + std::string(kNameRule));
+    require(
+        pool.workers <= kMaxSlots, {key("workers")},
+        name("workers") + " " + std::to_string(pool.workers) + ": at most " + std::to_string(kMaxSlots) + " workers");
+    require(pool.prefix.v4 <= 32, {key("prefix-v4")},
+            name("prefix-v4") + " " + std::to_string(pool.prefix.v4) + ": at most 32");
+    require(pool.prefix.v6 <= 128, {key("prefix-v6")},
+            name("prefix-v6") + " " + std::to_string(pool.prefix.v6) + ": at most 128");
+    require(pool.queue_limit > 0, {key("queue-limit")}, name("queue-limit") + " 0 would let nobody in");
+    require(fleet.surge > 0, {key("surge")}, name("surge") + " 0 would renew nothing");
+    require(fleet.start_timeout > Duration::zero(), {key("start-timeout")},
+            name("start-timeout") + " 0 would end every worker at once");
+    require(fleet.stop_timeout >= fleet.kill_timeout, {key("stop-timeout"), key("kill-timeout")},
+            name("stop-timeout") + " must not be shorter than " + name("kill-timeout"));
+    require(fleet.backoff.limit >= fleet.backoff.step, {key("restart-delay-max"), key("restart-delay-step")},
+            name("restart-delay-max") + " must not be shorter than " + name("restart-delay-step"));
+    require(fleet.heartbeat_timeout == Duration::zero() || fleet.heartbeat_timeout >= std::chrono::milliseconds(100),
+            {key("heartbeat-timeout")},
+            name("heartbeat-timeout") + " must be 0 or at least 100ms: workers beat four times in it");
+  }
+
+  void check_intake(const PoolConfig& pool) {
+    const KeyPath intake = of(pool, "intake");
+    const KeyPath plane = of(pool, "plane");
+    const bool by_sdk = pool.intake == Intake::Sdk || pool.intake == Intake::Auto;
+    const std::string its_intake = called(intake) + " " + value_text(pool.intake);
+    require(pool.plane != Plane::Pass || by_sdk, {plane, intake},
+            called(plane) + " pass needs workers of the SDK: with " + its_intake +
+                " the kernel delivers to the workers' own sockets");
+    require(pool.plane != Plane::Steer || pool.intake != Intake::None, {plane, intake},
+            called(plane) + " steer is of no use to " + its_intake);
+    require(pool.plane != Plane::Self || pool.intake == Intake::None, {plane, intake},
+            called(plane) + " self is that of " + called(intake) + " none, which needs no " + called(plane));
+    bool has_listener = false;
+    for (const ListenerConfig& listener : config_.listeners) has_listener |= pool_of(listener) == &pool;
+    require(!has_listener || pool.intake != Intake::None, {intake},
+            its_intake + " has no listener: leave out " + (has_file_ ? "those of the pool" : "-l") +
+                ", or choose another intake");
+    require(has_listener || pool.intake == Intake::None || config_.listeners.empty(), {pool_itself(pool)},
+            "pool '" + pool.name + "' has no listener: write pool = " + quoted(pool.name) +
+                " for one of them, or intake = \"none\" for the pool");
+  }
+
+  void check_listeners() {
+    std::set<std::string> names;
+    for (const ListenerConfig& listener : config_.listeners) {
+      require(names.insert(listener.name).second, {of(listener, "")},
+              "two listeners are named '" + listener.name + "'");
+      check_listener(listener);
+    }
+    for (auto one = config_.listeners.begin(); one != config_.listeners.end(); ++one) {
+      for (auto other = std::next(one); other != config_.listeners.end(); ++other) check_distance(*one, *other);
+    }
+  }
+
+  void check_listener(const ListenerConfig& listener) {
+    const bool is_path = std::holds_alternative<UnixAddress>(listener.address);
+    // By default an address is any port of any address: that nobody has written it is not to go unnoticed.
+    require(!has_file_ || origins_.contains(of(listener, "address")), {of(listener, "address")},
+            "listener '" + listener.name + R"(' has no address: write for instance address = ":8080")");
+    const PoolConfig* const pool = pool_of(listener);
+    if (pool == nullptr) {
+      std::vector<std::string> known;
+      for (const PoolConfig& each : config_.pools) known.push_back(each.name);
+      return require(false, {of(listener, "pool")},
+                     "listener '" + listener.name + "': there is no pool '" + listener.pool + "'" +
+                         suggestion(listener.pool, known));
+    }
+    require(!is_path || pool->intake == Intake::Sdk || pool->intake == Intake::Auto,
+            {of(listener, "address"), of(*pool, "intake")},
+            "listener " + listener.name + ": a Unix path cannot be steered by the kernel: it needs " +
+                called(of(*pool, "intake")) + " sdk, not " + value_text(pool->intake));
+  }
+
+  void check_distance(const ListenerConfig& one, const ListenerConfig& other) {
+    if (!in_each_others_way(one.address, other.address)) return;
+    const KeyPath later = of(other, "address");
+    if (!written_in_file(of(one, "address")) && !written_in_file(later)) {
+      const std::string first = to_text(one.address);
+      const std::string second = to_text(other.address);
+      return require(false, {later},
+                     first == second ? "-l " + first + " is given twice"
+                                     : "-l " + first + " and -l " + second + " take the same port: give one of them");
+    }
+    require(false, {later, of(one, "address")},
+            "listener '" + other.name + "' takes " + to_text(other.address) + ", but listener '" + one.name +
+                "' takes " + to_text(one.address));
+  }
+
+  [[nodiscard]] const PoolConfig* pool_of(const ListenerConfig& listener) const {
+    if (listener.pool.empty()) return &config_.pools.front();
+    for (const PoolConfig& pool : config_.pools) {
+      if (pool.name == listener.pool) return &pool;
+    }
+    return nullptr;
+  }
+
+  [[nodiscard]] bool written_in_file(const KeyPath& path) const {
+    const auto origin = origins_.find(path);
+    return origin != origins_.end() && origin->second.kind == Origin::Kind::File;
+  }
+
+  // The key, if a file says it or could say it; else the option. That a variable stands behind it is told at the end.
+  std::string called(const KeyPath& path) {
+    const auto origin = origins_.find(path);
+    const bool by_key = origin == origins_.end() ? has_file_ : origin->second.kind == Origin::Kind::File;
+    if (by_key) return path.key;
+    const std::string name = short_name(*find_option(path.scope, path.key));
+    if (origin != origins_.end() && origin->second.kind == Origin::Kind::Variable) {
+      variables_[name] = name + " is from " + origin->second.name;
+    }
+    return name;
+  }
+
+  // `about`: the first of these that somebody has written is the place that the mistake is shown at.
+  void require(bool holds, std::initializer_list<KeyPath> about, const std::string& text) {
+    std::string sources;
+    for (const auto& [name, source] : std::exchange(variables_, {})) sources += (sources.empty() ? "" : ", ") + source;
+    if (holds) return;
+    Mistake mistake{origin_of(about), text, *about.begin()};
+    if (!sources.empty()) mistake.text += " (" + sources + ")";
+    mistakes_.push_back(std::move(mistake));
+  }
+
+  [[nodiscard]] Origin origin_of(std::initializer_list<KeyPath> about) const {
+    for (const KeyPath& path : about) {
+      if (const auto origin = origins_.find(path); origin != origins_.end()) return origin->second;
+    }
+    KeyPath owner = *about.begin();
+    owner.key.clear();
+    for (const KeyPath& path : {owner, KeyPath{}}) {
+      if (const auto origin = origins_.find(path); origin != origins_.end()) return origin->second;
+    }
+    return {};
+  }
+
+  const Config& config_;
+  const Origins& origins_;
+  const bool has_file_;
+  std::map<std::string, std::string> variables_;  // of the mistake that is being worded
+  std::vector<Mistake> mistakes_;
+};
+
+}  // namespace
+
+std::vector<Mistake> find_mistakes(const Config& config, const Origins& origins) {
+  return Finder(config, origins).find();
+}
+
+}  // namespace holdfast

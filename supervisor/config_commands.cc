@@ -1,0 +1,85 @@
+#include "config_commands.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "config/default_file.h"
+#include "core/bucket_table.h"
+#include "ctl/render_config.h"
+#include "exit_code.h"
+#include "load_config.h"
+#include "master.h"
+#include "standard_output.h"
+#include "sys/machine.h"
+#include "sys/program.h"
+#include "sys/terminal.h"
+#include "sys/text_file.h"
+
+namespace holdfast {
+
+namespace {
+
+void complain(const std::vector<Mistake>& mistakes) {
+  for (const Mistake& mistake : mistakes) {
+    // FILE:LINE:COLUMN stands in front, where editors look for it.
+    const char* const prefix = mistake.origin.kind == Origin::Kind::File ? "" : "holdfast: ";
+    std::fprintf(stderr, "%s%s\n", prefix, to_text(mistake).c_str());
+  }
+}
+
+// What only this machine can tell of a configuration.
+std::vector<Mistake> mistakes_of_programs(const Assembled& assembled) {
+  std::vector<Mistake> mistakes;
+  for (const PoolConfig& pool : assembled.config.pools) {
+    const Outcome found = check_program(pool.command.front(), pool.working_directory);
+    if (found) continue;
+    const auto origin = assembled.origins.find(KeyPath{Scope::Pool, pool.name, "command", ""});
+    mistakes.push_back({origin == assembled.origins.end() ? Origin{} : origin->second, found.error().message()});
+  }
+  return mistakes;
+}
+
+}  // namespace
+
+int run_supervisor(const RunInvocation& invocation) {
+  Assembled assembled = load_config(invocation.source);
+  if (!assembled.mistakes.empty()) {
+    complain(assembled.mistakes);
+    return invocation.source.file.empty() ? kExitUsage : kExitBadConfig;
+  }
+  for (PoolConfig& pool : assembled.config.pools) {
+    if (pool.workers == 0) pool.workers = std::min(usable_cpus(), kMaxSlots);
+  }
+  return Master(std::move(assembled.config)).run();
+}
+
+int check_config(const CheckInvocation& invocation) {
+  Assembled assembled = load_config(invocation.source);
+  if (assembled.mistakes.empty()) assembled.mistakes = mistakes_of_programs(assembled);
+  complain(assembled.mistakes);
+  const int verdict = assembled.mistakes.empty() ? kExitOk : kExitBadConfig;
+  if (invocation.form == OutputForm::Json) {
+    const int printed = print(config_json(assembled) + "\n");
+    return verdict == kExitOk ? printed : verdict;
+  }
+  if (verdict != kExitOk) return verdict;
+  return print(render_config(assembled, standard_output_is_terminal() ? Colours::On : Colours::Off));
+}
+
+int write_default_config(const InitInvocation& invocation) {
+  if (invocation.path == "-") return print(default_file());
+  const Outcome written = create_text_file(invocation.path, default_file());
+  if (written) {
+    return print("wrote " + invocation.path + ": choose an address and a command in it, then `holdfast check -c " +
+                 invocation.path + "`\n");
+  }
+  const Error& error = written.error();
+  const bool exists = error.code == std::errc::file_exists;
+  std::fprintf(stderr, "holdfast: %s%s\n", error.message().c_str(),
+               exists ? " (it is left as it is: choose another name, or - for the standard output)" : "");
+  return kExitFailure;
+}
+
+}  // namespace holdfast

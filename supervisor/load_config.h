@@ -1,0 +1,19 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "config/assemble.h"
+
+namespace holdfast {
+
+// Where a configuration comes from, so that it can be read anew.
+struct ConfigSource {
+  std::string file;  // empty: none
+  Given given;
+};
+
+// Reads the file, if there is one, and puts everything together. A file that cannot be read is one of the mistakes.
+[[nodiscard]] Assembled load_config(const ConfigSource& source);
+
+}  // namespace holdfast
