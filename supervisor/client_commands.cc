@@ -8,10 +8,13 @@
 #include "core/ip_address.h"
 #include "ctl/control_client.h"
 #include "ctl/render_route.h"
+#include "ctl/render_scale.h"
 #include "ctl/render_status.h"
 #include "exit_code.h"
+#include "standard_output.h"
 #include "sys/terminal.h"
 #include "wire/route_answer.h"
+#include "wire/scale_answer.h"
 #include "wire/status.h"
 
 namespace holdfast {
@@ -46,10 +49,18 @@ template <class Render>
 int print_answer(const ControlResponse& response, OutputForm form, Render render) {
   if (const auto* failure = std::get_if<ControlFailure>(&response)) return complain(failure->error, failure->exit_code);
   const std::string& json = std::get<ControlSuccess>(response).result;
-  if (form == OutputForm::Json) return std::printf("%s\n", json.c_str()) < 0 ? kExitFailure : kExitOk;
+  if (form == OutputForm::Json) return print(json + "\n");
   const Result<std::string> text = render(json);
   if (!text) return complain(text.error().message(), kExitFailure);
-  return std::fputs(text->c_str(), stdout) < 0 ? kExitFailure : kExitOk;
+  return print(*text);
+}
+
+ControlRequest request_of(std::string verb, const SlotTarget& slots, Waiting waiting) {
+  ControlRequest request{std::move(verb), {}};
+  if (!slots.pool.empty()) request.arguments["pool"] = slots.pool;
+  if (slots.slot) request.arguments["slot"] = std::int64_t{*slots.slot};
+  if (waiting == Waiting::Yes) request.arguments["wait"] = true;
+  return request;
 }
 
 }  // namespace
@@ -76,13 +87,34 @@ int run_client(const RouteInvocation& invocation) {
 }
 
 int run_client(const RestartInvocation& invocation) {
-  ControlRequest request{"restart", {}};
-  if (invocation.slot) request.arguments["slot"] = std::int64_t{*invocation.slot};
-  if (invocation.waiting == Waiting::Yes) request.arguments["wait"] = true;
+  const ControlRequest request = request_of("restart", invocation.slots, invocation.waiting);
   return print_answer(
       ask(invocation.target, request, kLongPatience), invocation.form, [&](const std::string&) -> Result<std::string> {
         return std::string(invocation.waiting == Waiting::Yes ? "restarted\n" : "restarting (see `holdfast status`)\n");
       });
+}
+
+int run_client(const DrainInvocation& invocation) {
+  const bool on = invocation.draining == Draining::On;
+  const ControlRequest request = request_of(on ? "drain" : "undrain", invocation.slots, invocation.waiting);
+  return print_answer(ask(invocation.target, request, kLongPatience), invocation.form,
+                      [&](const std::string&) -> Result<std::string> {
+                        if (invocation.waiting == Waiting::Yes)
+                          return std::string(on ? "drained\n" : "serving again\n");
+                        return std::string(on ? "draining" : "starting a worker") + " (see `holdfast status`)\n";
+                      });
+}
+
+int run_client(const ScaleInvocation& invocation) {
+  ControlRequest request = request_of("scale", {invocation.pool, std::nullopt}, invocation.waiting);
+  request.arguments["size"] = std::int64_t{invocation.size};
+  if (invocation.only_tell) request.arguments["dry_run"] = true;
+  return print_answer(ask(invocation.target, request, kLongPatience), invocation.form,
+                      [&](const std::string& json) -> Result<std::string> {
+                        const Result<ScaleAnswer> answer = parse_scale_answer(json);
+                        if (!answer) return answer.error();
+                        return render_scale(*answer, invocation.only_tell);
+                      });
 }
 
 int run_client(const StopInvocation& invocation) {
@@ -95,12 +127,8 @@ int run_client(const StopInvocation& invocation) {
 }
 
 int print_version(const VersionInvocation& invocation) {
-  if (invocation.form == OutputForm::Json) {
-    std::printf("{\"version\":\"%s\"}\n", HOLDFAST_VERSION);
-  } else {
-    std::printf("holdfast %s\n", HOLDFAST_VERSION);
-  }
-  return kExitOk;
+  return print(invocation.form == OutputForm::Json ? "{\"version\":\"" HOLDFAST_VERSION "\"}\n"
+                                                   : "holdfast " HOLDFAST_VERSION "\n");
 }
 
 }  // namespace holdfast

@@ -8,6 +8,8 @@ namespace holdfast {
 [[nodiscard]] int run_client(const StatusInvocation& invocation);
 [[nodiscard]] int run_client(const RouteInvocation& invocation);
 [[nodiscard]] int run_client(const RestartInvocation& invocation);
+[[nodiscard]] int run_client(const DrainInvocation& invocation);
+[[nodiscard]] int run_client(const ScaleInvocation& invocation);
 [[nodiscard]] int run_client(const StopInvocation& invocation);
 [[nodiscard]] int print_version(const VersionInvocation& invocation);
 

@@ -2,14 +2,20 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cctype>
 #include <cstdio>
+#include <map>
+#include <optional>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "config/nearest.h"
 #include "config/options.h"
 #include "config/values.h"
 #include "exit_code.h"
+#include "standard_output.h"
+#include "sys/environment.h"
 #include "sys/machine.h"
 
 namespace holdfast {
@@ -30,7 +36,10 @@ struct Arguments {
   bool json = false;
   bool wait = false;
   std::string address;
-  std::optional<unsigned> slot;
+  std::string slot;
+  std::vector<std::string> scale;
+  bool dry_run = false;
+  std::map<std::string, std::string> variables;  // flag -> variable, of the options that the environment gave
 };
 
 CLI::App* add_run(CLI::App& app, Arguments& arguments) {
@@ -39,14 +48,13 @@ CLI::App* add_run(CLI::App& app, Arguments& arguments) {
       "The worker's command follows `--`:  holdfast run -l :8080 -w 4 -- ./server --its --options\n"
       "Every option can come from the environment instead: --start-timeout is HOLDFAST_START_TIMEOUT.");
   run->add_option("-l,--listen", arguments.listeners,
-                  "Listen on [NAME=]ADDRESS: :8080, 127.0.0.1:8080, [::1]:8080, unix:/path. May be given several times")
+                  "Listen on [NAME=]ADDRESS: :8080, 127.0.0.1:8080, [::1]:8080, unix:/path[,mode=0660]. May be given "
+                  "several times")
       ->type_name("ADDRESS")
-      ->allow_extra_args(false)
-      ->envname("HOLDFAST_LISTEN");
+      ->allow_extra_args(false);
   run->add_option("-w,--workers", arguments.workers, "Number of workers; auto: one for each CPU")
       ->type_name("N")
-      ->default_str("auto")
-      ->envname("HOLDFAST_WORKERS");
+      ->default_str("auto");
   const Config defaults;
   for (const Option& option : options()) {
     const auto set = [&option, &arguments](const std::string& text) {
@@ -56,8 +64,7 @@ CLI::App* add_run(CLI::App& app, Arguments& arguments) {
     run->add_option_function<std::string>(option.flag, set, option.help)
         ->type_name(option.value_name)
         ->default_str(option.get(defaults))
-        ->group(option.group)
-        ->envname(environment_name(option));
+        ->group(option.group);
   }
   return run;
 }
@@ -76,28 +83,135 @@ CLI::App* add_client(CLI::App& app, Arguments& arguments, const std::string& nam
   return command;
 }
 
-// Everything that is wrong with the command line of `run`, or the finished configuration.
-Invocation finish_run(Arguments& arguments, std::vector<std::string> command) {
+// Options that the command line leaves open come from the environment. Not through CLI11, which does not tell where a
+// value came from: the message would name an option that nobody gave.
+Outcome read_environment(const CLI::App& run, Arguments& arguments) {
+  const auto take = [&](const std::string& flag, const std::string& variable, const auto& set) -> Outcome {
+    const std::optional<std::string> text = environment_variable(variable);
+    if (!text || run.get_option(flag)->count() > 0) return Done{};
+    arguments.variables[flag] = variable;
+    const Outcome outcome = set(*text);
+    return outcome ? outcome : Error{{}, variable + ": " + outcome.error().message()};
+  };
+  Outcome outcome = take("-l", "HOLDFAST_LISTEN", [&](const std::string& text) -> Outcome {
+    arguments.listeners.push_back(text);
+    return Done{};
+  });
+  if (outcome) {
+    outcome = take("-w", "HOLDFAST_WORKERS", [&](const std::string& text) -> Outcome {
+      arguments.workers = text;
+      return Done{};
+    });
+  }
+  for (auto option = options().begin(); outcome && option != options().end(); ++option) {
+    outcome = take(option->flag, environment_name(*option),
+                   [&](const std::string& text) { return option->set(arguments.config, text); });
+  }
+  return outcome;
+}
+
+// Adds where the options that a mistake names came from, if it was not the command line.
+std::string with_sources(std::string mistake, const std::map<std::string, std::string>& variables) {
+  std::string sources;
+  for (const auto& [flag, variable] : variables) {
+    const std::size_t at = mistake.find(flag);
+    if (at == std::string::npos) continue;
+    const char next = at + flag.size() < mistake.size() ? mistake[at + flag.size()] : ' ';
+    if (next == '-' || std::isalnum(static_cast<unsigned char>(next))) continue;  // another one, that is longer
+    sources += (sources.empty() ? "" : ", ") + flag + " is from " + variable;
+  }
+  return sources.empty() ? mistake : mistake + " (" + sources + ")";
+}
+
+Outcome set_workers(PoolConfig& pool, const std::string& text) {
+  if (text == "auto") {
+    pool.workers = usable_cpus();
+  } else if (const Outcome parsed = parse_value(text, pool.workers); !parsed || pool.workers == 0) {
+    return Error{{}, "'" + text + "' is not a number of workers (from 1) or auto"};
+  }
+  return Done{};
+}
+
+// Everything that is wrong with the command line of `run` and its environment, or the finished configuration.
+Invocation finish_run(const CLI::App& run, Arguments& arguments, std::vector<std::string> command) {
+  if (const Outcome read = read_environment(run, arguments); !read) return mistake(read.error().message());
+  const auto source = [&](const std::string& flag) {
+    const auto variable = arguments.variables.find(flag);
+    return variable == arguments.variables.end() ? flag : variable->second;
+  };
   Config config = arguments.config;
-  config.pool.command = std::move(command);
+  config.pools.front().command = std::move(command);
   for (const std::string& text : arguments.listeners) {
     const std::string default_name =
         config.listeners.empty() ? "main" : "main-" + std::to_string(config.listeners.size() + 1);
     Result<ListenerConfig> listener = parse_listener(text, default_name);
-    if (!listener) return mistake("-l " + text + ": " + listener.error().message());
+    if (!listener) return mistake(source("-l") + ": " + listener.error().message());
     config.listeners.push_back(*std::move(listener));
   }
-  if (arguments.workers == "auto") {
-    config.pool.workers = usable_cpus();
-  } else if (const Outcome parsed = parse_value(arguments.workers, config.pool.workers);
-             !parsed || config.pool.workers == 0) {
-    return mistake("-w '" + arguments.workers + "' is not a number of workers (from 1) or auto");
-  }
+  if (const Outcome set = set_workers(config.pools.front(), arguments.workers); !set)
+    return mistake(source("-w") + ": " + set.error().message());
   if (const std::vector<std::string> mistakes = find_mistakes(config); !mistakes.empty()) {
-    for (const std::string& text : mistakes) (void)mistake(text);
+    for (const std::string& text : mistakes) (void)mistake(with_sources(text, arguments.variables));
     return ExitNow{kExitUsage};
   }
   return RunInvocation{std::move(config)};
+}
+
+// "2", "POOL", "POOL/2" or nothing.
+Result<SlotTarget> parse_slots(const std::string& text) {
+  SlotTarget target;
+  const std::size_t slash = text.find('/');
+  std::string number = slash == std::string::npos ? text : text.substr(slash + 1);
+  const bool is_number = !number.empty() && number.find_first_not_of("0123456789") == std::string::npos;
+  if (slash != std::string::npos) target.pool = text.substr(0, slash);
+  if (slash == std::string::npos && !is_number) {
+    target.pool = std::exchange(number, {});
+    if (!target.pool.empty() && !is_name(target.pool)) {
+      return Error{{}, "'" + text + "' is neither a slot (they count from 0), nor POOL, nor POOL/SLOT"};
+    }
+  }
+  if (unsigned slot = 0; !number.empty()) {
+    if (!parse_value(number, slot)) {
+      return Error{{}, "'" + text + "' is not the number of a slot: they count from 0 (see `holdfast status`)"};
+    }
+    target.slot = slot;
+  }
+  return target;
+}
+
+Invocation finish_restart(const Arguments& arguments, OutputForm form, Waiting waiting) {
+  Result<SlotTarget> slots = parse_slots(arguments.slot);
+  if (!slots) return mistake(slots.error().message());
+  return RestartInvocation{arguments.target, form, *std::move(slots), waiting};
+}
+
+Invocation finish_drain(const Arguments& arguments, OutputForm form, Draining draining, Waiting waiting) {
+  Result<SlotTarget> slots = parse_slots(arguments.slot);
+  if (!slots) return mistake(slots.error().message());
+  if (!slots->slot) return mistake("name one slot: SLOT or POOL/SLOT (see `holdfast status`)");
+  return DrainInvocation{arguments.target, form, *std::move(slots), draining, waiting};
+}
+
+Invocation finish_scale(const Arguments& arguments, OutputForm form, Waiting waiting) {
+  ScaleInvocation scale{arguments.target, form, {}, 0, arguments.dry_run, waiting};
+  if (arguments.scale.size() == 2) scale.pool = arguments.scale.front();
+  if (!parse_value(arguments.scale.back(), scale.size) || scale.size == 0) {
+    return mistake("'" + arguments.scale.back() + "' is not a number of slots, from 1");
+  }
+  return scale;
+}
+
+// Of CLI11's complaint about the number of an option's values, which begins with its name.
+std::string count_mistake(std::string_view complaint) {
+  const std::string name(complaint.substr(0, complaint.find(':')));
+  return name + (complaint.ends_with("missing") ? " needs a value" : " is given more than once");
+}
+
+// Of "Could not convert: --json = yes".
+std::string flag_mistake(std::string_view complaint) {
+  const std::size_t colon = complaint.find(": ");
+  return "an option that takes no value has one: " +
+         std::string(colon == std::string_view::npos ? complaint : complaint.substr(colon + 2));
 }
 
 // CLI11 names what it did not expect; we add what might have been meant.
@@ -135,8 +249,21 @@ Invocation read_command_line(int argc, char** argv) {
   route->add_option("ADDRESS", arguments.address, "IPv4 or IPv6 address")->required();
   CLI::App* restart =
       add_client(app, arguments, "restart", "Replace the workers of one slot or of all, one after the other");
-  restart->add_option("SLOT", arguments.slot, "Number of the slot (default: all)");
+  restart->add_option("SLOT", arguments.slot, "SLOT, POOL or POOL/SLOT (default: all)");
   restart->add_flag("--wait", arguments.wait, "Return when it is done, with the outcome");
+  CLI::App* drain =
+      add_client(app, arguments, "drain", "Send a slot's clients elsewhere, and keep it without a worker");
+  CLI::App* undrain = add_client(app, arguments, "undrain", "Give a drained slot its worker and its clients back");
+  for (CLI::App* command_of_slot : {drain, undrain}) {
+    command_of_slot->add_option("SLOT", arguments.slot, "SLOT or POOL/SLOT")->required();
+    command_of_slot->add_flag("--wait", arguments.wait, "Return when it is done, with the outcome");
+  }
+  CLI::App* scale = add_client(app, arguments, "scale", "Change the number of workers of a pool");
+  scale->add_option("[POOL] N", arguments.scale, "The pool (default: the first), and its slots")
+      ->required()
+      ->expected(1, 2);
+  scale->add_flag("--dry-run", arguments.dry_run, "Only tell how many clients would meet another worker");
+  scale->add_flag("--wait", arguments.wait, "Return when it is done, with the outcome");
   CLI::App* stop = add_client(app, arguments, "stop", "Drain the workers and stop the supervisor");
   stop->add_flag("--wait", arguments.wait, "Return when it has stopped");
   CLI::App* version = app.add_subcommand("version", "Print the version");
@@ -148,14 +275,11 @@ Invocation read_command_line(int argc, char** argv) {
   try {
     app.parse(words);
   } catch (const CLI::CallForHelp&) {
-    std::fputs(app.help().c_str(), stdout);
-    return ExitNow{kExitOk};
+    return ExitNow{print(app.help())};
   } catch (const CLI::CallForAllHelp&) {
-    std::fputs(app.help("", CLI::AppFormatMode::All).c_str(), stdout);
-    return ExitNow{kExitOk};
+    return ExitNow{print(app.help("", CLI::AppFormatMode::All))};
   } catch (const CLI::CallForVersion& answer) {
-    std::puts(answer.what());
-    return ExitNow{kExitOk};
+    return ExitNow{print(std::string(answer.what()) + "\n")};
   } catch (const CLI::ExtrasError&) {
     const CLI::App* used = app.get_subcommands().empty() ? &app : app.get_subcommands().front();
     const std::vector<std::string> extras = app.remaining(true);
@@ -163,6 +287,12 @@ Invocation read_command_line(int argc, char** argv) {
     std::string text = with_suggestion(*used, first);
     if (used == run && command.empty() && !first.starts_with("-")) text += " The worker's command goes after `--`.";
     return mistake(text + " (see `holdfast " + (used == &app ? "" : used->get_name() + " ") + "--help`)");
+  } catch (const CLI::ArgumentMismatch& error) {
+    return mistake(count_mistake(error.what()) + " (see `holdfast " + app.get_subcommands().front()->get_name() +
+                   " --help`)");
+  } catch (const CLI::ConversionError& error) {
+    // Ours are texts until we read them: only a flag can be meant.
+    return mistake(flag_mistake(error.what()));
   } catch (const CLI::ParseError& error) {
     // That no command was given is CLI11's complaint about a word that is none, too.
     if (const std::vector<std::string> extras = app.remaining(); app.get_subcommands().empty() && !extras.empty()) {
@@ -174,11 +304,14 @@ Invocation read_command_line(int argc, char** argv) {
 
   const OutputForm form = arguments.json ? OutputForm::Json : OutputForm::Text;
   const Waiting waiting = arguments.wait ? Waiting::Yes : Waiting::No;
-  if (run->parsed()) return finish_run(arguments, std::move(command));
+  if (run->parsed()) return finish_run(*run, arguments, std::move(command));
   if (!command.empty()) return mistake("only `holdfast run` takes a command after `--`");
   if (status->parsed()) return StatusInvocation{arguments.target, form};
   if (route->parsed()) return RouteInvocation{arguments.target, form, arguments.address};
-  if (restart->parsed()) return RestartInvocation{arguments.target, form, arguments.slot, waiting};
+  if (restart->parsed()) return finish_restart(arguments, form, waiting);
+  if (drain->parsed()) return finish_drain(arguments, form, Draining::On, waiting);
+  if (undrain->parsed()) return finish_drain(arguments, form, Draining::Off, waiting);
+  if (scale->parsed()) return finish_scale(arguments, form, waiting);
   if (stop->parsed()) return StopInvocation{arguments.target, form, waiting};
   return VersionInvocation{form};
 }

@@ -28,10 +28,31 @@ struct RouteInvocation {
   std::string address;
 };
 enum class Waiting { No, Yes };
+// Pools and slots that a verb is about.
+struct SlotTarget {
+  std::string pool;  // empty: the first, or all
+  std::optional<unsigned> slot;
+};
 struct RestartInvocation {
   ControlTarget target;
   OutputForm form = OutputForm::Text;
-  std::optional<unsigned> slot;
+  SlotTarget slots;
+  Waiting waiting = Waiting::No;
+};
+enum class Draining { Off, On };
+struct DrainInvocation {
+  ControlTarget target;
+  OutputForm form = OutputForm::Text;
+  SlotTarget slots;
+  Draining draining = Draining::On;
+  Waiting waiting = Waiting::No;
+};
+struct ScaleInvocation {
+  ControlTarget target;
+  OutputForm form = OutputForm::Text;
+  std::string pool;
+  unsigned size = 0;
+  bool only_tell = false;  // what would move
   Waiting waiting = Waiting::No;
 };
 struct StopInvocation {
@@ -47,8 +68,8 @@ struct ExitNow {
   int code;
 };  // help was printed, or a mistake was reported
 
-using Invocation = std::variant<RunInvocation, StatusInvocation, RouteInvocation, RestartInvocation, StopInvocation,
-                                VersionInvocation, ExitNow>;
+using Invocation = std::variant<RunInvocation, StatusInvocation, RouteInvocation, RestartInvocation, DrainInvocation,
+                                ScaleInvocation, StopInvocation, VersionInvocation, ExitNow>;
 
 // Reads the command line and the HOLDFAST_ environment (the command line goes first). Help goes to standard output,
 // mistakes to standard error, each in one line that says what is wrong and what would be right.

@@ -57,7 +57,7 @@ Dispatcher::Dispatcher(Loop& loop, const PoolConfig& pool, HashKey hash_key, con
 }
 
 void Dispatcher::add_listener(std::string name, ListeningSocket socket) {
-  const ListenerId id{static_cast<std::uint32_t>(listeners_.size())};
+  const ListenerId id = next_listener();
   listeners_.push_back(std::make_unique<Listener>(loop_, id, std::move(name), std::move(socket),
                                                   [this](Listener& listener) { on_connections(listener); }));
 }
@@ -72,6 +72,7 @@ void Dispatcher::close_listeners() {
   resume_.disarm();
   watch_listeners();
   for (const std::unique_ptr<Listener>& listener : listeners_) {
+    if (!listener->is_open()) continue;
     // Those clients are connected as far as they know: closing the socket first would reset them.
     // Bounded by what the backlog can hold: new clients must not keep us from stopping.
     for (int i = 0; i < kMostInBacklog && accept_one(*listener) == Accepted::One; i++) continue;
@@ -86,6 +87,17 @@ void Dispatcher::refuse_unplaced() {
   std::move(unplaced_.begin(), unplaced_.end(), std::back_inserter(connections));
   unplaced_.clear();
   refuse(std::move(connections), Refusal::Stopping);
+}
+
+void Dispatcher::resize(unsigned slots) {
+  slots_.resize(slots);
+  available_.resize(slots, true);
+}
+
+void Dispatcher::set_table(const BucketTable& table) {
+  table_ = table;
+  rebuild_routes();
+  on_room();
 }
 
 void Dispatcher::set_inbox(SlotId slot, Inbox* inbox) {
@@ -109,6 +121,18 @@ void Dispatcher::redispatch(std::vector<Connection> connections) {
     }
   }
   flush();
+}
+
+void Dispatcher::adopt(ListenerId listener, AcceptedConnection connection) {
+  Listener& at = *listeners_[listener.value];
+  at.count_adopted();
+  const ConnectionRecord record = describe(connection, at);
+  place(Connection{std::move(connection.fd), record});
+}
+
+void Dispatcher::set_resolution(unsigned buckets) {
+  resolution_ = buckets;
+  rebuild_routes();
 }
 
 void Dispatcher::on_room() {
@@ -161,6 +185,7 @@ void Dispatcher::on_tick() {
 }
 
 std::size_t Dispatcher::accept_from(Listener& listener) {
+  if (!listener.is_open()) return 0;
   std::size_t accepted = 0;
   while (accepted < kAcceptsPerTurn && started_ && pause_ == Pause::No && accept_one(listener) == Accepted::One)
     accepted++;
@@ -237,7 +262,7 @@ unsigned Dispatcher::bucket_for(const Endpoint& remote) {
   // A client on a Unix path has no address: any bucket of the least loaded slot will do.
   std::optional<SlotId> least;
   std::uint64_t least_load = 0;
-  for (std::uint32_t i = 0; i < slots_.size(); i++) {
+  for (std::uint32_t i = 0; i < table_.slots(); i++) {
     if (!available_[i] || slots_[i].inbox == nullptr) continue;
     const std::uint64_t load = load_of(*slots_[i].inbox);
     if (!least || load < least_load) {
@@ -252,6 +277,10 @@ unsigned Dispatcher::bucket_for(const Endpoint& remote) {
 }
 
 void Dispatcher::place(Connection connection) {
+  if (!passing_) {
+    listeners_[connection.record.listener]->count_refusal(Refusal::Stranded);
+    return refuse_connection(std::move(connection.fd));
+  }
   const unsigned bucket = connection.record.bucket;
   if (const std::optional<SlotId> slot = slot_with_room(bucket)) return put(*slot, std::move(connection));
   if (pool_.overflow == Overflow::Refuse && routes_[bucket]) {
@@ -345,7 +374,11 @@ void Dispatcher::watch_listeners() {
 }
 
 void Dispatcher::rebuild_routes() {
-  for (unsigned bucket = 0; bucket < kBuckets; bucket++) routes_[bucket] = table_.route(bucket, available_);
+  const unsigned group = kBuckets / resolution_;
+  const std::vector<bool> available(available_.begin(), available_.begin() + table_.slots());
+  for (unsigned bucket = 0; bucket < kBuckets; bucket++) {
+    routes_[bucket] = bucket % group == 0 ? table_.route(bucket, available) : routes_[bucket - bucket % group];
+  }
 }
 
 }  // namespace holdfast

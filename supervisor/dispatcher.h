@@ -36,9 +36,17 @@ class Dispatcher {
 
   // Takes a bound listener into service; it is watched from `start` on.
   void add_listener(std::string name, ListeningSocket socket);
+  // Its socket is about to be shut down; its account goes on.
+  void close_socket(ListenerId listener) { listeners_[listener.value]->close(); }
+  // The id that the next one will have.
+  [[nodiscard]] ListenerId next_listener() const { return ListenerId{static_cast<std::uint32_t>(listeners_.size())}; }
   void start();
   // Accepts what the kernel has already completed, then closes the listeners. What finds no room is refused.
   void close_listeners();
+
+  // Slots come and go at the end. They count from the next `set_table` on, which may have fewer slots than there are.
+  void resize(unsigned slots);
+  void set_table(const BucketTable& table);
 
   // What the fleet tells. An inbox is borrowed until it is replaced.
   void set_inbox(SlotId slot, Inbox* inbox);
@@ -47,6 +55,12 @@ class Dispatcher {
   // Connections that were taken back from an inbox, to be placed again. They were counted as accepted before. Those
   // without a descriptor were lost on the way back, and are counted as that.
   void redispatch(std::vector<Connection> connections);
+  // Whether workers take connections from their inboxes. Else whoever comes here is refused: the kernel should have sent him
+  // to a worker's own socket (Steerer), and nobody else can be given him.
+  void set_passing(bool passing) { passing_ = passing; }
+  // A connection that was accepted elsewhere, at a socket of a slot; `flush_adopted` after the last of a turn.
+  void adopt(ListenerId listener, AcceptedConnection connection);
+  void flush_adopted() { flush(); }
   // A slot may have room again.
   void on_room();
   // Closes connections that will never reach a worker.
@@ -62,6 +76,9 @@ class Dispatcher {
   [[nodiscard]] const BucketTable& table() const { return table_; }
   [[nodiscard]] std::uint32_t hash(const IpAddress& address) const;
   [[nodiscard]] std::optional<SlotId> serving_slot(unsigned bucket) const;  // where its connections go now
+  // Buckets that are told apart; the first of each group of neighbours speaks for all.
+  void set_resolution(unsigned buckets);
+  [[nodiscard]] unsigned resolution() const { return resolution_; }
   [[nodiscard]] unsigned served_buckets(SlotId slot) const;
   [[nodiscard]] std::uint64_t accepted() const;
 
@@ -94,7 +111,7 @@ class Dispatcher {
   Loop& loop_;
   const PoolConfig pool_;
   const HashKey hash_key_;
-  const BucketTable table_;
+  BucketTable table_;
   std::vector<Slot> slots_;
   std::vector<bool> available_;
   std::array<std::optional<SlotId>, kBuckets> routes_{};
@@ -104,6 +121,8 @@ class Dispatcher {
   Pause pause_ = Pause::No;
   std::string descriptor_pause_reason_;
   TimePoint next_descriptor_log_{};
+  unsigned resolution_ = kBuckets;
+  bool passing_ = true;
   bool started_ = false;
   std::uint64_t last_connection_ = 0;
   std::vector<std::unique_ptr<Listener>> listeners_;

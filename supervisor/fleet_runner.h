@@ -11,10 +11,16 @@
 #include "config/config.h"
 #include "core/fleet.h"
 #include "dispatcher.h"
+#include "launch.h"
 #include "loop/loop.h"
 #include "loop/timer.h"
+#include "occupant.h"
+#include "renewals.h"
+#include "steerer.h"
+#include "sys/descriptor_reserve.h"
 #include "wire/status.h"
 #include "worker/inbox.h"
+#include "worker/notify_socket.h"
 #include "worker/worker_process.h"
 
 namespace holdfast {
@@ -33,9 +39,11 @@ class FleetRunner {
         on_give_up;               // no worker ever became ready, or all said not to restart them
     OutputCapture::Sink on_line;  // a worker's output
   };
-  FleetRunner(Loop& loop, const Config& config, Dispatcher& dispatcher, Hooks hooks);
+  FleetRunner(Loop& loop, const PoolConfig& pool, Dispatcher& dispatcher, Steerer& steerer, Hooks hooks);
   ~FleetRunner();
 
+  // Workers are not offered capture: this system has none. Before `start`.
+  void forgo_capture() { has_capture_ = false; }
   void start();
   void stop(Fleet::Stop stop);
 
@@ -43,34 +51,37 @@ class FleetRunner {
   // called at once.
   void renew(std::optional<SlotId> slot, std::function<void(Outcome)> done);
 
+  // Acts at once on the facts that are recorded, so that an answer shows one moment and not half of it. Not to be called from
+  // a hook.
+  void catch_up();
+
+  // Changes the number of slots. Clients move once: to new slots as soon as all of these serve, from leaving ones at once. `done`
+  // as above.
+  void set_size(unsigned size, std::function<void(Outcome)> done);
+  // Empties a slot and keeps it empty, or fills it again.
+  void set_drained(SlotId slot, bool drained, std::function<void(Outcome)> done);
+
   // At the end: resets what still waits for a worker.
   void refuse_waiting();
 
+  // What the Steerer tells: the worker that has the slot's present sockets does not accept, or does again.
+  void on_stalled(SlotId slot, bool stalled);
+
   [[nodiscard]] PoolStatus status() const;
   [[nodiscard]] unsigned slots() const { return static_cast<unsigned>(slots_.size()); }
+  // Connections that were taken up in slots which have gone since.
+  [[nodiscard]] std::uint64_t handed_before() const { return handed_before_; }
 
  private:
-  struct Occupant {
-    SlotId slot;
-    Generation generation;
-    TimePoint started;
-    std::unique_ptr<Inbox> own_inbox;  // of a successor or a departing worker; else the slot's
-    std::unique_ptr<WorkerProcess> process;
-    bool spoke = false;                     // it said HELLO
-    std::optional<Fleet::Why> told_to_end;  // why it was first sent a signal
-  };
   struct Slot {
     std::unique_ptr<Inbox> inbox;
     std::uint64_t starts = 0;
     std::uint64_t retired_handed = 0;  // by inboxes that are gone
+    std::uint64_t retired_accepted = 0;
     std::uint64_t retired_lost = 0;
     std::uint64_t protocol_errors = 0;  // workers that sent garbage
     std::optional<std::string> last_exit;
     std::vector<std::string> last_lines;  // of the worker that ended last
-  };
-  struct Renewal {
-    std::map<SlotId, std::optional<WorkerId>> waiting_for;  // slot -> the incumbent that is to go
-    std::function<void(Outcome)> done;
   };
 
   void schedule();
@@ -91,33 +102,57 @@ class FleetRunner {
   void perform(const Fleet::GiveUp& action);
   void perform(const Fleet::Finished& action);
 
+  [[nodiscard]] Outcome start(Occupant& occupant, WorkerId worker, Fleet::Role role);
+  void watch_for_signs(Occupant& occupant, WorkerId worker);
+  [[nodiscard]] std::unique_ptr<Capture> make_capture(Occupant& occupant, WorkerId worker);
+  [[nodiscard]] Result<std::unique_ptr<NotifySocket>> make_notify_socket(WorkerId worker);
   [[nodiscard]] Result<std::unique_ptr<Inbox>> make_inbox();
-  [[nodiscard]] SpawnPlan plan_for(SlotId slot, Generation generation, const Inbox& inbox) const;
   [[nodiscard]] Inbox* inbox_of(const Occupant& occupant) const;
   [[nodiscard]] std::optional<WorkerId> worker_on(const Inbox& inbox) const;
   [[nodiscard]] std::string label(SlotId slot) const;
+  [[nodiscard]] std::string missing_sign(const Occupant& occupant) const;
   void on_frame(Inbox& inbox, const WorkerFrame& frame);
+  void on_notify(WorkerId worker, const NotifyMessage& message);
+  void on_grace_over(WorkerId worker);
+  void on_ready(WorkerId worker, std::string_view how);
+  void on_settled();
+  void say_goodbye(WorkerId worker);
   void on_garbage(Inbox& inbox, const Error& error);
   void on_exit(WorkerId worker, const ExitStatus& status);
   void retire(SlotId slot, std::unique_ptr<Inbox> inbox);
   void place_again(Inbox& inbox);
   void replace_inbox(SlotId slot);
   void tell_dispatcher();
-  void settle_renewals();
-  void fail_renewals(SlotId slot, const std::string& why);
-  void fail_renewals_by(SlotId slot, WorkerId ended);
+  void adopt_size();
+  [[nodiscard]] std::optional<Outcome> sized() const;
+  void settle_wishes();
+
+  // Something that somebody waits for, asked after each reconcile; nothing: it is not settled yet.
+  struct Wish {
+    std::function<std::optional<Outcome>()> settled;
+    std::function<void(Outcome)> done;
+  };
 
   Loop& loop_;
-  const Config& config_;
+  const PoolConfig& pool_;
   Dispatcher& dispatcher_;
+  Steerer& steerer_;
   Hooks hooks_;
   Fleet fleet_;
+  DescriptorReserve reserve_;  // for the start of a worker
+  Renewals renewals_;
+  Settlement settlement_;
+  bool has_capture_ = true;
+  bool retired_unwanted_ = false;
   std::vector<Slot> slots_;
   std::map<WorkerId, Occupant> occupants_;
-  std::vector<Renewal> renewals_;
+  std::vector<Wish> wishes_;
+  unsigned size_;                            // as wished
+  std::uint64_t handed_before_ = 0;          // by slots that have gone
   std::vector<Dispatcher::SlotState> told_;  // what the dispatcher knows of each slot
   bool scheduled_ = false;
   TimePoint due_ = kNever;  // when the fleet asked to be asked next
+  Timer retiring_;
   Timer timer_;
 };
 

@@ -10,12 +10,13 @@
 #include <utility>
 
 #include "core/ip_address.h"
+#include "core/stop_signals.h"
 #include "exit_code.h"
 #include "sys/control_path.h"
 #include "sys/environment.h"
 #include "sys/machine.h"
 #include "sys/program.h"
-#include "wire/route_answer.h"
+#include "wire/scale_answer.h"
 
 namespace holdfast {
 
@@ -31,28 +32,14 @@ std::string default_name(const std::vector<std::string>& command) {
   return name.empty() || name.front() == '.' || name.front() == '-' ? "holdfast" : name;
 }
 
-BucketTable equal_shares(unsigned slots) { return BucketTable(std::vector<std::uint32_t>(slots, 1)); }
-
-std::string masked_text(const IpAddress& address, KeyPrefix prefix) {
-  std::array<std::uint8_t, 16> bytes = address.bytes();
-  const unsigned kept = address.is_v6() ? prefix.v6 : 96 + prefix.v4;
-  for (unsigned bit = kept; bit < 128; bit++) bytes[bit / 8] &= static_cast<std::uint8_t>(~(0x80U >> (bit % 8)));
-  return IpAddress::v6(bytes).text() + "/" + std::to_string(address.is_v6() ? prefix.v6 : prefix.v4);
-}
-
 }  // namespace
 
 Master::Master(Config config) : config_(std::move(config)), logging_(loop_, config_.log_level), started_(loop_.now()) {
   ignore_broken_pipes();
-  if (config_.name.empty()) config_.name = default_name(config_.pool.command);
+  if (config_.name.empty()) config_.name = default_name(config_.pools.front().command);
 }
 
-Master::~Master() {
-  // Bound, and never taken into service: the start has failed, and nothing of it is to be left.
-  for (const auto& [name, socket] : sockets_) {
-    if (const auto* path = std::get_if<UnixAddress>(&socket.bound)) remove_unix_path(*path, socket.fd);
-  }
-}
+Master::~Master() = default;
 
 int Master::run() {
   if (const std::optional<Failure> failure = start()) {
@@ -65,33 +52,46 @@ int Master::run() {
 
 std::optional<Failure> Master::start() {
   if (const Result<std::uint64_t> limit = raise_open_file_limit(); !limit) spdlog::warn("{}", limit.error().message());
-  if (auto failure = check_command()) return failure;
+  if (auto failure = check_commands()) return failure;
   // From here on no signal ends us before socket files can be removed: it is heard when the loop runs.
   signals_.emplace(loop_,
                    std::vector<int>{SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH, SIGTTIN, SIGTTOU},
                    [this](int signal) { on_signal(signal); });
+  if (auto failure = choose_hash_key()) return failure;
+  for (const PoolConfig& pool : config_.pools) {
+    pools_.push_back(std::make_unique<Pool>(loop_, pool, config_.hash_key, hooks_of_pool()));
+  }
+  for (const std::unique_ptr<Pool>& pool : pools_) {
+    if (Outcome possible = pool->check_system(); !possible) return Failure{possible.error(), kExitFailure};
+  }
   if (auto failure = open_listeners()) return failure;
   if (auto failure = open_control()) return failure;
-  if (auto failure = choose_hash_key()) return failure;
   // From here on the process is a supervisor: what fails is reported, retried or counted, and does not end it.
+  if (no_lasting_key_) {
+    spdlog::warn("{}: a random one is used, so that the next start places clients anew (to keep them: --hash-key)",
+                 no_lasting_key_->message());
+  }
   start_workers();
   return std::nullopt;
 }
 
-std::optional<Failure> Master::check_command() const {
-  const Outcome found = check_program(config_.pool.command.front(), config_.pool.working_directory);
-  if (found) return std::nullopt;
-  const bool forbidden = is(found.error(), std::errc::permission_denied);
-  const std::string advice =
-      forbidden ? " (make it executable: chmod +x)" : " (give a path, or a name that is in PATH)";
-  return Failure{Error{{}, found.error().message() + advice}, forbidden ? kExitPermission : kExitBadConfig};
+std::optional<Failure> Master::check_commands() const {
+  for (const PoolConfig& pool : config_.pools) {
+    const Outcome found = check_program(pool.command.front(), pool.working_directory);
+    if (found) continue;
+    const bool forbidden = is(found.error(), std::errc::permission_denied);
+    const std::string advice =
+        forbidden ? " (make it executable: chmod +x)" : " (give a path, or a name that is in PATH)";
+    return Failure{Error{{}, found.error().message() + advice}, forbidden ? kExitPermission : kExitBadConfig};
+  }
+  return std::nullopt;
 }
 
 std::optional<Failure> Master::open_listeners() {
   for (const ListenerConfig& listener : config_.listeners) {
-    Result<ListeningSocket> socket = listen_on(listener.address, config_.backlog);
-    if (!socket) {
-      const Error& error = socket.error();
+    const Outcome opened = pool_of(listener.pool)->open_listener(listener, config_.backlog);
+    if (!opened) {
+      const Error& error = opened.error();
       std::string advice;
       if (is(error, std::errc::address_in_use))
         advice = " (another process listens there: stop it or choose another address)";
@@ -99,10 +99,11 @@ std::optional<Failure> Master::open_listeners() {
       if (is(error, std::errc::no_such_file_or_directory)) advice = " (make the directory first)";
       const bool forbidden = is(error, std::errc::permission_denied) || is(error, std::errc::operation_not_permitted);
       if (forbidden)
-        advice = " (ports below 1024 need CAP_NET_BIND_SERVICE; a path needs a directory that may be written)";
+        advice =
+            " (ports below 1024 need CAP_NET_BIND_SERVICE; a path needs a directory that may be written, and only root "
+            "gives it to others)";
       return Failure{Error{{}, error.message() + advice}, forbidden ? kExitPermission : kExitCannotBind};
     }
-    sockets_.emplace_back(listener.name, *std::move(socket));
   }
   return std::nullopt;
 }
@@ -140,8 +141,7 @@ std::optional<Failure> Master::choose_hash_key() {
   if (config_.hash_key != HashKey{}) return std::nullopt;
   Result<HashKey> key = machine_hash_key();
   if (!key) {
-    spdlog::warn("{}: a random one is used, so that the next start places clients anew (to keep them: --hash-key)",
-                 key.error().message());
+    no_lasting_key_ = key.error();
     key = random_hash_key();
     if (!key) return Failure{Error{key.error().code, key.error().doing + " (give one with --hash-key)"}, kExitFailure};
   }
@@ -150,42 +150,88 @@ std::optional<Failure> Master::choose_hash_key() {
 }
 
 void Master::start_workers() {
-  dispatcher_.emplace(loop_, config_.pool, config_.hash_key, equal_shares(config_.pool.workers));
-  for (auto& [name, socket] : sockets_) {
-    spdlog::info("listening on {} ({})", to_text(socket.bound), name);
-    dispatcher_->add_listener(name, std::move(socket));
+  unsigned workers = 0;
+  for (const std::unique_ptr<Pool>& pool : pools_) {
+    pool->start();
+    workers += pool->config().workers;
   }
-  sockets_.clear();
+  spdlog::info("holdfast {} '{}' pid {}: {} worker{}, control socket {}", HOLDFAST_VERSION, config_.name, getpid(),
+               workers, workers == 1 ? "" : "s", config_.control_path);
+}
+
+FleetRunner::Hooks Master::hooks_of_pool() {
   FleetRunner::Hooks hooks;
-  hooks.on_finished = [this] { finish(exit_code_); };
+  hooks.on_finished = [this] {
+    if (++finished_pools_ == pools_.size()) finish(exit_code_);
+  };
+  // A pool that has no hope takes the others with it: the machine's supervisor sees that and decides.
   hooks.on_give_up = [this](const std::string& why) {
     spdlog::error("giving up: {}", why);
     exit_code_ = kExitCrashLoop;
     stop(Fleet::Stop::Immediate);
-    finish(kExitCrashLoop);
+    if (++finished_pools_ == pools_.size()) finish(kExitCrashLoop);
   };
   hooks.on_line = [this](OutputStream stream, std::string_view line) {
     (stream == OutputStream::Standard ? logging_.output() : logging_.error()).write(line);
   };
-  runner_.emplace(loop_, config_, *dispatcher_, std::move(hooks));
-  runner_->start();
-  dispatcher_->start();
-  spdlog::info("holdfast {} '{}' pid {}: {} workers, control socket {}", HOLDFAST_VERSION, config_.name, getpid(),
-               config_.pool.workers, config_.control_path);
+  return hooks;
+}
+
+Pool* Master::pool_of(std::string_view name) const {
+  if (name.empty()) return pools_.front().get();
+  for (const std::unique_ptr<Pool>& pool : pools_) {
+    if (pool->name() == name) return pool.get();
+  }
+  return nullptr;
 }
 
 void Master::on_signal(int signal) {
   switch (signal) {
     case SIGTERM:
     case SIGINT:
-      // After `holdfast stop` the first signal is no second one: service managers send it as soon as the command returns.
-      stop(std::exchange(signalled_, true) ? Fleet::Stop::Immediate : Fleet::Stop::Graceful);
+      on_stop_signal();
       return;
     case SIGQUIT:
       stop(Fleet::Stop::Immediate);
       return;
+    case SIGTTIN:
+    case SIGTTOU:
+      return change_size(signal == SIGTTIN ? 1 : -1);
+    case SIGWINCH:
+      return drain_all();
     default:
       spdlog::warn("{} has no meaning yet and is ignored", signal_name(signal));
+  }
+}
+
+void Master::on_stop_signal() {
+  const TimePoint now = loop_.now();
+  if (signalled_) {
+    if (is_second_signal(*signalled_, now)) stop(Fleet::Stop::Immediate);
+    return;
+  }
+  // After `holdfast stop` the first signal is no second one: service managers send it as soon as the command returns.
+  signalled_ = now;
+  stop(Fleet::Stop::Graceful);
+}
+
+// The first pool: signals cannot name one.
+void Master::change_size(int change) {
+  Pool& pool = *pools_.front();
+  const int size = static_cast<int>(pool.runner().slots()) + change;
+  if (size < 1 || size > static_cast<int>(kMaxSlots)) {
+    return spdlog::warn("pool {}: a pool has 1 to {} slots, not {}", pool.name(), kMaxSlots, size);
+  }
+  pool.runner().set_size(static_cast<unsigned>(size), [](const Outcome& outcome) {
+    if (!outcome) spdlog::error("change the number of slots: {}", outcome.error().message());
+  });
+}
+
+void Master::drain_all() {
+  for (const std::unique_ptr<Pool>& pool : pools_) {
+    for (std::uint32_t slot = 0; slot < pool->runner().slots(); slot++) {
+      pool->runner().set_drained(SlotId{slot}, true, [](const Outcome&) {});
+    }
   }
 }
 
@@ -193,15 +239,15 @@ void Master::stop(Fleet::Stop how) {
   spdlog::info("stopping {}", how == Fleet::Stop::Immediate
                                   ? "at once"
                                   : "gracefully: workers drain, a second signal ends them at once");
-  if (!std::exchange(stopping_, true)) dispatcher_->close_listeners();
-  runner_->stop(how);
+  stopping_ = true;
+  for (const std::unique_ptr<Pool>& pool : pools_) pool->stop(how);
 }
 
 void Master::finish(int exit_code) {
   exit_code_ = exit_code;
   for (ControlReply& reply : waiting_for_stop_) reply.send(ControlSuccess{"{\"stopped\":true}"});
   waiting_for_stop_.clear();
-  runner_->refuse_waiting();
+  for (const std::unique_ptr<Pool>& pool : pools_) pool->refuse_waiting();
   const Status account = status();
   std::uint64_t refused = 0;
   for (const auto& [reason, count] : account.refused) refused += count;
@@ -211,55 +257,111 @@ void Master::finish(int exit_code) {
 }
 
 void Master::on_control(ControlRequest request, ControlReply reply) {
-  if (!runner_) return reply.send(ControlFailure{"the supervisor is starting: try again", kExitFailure, {}});
+  for (const std::unique_ptr<Pool>& pool : pools_) pool->runner().catch_up();
   if (request.verb == "status") return answer_status(std::move(reply));
   if (request.verb == "route") return answer_route(request, std::move(reply));
   if (request.verb == "restart") return answer_restart(request, std::move(reply));
+  if (request.verb == "scale") return answer_scale(request, std::move(reply));
+  if (request.verb == "drain") return answer_drain(request, std::move(reply), true);
+  if (request.verb == "undrain") return answer_drain(request, std::move(reply), false);
   if (request.verb == "stop") return answer_stop(request, std::move(reply));
   reply.send(ControlFailure{"this supervisor knows no verb '" + request.verb + "'", kExitUsage, {}});
 }
 
 void Master::answer_status(ControlReply reply) const { reply.send(ControlSuccess{to_json(status())}); }
 
+// The pool that a request names, or the only one.
+Result<Pool*> Master::pool_of(const ControlRequest& request) const {
+  const std::optional<std::string> name = request.text("pool");
+  if (Pool* pool = pool_of(name.value_or("")); pool != nullptr) return pool;
+  std::string names;
+  for (const std::unique_ptr<Pool>& pool : pools_) names += (names.empty() ? "" : ", ") + pool->name();
+  return Error{{}, "there is no pool '" + *name + "': there is " + names};
+}
+
 void Master::answer_route(const ControlRequest& request, ControlReply reply) const {
   const std::string text = request.text("address").value_or("");
   const std::optional<IpAddress> address = IpAddress::parse(text);
   if (!address) return reply.send(ControlFailure{"'" + text + "' is not an IPv4 or IPv6 address", kExitUsage, {}});
-  RouteAnswer answer;
+  const Result<Pool*> pool = pool_of(request);
+  if (!pool) return reply.send(ControlFailure{pool.error().message(), kExitUsage, {}});
+  RouteAnswer answer = (*pool)->route(*address);
   answer.address = text;
-  answer.key = masked_text(*address, config_.pool.prefix);
-  answer.hash = dispatcher_->hash(*address);
-  answer.bucket = bucket_of(answer.hash);
-  answer.buckets = kBuckets;
-  answer.pool = config_.pool.name;
-  if (const std::optional<SlotId> slot = dispatcher_->serving_slot(answer.bucket)) answer.slot = slot->value;
-  answer.home = dispatcher_->table().home(answer.bucket).value;
-  for (const SlotId slot : dispatcher_->table().preference(answer.bucket)) answer.preference.push_back(slot.value);
   reply.send(ControlSuccess{to_json(answer)});
 }
 
-void Master::answer_restart(const ControlRequest& request, ControlReply reply) {
-  std::optional<SlotId> slot;
-  if (const std::optional<std::int64_t> number = request.number("slot")) {
-    if (*number < 0 || *number >= runner_->slots()) {
-      return reply.send(ControlFailure{
-          "there is no slot " + std::to_string(*number) + ": slots are 0 to " + std::to_string(runner_->slots() - 1),
-          kExitUsage,
-          {}});
-    }
-    slot = SlotId{static_cast<std::uint32_t>(*number)};
-  }
-  const auto kept = std::make_shared<ControlReply>(std::move(reply));
-  const bool wait = request.is_set("wait");
-  runner_->renew(slot, [kept, wait](const Outcome& outcome) {
-    if (!wait) return;
+// The slot that a request names in the pool, or nothing if it names none.
+Result<std::optional<SlotId>> Master::slot_of(const ControlRequest& request, const Pool& pool) {
+  const std::optional<std::int64_t> number = request.number("slot");
+  if (!number) return std::optional<SlotId>();
+  const unsigned slots = pool.runner().slots();
+  if (*number >= 0 && *number < slots) return std::optional(SlotId{static_cast<std::uint32_t>(*number)});
+  return Error{{}, "there is no slot " + std::to_string(*number) + ": slots are 0 to " + std::to_string(slots - 1)};
+}
+
+// Answers a request that is done when `parts` have said so: at the end if it waits, else at once.
+Master::Done Master::answer_when_done(const ControlRequest& request, ControlReply reply, std::size_t parts,
+                                      std::string begun, std::string done) {
+  struct Answer {
+    ControlReply reply;
+    std::size_t parts;
+    bool given;
+  };
+  const auto answer = std::make_shared<Answer>(Answer{std::move(reply), parts, !request.is_set("wait")});
+  if (answer->given) answer->reply.send(ControlSuccess{std::move(begun)});
+  return [answer, done = std::move(done)](const Outcome& outcome) {
+    if (answer->given || (outcome && --answer->parts > 0)) return;
+    answer->given = true;
     if (outcome) {
-      kept->send(ControlSuccess{"{\"restarted\":true}"});
+      answer->reply.send(ControlSuccess{done});
     } else {
-      kept->send(ControlFailure{outcome.error().message(), kExitFailure, {}});
+      answer->reply.send(ControlFailure{outcome.error().message(), kExitFailure, {}});
     }
-  });
-  if (!wait) kept->send(ControlSuccess{"{\"restarting\":true}"});
+  };
+}
+
+void Master::answer_restart(const ControlRequest& request, ControlReply reply) {
+  const Result<Pool*> named = pool_of(request);
+  if (!named) return reply.send(ControlFailure{named.error().message(), kExitUsage, {}});
+  const Result<std::optional<SlotId>> slot = slot_of(request, **named);
+  if (!slot) return reply.send(ControlFailure{slot.error().message(), kExitUsage, {}});
+  std::vector<Pool*> renewed;
+  for (const std::unique_ptr<Pool>& pool : pools_) {
+    // Without a name and a slot it is everybody.
+    if (pool.get() == *named || (!*slot && !request.text("pool"))) renewed.push_back(pool.get());
+  }
+  const Done done =
+      answer_when_done(request, std::move(reply), renewed.size(), "{\"restarting\":true}", "{\"restarted\":true}");
+  for (Pool* pool : renewed) pool->runner().renew(*slot, done);
+}
+
+void Master::answer_scale(const ControlRequest& request, ControlReply reply) {
+  const Result<Pool*> pool = pool_of(request);
+  if (!pool) return reply.send(ControlFailure{pool.error().message(), kExitUsage, {}});
+  const std::int64_t size = request.number("size").value_or(0);
+  if (size < 1 || size > kMaxSlots) {
+    const std::string bounds = "a pool has 1 to " + std::to_string(kMaxSlots) + " slots";
+    return reply.send(ControlFailure{bounds + ", not " + std::to_string(size), kExitUsage, {}});
+  }
+  const auto slots = static_cast<unsigned>(size);
+  ScaleAnswer answer{(*pool)->name(), slots, (*pool)->would_move(slots), kBuckets, false};
+  if (request.is_set("dry_run")) return reply.send(ControlSuccess{to_json(answer)});
+  const std::string begun = to_json(answer);
+  answer.scaled = true;
+  const Done done = answer_when_done(request, std::move(reply), 1, begun, to_json(answer));
+  (*pool)->runner().set_size(slots, done);
+}
+
+void Master::answer_drain(const ControlRequest& request, ControlReply reply, bool drained) {
+  const Result<Pool*> pool = pool_of(request);
+  if (!pool) return reply.send(ControlFailure{pool.error().message(), kExitUsage, {}});
+  const Result<std::optional<SlotId>> slot = slot_of(request, **pool);
+  if (!slot) return reply.send(ControlFailure{slot.error().message(), kExitUsage, {}});
+  if (!*slot) return reply.send(ControlFailure{"name the slot", kExitUsage, {}});
+  const Done done =
+      answer_when_done(request, std::move(reply), 1, drained ? "{\"draining\":true}" : "{\"filling\":true}",
+                       drained ? "{\"drained\":true}" : "{\"filled\":true}");
+  (*pool)->runner().set_drained(**slot, drained, done);
 }
 
 void Master::answer_stop(const ControlRequest& request, ControlReply reply) {
@@ -278,27 +380,7 @@ Status Master::status() const {
   status.pid = getpid();
   status.uptime = loop_.now() - started_;
   status.state = stopping_ ? "stopping" : "running";
-  const bool paused = dispatcher_->pause() != Dispatcher::Pause::No;
-  for (const std::unique_ptr<Listener>& listener : dispatcher_->listeners()) {
-    ListenerStatus answer;
-    answer.name = listener->name();
-    answer.address = to_text(listener->address());
-    answer.accepted = listener->accepted();
-    answer.paused = paused || stopping_;
-    answer.paused_because = stopping_ ? "closed: the supervisor stops" : dispatcher_->pause_reason();
-    for (const auto& [refusal, count] : listener->refused()) {
-      answer.refused[std::string(to_text(refusal))] = count;
-      status.refused[std::string(to_text(refusal))] += count;
-    }
-    status.accepted += answer.accepted;
-    status.listeners.push_back(std::move(answer));
-  }
-  status.pools.push_back(runner_->status());
-  for (const SlotStatus& slot : status.pools.back().slots) {
-    status.handed += slot.handed;
-    status.waiting += slot.waiting;
-  }
-  status.waiting += dispatcher_->unplaced();
+  for (const std::unique_ptr<Pool>& pool : pools_) pool->add_to(status);
   return status;
 }
 

@@ -1,18 +1,19 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "config/config.h"
 #include "control/control_server.h"
 #include "core/result.h"
-#include "dispatcher.h"
-#include "fleet_runner.h"
 #include "logging.h"
 #include "loop/loop.h"
 #include "loop/signal_watcher.h"
+#include "pool.h"
 #include "wire/status.h"
 
 namespace holdfast {
@@ -24,7 +25,7 @@ struct Failure {
 };
 
 // The supervisor: owns the loop and everything that lives on it, wires the parts together and answers the control
-// socket. It decides nothing about workers (Fleet) or connections (Dispatcher).
+// socket. It decides nothing about workers and connections: each Pool does.
 class Master {
  public:
   explicit Master(Config config);
@@ -36,16 +37,28 @@ class Master {
 
  private:
   [[nodiscard]] std::optional<Failure> start();
-  [[nodiscard]] std::optional<Failure> check_command() const;
+  [[nodiscard]] std::optional<Failure> check_commands() const;
   [[nodiscard]] std::optional<Failure> open_listeners();
   [[nodiscard]] std::optional<Failure> open_control();
   [[nodiscard]] std::optional<Failure> choose_hash_key();
   void start_workers();
+  [[nodiscard]] FleetRunner::Hooks hooks_of_pool();
+  [[nodiscard]] Pool* pool_of(std::string_view name) const;  // empty: the first; null: there is none of that name
+  [[nodiscard]] Result<Pool*> pool_of(const ControlRequest& request) const;
   void on_signal(int signal);
+  void on_stop_signal();
   void on_control(ControlRequest request, ControlReply reply);
   void answer_status(ControlReply reply) const;
   void answer_route(const ControlRequest& request, ControlReply reply) const;
   void answer_restart(const ControlRequest& request, ControlReply reply);
+  using Done = std::function<void(const Outcome&)>;
+  [[nodiscard]] static Result<std::optional<SlotId>> slot_of(const ControlRequest& request, const Pool& pool);
+  [[nodiscard]] static Done answer_when_done(const ControlRequest& request, ControlReply reply, std::size_t parts,
+                                             std::string begun, std::string done);
+  void answer_scale(const ControlRequest& request, ControlReply reply);
+  void answer_drain(const ControlRequest& request, ControlReply reply, bool drained);
+  void change_size(int change);
+  void drain_all();
   void answer_stop(const ControlRequest& request, ControlReply reply);
   void stop(Fleet::Stop how);
   void finish(int exit_code);
@@ -55,13 +68,13 @@ class Master {
   Loop loop_;
   Logging logging_;
   TimePoint started_;
+  std::optional<Error> no_lasting_key_;  // why the hash key is a random one: told when the start has succeeded
   int exit_code_ = 0;
   bool stopping_ = false;
-  bool signalled_ = false;  // a signal has asked for a graceful stop: the next one means it more
-  std::vector<std::pair<std::string, ListeningSocket>> sockets_;  // bound, until the dispatcher takes them
+  std::optional<TimePoint> signalled_;  // when a signal asked for a graceful stop: a second one means it more
   std::vector<ControlReply> waiting_for_stop_;
-  std::optional<Dispatcher> dispatcher_;
-  std::optional<FleetRunner> runner_;
+  std::vector<std::unique_ptr<Pool>> pools_;
+  std::size_t finished_pools_ = 0;
   std::unique_ptr<ControlServer> control_;
   std::optional<SignalWatcher> signals_;
 };

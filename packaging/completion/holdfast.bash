@@ -24,7 +24,7 @@ _holdfast() {
   COMPREPLY=()
 
   if [[ $COMP_CWORD -eq 1 ]]; then
-    mapfile -t COMPREPLY < <(compgen -W "run status route restart stop version --help" -- "$current")
+    mapfile -t COMPREPLY < <(compgen -W "run status route restart scale drain undrain stop version --help" -- "$current")
     return
   fi
 
@@ -46,6 +46,8 @@ _holdfast() {
     --control) mapfile -t COMPREPLY < <(compgen -A file -- "$current") ;;
     --working-directory) mapfile -t COMPREPLY < <(compgen -A directory -- "$current") ;;
     --overflow) mapfile -t COMPREPLY < <(compgen -W "next wait refuse" -- "$current") ;;
+    --intake) mapfile -t COMPREPLY < <(compgen -W "auto sdk listen-fds capture none" -- "$current") ;;
+    --plane) mapfile -t COMPREPLY < <(compgen -W "auto pass steer self" -- "$current") ;;
     --log-level) mapfile -t COMPREPLY < <(compgen -W "debug info warning error" -- "$current") ;;
     -w | --workers) mapfile -t COMPREPLY < <(compgen -W "auto" -- "$current") ;;
     --name)

@@ -3,7 +3,9 @@
 #include <string>
 #include <vector>
 
+#include "core/cpu_list.h"
 #include "core/fleet.h"
+#include "core/intake.h"
 #include "core/listen_address.h"
 #include "core/placement_key.h"
 #include "core/time.h"
@@ -15,6 +17,7 @@ namespace holdfast {
 struct ListenerConfig {
   std::string name;  // letters, digits, '.', '_', '-'
   ListenAddress address;
+  std::string pool;  // whose workers serve its clients; empty: the first pool's
 };
 
 // Where a new connection goes when its slot has no room (`queue_limit` waiting there).
@@ -29,6 +32,11 @@ struct PoolConfig {
   std::vector<std::string> command;
   unsigned workers = 0;           // 0: one for each CPU that we may use
   std::string working_directory;  // empty: the supervisor's
+  Intake intake = Intake::Auto;
+  Plane plane = Plane::Auto;
+  CpuList cpus;  // dealt out to the slots (core/cpu_list.h); empty: those of the supervisor
+  // A worker that tells nothing of itself counts as ready when it has lived so long.
+  Duration start_grace = std::chrono::seconds(1);
   Fleet::Policy fleet;
   std::vector<int> no_restart_codes = {78};  // EX_CONFIG. Not 2: a Go panic exits with it
   unsigned hold_limit = 1024;   // connections that wait for a slot without a serving worker; beyond, they overflow
@@ -46,7 +54,7 @@ struct Config {
   HashKey hash_key;          // both words 0: derived from the machine id
   LogLevel log_level = LogLevel::Info;
   std::vector<ListenerConfig> listeners;
-  PoolConfig pool;
+  std::vector<PoolConfig> pools = {PoolConfig{}};  // at least one
 };
 
 }  // namespace holdfast

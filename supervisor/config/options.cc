@@ -1,5 +1,6 @@
 #include "config/options.h"
 
+#include <iterator>
 #include <set>
 #include <utility>
 
@@ -41,11 +42,21 @@ std::vector<Option> make_options() {
           "--backlog", "N", self, "Connections that the kernel may hold for each listener (net.core.somaxconn caps it)",
           [](auto& c) -> auto& { return c.backlog; }),
       row(
-          "--pool", "NAME", self, "Name of the pool of workers", [](auto& c) -> auto& { return c.pool.name; }),
+          "--pool", "NAME", self, "Name of the pool of workers", [](auto& c) -> auto& { return c.pools.front().name; }),
       row(
           "--working-directory", "DIR", self, "Where the workers run (default: here)",
-          [](auto& c) -> auto& { return c.pool.working_directory; }),
+          [](auto& c) -> auto& { return c.pools.front().working_directory; }),
 
+      row(
+          "--intake", "INTAKE", where,
+          "How workers receive connections: sdk, listen-fds, capture, none, or auto: what the first worker shows "
+          "itself "
+          "to be",
+          [](auto& c) -> auto& { return c.pools.front().intake; }),
+      row(
+          "--plane", "PLANE", where,
+          "Who places connections of workers with the SDK: pass (the supervisor) or steer (the kernel); auto: pass",
+          [](auto& c) -> auto& { return c.pools.front().plane; }),
       row(
           "--hash-key", "HEX", where,
           "16 hexadecimal digits; the same on machines that must place clients alike (0...0: derived from the machine "
@@ -53,73 +64,84 @@ std::vector<Option> make_options() {
           [](auto& c) -> auto& { return c.hash_key; }),
       row(
           "--prefix-v4", "BITS", where, "Part of an IPv4 address that makes a client",
-          [](auto& c) -> auto& { return c.pool.prefix.v4; }),
+          [](auto& c) -> auto& { return c.pools.front().prefix.v4; }),
       row(
           "--prefix-v6", "BITS", where, "Part of an IPv6 address that makes a client",
-          [](auto& c) -> auto& { return c.pool.prefix.v6; }),
+          [](auto& c) -> auto& { return c.pools.front().prefix.v6; }),
       row(
           "--queue-limit", "N", where, "Connections that a worker may have been sent and not taken up",
-          [](auto& c) -> auto& { return c.pool.queue_limit; }),
+          [](auto& c) -> auto& { return c.pools.front().queue_limit; }),
       row(
           "--hold-limit", "N", where, "Connections that wait for a slot whose worker is being restarted",
-          [](auto& c) -> auto& { return c.pool.hold_limit; }),
+          [](auto& c) -> auto& { return c.pools.front().hold_limit; }),
       row(
           "--hold-timeout", "TIME", where,
           "How long a slot may be without a worker before its clients go to their second choice",
-          [](auto& c) -> auto& { return c.pool.fleet.hold_timeout; }),
+          [](auto& c) -> auto& { return c.pools.front().fleet.hold_timeout; }),
       row(
           "--overflow", "POLICY", where,
           "What happens over those limits: next (choice), wait (accepting pauses) or refuse",
-          [](auto& c) -> auto& { return c.pool.overflow; }),
+          [](auto& c) -> auto& { return c.pools.front().overflow; }),
 
       row(
+          "--cpus", "CPUS", life,
+          "CPUs that are dealt out to the slots, as in 0-3,8, or all: every worker runs where the supervisor may",
+          [](auto& c) -> auto& { return c.pools.front().cpus; }),
+      row(
           "--start-timeout", "TIME", life, "From start to ready",
-          [](auto& c) -> auto& { return c.pool.fleet.start_timeout; }),
+          [](auto& c) -> auto& { return c.pools.front().fleet.start_timeout; }),
+      row(
+          "--start-grace", "TIME", life,
+          "A worker that tells nothing of itself counts as ready when it has lived so long",
+          [](auto& c) -> auto& { return c.pools.front().start_grace; }),
       row(
           "--heartbeat-timeout", "TIME", life, "Without a heartbeat for so long a worker counts as hung (0: never)",
-          [](auto& c) -> auto& { return c.pool.fleet.heartbeat_timeout; }),
+          [](auto& c) -> auto& { return c.pools.front().fleet.heartbeat_timeout; }),
       row(
           "--drain-timeout", "TIME", life, "From the request to drain to SIGTERM",
-          [](auto& c) -> auto& { return c.pool.fleet.drain_timeout; }),
+          [](auto& c) -> auto& { return c.pools.front().fleet.drain_timeout; }),
       row(
           "--kill-timeout", "TIME", life, "From SIGTERM (or SIGABRT, for the hung) to SIGKILL",
-          [](auto& c) -> auto& { return c.pool.fleet.kill_timeout; }),
+          [](auto& c) -> auto& { return c.pools.front().fleet.kill_timeout; }),
       row(
           "--stop-timeout", "TIME", life, "The whole of a graceful stop",
-          [](auto& c) -> auto& { return c.pool.fleet.stop_timeout; }),
+          [](auto& c) -> auto& { return c.pools.front().fleet.stop_timeout; }),
 
       row(
           "--restart-delay", "TIME", restart, "Before the restart after a first failure",
-          [](auto& c) -> auto& { return c.pool.fleet.backoff.first; }),
+          [](auto& c) -> auto& { return c.pools.front().fleet.backoff.first; }),
       row(
           "--restart-delay-step", "TIME", restart,
           "After the second failure in a row; it doubles with each further one",
-          [](auto& c) -> auto& { return c.pool.fleet.backoff.step; }),
+          [](auto& c) -> auto& { return c.pools.front().fleet.backoff.step; }),
       row(
           "--restart-delay-max", "TIME", restart, "It grows no further than this",
-          [](auto& c) -> auto& { return c.pool.fleet.backoff.limit; }),
+          [](auto& c) -> auto& { return c.pools.front().fleet.backoff.limit; }),
       row(
           "--stable-time", "TIME", restart, "A worker that served this long has made good earlier failures",
-          [](auto& c) -> auto& { return c.pool.fleet.stable_time; }),
+          [](auto& c) -> auto& { return c.pools.front().fleet.stable_time; }),
       row(
           "--start-limit", "N", restart, "So many failures within --start-limit-interval and the slot rests (0: never)",
-          [](auto& c) -> auto& { return c.pool.fleet.start_limit.failures; }),
+          [](auto& c) -> auto& { return c.pools.front().fleet.start_limit.failures; }),
       row(
           "--start-limit-interval", "TIME", restart, "See --start-limit",
-          [](auto& c) -> auto& { return c.pool.fleet.start_limit.interval; }),
+          [](auto& c) -> auto& { return c.pools.front().fleet.start_limit.interval; }),
       row(
           "--rest", "TIME", restart, "How long a slot rests before one probe is started",
-          [](auto& c) -> auto& { return c.pool.fleet.start_limit.rest; }),
+          [](auto& c) -> auto& { return c.pools.front().fleet.start_limit.rest; }),
       row(
           "--no-restart-codes", "LIST", restart,
           "Exit codes by which a worker says that restarting is useless, or none",
-          [](auto& c) -> auto& { return c.pool.no_restart_codes; }),
+          [](auto& c) -> auto& { return c.pools.front().no_restart_codes; }),
       row(
           "--canary", "TIME", restart, "How long a successor must be ready before it takes a slot",
-          [](auto& c) -> auto& { return c.pool.fleet.canary; }),
+          [](auto& c) -> auto& { return c.pools.front().fleet.canary; }),
+      row(
+          "--linger", "N", restart, "Replaced workers of a slot that may still drain while it is renewed once more",
+          [](auto& c) -> auto& { return c.pools.front().fleet.linger; }),
       row(
           "--surge", "N", restart, "Slots that are renewed at a time",
-          [](auto& c) -> auto& { return c.pool.fleet.surge; }),
+          [](auto& c) -> auto& { return c.pools.front().fleet.surge; }),
   };
 }
 
@@ -138,13 +160,37 @@ std::string environment_name(const Option& option) {
   return name;
 }
 
+namespace {
+
+void find_mistakes_of_intake(const Config& config, const std::function<void(bool, std::string)>& require) {
+  const PoolConfig& pool = config.pools.front();
+  const bool by_sdk = pool.intake == Intake::Sdk || pool.intake == Intake::Auto;
+  const std::string intake = "--intake " + value_text(pool.intake);
+  require(pool.plane != Plane::Pass || by_sdk,
+          "--plane pass needs workers of the SDK: with " + intake + " the kernel delivers to the workers' own sockets");
+  require(pool.plane != Plane::Steer || pool.intake != Intake::None, "--plane steer is of no use to --intake none");
+  require(pool.plane != Plane::Self || pool.intake == Intake::None,
+          "--plane self is that of --intake none, which needs no --plane");
+  require(config.listeners.empty() || pool.intake != Intake::None,
+          "--intake none has no listener: leave out -l, or choose another intake");
+  for (const ListenerConfig& listener : config.listeners) {
+    const bool is_path = std::holds_alternative<UnixAddress>(listener.address);
+    require(!is_path || by_sdk, "listener " + listener.name +
+                                    ": a Unix path cannot be steered by the kernel: it needs --intake sdk, not " +
+                                    value_text(pool.intake));
+  }
+}
+
+}  // namespace
+
 std::vector<std::string> find_mistakes(const Config& config) {
   std::vector<std::string> mistakes;
   const auto require = [&](bool holds, std::string mistake) {
     if (!holds) mistakes.push_back(std::move(mistake));
   };
-  const PoolConfig& pool = config.pool;
-  require(!config.listeners.empty(), "there is no listener: give one with -l, for instance -l :8080");
+  const PoolConfig& pool = config.pools.front();
+  require(!config.listeners.empty() || pool.intake == Intake::None,
+          "there is no listener: give one with -l, for instance -l :8080");
   require(!pool.command.empty(), "there is no worker command: give one after --, for instance -- ./server");
   require(config.name.empty() || is_name(config.name),
           "--name '" + config.name + "' may have letters, digits, '.', '_' and '-' only");
@@ -163,9 +209,21 @@ std::vector<std::string> find_mistakes(const Config& config) {
   const Duration heartbeat = pool.fleet.heartbeat_timeout;
   require(heartbeat == Duration::zero() || heartbeat >= std::chrono::milliseconds(100),
           "--heartbeat-timeout must be 0 or at least 100ms: workers beat four times in it");
+  find_mistakes_of_intake(config, require);
   std::set<std::string> names;
   for (const ListenerConfig& listener : config.listeners) {
     require(names.insert(listener.name).second, "two listeners are named '" + listener.name + "'");
+  }
+  const std::vector<ListenerConfig>& listeners = config.listeners;
+  for (auto one = listeners.begin(); one != listeners.end(); ++one) {
+    for (auto other = std::next(one); other != listeners.end(); ++other) {
+      if (!in_each_others_way(one->address, other->address)) continue;
+      const std::string first = to_text(one->address);
+      const std::string second = to_text(other->address);
+      mistakes.push_back(first == second
+                             ? "-l " + first + " is given twice"
+                             : "-l " + first + " and -l " + second + " take the same port: give one of them");
+    }
   }
   return mistakes;
 }

@@ -22,6 +22,13 @@ constexpr std::array<Unit, 6> kUnits = {{{"h", std::chrono::hours(1)},
                                          {"us", std::chrono::microseconds(1)},
                                          {"ns", std::chrono::nanoseconds(1)}}};
 
+constexpr std::array<std::pair<std::string_view, Intake>, 5> kIntakes = {{{"auto", Intake::Auto},
+                                                                          {"sdk", Intake::Sdk},
+                                                                          {"listen-fds", Intake::ListenFds},
+                                                                          {"capture", Intake::Capture},
+                                                                          {"none", Intake::None}}};
+constexpr std::array<std::pair<std::string_view, Plane>, 4> kPlanes = {
+    {{"auto", Plane::Auto}, {"pass", Plane::Pass}, {"steer", Plane::Steer}, {"self", Plane::Self}}};
 constexpr std::array<std::pair<std::string_view, Overflow>, 3> kOverflows = {
     {{"next", Overflow::Next}, {"wait", Overflow::Wait}, {"refuse", Overflow::Refuse}}};
 constexpr std::array<std::pair<std::string_view, LogLevel>, 4> kLogLevels = {
@@ -117,7 +124,20 @@ Outcome parse_value(std::string_view text, std::vector<int>& value) {
   value = std::move(numbers);
   return Done{};
 }
+Outcome parse_value(std::string_view text, CpuList& value) {
+  if (text == "all") {
+    value.clear();
+    return Done{};
+  }
+  Result<CpuList> list = parse_cpu_list(text);
+  if (!list) return Error{{}, "'" + std::string(text) + "' is not a list of CPUs: " + list.error().message()};
+  value = *std::move(list);
+  return Done{};
+}
+
 Outcome parse_value(std::string_view text, Overflow& value) { return parse_enumerator(text, kOverflows, value); }
+Outcome parse_value(std::string_view text, Intake& value) { return parse_enumerator(text, kIntakes, value); }
+Outcome parse_value(std::string_view text, Plane& value) { return parse_enumerator(text, kPlanes, value); }
 Outcome parse_value(std::string_view text, LogLevel& value) { return parse_enumerator(text, kLogLevels, value); }
 Outcome parse_value(std::string_view text, HashKey& value) {
   std::uint64_t both = 0;
@@ -138,7 +158,15 @@ std::string value_text(const std::vector<int>& value) {
   for (const int number : value) text += (text.empty() ? "" : ",") + std::to_string(number);
   return text.empty() ? "none" : text;
 }
+std::string value_text(const CpuList& value) {
+  std::string text;
+  for (const unsigned cpu : value) text += (text.empty() ? "" : ",") + std::to_string(cpu);
+  return text.empty() ? "all" : text;
+}
+
 std::string value_text(Overflow value) { return enumerator_text(kOverflows, value); }
+std::string value_text(Intake value) { return enumerator_text(kIntakes, value); }
+std::string value_text(Plane value) { return enumerator_text(kPlanes, value); }
 std::string value_text(LogLevel value) { return enumerator_text(kLogLevels, value); }
 std::string value_text(HashKey value) {
   constexpr std::string_view kDigits = "0123456789abcdef";

@@ -21,8 +21,11 @@ namespace holdfast {
 [[nodiscard]] Outcome parse_value(std::string_view text, int& value);
 [[nodiscard]] Outcome parse_value(std::string_view text, std::string& value);
 [[nodiscard]] Outcome parse_value(std::string_view text, std::vector<int>& value);  // "2,78", "none"
+[[nodiscard]] Outcome parse_value(std::string_view text, CpuList& value);           // "0-3,8", "all"
 [[nodiscard]] Outcome parse_value(std::string_view text, Overflow& value);
 [[nodiscard]] Outcome parse_value(std::string_view text, LogLevel& value);
+[[nodiscard]] Outcome parse_value(std::string_view text, Intake& value);
+[[nodiscard]] Outcome parse_value(std::string_view text, Plane& value);
 [[nodiscard]] Outcome parse_value(std::string_view text, HashKey& value);  // 16 hexadecimal digits
 
 [[nodiscard]] std::string value_text(Duration value);
@@ -30,8 +33,11 @@ namespace holdfast {
 [[nodiscard]] std::string value_text(int value);
 [[nodiscard]] std::string value_text(const std::string& value);
 [[nodiscard]] std::string value_text(const std::vector<int>& value);
+[[nodiscard]] std::string value_text(const CpuList& value);
 [[nodiscard]] std::string value_text(Overflow value);
 [[nodiscard]] std::string value_text(LogLevel value);
+[[nodiscard]] std::string value_text(Intake value);
+[[nodiscard]] std::string value_text(Plane value);
 [[nodiscard]] std::string value_text(HashKey value);
 
 // "[NAME=]ADDRESS". A listener without a name gets `default_name`.

@@ -44,6 +44,11 @@ void ControlConnection::answer(const ControlResponse& response) {
   write_answer();
 }
 
+bool ControlConnection::waits_by_wish() const {
+  const auto* const waiting = std::get_if<Waiting>(&state_);
+  return waiting != nullptr && waiting->by_wish;
+}
+
 void ControlConnection::on_ready(FdWatcher::Ready ready) {
   if (std::holds_alternative<Reading>(state_)) return read_request();
   if (std::holds_alternative<Waiting>(state_)) return look_for_leaving();
@@ -70,7 +75,9 @@ void ControlConnection::take_request(std::string_view line) {
   timer_.disarm();
   std::variant<ControlRequest, ControlFailure> decoded = decode_request(line);
   if (auto* const failure = std::get_if<ControlFailure>(&decoded)) return answer(*failure);
-  on_request_(std::move(std::get<ControlRequest>(decoded)), ControlReply(weak_from_this()));
+  auto& request = std::get<ControlRequest>(decoded);
+  state_ = Waiting{.by_wish = request.is_set("wait")};
+  on_request_(std::move(request), ControlReply(weak_from_this()));
 }
 
 // Readable while the answer is awaited: the client has left, or it has only finished its sending, or it sends what

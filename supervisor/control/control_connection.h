@@ -53,12 +53,16 @@ class ControlConnection : public std::enable_shared_from_this<ControlConnection>
   void start();
   // Nothing happens unless the client waits.
   void answer(const ControlResponse& response);
+  // Its request said "wait", and has no answer yet: it may stay for as long as the verb takes.
+  [[nodiscard]] bool waits_by_wish() const;
 
  private:
   struct Reading {
     std::string line;
   };
-  struct Waiting {};
+  struct Waiting {
+    bool by_wish = false;
+  };
   struct Answering {
     std::string text;
     std::size_t sent = 0;

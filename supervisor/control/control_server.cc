@@ -6,7 +6,6 @@
 #include <utility>
 #include <variant>
 
-#include "sys/control_path.h"
 #include "sys/sockets.h"
 #include "sys/stream.h"
 
@@ -15,30 +14,28 @@ namespace holdfast {
 namespace {
 
 constexpr int kBacklog = 64;
-constexpr std::size_t kMaxClients = 32;  // people and scripts of one machine; each may hold 64 KiB
+constexpr unsigned kOwnerOnly = 0600;
+constexpr std::size_t kMaxAsking = 32;   // people and scripts of one machine; each may hold 64 KiB
+constexpr std::size_t kMaxWaiting = 32;  // of those that asked to wait, beside the others
 constexpr int kAcceptsEachTurn = 16;
 constexpr Duration kPause = std::chrono::seconds(1);
-constexpr int kExitTryAgain = 75;
+constexpr int kExitFailure = 1;
 constexpr int kExitPermission = 77;
 
-// The one answer of a client that gets no connection. It always fits: nothing was written there before.
-void turn_away(BorrowedFd connection, const std::string& why, int exit_code) {
-  (void)send_some(connection,
-                  encode(ControlResponse{ControlFailure{.error = why, .exit_code = exit_code, .versions = {}}}));
+ControlFailure busy(const std::string& why) {
+  return ControlFailure{.error = "the supervisor is busy: " + why, .exit_code = kExitFailure, .versions = {}};
 }
+
+// The one answer of a client that gets no connection. It always fits: nothing was written there before.
+void turn_away(BorrowedFd connection, const ControlFailure& why) { (void)send_some(connection, encode(why)); }
 
 }  // namespace
 
 Result<std::unique_ptr<ControlServer>> ControlServer::create(Loop& loop, const std::string& path, Handler handler,
                                                              Duration patience) {
-  const UnixAddress address{path};
+  const UnixAddress address{path, {.mode = kOwnerOnly, .user = {}, .group = {}}};
   Result<ListeningSocket> listening = listen_on(address, kBacklog);
   if (!listening) return std::move(listening).error();
-  // Between the two calls another user may connect; SO_PEERCRED turns that one away like any other.
-  if (Outcome kept = keep_to_owner(path); !kept) {
-    remove_unix_path(address, listening->fd);
-    return std::move(kept).error();
-  }
   Result<UniqueFd> spare = duplicate(listening->fd);
   return std::unique_ptr<ControlServer>(new ControlServer(
       loop, address, std::move(listening->fd), spare ? *std::move(spare) : UniqueFd(), std::move(handler), patience));
@@ -93,18 +90,33 @@ void ControlServer::welcome(UniqueFd connection) {
   if (!peer) return;  // it cannot be told apart from a stranger, and the socket is broken
   if (!is_ours(*peer)) {
     spdlog::warn("control socket: turned away user {} (pid {})", peer->user, peer->pid);
-    return turn_away(connection, "permission denied: this supervisor belongs to another user", kExitPermission);
+    return turn_away(connection, {.error = "permission denied: this supervisor belongs to another user",
+                                  .exit_code = kExitPermission,
+                                  .versions = {}});
   }
-  if (clients_.size() >= kMaxClients) {
+  if (clients_.size() - waiting_by_wish() >= kMaxAsking) {
     return turn_away(connection,
-                     "the supervisor has " + std::to_string(kMaxClients) + " control clients already; try again later",
-                     kExitTryAgain);
+                     busy("it talks to " + std::to_string(kMaxAsking) + " clients at a time; try again in a moment"));
   }
   clients_.push_back(std::make_shared<ControlConnection>(
       loop_, std::move(connection), patience_,
-      [this](ControlRequest request, ControlReply reply) { handler_(std::move(request), std::move(reply)); },
+      [this](ControlRequest request, ControlReply reply) { hear(std::move(request), std::move(reply)); },
       [this](const ControlConnection& ended) { on_ended(ended); }));
   clients_.back()->start();
+}
+
+// The client that asks is counted already. One too many is refused before anything is done for it.
+void ControlServer::hear(ControlRequest request, ControlReply reply) {
+  if (request.is_set("wait") && waiting_by_wish() > kMaxWaiting) {
+    return reply.send(busy(std::to_string(kMaxWaiting) + " clients wait for it already (--wait); nothing was done, " +
+                           "try again without --wait or later"));
+  }
+  handler_(std::move(request), std::move(reply));
+}
+
+std::size_t ControlServer::waiting_by_wish() const {
+  return static_cast<std::size_t>(
+      std::count_if(clients_.begin(), clients_.end(), [](const auto& client) { return client->waits_by_wish(); }));
 }
 
 void ControlServer::pause() {

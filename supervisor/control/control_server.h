@@ -19,8 +19,9 @@ namespace holdfast {
 // The supervisor's end of the control socket (wire/control_message.h): listens on a Unix path that only its user may
 // open, checks who connected, reads one request from each client and gives it to the handler together with the reply.
 //
-// No client can harm it: there are at most 32, each has five seconds for its request and five for taking its answer,
-// and 64 KiB for the request; nothing here ever waits. It answers even when the supervisor has no descriptor left,
+// No client can harm it: there are at most 32 that ask, each has five seconds for its request and five for taking its
+// answer, and 64 KiB for the request; nothing here ever waits. Those whose request says "wait" may stay for long, so they
+// have a bound of their own: however many there are, a question is answered. It answers even when the supervisor has no descriptor left,
 // because it keeps a spare one: that is when its operator needs it most.
 //
 // Destroying it closes every connection and removes the file. Not from inside the handler (Loop::defer).
@@ -44,6 +45,8 @@ class ControlServer {
 
   void on_connections();
   void welcome(UniqueFd connection);
+  void hear(ControlRequest request, ControlReply reply);
+  [[nodiscard]] std::size_t waiting_by_wish() const;
   void pause();
   void on_ended(const ControlConnection& connection);
   void free_ended();

@@ -179,4 +179,12 @@ std::vector<SlotId> BucketTable::preference(unsigned bucket) const {
   return slots;
 }
 
+BucketTable equal_shares(unsigned slots) { return BucketTable(std::vector<std::uint32_t>(slots, 1)); }
+
+unsigned moved_buckets(const BucketTable& before, const BucketTable& after) {
+  unsigned moved = 0;
+  for (unsigned bucket = 0; bucket < kBuckets; bucket++) moved += before.home(bucket) != after.home(bucket) ? 1 : 0;
+  return moved;
+}
+
 }  // namespace holdfast

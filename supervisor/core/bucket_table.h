@@ -49,4 +49,9 @@ class BucketTable {
   std::array<SlotId, kBuckets> home_{};
 };
 
+// The table of so many equal slots.
+[[nodiscard]] BucketTable equal_shares(unsigned slots);
+// How many buckets have another home in `after` than in `before`: so many of 512 clients meet another worker.
+[[nodiscard]] unsigned moved_buckets(const BucketTable& before, const BucketTable& after);
+
 }  // namespace holdfast

@@ -21,16 +21,19 @@ bool in(const Fleet::Worker& worker) {
 
 bool serves(const std::optional<Fleet::Worker>& worker) { return worker && in<Fleet::Serving>(*worker); }
 
+// The moment from which a worker that beat last at `last_heartbeat` counts as hung.
+TimePoint hung_from(TimePoint last_heartbeat, const Fleet::Policy& policy) {
+  return policy.heartbeat_timeout > Duration::zero() ? last_heartbeat + policy.heartbeat_timeout : kNever;
+}
+
 // The moment at which time alone changes what becomes of a worker.
 TimePoint deadline_of(const Fleet::Worker& worker, const Fleet::Policy& policy) {
   return std::visit(Overloaded{
                         [&](const Fleet::Starting& phase) { return phase.deadline; },
-                        [&](const Fleet::Serving& phase) {
-                          return policy.heartbeat_timeout > Duration::zero()
-                                     ? phase.last_heartbeat + policy.heartbeat_timeout
-                                     : kNever;
+                        [&](const Fleet::Serving& phase) { return hung_from(phase.last_heartbeat, policy); },
+                        [&](const Fleet::Draining& phase) {
+                          return std::min(phase.deadline, hung_from(phase.last_heartbeat, policy));
                         },
-                        [&](const Fleet::Draining& phase) { return phase.deadline; },
                         [&](const Fleet::Ending& phase) { return phase.deadline; },
                         [](const auto&) { return kNever; },
                     },
@@ -43,6 +46,10 @@ Fleet::Fleet(Policy policy, unsigned size, Generation generation, std::uint64_t 
     : policy_(policy), wished_size_(size), generation_(generation), random_state_(seed) {}
 
 void Fleet::set_stop(Stop stop) { stop_ = std::max(stop_, stop); }
+
+void Fleet::set_drained(SlotId id, bool drained) {
+  if (id.value < slots_.size()) slots_[id.value].drained = drained;
+}
 
 void Fleet::request_renewal(SlotId id) {
   if (id.value >= slots_.size()) return;
@@ -70,13 +77,22 @@ void Fleet::on_ready(WorkerId id, TimePoint now) {
 
 void Fleet::on_heartbeat(WorkerId id, TimePoint at) {
   Worker* worker = find_mutable(id);
-  if (worker == nullptr || !in<Serving>(*worker)) return;
-  Serving& serving = std::get<Serving>(worker->phase);
-  serving.last_heartbeat = std::max(serving.last_heartbeat, at);
+  if (worker == nullptr) return;
+  const auto note = [at](TimePoint& last) { last = std::max(last, at); };
+  std::visit(Overloaded{
+                 [&](Serving& phase) { note(phase.last_heartbeat); },
+                 [&](Draining& phase) { note(phase.last_heartbeat); },
+                 [](const auto&) {},
+             },
+             worker->phase);
 }
 
 void Fleet::on_misbehaved(WorkerId id) {
   if (Worker* worker = find_mutable(id)) worker->misbehaved = true;
+}
+
+void Fleet::on_stalled(WorkerId id, bool stalled) {
+  if (Worker* worker = find_mutable(id)) worker->stalled = stalled;
 }
 
 void Fleet::on_exited(WorkerId id, WorkerEnd end, TimePoint now) {
@@ -145,7 +161,7 @@ Fleet::Worker* Fleet::find_mutable(WorkerId id) {
 
 SlotId Fleet::id_of(const Slot& slot) const { return SlotId{static_cast<std::uint32_t>(&slot - slots_.data())}; }
 
-bool Fleet::leaving(const Slot& slot) const { return id_of(slot).value >= wished_size_; }
+bool Fleet::leaving(const Slot& slot) const { return id_of(slot).value >= wished_size_ || slot.drained; }
 
 bool Fleet::wants_renewal(const Slot& slot) const {
   if (!slot.incumbent) return false;
@@ -263,7 +279,11 @@ void Fleet::enforce_deadline(Worker& worker, TimePoint now, Actions& actions) {
     std::visit(Overloaded{
                    [&](const Starting&) { end(Signal::Terminate, Why::NotReady); },
                    [&](const Serving&) { end(Signal::Abort, Why::Hung); },
-                   [&](const Draining&) { end(Signal::Terminate, Why::Drained); },
+                   [&](const Draining& phase) {
+                     // Who hangs would not hear SIGTERM, and its core is wanted.
+                     if (now >= hung_from(phase.last_heartbeat, policy_)) return end(Signal::Abort, Why::Hung);
+                     end(Signal::Terminate, Why::Drained);
+                   },
                    [&](const Ending&) { kill(Why::Overdue); },
                    [](const auto&) {},
                },
@@ -295,7 +315,8 @@ void Fleet::dismiss(Worker& worker, TimePoint now, Actions& actions) {
     worker.phase = Ending{now + policy_.kill_timeout};
     actions.push_back(SignalWorker{worker.id, Signal::Terminate, Why::Stopping});
   } else if (in<Serving>(worker)) {
-    worker.phase = Draining{std::min(now + policy_.drain_timeout, last_call)};
+    worker.phase =
+        Draining{std::min(now + policy_.drain_timeout, last_call), std::get<Serving>(worker.phase).last_heartbeat};
     actions.push_back(DrainWorker{worker.id, std::get<Draining>(worker.phase).deadline});
   } else if (in<Draining>(worker)) {
     Draining& draining = std::get<Draining>(worker.phase);
@@ -319,7 +340,7 @@ void Fleet::promote(Slot& slot, TimePoint now, Actions& actions) {
   if (slot.incumbent) {
     Worker departing = *slot.incumbent;
     if (in<Serving>(departing)) {
-      departing.phase = Draining{now + policy_.drain_timeout};
+      departing.phase = Draining{now + policy_.drain_timeout, std::get<Serving>(departing.phase).last_heartbeat};
       actions.push_back(DrainWorker{departing.id, std::get<Draining>(departing.phase).deadline});
     }
     slot.departing.push_back(departing);
@@ -331,6 +352,7 @@ void Fleet::start_if_due(Slot& slot, TimePoint now, Actions& actions) {
   if (stop_ != Stop::No || leaving(slot)) return;
   if (slot.incumbent) {
     if (!wants_renewal(slot) || slot.successor || !in<Serving>(*slot.incumbent)) return;
+    if (slot.departing.size() > policy_.linger) return;
     if (renewals_under_way() < policy_.surge) slot.successor = start(slot, Role::Successor, now, actions);
     return;
   }
@@ -363,7 +385,8 @@ Fleet::Worker Fleet::start(const Slot& slot, Role role, TimePoint now, Actions& 
 
 void Fleet::settle_buckets(Slot& slot, TimePoint now, Actions& actions) {
   if (leaving(slot)) return;
-  if (serves(slot.incumbent)) {
+  const bool stalled = slot.incumbent && slot.incumbent->stalled;
+  if (serves(slot.incumbent) && !stalled) {
     slot.unserved_since.reset();
     if (slot.lent) actions.push_back(ReturnBuckets{id_of(slot)});
     slot.lent = false;
@@ -373,7 +396,7 @@ void Fleet::settle_buckets(Slot& slot, TimePoint now, Actions& actions) {
   if (slot.lent || stop_ != Stop::No) return;
   const bool hopeless =
       !slot.incumbent && (std::holds_alternative<Resting>(slot.pause) || std::holds_alternative<Stopped>(slot.pause));
-  if (hopeless || now >= *slot.unserved_since + policy_.hold_timeout) lend(slot, actions);
+  if (hopeless || stalled || now >= *slot.unserved_since + policy_.hold_timeout) lend(slot, actions);
 }
 
 void Fleet::lend(Slot& slot, Actions& actions) {
@@ -401,12 +424,12 @@ void Fleet::conclude(Actions& actions) {
     actions.push_back(Finished{});
     return;
   }
-  const bool hopeless = !slots_.empty() && std::all_of(slots_.begin(), slots_.end(), [](const Slot& slot) {
-    return std::holds_alternative<Resting>(slot.pause) || std::holds_alternative<Stopped>(slot.pause);
-  });
-  const bool all_stopped = !slots_.empty() && std::all_of(slots_.begin(), slots_.end(), [](const Slot& slot) {
-    return std::holds_alternative<Stopped>(slot.pause);
-  });
+  // A drained slot is no failure: whoever has emptied it may fill it again.
+  const auto stopped = [](const Slot& slot) { return !slot.drained && std::holds_alternative<Stopped>(slot.pause); };
+  const auto rests = [](const Slot& slot) { return !slot.drained && std::holds_alternative<Resting>(slot.pause); };
+  const bool all_stopped = !slots_.empty() && std::all_of(slots_.begin(), slots_.end(), stopped);
+  const bool hopeless = !slots_.empty() && std::all_of(slots_.begin(), slots_.end(),
+                                                       [&](const Slot& slot) { return stopped(slot) || rests(slot); });
   if (all_stopped || (hopeless && !ever_ready_)) {
     concluded_ = true;
     actions.push_back(GiveUp{});

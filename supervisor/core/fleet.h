@@ -28,7 +28,7 @@ namespace holdfast {
 //
 //   Starting    until it says that it is ready, or its deadline
 //   Serving     until it is replaced, hangs (no heartbeat within the limit), dies, or the pool stops
-//   Draining    told to finish, with a deadline
+//   Draining    told to finish, with a deadline; it may hang as before
 //   Ending      sent SIGTERM (or SIGABRT if it hung), with a deadline
 //   Killed      sent SIGKILL
 //   Gone        has ended; the next reconcile forgets it
@@ -45,7 +45,7 @@ class Fleet {
   struct Policy {
     Duration start_timeout = std::chrono::seconds(30);  // from start to ready
     Duration heartbeat_timeout =
-        std::chrono::seconds(30);  // without a heartbeat a serving worker counts as hung; zero: never
+        std::chrono::seconds(30);  // without a heartbeat a serving or draining worker counts as hung; zero: never
     Duration drain_timeout = std::chrono::seconds(30);  // from drain to SIGTERM
     Duration kill_timeout = std::chrono::seconds(5);    // from SIGTERM or SIGABRT to SIGKILL
     Duration stop_timeout = std::chrono::seconds(60);   // the whole of a graceful stop
@@ -54,6 +54,7 @@ class Fleet {
         std::chrono::seconds(10);        // a worker that served this long has made good all earlier failures
     Duration canary = Duration::zero();  // how long a successor must be ready before it takes the slot
     unsigned surge = 1;                  // slots that may have a successor at a time
+    unsigned linger = 3;                 // workers of a slot that may depart while another successor is started
     BackoffPolicy backoff;
     StartLimitPolicy start_limit;
     bool operator==(const Policy&) const = default;
@@ -121,6 +122,7 @@ class Fleet {
   void set_policy(const Policy& policy) { policy_ = policy; }
   void set_size(unsigned size) { wished_size_ = size; }
   void set_generation(Generation generation) { generation_ = generation; }
+  void set_drained(SlotId slot, bool drained);  // its workers are to go, its clients elsewhere, until that is taken back
   void set_stop(Stop stop);            // never taken back: only made more urgent
   void withdraw_renewal(SlotId slot);  // unless a successor is under way already
   void request_renewal(SlotId slot);   // replace the incumbent; start at once what is delayed or resting
@@ -129,6 +131,7 @@ class Fleet {
   void on_ready(WorkerId worker, TimePoint now);
   void on_heartbeat(WorkerId worker, TimePoint at);  // an older one than the last is ignored
   void on_misbehaved(WorkerId worker);               // it broke the protocol
+  void on_stalled(WorkerId worker, bool stalled);  // it lives and has stopped (or begun again) to accept: core/stall.h
   void on_exited(WorkerId worker, WorkerEnd end, TimePoint now);
   void on_start_failed(WorkerId worker, WorkerEnd end, TimePoint now) { on_exited(worker, end, now); }
 
@@ -146,6 +149,7 @@ class Fleet {
   };
   struct Draining {
     TimePoint deadline;
+    TimePoint last_heartbeat;
   };
   struct Ending {
     TimePoint deadline;
@@ -163,6 +167,7 @@ class Fleet {
     std::optional<TimePoint> ready_at;  // when it began to serve, if it ever did
     Phase phase;
     bool outdated = false;    // somebody asked to replace it
+    bool stalled = false;     // it does not accept: the slot counts as unserved, its clients go elsewhere at once
     bool misbehaved = false;  // it broke the protocol and is to be killed
     bool dismissed = false;   // told to go because its slot leaves or the pool stops: its end is no failure
 
@@ -187,6 +192,7 @@ class Fleet {
     unsigned failures = 0;         // in a row
     StartLimit start_limit;
     bool on_probation = false;                // a probe after a rest: one failure and it rests again
+    bool drained = false;                     // by an operator's wish it has no worker
     bool lent = false;                        // its buckets are with their next choices
     std::optional<TimePoint> unserved_since;  // empty while the incumbent serves
   };

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -15,6 +16,8 @@ namespace holdfast {
 //   "127.0.0.1:8080"   one IPv4 address ("0.0.0.0:8080": every IPv4 address)
 //   "[::1]:8080"       one IPv6 address ("[::]:8080": every IPv6 address, and no IPv4)
 //   "unix:/run/x.sock" a path; "unix:@name" the abstract name space
+//   "unix:/run/x.sock,mode=0660,user=www,group=www" a path whose file is not what umask and user make of it
+//   "udp://:5353"      the first three for UDP: "udp://127.0.0.1:53", "udp://[::1]:53"
 // Port 0 asks the kernel to choose one.
 struct TcpAddress {
   enum class Family { DualStack, V4, V6 };
@@ -24,16 +27,37 @@ struct TcpAddress {
   bool operator==(const TcpAddress&) const = default;
 };
 
+// What the file of a Unix path is to be; what is not given is left as umask and user make it.
+struct SocketFile {
+  std::optional<unsigned> mode;  // permission bits
+  std::string user;              // name or number
+  std::string group;             // the same
+  bool operator==(const SocketFile&) const = default;
+};
+
+// A kind of its own, although it holds the same: what accepts connections cannot be given one by mistake.
+struct UdpAddress {
+  using Family = TcpAddress::Family;
+  Family family = Family::DualStack;
+  IpAddress address;  // all zeros: every address of the family
+  std::uint16_t port = 0;
+  bool operator==(const UdpAddress&) const = default;
+};
+
 struct UnixAddress {
   std::string path;  // "@name" for the abstract name space
+  SocketFile file = {};
   bool operator==(const UnixAddress&) const = default;
 };
 
-using ListenAddress = std::variant<TcpAddress, UnixAddress>;
+using ListenAddress = std::variant<TcpAddress, UdpAddress, UnixAddress>;
 
 // Errors say what was wrong with the text and show a form that would be right.
 [[nodiscard]] Result<ListenAddress> parse_listen_address(std::string_view text);
-// The text form back: ":8080", "127.0.0.1:8080", "[::1]:8080", "unix:/path".
+// Where it is: ":8080", "127.0.0.1:8080", "[::1]:8080", "unix:/path", "udp://:5353", without what is chosen for the file.
 [[nodiscard]] std::string to_text(const ListenAddress& address);
+// Whether the kernel refuses the second of two listeners of one process: the same path, or the same port of addresses of
+// which one is, or covers, the other. Port 0 is another one each time.
+[[nodiscard]] bool in_each_others_way(const ListenAddress& one, const ListenAddress& other);
 
 }  // namespace holdfast

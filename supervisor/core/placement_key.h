@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 #include "core/ip_address.h"
 
@@ -27,6 +28,17 @@ struct HashKey {
 //   IPv6: h = b; for each word that the prefix reaches: h = mix(h ^ word)
 // where each word is masked to the prefix first, and words that the prefix does not reach take no part.
 [[nodiscard]] std::uint32_t hash_address(const IpAddress& address, KeyPrefix prefix, HashKey key);
+
+// The same for a key that is text (a cookie, a session id): the bytes in words of four, the first byte lowest, the last word
+// filled with zeros:
+//   h = b; for each word: h = mix(h ^ word); h = mix(h ^ a ^ length)
+[[nodiscard]] std::uint32_t hash_text(std::string_view text, HashKey key);
+
+// The mask of a word that `bits` bits of the prefix reach; a prefix may reach past the word.
+[[nodiscard]] constexpr std::uint32_t prefix_mask(unsigned bits) {
+  if (bits >= 32) return ~std::uint32_t{0};
+  return bits == 0 ? 0 : ~std::uint32_t{0} << (32 - bits);
+}
 
 // The MurmurHash3 finaliser: every input bit changes every output bit with a probability near one half.
 [[nodiscard]] constexpr std::uint32_t mix(std::uint32_t h) {

@@ -106,7 +106,10 @@ Cell exit_cell(const SlotStatus& slot) {
   return {std::move(text), slot.lost > 0 || slot.protocol_errors > 0 ? Style::Bad : Style::Plain};
 }
 
-void add_slot(Table& table, const SlotStatus& slot) {
+// Workers that accept by themselves, and are not of the SDK, tell nobody how many.
+bool tells_numbers(const PoolStatus& pool) { return pool.plane != "steer" || pool.intake == "sdk"; }
+
+void add_slot(Table& table, const SlotStatus& slot, bool tells) {
   const std::string wait = slot.next_start ? " " + short_duration(*slot.next_start) : "";
   table.add({{std::to_string(slot.slot)},
              {slot.state + wait, style_of(slot.state)},
@@ -114,15 +117,15 @@ void add_slot(Table& table, const SlotStatus& slot) {
              {slot.worker ? std::to_string(slot.worker->generation) : "-"},
              {slot.worker ? short_duration(slot.worker->age) : "-"},
              {short_count(slot.restarts), slot.restarts > 0 ? Style::Warning : Style::Plain},
-             {short_count(slot.handed)},
-             {short_count(slot.waiting)},
-             {short_count(slot.open)},
+             {tells ? short_count(slot.handed + slot.accepted) : "-"},
+             {short_count(slot.waiting + slot.queued)},
+             {tells ? short_count(slot.open) : "-"},
              {buckets_text(slot), slot.buckets == slot.home_buckets ? Style::Plain : Style::Warning},
              exit_cell(slot)});
   for (const WorkerStatus& worker : slot.others) add_worker(table, worker);
 }
 
-std::string slot_table(const std::vector<SlotStatus>& slots, Colours colours) {
+std::string slot_table(const PoolStatus& pool, Colours colours) {
   using enum Table::Align;
   Table table({{"SLOT", Right},
                {"STATE"},
@@ -135,7 +138,7 @@ std::string slot_table(const std::vector<SlotStatus>& slots, Colours colours) {
                {"OPEN", Right},
                {"BUCKETS", Right},
                {"LAST EXIT"}});
-  for (const SlotStatus& slot : slots) add_slot(table, slot);
+  for (const SlotStatus& slot : pool.slots) add_slot(table, slot, tells_numbers(pool));
   return table.text(colours);
 }
 
@@ -158,7 +161,7 @@ std::string render_status(const Status& status, Colours colours) {
   std::string out = head_line(status, colours) + "\n" + listener_table(status.listeners, colours) +
                     pause_lines(status.listeners, colours);
   for (const PoolStatus& pool : status.pools) {
-    out += "\n" + pool_line(pool, colours) + slot_table(pool.slots, colours);
+    out += "\n" + pool_line(pool, colours) + slot_table(pool, colours);
   }
   return out + "\n" + total_line(status, colours);
 }

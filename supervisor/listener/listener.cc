@@ -10,6 +10,8 @@ std::string_view to_text(Refusal refusal) {
       return "queue-full";
     case Refusal::Stopping:
       return "stopping";
+    case Refusal::Stranded:
+      return "stranded";
     case Refusal::Lost:
       return "descriptor-limit";
   }
@@ -19,6 +21,7 @@ std::string_view to_text(Refusal refusal) {
 Listener::Listener(Loop& loop, ListenerId id, std::string name, ListeningSocket socket,
                    std::function<void(Listener&)> on_connections)
     : id_(id), name_(std::move(name)), socket_(std::move(socket)) {
+  if (!socket_.fd) return;
   watcher_.emplace(loop, socket_.fd, [this, hear = std::move(on_connections)](FdWatcher::Ready) { hear(*this); });
 }
 

@@ -19,11 +19,12 @@ namespace holdfast {
 enum class Refusal {
   QueueFull,  // --overflow refuse, and its slot had no room
   Stopping,   // the supervisor stopped before a worker took it up
+  Stranded,   // it waited at a socket of a worker that ended, and no other can be given it
   Lost,       // the supervisor itself ran out of descriptors while it held it
 };
 [[nodiscard]] std::string_view to_text(Refusal refusal);
 
-// One listening socket and the account of what it accepted. Whether it is watched is the dispatcher's decision.
+// One listening socket and the account of what it accepted. A UDP listener has the account only. Whether it is watched is the dispatcher's decision.
 class Listener {
  public:
   // `on_connections`: the kernel reports that something waits to be accepted.
@@ -37,6 +38,7 @@ class Listener {
   [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] const ListenAddress& address() const { return socket_.bound; }
 
+  [[nodiscard]] bool is_open() const { return static_cast<bool>(socket_.fd); }  // never for UDP
   enum class Watch { Off, On };
   void watch(Watch watch);
   // Closes the socket and removes the file of a Unix path. The account stays.
@@ -44,6 +46,8 @@ class Listener {
   // One accept4; see sys/sockets.h. A connection is counted here and must end as handed, waiting or refused.
   [[nodiscard]] Result<std::variant<AcceptedConnection, AcceptStop>> accept();
 
+  // A connection of this listener that was accepted at another socket than this one.
+  void count_adopted() { accepted_++; }
   void count_refusal(Refusal refusal) { refused_[refusal]++; }
   [[nodiscard]] std::uint64_t accepted() const { return accepted_; }
   [[nodiscard]] const std::map<Refusal, std::uint64_t>& refused() const { return refused_; }

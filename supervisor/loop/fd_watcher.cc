@@ -17,6 +17,8 @@ int events_of(FdWatcher::Interest interest) {
       return UV_WRITABLE;
     case FdWatcher::Interest::Both:
       return UV_READABLE | UV_WRITABLE;
+    case FdWatcher::Interest::HangUp:
+      return UV_DISCONNECT;
   }
   return 0;
 }
@@ -33,12 +35,13 @@ struct FdWatcher::State {
   static void on_event(uv_poll_t* handle, int status, int events) {
     auto* const state = static_cast<State*>(handle->data);
     if (status == 0) {
-      state->on_ready(Ready{(events & UV_READABLE) != 0, (events & UV_WRITABLE) != 0});
+      state->on_ready(Ready{(events & UV_READABLE) != 0, (events & UV_WRITABLE) != 0, (events & UV_DISCONNECT) != 0});
       return;
     }
     // An error stands on the descriptor: libuv has stopped watching. Whoever reads or writes now is told which; who
     // does neither hears of it again, as with everything that is level-triggered.
-    state->on_ready(Ready{true, (events_of(state->interest) & UV_WRITABLE) != 0});
+    const int interest = events_of(state->interest);
+    state->on_ready(Ready{true, (interest & UV_WRITABLE) != 0, (interest & UV_DISCONNECT) != 0});
     if (state->interest != Interest::None && uv_is_active(reinterpret_cast<uv_handle_t*>(handle)) == 0) state->start();
   }
 };

@@ -14,10 +14,12 @@ namespace holdfast {
 // inside its own callback (Loop::defer); `watch` may be called there.
 class FdWatcher {
  public:
-  enum class Interest { None, Readable, Writable, Both };
+  // HangUp: only that the other side, or for a listener anybody, has shut it down (EPOLLRDHUP, EPOLLHUP).
+  enum class Interest { None, Readable, Writable, Both, HangUp };
   struct Ready {
     bool readable = false;  // also on hang-up and error: a read tells
     bool writable = false;
+    bool hung_up = false;  // only if that is the interest
   };
   FdWatcher(Loop& loop, BorrowedFd fd, std::function<void(Ready)> on_ready);
   ~FdWatcher();

@@ -62,6 +62,7 @@ Loop::~Loop() {
 }
 
 void Loop::run() {
+  state_->now.reset();                          // else the first timers would see the time at which we were made
   (void)uv_run(&state_->loop, UV_RUN_DEFAULT);  // whether handles are left is of no interest: ours always are
   while (!state_->deferred.empty()) state_->run_deferred();
   state_->now.reset();

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <linux/filter.h>
 #include <sys/resource.h>
 
 #include <cstddef>
@@ -10,22 +11,28 @@ namespace holdfast {
 
 // Everything that happens between fork and exec. The child of a fork may call async-signal-safe functions only, and
 // must not touch what the parent was in the middle of; so the parent prepares all memory before it forks, and the child
-// only reads it.
+// reads it, or writes in place what only it knows.
 
 enum class ChildStage : std::int32_t {
   ProcessGroup,
   Signals,
   WorkingDirectory,
+  Cpus,
+  DeathSignal,
   Descriptor,  // `index` is the move that failed
   OtherDescriptors,
+  NoNewPrivileges,
+  Filter,         // the kernel does not take it
+  Notifications,  // the descriptor that came with it could not be sent
   OpenFileLimit,
   FindCommand,      // no candidate exists
   Exec,             // `index` is the candidate
   ExecInterpreter,  // likewise; the file exists, what its first line names does not
 };
 
-// What a child that could not exec writes to the status pipe before it exits. An exec that succeeds closes the pipe
-// instead.
+// What a child that could not exec writes to the status socket before it exits. An exec that succeeds closes the socket
+// instead. A child that set a filter has sent the notification descriptor before, with a message of one byte: on its way it
+// does not depend on the child any more.
 struct ChildFailure {
   ChildStage stage;
   std::int32_t error;  // errno
@@ -48,12 +55,18 @@ struct ChildProgram {
   const char* const* candidates = nullptr;  // paths to try in order; null-terminated
   char* const* arguments = nullptr;         // null-terminated, likewise
   char* const* environment = nullptr;
+  std::span<char* const>
+      pid_markers;  // each a kPidMarker in one of the arguments or variables, the last of a string first
   const char* working_directory = nullptr;  // null: ours
+  std::span<const unsigned long> cpus;      // a mask for sched_setaffinity; empty: ours
+  int death_signal = 0;                     // it gets this when `parent` dies; 0: none
+  int parent = 0;                           // process id of the forking process, as its children see it
   std::span<FdMove> moves;                  // no target twice
   int first_free = 0;                       // greater than every target
   std::span<const FdRange> others;          // every descriptor from 3 that is no target
+  const sock_fprog* filter = nullptr;       // null: none
   const rlimit* open_files = nullptr;       // null: ours
-  int status_pipe = -1;                     // close-on-exec
+  int status_socket = -1;                   // SOCK_SEQPACKET, close-on-exec
 };
 
 // Becomes the program, or reports and exits.

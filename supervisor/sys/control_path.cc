@@ -75,11 +75,6 @@ Result<std::string> control_path(const std::string& directory, std::string_view 
   return path;
 }
 
-Outcome keep_to_owner(const std::string& path) {
-  if (::chmod(path.c_str(), S_IRUSR | S_IWUSR) != 0) return last_error("protect " + path);
-  return Done{};
-}
-
 std::vector<std::string> control_names(const std::string& directory) {
   std::vector<std::string> names;
   const std::unique_ptr<DIR, CloseDirectory> open(::opendir(directory.c_str()));

@@ -33,8 +33,6 @@ struct ControlHome {
 // DIRECTORY/NAME.sock. A name is one path component that does not begin with a dot, and short enough for the path of a
 // socket.
 [[nodiscard]] Result<std::string> control_path(const std::string& directory, std::string_view name);
-// Makes a socket's file one that only its owner may open (0600).
-[[nodiscard]] Outcome keep_to_owner(const std::string& path);
 // The names that have a socket in the directory, live or not, sorted.
 [[nodiscard]] std::vector<std::string> control_names(const std::string& directory);
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -10,6 +11,9 @@ namespace holdfast {
 // (LISTEN_*, NOTIFY_SOCKET, WATCHDOG_*) and those by which a supervisor above us made us its worker (the protocol's
 // HOLDFAST_ variables).
 [[nodiscard]] std::vector<std::pair<std::string, std::string>> inherited_environment();
+
+// A variable that is set and not empty.
+[[nodiscard]] std::optional<std::string> environment_variable(const std::string& name);
 
 // A reader that goes away must show as EPIPE, not as the end of this process (SIGPIPE ignored; children get the default
 // back).

@@ -8,49 +8,17 @@
 #include <cstring>
 #include <utility>
 
+#include "sys/socket_name.h"
 #include "sys/unix_listener.h"
 
 namespace holdfast {
 namespace {
 
-struct SocketName {
-  sockaddr_storage storage{};
-  socklen_t length = sizeof(sockaddr_storage);
-
-  [[nodiscard]] sockaddr* get() { return reinterpret_cast<sockaddr*>(&storage); }
-  [[nodiscard]] const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
-};
-
 SocketName name_of(const IpAddress& address, std::uint16_t port) {
-  SocketName name;
-  if (address.is_v6()) {
-    sockaddr_in6 v6{};
-    v6.sin6_family = AF_INET6;
-    v6.sin6_port = htons(port);
-    const std::array<std::uint8_t, 16> bytes = address.bytes();
-    std::copy(bytes.begin(), bytes.end(), std::begin(v6.sin6_addr.s6_addr));
-    std::memcpy(&name.storage, &v6, sizeof v6);
-    name.length = sizeof v6;
-  } else {
-    sockaddr_in v4{};
-    v4.sin_family = AF_INET;
-    v4.sin_port = htons(port);
-    v4.sin_addr.s_addr = htonl(address.word(0));
-    std::memcpy(&name.storage, &v4, sizeof v4);
-    name.length = sizeof v4;
-  }
-  return name;
+  return address.is_v6() ? v6_name(address, port) : v4_name(address, port);
 }
 
-SocketName every_v6_address(std::uint16_t port) {
-  SocketName name;
-  sockaddr_in6 v6{};
-  v6.sin6_family = AF_INET6;
-  v6.sin6_port = htons(port);
-  std::memcpy(&name.storage, &v6, sizeof v6);
-  name.length = sizeof v6;
-  return name;
-}
+SocketName every_v6_address(std::uint16_t port) { return v6_name(IpAddress::v6({}), port); }
 
 Endpoint endpoint_of(const SocketName& name) {
   if (name.storage.ss_family == AF_INET && name.length >= sizeof(sockaddr_in)) {
@@ -86,16 +54,11 @@ Result<UniqueFd> bound_listener(const SocketName& name, V4Clients v4_clients, in
   return fd;
 }
 
-// What the kernel says where IPv6 is not compiled in, or switched off.
-bool lacks_v6(const Error& error) {
-  return error.code == std::errc::address_family_not_supported || error.code == std::errc::address_not_available;
-}
-
 Result<UniqueFd> listen_on_tcp(TcpAddress& address, int backlog, const std::string& doing) {
   switch (address.family) {
     case TcpAddress::Family::DualStack: {
       Result<UniqueFd> listener = bound_listener(every_v6_address(address.port), V4Clients::Mapped, backlog, doing);
-      if (listener || !lacks_v6(listener.error())) return listener;
+      if (listener || !lacks_ipv6(listener.error())) return listener;
       address = TcpAddress{TcpAddress::Family::V4, IpAddress{}, address.port};
       return bound_listener(name_of(IpAddress{}, address.port), V4Clients::Refused, backlog, doing);
     }
@@ -112,12 +75,19 @@ Result<UniqueFd> listen_on_tcp(TcpAddress& address, int backlog, const std::stri
 
 }  // namespace
 
+bool lacks_ipv6(const Error& error) {
+  return error.code == std::errc::address_family_not_supported || error.code == std::errc::address_not_available;
+}
+
 Result<ListeningSocket> listen_on(const ListenAddress& address, int backlog) {
   const std::string doing = "listen on " + to_text(address);
   if (const auto* path = std::get_if<UnixAddress>(&address)) {
     Result<UniqueFd> listener = listen_on_unix(*path, backlog, doing);
     if (!listener) return std::move(listener).error();
     return ListeningSocket{*std::move(listener), address};
+  }
+  if (std::holds_alternative<UdpAddress>(address)) {
+    return Error{std::make_error_code(std::errc::protocol_not_supported), doing + ": UDP needs the steer plane"};
   }
   TcpAddress bound = std::get<TcpAddress>(address);
   Result<UniqueFd> listener = listen_on_tcp(bound, backlog, doing);

@@ -24,11 +24,17 @@ struct ListeningSocket {
 // A Unix path: a socket file that nobody answers on (ECONNREFUSED) is stale and replaced, one that answers is
 // EADDRINUSE, and a file that is not a socket is never touched (EEXIST). The new file is bound under a temporary name
 // and renamed, so there is no moment without it; the kernel goes on to show the temporary name (ss -x). A path of
-// more than 107 bytes is ENAMETOOLONG. The mode of the file is what the umask leaves.
+// more than 107 bytes is ENAMETOOLONG. Mode, owner and group of the file are
+// those of the address before anybody can connect; a user or group that does not exist is an error without a code.
+// Without them they are what umask and user make of them.
+//
+// Nothing can be accepted from UDP: EPROTONOSUPPORT, see sys/reuseport.h.
 //
 // Errors: EADDRINUSE, EADDRNOTAVAIL, EACCES, ENOENT (the directory of a path) ...; `doing` begins with "listen on
 // ADDRESS".
 [[nodiscard]] Result<ListeningSocket> listen_on(const ListenAddress& address, int backlog);
+// What the kernel answers for "::" where IPv6 is not compiled in, or switched off: try IPv4 alone.
+[[nodiscard]] bool lacks_ipv6(const Error& error);
 
 // The end of a Unix listener: it takes no further client (shutdown), and its file is removed, unless somebody else
 // answers there by now. What waits in its accept queue can still be accepted. Nothing to do for the abstract name

@@ -1,7 +1,9 @@
 #include "sys/spawn.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -9,58 +11,16 @@
 #include <algorithm>
 #include <array>
 #include <climits>
-#include <string_view>
+#include <limits>
 
+#include "sys/bind_filter.h"
 #include "sys/child_exec.h"
+#include "sys/child_text.h"
+#include "sys/fd_passing.h"
 #include "sys/sockets.h"
 
 namespace holdfast {
 namespace {
-
-constexpr std::string_view kDefaultPath = "/usr/local/bin:/usr/bin:/bin";  // where the environment has no PATH
-
-bool has_zero(std::string_view text) { return text.find('\0') != std::string_view::npos; }
-
-// What exec would cut short or misread without a word.
-bool is_exact(const SpawnPlan& plan) {
-  if (plan.command.empty() || plan.command.front().empty() || has_zero(plan.working_directory)) return false;
-  const auto bad_variable = [](const auto& variable) {
-    const auto& [name, value] = variable;
-    return name.empty() || name.find('=') != std::string::npos || has_zero(name) || has_zero(value);
-  };
-  return std::none_of(plan.command.begin(), plan.command.end(), has_zero) &&
-         std::none_of(plan.environment.begin(), plan.environment.end(), bad_variable);
-}
-
-std::string_view search_path(const SpawnPlan& plan) {
-  for (const auto& [name, value] : plan.environment) {
-    if (name == "PATH") return value;
-  }
-  return kDefaultPath;
-}
-
-std::vector<std::string> candidates_of(const SpawnPlan& plan) {
-  const std::string& command = plan.command.front();
-  if (command.find('/') != std::string::npos) return {command};
-  std::vector<std::string> candidates;
-  std::string_view rest = search_path(plan);
-  while (true) {
-    const std::size_t colon = rest.find(':');
-    const std::string_view directory = rest.substr(0, colon);
-    candidates.push_back((directory.empty() ? "." : std::string(directory)) + "/" + command);  // an empty entry: here
-    if (colon == std::string_view::npos) return candidates;
-    rest.remove_prefix(colon + 1);
-  }
-}
-
-// The null-terminated form that exec wants; valid as long as the strings are.
-std::vector<char*> pointers_to(std::vector<std::string>& strings) {
-  std::vector<char*> pointers;
-  pointers.reserve(strings.size() + 1);
-  for (std::string& string : strings) pointers.push_back(string.data());
-  pointers.push_back(nullptr);
-  return pointers;
-}
 
 // Open, and meant to be inherited. What we opened ourselves while a standard descriptor was closed is neither ours to
 // give nor theirs.
@@ -81,6 +41,8 @@ std::vector<FdMove> moves_of(const SpawnPlan& plan, BorrowedFd null_device) {
   standard(plan.standard_output, STDOUT_FILENO);
   standard(plan.standard_error, STDERR_FILENO);
   for (const auto& [ours, number] : plan.fds) moves.push_back({ours.get(), number});
+  int next = STDERR_FILENO + 1;
+  for (const ListenFd& socket : plan.listen_fds) moves.push_back({socket.fd.get(), next++});
   return moves;
 }
 
@@ -136,15 +98,50 @@ std::optional<rlimit> open_files_of_child() {
   return limit;
 }
 
-// Nothing once the exec has succeeded: the pipe was closed by it.
-std::optional<ChildFailure> read_failure(BorrowedFd status_pipe) {
-  ChildFailure failure{};
-  ssize_t length = -1;
-  do {
-    length = ::read(status_pipe.get(), &failure, sizeof failure);
-  } while (length < 0 && errno == EINTR);
-  if (length != static_cast<ssize_t>(sizeof failure)) return std::nullopt;
-  return failure;
+// A mask as sched_setaffinity takes it: a bit for each CPU.
+std::vector<unsigned long> mask_of(const std::vector<unsigned>& cpus) {
+  constexpr unsigned kBits = std::numeric_limits<unsigned long>::digits;
+  std::vector<unsigned long> mask;
+  for (const unsigned cpu : cpus) {
+    if (mask.size() <= cpu / kBits) mask.resize(cpu / kBits + 1);
+    mask[cpu / kBits] |= 1UL << (cpu % kBits);
+  }
+  return mask;
+}
+
+// What the child said until it closed its end.
+struct ChildStory {
+  std::optional<ChildFailure> failure;  // nothing once the exec has succeeded
+  UniqueFd capture;
+  bool capture_lost = false;  // it came, but we have no descriptor left to take it
+};
+
+ChildStory listen_to_child(BorrowedFd status_socket) {
+  ChildStory story;
+  while (true) {
+    ChildFailure failure{};
+    pollfd readable{status_socket.get(), POLLIN, 0};
+    if (::poll(&readable, 1, -1) < 0) continue;  // EINTR
+    Result<Received> received = receive_with_fds(status_socket, std::as_writable_bytes(std::span(&failure, 1)));
+    if (!received || received->state == Received::State::Closed) return story;
+    if (received->length == sizeof failure) story.failure = failure;
+    if (!received->fds.empty()) story.capture = std::move(received->fds.front());
+    if (received->fds_lost) story.capture_lost = true;
+  }
+}
+
+std::string listed(const std::vector<unsigned>& cpus) {
+  std::string text;
+  for (const unsigned cpu : cpus) text += (text.empty() ? "" : ",") + std::to_string(cpu);
+  return text;
+}
+
+std::string cannot_intercept(const std::string& command, int error) {
+  // A process cannot have two holders of notifications.
+  const char* const reason = error == EBUSY
+                                 ? "somebody else, a container manager perhaps, intercepts system calls of ours already"
+                                 : "it needs seccomp user notification, which this kernel or container does not give";
+  return "intercept the bind of " + command + " (" + reason + "; the intakes listen-fds and sdk work without)";
 }
 
 Error error_of(const ChildFailure& failure, const SpawnPlan& plan, const std::vector<std::string>& candidates,
@@ -161,10 +158,19 @@ Error error_of(const ChildFailure& failure, const SpawnPlan& plan, const std::ve
       return with("reset the signals of " + command);
     case ChildStage::WorkingDirectory:
       return with("chdir " + plan.working_directory);
+    case ChildStage::Cpus:
+      return with("pin " + command + " to the CPUs " + listed(plan.cpus) + " (is one of them there, and permitted?)");
+    case ChildStage::DeathSignal:
+      return with("have " + command + " end with the supervisor");
     case ChildStage::Descriptor:
       return with("pass descriptor " + std::to_string(moves[index].to) + " to " + command);
     case ChildStage::OtherDescriptors:
       return with("close the descriptors that are not for " + command);
+    case ChildStage::NoNewPrivileges:
+    case ChildStage::Filter:
+      return with(cannot_intercept(command, failure.error));
+    case ChildStage::Notifications:
+      return with("hand over the notifications of " + command);
     case ChildStage::OpenFileLimit:
       return with("set the limit of open files of " + command);
     case ChildStage::FindCommand:
@@ -186,10 +192,16 @@ void collect(pid_t pid) {
   }
 }
 
+void end_child(pid_t pid) {
+  (void)::kill(pid, SIGKILL);
+  (void)::kill(-pid, SIGKILL);  // what it may have started; there is no group yet if it died early
+  collect(pid);
+}
+
 }  // namespace
 
 Result<Child> spawn(const SpawnPlan& plan) {
-  if (!is_exact(plan)) {
+  if (!ChildText::is_exact(plan)) {
     const std::string name = plan.command.empty() ? "a command without a name" : plan.command.front();
     return Error{std::make_error_code(std::errc::invalid_argument), "start " + name};
   }
@@ -197,36 +209,39 @@ Result<Child> spawn(const SpawnPlan& plan) {
   keep_exit_statuses();
 
   // Everything that needs memory comes before the fork.
-  std::vector<std::string> candidates = candidates_of(plan);
-  std::vector<std::string> arguments = plan.command;
-  std::vector<std::string> variables;
-  for (const auto& [name, value] : plan.environment) variables.emplace_back(name).append("=").append(value);
-  const std::vector<char*> candidate_pointers = pointers_to(candidates);
-  const std::vector<char*> argument_pointers = pointers_to(arguments);
-  const std::vector<char*> variable_pointers = pointers_to(variables);
+  const ChildText text(plan);
+  const std::vector<unsigned long> cpus = mask_of(plan.cpus);
+  Result<std::vector<sock_filter>> filter = plan.capture ? make_bind_filter() : std::vector<sock_filter>{};
+  if (!filter) return std::move(filter).error();
+  const sock_fprog filter_program{static_cast<unsigned short>(filter->size()), filter->data()};
 
   const UniqueFd null_device(::open("/dev/null", O_RDWR | O_CLOEXEC));
   if (!null_device) return last_error("open /dev/null");
   std::vector<FdMove> moves = moves_of(plan, null_device);
-  const std::optional<std::vector<FdRange>> others = others_of(moves, plan.fds.size());
+  const std::optional<std::vector<FdRange>> others = others_of(moves, plan.fds.size() + plan.listen_fds.size());
   if (!others) return Error{std::make_error_code(std::errc::invalid_argument), doing + " (descriptor numbers)"};
   const std::optional<rlimit> open_files = open_files_of_child();
 
   std::array<int, 2> ends{};
-  if (::pipe2(ends.data(), O_CLOEXEC) != 0) return last_error(doing);
-  const UniqueFd status_read(ends[0]);
-  UniqueFd status_write(ends[1]);
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) return last_error(doing);
+  const UniqueFd our_end(ends[0]);
+  UniqueFd child_end(ends[1]);
 
   const ChildProgram program{
-      .candidates = candidate_pointers.data(),
-      .arguments = argument_pointers.data(),
-      .environment = variable_pointers.data(),
+      .candidates = text.candidate_pointers(),
+      .arguments = text.arguments(),
+      .environment = text.environment(),
+      .pid_markers = text.pid_markers(),
       .working_directory = plan.working_directory.empty() ? nullptr : plan.working_directory.c_str(),
+      .cpus = cpus,
+      .death_signal = plan.death_signal,
+      .parent = ::getpid(),
       .moves = moves,
       .first_free = static_cast<int>(others->back().first),
       .others = *others,
+      .filter = plan.capture ? &filter_program : nullptr,
       .open_files = open_files ? &*open_files : nullptr,
-      .status_pipe = status_write.get()};
+      .status_socket = child_end.get()};
   pid_t pid = -1;
   {
     const SignalsBlocked blocked;
@@ -234,21 +249,26 @@ Result<Child> spawn(const SpawnPlan& plan) {
     if (pid == 0) child_exec(program);
   }
   if (pid < 0) return last_error(doing);
-  status_write.reset();
+  child_end.reset();
 
   // Nobody but us reaps it, so the number is still its own.
   UniqueFd pidfd(pidfd_open(pid));
   if (!pidfd) {
     Error error = last_error(doing);
-    (void)::kill(pid, SIGKILL);
-    collect(pid);
+    end_child(pid);
     return error;
   }
-  if (const std::optional<ChildFailure> failure = read_failure(status_read)) {
+  ChildStory story = listen_to_child(our_end);
+  if (story.failure) {
     collect(pid);
-    return error_of(*failure, plan, candidates, moves);
+    return error_of(*story.failure, plan, text.candidates(), moves);
   }
-  return Child{pid, std::move(pidfd)};
+  if (story.capture_lost) {
+    end_child(pid);
+    return Error{std::make_error_code(std::errc::too_many_files_open),
+                 "take the notifications of " + plan.command.front()};
+  }
+  return Child{pid, std::move(pidfd), std::move(story.capture)};
 }
 
 }  // namespace holdfast

@@ -1,6 +1,8 @@
 #include "sys/unix_listener.h"
 
 #include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -8,10 +10,12 @@
 #include <unistd.h>
 
 #include <array>
+#include <charconv>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
+#include <optional>
 #include <string_view>
 
 #include "sys/sockets.h"
@@ -42,12 +46,19 @@ UnixName name_of(std::string_view text, char first) {
 UnixName path_name(std::string_view path) { return name_of(path, path.front()); }
 UnixName abstract_name(std::string_view text) { return name_of(text, '\0'); }
 
-Result<UniqueFd> bound_listener(const UnixName& name, int backlog, const std::string& doing) {
+// With a mode the file never has more permission than that, not even for a moment: the kernel makes it with the mode of
+// the socket, less the umask.
+Result<UniqueFd> bound_socket(const UnixName& name, std::optional<unsigned> mode, const std::string& doing) {
   UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd) return last_error(doing);
+  if (mode && ::fchmod(fd.get(), *mode) != 0) return last_error(doing);
   if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&name.address), name.length) != 0) return last_error(doing);
-  if (::listen(fd.get(), backlog) != 0) return last_error(doing);
   return fd;
+}
+
+Outcome start_listening(BorrowedFd socket, int backlog, const std::string& doing) {
+  if (::listen(socket.get(), backlog) != 0) return last_error(doing);
+  return Done{};
 }
 
 enum class Occupant { Nobody, StaleSocket, LiveSocket, OtherFile };
@@ -116,7 +127,40 @@ Outcome take_path(BorrowedFd directory, const std::string& temporary, const Unix
   return Done{};
 }
 
-Result<UniqueFd> listen_on_path(const std::string& path, int backlog, const std::string& doing) {
+// The number that a text is.
+std::optional<id_t> number_of(const std::string& text) {
+  id_t number = 0;
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (code != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
+// At the start nothing else runs that could look up names at the same time.
+std::optional<uid_t> user_of(const std::string& text) {
+  const passwd* const entry = ::getpwnam(text.c_str());  // NOLINT(concurrency-mt-unsafe)
+  return entry != nullptr ? std::optional(entry->pw_uid) : number_of(text);
+}
+std::optional<gid_t> group_of(const std::string& text) {
+  const group* const entry = ::getgrnam(text.c_str());  // NOLINT(concurrency-mt-unsafe)
+  return entry != nullptr ? std::optional(entry->gr_gid) : number_of(text);
+}
+
+// Owner, group and mode as they were chosen; what was not stays as it is.
+Outcome give_file(BorrowedFd directory, const std::string& name, const SocketFile& file, const std::string& doing) {
+  constexpr auto kKeep = static_cast<id_t>(-1);
+  const std::optional<uid_t> user = file.user.empty() ? kKeep : user_of(file.user);
+  const std::optional<gid_t> group = file.group.empty() ? kKeep : group_of(file.group);
+  if (!user) return Error{{}, doing + ": there is no user '" + file.user + "'"};
+  if (!group) return Error{{}, doing + ": there is no group '" + file.group + "'"};
+  if ((*user != kKeep || *group != kKeep) &&
+      ::fchownat(directory.get(), name.c_str(), *user, *group, AT_SYMLINK_NOFOLLOW) != 0)
+    return last_error(doing + " and give it to " + file.user + ":" + file.group);
+  if (file.mode && ::fchmodat(directory.get(), name.c_str(), *file.mode, 0) != 0) return last_error(doing);
+  return Done{};
+}
+
+Result<UniqueFd> listen_on_path(const UnixAddress& address, int backlog, const std::string& doing) {
+  const std::string& path = address.path;
   Result<Occupant> occupant = occupant_of(path, path_name(path), doing);
   if (!occupant) return std::move(occupant).error();
   if (*occupant == Occupant::LiveSocket) return Error{std::make_error_code(std::errc::address_in_use), doing};
@@ -138,10 +182,21 @@ Result<UniqueFd> listen_on_path(const std::string& path, int backlog, const std:
   const UnixName name =
       path_name(fits ? path + suffix : "/proc/self/fd/" + std::to_string(directory.get()) + "/" + suffix);
 
-  Result<UniqueFd> listener = bound_listener(name, backlog, doing);
+  Result<UniqueFd> listener = bound_socket(name, address.file.mode, doing);
   if (!listener) return listener;
+  // Nobody can connect before the file is whose it shall be.
+  if (Outcome given = give_file(directory, temporary.name, address.file, doing); !given)
+    return std::move(given).error();
+  if (Outcome listening = start_listening(*listener, backlog, doing); !listening) return std::move(listening).error();
   Outcome taken = take_path(directory, temporary.name, name, path, base, *occupant, doing);
   if (!taken) return std::move(taken).error();
+  return listener;
+}
+
+Result<UniqueFd> listen_on_abstract_name(const std::string& text, int backlog, const std::string& doing) {
+  Result<UniqueFd> listener = bound_socket(abstract_name(text), std::nullopt, doing);
+  if (!listener) return listener;
+  if (Outcome listening = start_listening(*listener, backlog, doing); !listening) return std::move(listening).error();
   return listener;
 }
 
@@ -155,8 +210,8 @@ Result<UniqueFd> listen_on_unix(const UnixAddress& address, int backlog, const s
     return Error{std::make_error_code(std::errc::filename_too_long),
                  doing + " (the path of a Unix socket has at most " + std::to_string(kLongestPath) + " bytes)"};
   }
-  if (is_abstract(address)) return bound_listener(abstract_name(address.path), backlog, doing);
-  return listen_on_path(address.path, backlog, doing);
+  if (is_abstract(address)) return listen_on_abstract_name(address.path, backlog, doing);
+  return listen_on_path(address, backlog, doing);
 }
 
 void remove_unix_path(const UnixAddress& address, BorrowedFd listener) {

@@ -48,6 +48,8 @@ Json json_of(const SlotStatus& slot) {
   object["restarts"] = slot.restarts;
   object["handed"] = slot.handed;
   object["waiting"] = slot.waiting;
+  object["queued"] = slot.queued;
+  object["accepted"] = slot.accepted;
   object["open"] = slot.open;
   object["lost"] = slot.lost;
   object["protocol_errors"] = slot.protocol_errors;
@@ -75,6 +77,8 @@ void read(JsonMembers& members, SlotStatus& slot) {
   members.read("restarts", slot.restarts);
   members.read("handed", slot.handed);
   members.read("waiting", slot.waiting);
+  members.read("queued", slot.queued);
+  members.read("accepted", slot.accepted);
   members.read("open", slot.open);
   members.read("lost", slot.lost);
   members.read("protocol_errors", slot.protocol_errors);

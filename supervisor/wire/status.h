@@ -38,6 +38,8 @@ struct SlotStatus {
   std::uint64_t restarts = 0;
   std::uint64_t handed = 0;              // taken up by workers of this slot
   std::uint64_t waiting = 0;             // in the inbox or waiting for it
+  std::uint64_t queued = 0;              // in the kernel's accept queues of the slot's own sockets (steer plane)
+  std::uint64_t accepted = 0;            // from these by workers of the SDK, as they tell; others do not tell
   std::uint64_t open = 0;                // taken up and not closed yet, as the workers tell
   std::uint64_t lost = 0;                // dropped by the kernel at a worker's descriptor limit, as the workers tell
   std::uint64_t protocol_errors = 0;     // workers that broke the channel protocol and were replaced
@@ -50,8 +52,8 @@ struct SlotStatus {
 struct PoolStatus {
   std::string name;
   std::vector<std::string> command;
-  std::string intake;  // "sdk"
-  std::string plane;   // "pass"
+  std::string intake;  // "sdk", "capture", ...; "auto" while that is open
+  std::string plane;   // "pass", "steer", "self"; likewise
   std::vector<SlotStatus> slots;
 };
 

@@ -96,6 +96,7 @@ void Inbox::settle() {
   taken_before_ = sent_ - connections_left;
   page_.reset();
   frames_ = FrameCounts{};
+  greeted_ = false;
   uses_page_ = false;
   deaf_ = false;
   unsent_drain_.reset();  // it was for the one that has ended
@@ -164,6 +165,9 @@ void Inbox::read_frames() {
     if (received->truncated) return hear_garbage(Error{{}, "a frame longer than the protocol allows"});
     const Result<WorkerFrame> frame = decode_worker_frame(std::span(buffer).first(received->length));
     if (!frame) return hear_garbage(frame.error());
+    const bool greeted = std::exchange(greeted_, true);
+    if (greeted == std::holds_alternative<HelloFrame>(*frame))
+      return hear_garbage(Error{{}, greeted ? "it said HELLO twice" : "its first frame was not HELLO"});
     take_note(*frame);
     hooks_.on_frame(*this, *frame);
   }

@@ -128,6 +128,7 @@ class Inbox {
   std::uint64_t lost_before_ = 0;
   bool deaf_ = false;       // the present worker sent garbage: nothing more is heard from it
   bool shut_ = false;       // a worker has shut the channel down, for all who come after it as well
+  bool greeted_ = false;    // the present worker has said HELLO
   bool uses_page_ = false;  // the present worker said that it counts in the page
   FrameCounts frames_;
   FdWatcher watcher_;

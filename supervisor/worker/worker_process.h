@@ -3,6 +3,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/ids.h"
@@ -32,6 +33,8 @@ class WorkerProcess {
   // SIGABRT goes to the process alone (its core is the one that is wanted), everything else to its whole group: a shell
   // that was put around a server does not pass signals on.
   void signal(int signal);
+  // Of a worker that is captured: where its calls wait for an answer; none if it was killed before it could exec.
+  [[nodiscard]] UniqueFd take_capture() { return std::move(child_.capture); }
   [[nodiscard]] std::vector<std::string> last_lines() const { return output_->last_lines(); }
 
  private:

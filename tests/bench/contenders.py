@@ -146,12 +146,14 @@ class Bare(Contender):
 
 
 class Holdfast(Contender):
-    def __init__(self, place, name="holdfast", options=()):
+    """Holdfast with workers of the SDK, or, with `listen`, with workers that see to their sockets themselves."""
+
+    def __init__(self, place, name="holdfast", options=("--intake", "sdk"), listen=None, address="127.0.0.1:0"):
         super().__init__(name, place)
         self.binary = place.binaries / "holdfast"
         self.control = place.directory / f"{name}.sock"
-        command = [self.binary, "run", "-l", "127.0.0.1:0", "-w", WORKERS, "--control", self.control, *options, "--",
-                   place.binaries / "whoami"]
+        command = [self.binary, "run", "-l", address, "-w", WORKERS, "--control", self.control, *options, "--",
+                   place.binaries / "whoami", *(["--listen", listen] if listen else [])]
         self.supervisor = self.start(command, "starting holdfast", self.serving).pid
         self.target = self.status()["listeners"][0]["address"]
 
@@ -172,6 +174,14 @@ class Holdfast(Contender):
 
     def pids(self):
         return [self.supervisor, *children(self.supervisor)]
+
+
+def steered(place):
+    """The same workers in the steer plane: by the SDK, by inherited sockets, and captured as if they knew nothing."""
+    address = f"127.0.0.1:{free_port()}"
+    return [Holdfast(place, "steer-sdk", ["--intake", "sdk", "--plane", "steer"]),
+            Holdfast(place, "steer-listen-fds", ["--intake", "listen-fds", "--start-grace", "100ms"], listen="fd:3"),
+            Holdfast(place, "steer-capture", ["--intake", "capture"], listen=address, address=address)]
 
 
 class Proxy(Contender):

@@ -24,6 +24,7 @@ namespace holdfast {
 namespace {
 
 using namespace std::chrono_literals;
+using testing::AllOf;
 using testing::HasSubstr;
 
 // A server that answers "ping" at once, keeps the replies of "later", and drops those of "forget".
@@ -93,6 +94,7 @@ class ControlServerTest : public testing::Test {
 
 const std::string kPing = encode(ControlRequest{"ping", {}});
 const std::string kLater = encode(ControlRequest{"later", {}});
+const std::string kWait = encode(ControlRequest{"later", {{"wait", true}}});
 const std::string kPong = "{\"v\":1,\"ok\":true,\"result\":\"pong\"}\n";
 
 TEST_F(ControlServerTest, AnswersARequest) {
@@ -245,10 +247,38 @@ TEST_F(ControlServerTest, MoreClientsThanItTakesAreToldToTryAgain) {
   const UniqueFd one_more = connect();
   const std::optional<std::string> answer = received_until_end(one_more);
   ASSERT_TRUE(answer);
-  EXPECT_THAT(*answer, HasSubstr("\"exit_code\":75"));
+  EXPECT_THAT(*answer, AllOf(HasSubstr("busy"), HasSubstr("\"exit_code\":1}"))) << "75 would mean a crash loop";
   clients.pop_back();
   run_for(loop_, 20ms);
   expect_that_others_are_served();
+}
+
+TEST_F(ControlServerTest, ThoseThatWaitByWishLeaveRoomForAllThatAsk) {
+  start();
+  std::vector<UniqueFd> waiting;
+  for (std::size_t i = 0; i < 32; ++i) waiting.push_back(connect_and_send(kWait));
+  ASSERT_TRUE(run_until(loop_, [&] { return kept_.size() == 32; }));
+  expect_that_others_are_served();
+  std::vector<UniqueFd> silent;
+  for (int i = 0; i < 31; ++i) silent.push_back(connect());
+  expect_that_others_are_served();
+}
+
+TEST_F(ControlServerTest, OneMoreThatWouldWaitByWishIsRefusedBeforeAnythingIsDone) {
+  start();
+  std::vector<UniqueFd> waiting;
+  for (std::size_t i = 0; i < 32; ++i) waiting.push_back(connect_and_send(kWait));
+  ASSERT_TRUE(run_until(loop_, [&] { return kept_.size() == 32; }));
+  const UniqueFd one_more = connect_and_send(kWait);
+  const std::optional<std::string> answer = received_until_end(one_more);
+  ASSERT_TRUE(answer);
+  EXPECT_THAT(*answer, AllOf(HasSubstr("without --wait"), HasSubstr("\"exit_code\":1}")));
+  EXPECT_EQ(requests_, 32);
+  // Each one that goes makes room again: by its answer, or by leaving.
+  kept_.front().send(ControlSuccess{"1"});
+  ASSERT_TRUE(received_until_end(waiting.front()));
+  const UniqueFd next = connect_and_send(kWait);
+  EXPECT_TRUE(run_until(loop_, [&] { return kept_.size() == 33; }));
 }
 
 TEST_F(ControlServerTest, AnswersWhenNoDescriptorIsLeft) {

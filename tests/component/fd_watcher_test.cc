@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <array>
 #include <memory>
 #include <optional>
 
@@ -159,6 +160,43 @@ TEST(FdWatcher, ANumberThatIsUsedAgainIsWatchedAfresh) {
     loop.run();
     EXPECT_EQ(calls, round);
   }
+}
+
+TEST(FdWatcher, HearsAHangUpAndNothingElse) {
+  Loop loop;
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()), 0);
+  const UniqueFd ours(ends[0]);
+  const UniqueFd theirs(ends[1]);
+  int calls = 0;
+  FdWatcher watcher(loop, ours, [&](FdWatcher::Ready ready) {
+    ++calls;
+    EXPECT_TRUE(ready.hung_up);
+    loop.stop();
+  });
+  watcher.watch(Interest::HangUp);
+  ASSERT_EQ(::write(theirs.get(), "x", 1), 1);
+  ShortWhile(loop).pass();
+  EXPECT_EQ(calls, 0);
+  ::shutdown(theirs.get(), SHUT_WR);
+  loop.run();
+  EXPECT_EQ(calls, 1);
+}
+
+TEST(FdWatcher, HearsThatAListenerIsShutDown) {
+  Loop loop;
+  const Result<ListenAddress> address = parse_listen_address("127.0.0.1:0");
+  const Result<ListeningSocket> listener = listen_on(*address, 8);
+  ASSERT_TRUE(listener);
+  bool hung_up = false;
+  FdWatcher watcher(loop, listener->fd, [&](FdWatcher::Ready ready) {
+    hung_up = ready.hung_up;
+    loop.stop();
+  });
+  watcher.watch(Interest::HangUp);
+  ::shutdown(listener->fd.get(), SHUT_RDWR);
+  loop.run();
+  EXPECT_TRUE(hung_up);
 }
 
 }  // namespace

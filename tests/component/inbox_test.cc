@@ -4,10 +4,13 @@
 #include <gtest/gtest.h>
 #include <holdfast/channel.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -37,8 +40,8 @@ class PlayedWorker {
   PlayedWorker& operator=(const PlayedWorker&) = delete;
 
   [[nodiscard]] hf_page& page() { return *page_; }
-  void say_hello() {
-    const hf_frame_hello hello{{HF_FRAME_HELLO, 0, sizeof hello}, HF_PROTOCOL_VERSION, HF_HELLO_PAGE, 4711};
+  void say_hello(std::uint32_t flags = HF_HELLO_PAGE) {
+    const hf_frame_hello hello{{HF_FRAME_HELLO, 0, sizeof hello}, HF_PROTOCOL_VERSION, flags, 4711};
     say(hello);
   }
   void say_number(std::uint16_t type, std::uint64_t number) {
@@ -137,6 +140,73 @@ TEST_F(InboxTest, AFullChannelGoesOnWhenTheWorkerReads) {
   EXPECT_FALSE(inbox_->unsent());
 }
 
+// What the forked child says of it; empty if all is well. It is a process of its own because the kernel counts the
+// descriptors in flight for each user, lets the privileged pass, and both are given up for good.
+std::string live_with_too_many_in_flight() {
+  constexpr std::size_t kLimit = 300;  // more than the tests of the same user that run at the same time have in flight
+  constexpr std::size_t kAtOnce = 32;
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  limit.rlim_cur = kLimit;
+  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) return "cannot set the limit of open files";
+  const Pipe pipe = make_pipe();
+  Loop loop;
+  int room = 0;
+  Inbox::Hooks hooks;
+  hooks.on_room = [&room] { room++; };
+  Result<std::unique_ptr<Inbox>> made = Inbox::create(loop, std::move(hooks));
+  if (!made) return made.error().message();
+  Inbox& inbox = **made;
+  PlayedWorker worker(inbox);
+  std::uint64_t put = 0;
+  while (!inbox.unsent() && put < 4 * kLimit) {
+    for (std::size_t i = 0; i < kAtOnce; i++) {
+      ConnectionRecord record{};
+      record.record_length = sizeof record;
+      record.id = ++put;
+      inbox.put(Connection{UniqueFd(::fcntl(pipe.read.get(), F_DUPFD_CLOEXEC, 0)), record});
+    }
+    (void)inbox.flush();
+  }
+  if (!inbox.unsent()) return "the limit did not bite";
+  const Result<ChannelPair> other = make_channel(0);
+  const std::array<std::byte, 1> byte{};
+  const std::array<int, 1> fd{pipe.read.get()};
+  const Result<SendOutcome> refused = send_with_fds(other->supervisor_end, byte, fd);
+  if (!refused || *refused != SendOutcome::TooManyInFlight) return "it was refused for another reason";
+  if (inbox.waiting() != put) return "a refused connection does not wait";
+  // The channel is writable all the time.
+  if (waits_in(loop, 100ms) <= 10) return "the loop spins";
+  if (room != 0 || !inbox.unsent()) return "there is no room, and it says so";
+  std::uint64_t read = 0;
+  const bool all = run_until(loop, [&] {
+    while (const std::size_t count = worker.read_one()) read += count;
+    return read == put;
+  });
+  if (!all) return "what was refused did not follow: " + std::to_string(read) + " of " + std::to_string(put);
+  if (inbox.unsent() || room == 0) return "that there is room again was not told";
+  return "";
+}
+
+TEST_F(InboxTest, TooManyDescriptorsInFlightAreWaitedForWithoutSpinning) {
+  constexpr uid_t kUser = 54321;  // nobody's, so that nobody else has descriptors in flight
+  Pipe report = make_pipe();
+  const pid_t child = ::fork();
+  if (child == 0) {
+    std::string said = "skip";
+    if (::geteuid() != 0 || (::setgid(kUser) == 0 && ::setuid(kUser) == 0)) said = live_with_too_many_in_flight();
+    (void)!::write(report.write.get(), said.data(), said.size());
+    ::_exit(0);
+  }
+  report.write.reset();
+  const std::string said = read_all(report.read);
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  ASSERT_EQ(status, 0);
+  if (said == "skip") GTEST_SKIP() << "cannot become another user, and root may have any number in flight";
+  EXPECT_EQ(said, "");
+}
+
 TEST_F(InboxTest, WhatTheKernelDroppedIsCountedOnceThoughPageAndFrameTellIt) {
   worker_->say_hello();
   put(5);
@@ -189,10 +259,11 @@ TEST_F(InboxTest, WhatAWorkerAcceptsByItselfIsOpenAndNoBusinessOfTheChannel) {
 }
 
 TEST_F(InboxTest, AWorkerWithoutThePageTellsWhatItAcceptsInFrames) {
+  worker_->say_hello(0);
   worker_->say_number(HF_FRAME_ACCEPTED, 3);
   worker_->say_number(HF_FRAME_ACCEPTED, 4);
   worker_->say_number(HF_FRAME_CLOSED, 5);
-  ASSERT_TRUE(hear(3));
+  ASSERT_TRUE(hear(4));
   EXPECT_EQ(inbox_->account().accepted, 7u);
   EXPECT_EQ(inbox_->account().open, 2u);
 }
@@ -208,6 +279,37 @@ TEST_F(InboxTest, AtOurOwnLimitEachConnectionThatIsTakenBackIsStillAccountedFor)
   EXPECT_EQ(std::count_if(all.begin(), all.end(), [](const Connection& c) { return static_cast<bool>(c.fd); }), 3);
   EXPECT_EQ(inbox_->waiting(), 0u);
   EXPECT_EQ(inbox_->account().taken, 0u);
+}
+
+TEST_F(InboxTest, AWorkerThatDoesNotSayHelloFirstIsNotHeard) {
+  worker_->say_number(HF_FRAME_TAKEN, 1);
+  worker_->say_hello();
+  ASSERT_TRUE(run_until(loop_, [&] { return !garbage_.empty(); }));
+  run_for(loop_, 20ms);
+  EXPECT_EQ(garbage_, std::vector<std::string>{"its first frame was not HELLO"});
+  EXPECT_EQ(frames_, 0);
+}
+
+TEST_F(InboxTest, AWorkerThatSaysHelloTwiceIsHeardNoMore) {
+  worker_->say_hello();
+  worker_->say_number(HF_FRAME_TAKEN, 1);
+  worker_->say_hello();
+  worker_->say_number(HF_FRAME_TAKEN, 1);
+  ASSERT_TRUE(run_until(loop_, [&] { return !garbage_.empty(); }));
+  run_for(loop_, 20ms);
+  EXPECT_EQ(garbage_, std::vector<std::string>{"it said HELLO twice"});
+  EXPECT_EQ(frames_, 2);
+}
+
+TEST_F(InboxTest, EachWorkerOfAnInboxSaysHelloOnce) {
+  worker_->say_hello();
+  ASSERT_TRUE(hear(1));
+  inbox_->settle();
+  worker_->say_hello();
+  ASSERT_TRUE(hear(2));
+  inbox_->settle();
+  worker_->say_number(HF_FRAME_TAKEN, 1);
+  EXPECT_TRUE(run_until(loop_, [&] { return !garbage_.empty(); })) << "the greeting of its predecessor is not its own";
 }
 
 TEST_F(InboxTest, AChannelThatAWorkerShutsDownIsToldOnceAndKeepsWhatItHas) {

@@ -26,6 +26,21 @@ TEST(Loop, LeavesNothingOpen) {
   EXPECT_LE(after_first, before + 2);
 }
 
+TEST(Loop, ATimerThatArmsItselfAnewDoesNotSeeTheTimeBeforeTheRun) {
+  Loop loop;
+  const TimePoint made = loop.now();
+  while (std::chrono::steady_clock::now() < made + 5ms) continue;
+  int rounds = 0;
+  Timer timer(loop, [&] {
+    EXPECT_GE(loop.now(), made + 5ms);
+    if (++rounds == 3) loop.stop();
+    if (rounds < 1000) timer.arm(loop.now() + 1ms);  // with the old time it would be due at once, for ever
+  });
+  timer.arm(made + 1ms);
+  loop.run();
+  EXPECT_EQ(rounds, 3);
+}
+
 TEST(Loop, RunsUntilItIsStoppedAndCanRunAgain) {
   Loop loop;
   for (int round = 0; round < 2; ++round) {

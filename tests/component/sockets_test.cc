@@ -166,6 +166,13 @@ TEST(Sockets, AnAddressThatIsNotOursIsRefused) {
   EXPECT_EQ(listener.error().code, std::errc::address_not_available);
 }
 
+TEST(Sockets, UdpHasNothingToAccept) {
+  const Result<ListeningSocket> listener = listen_on_text("udp://127.0.0.1:0");
+  ASSERT_FALSE(listener);
+  EXPECT_EQ(listener.error().code, std::errc::protocol_not_supported);
+  EXPECT_THAT(listener.error().doing, testing::HasSubstr("UDP needs the steer plane"));
+}
+
 TEST(Sockets, WithoutFreeDescriptorsAcceptingSaysSoAndTheClientWaits) {
   const ListeningSocket listener = listener_on("127.0.0.1:0");
   const UniqueFd client = connect_v4(port_of(listener));
@@ -222,6 +229,83 @@ TEST(UnixListener, RemovesNoPathThatSomebodyElseHasTaken) {
   const ListeningSocket second = listener_on("unix:" + path);
   remove_unix_path(std::get<UnixAddress>(first.bound), first.fd);
   EXPECT_TRUE(connect_unix(path));
+}
+
+struct stat file_at(const std::string& path) {
+  struct stat status {};
+  EXPECT_EQ(::lstat(path.c_str(), &status), 0);
+  return status;
+}
+
+// While it lives, new files have these permission bits taken away.
+class Umask {
+ public:
+  explicit Umask(mode_t mask) : before_(::umask(mask)) {}
+  ~Umask() { ::umask(before_); }
+  Umask(const Umask&) = delete;
+  Umask& operator=(const Umask&) = delete;
+
+ private:
+  mode_t before_;
+};
+
+TEST(UnixListener, TheFileHasTheModeThatWasChosenWhateverTheUmask) {
+  const TemporaryDirectory directory;
+  for (const mode_t mask : {0U, 022U, 0777U}) {
+    const Umask umask(mask);
+    const std::string path = directory / ("a" + std::to_string(mask));
+    const ListeningSocket listener = listener_on("unix:" + path + ",mode=0660");
+    EXPECT_EQ(file_at(path).st_mode & 07777, 0660U) << "umask " << mask;
+    EXPECT_TRUE(connect_unix(path));
+    EXPECT_EQ(to_text(listener.bound), "unix:" + path);
+  }
+}
+
+TEST(UnixListener, WithoutAModeTheUmaskDecides) {
+  const TemporaryDirectory directory;
+  const Umask umask(027);
+  const ListeningSocket listener = listener_on("unix:" + (directory / "a"));
+  EXPECT_EQ(file_at(directory / "a").st_mode & 07777, 0750U);
+}
+
+TEST(UnixListener, AStaleSocketIsReplacedByOneWithTheModeThatWasChosen) {
+  const TemporaryDirectory directory;
+  const std::string path = directory / "a";
+  { const ListeningSocket crashed = listener_on("unix:" + path + ",mode=0777"); }
+  const ListeningSocket listener = listener_on("unix:" + path + ",mode=0600");
+  EXPECT_EQ(file_at(path).st_mode & 07777, 0600U);
+}
+
+TEST(UnixListener, TheFileIsGivenToTheUserAndTheGroupThatWereChosen) {
+  const TemporaryDirectory directory;
+  const std::string ours = std::to_string(::getegid());
+  const ListeningSocket own = listener_on("unix:" + (directory / "own") + ",group=" + ours);
+  EXPECT_EQ(file_at(directory / "own").st_gid, ::getegid());
+  if (::geteuid() != 0) GTEST_SKIP() << "only root gives files to others";
+  const ListeningSocket by_name = listener_on("unix:" + (directory / "name") + ",user=nobody,group=nogroup,mode=0600");
+  EXPECT_EQ(file_at(directory / "name").st_uid, 65534U);
+  EXPECT_EQ(file_at(directory / "name").st_gid, 65534U);
+  EXPECT_EQ(file_at(directory / "name").st_mode & 07777, 0600U);
+  const ListeningSocket by_number = listener_on("unix:" + (directory / "number") + ",user=4711");
+  EXPECT_EQ(file_at(directory / "number").st_uid, 4711U);
+  EXPECT_EQ(file_at(directory / "number").st_gid, ::getegid());
+}
+
+TEST(UnixListener, AnOwnerThatCannotBeIsToldAndNoFileIsLeft) {
+  const TemporaryDirectory directory;
+  const std::string path = directory / "a";
+  const Result<ListeningSocket> nobody = listen_on_text("unix:" + path + ",user=no-such-user");
+  ASSERT_FALSE(nobody);
+  EXPECT_EQ(nobody.error().message(), "listen on unix:" + path + ": there is no user 'no-such-user'");
+  const Result<ListeningSocket> no_group = listen_on_text("unix:" + path + ",group=no-such-group");
+  ASSERT_FALSE(no_group);
+  EXPECT_THAT(no_group.error().message(), testing::HasSubstr("there is no group 'no-such-group'"));
+  EXPECT_TRUE(std::filesystem::is_empty(directory.path()));
+  if (::geteuid() == 0) GTEST_SKIP() << "root may give files to everybody";
+  const Result<ListeningSocket> forbidden = listen_on_text("unix:" + path + ",user=root");
+  ASSERT_FALSE(forbidden);
+  EXPECT_EQ(forbidden.error().code, std::errc::operation_not_permitted);
+  EXPECT_TRUE(std::filesystem::is_empty(directory.path()));
 }
 
 TEST(UnixListener, RefusesAPathWhereAServerAnswers) {

@@ -3,20 +3,30 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <linux/seccomp.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
+#include <cstddef>
 #include <cstdlib>
 #include <fstream>
+#include <iostream>
 #include <sstream>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "component/kernel_fixtures.h"
+#include "core/worker_template.h"
+#include "sys/bind_filter.h"
 #include "sys/sockets.h"
 
 namespace holdfast {
@@ -32,6 +42,12 @@ SpawnPlan plan_for(std::vector<std::string> command) {
   SpawnPlan plan;
   plan.command = std::move(command);
   plan.environment = {kPath};
+  return plan;
+}
+
+SpawnPlan captured(std::vector<std::string> command) {
+  SpawnPlan plan = plan_for(std::move(command));
+  plan.capture = true;
   return plan;
 }
 
@@ -287,6 +303,8 @@ TEST(Spawn, RefusesWhatAnExecWouldCutShort) {
   EXPECT_EQ(error_of(plan_for({})).code, std::errc::invalid_argument);
   EXPECT_EQ(error_of(plan_for({""})).code, std::errc::invalid_argument);
   EXPECT_EQ(error_of(plan_for({"echo", std::string("a\0b", 3)})).code, std::errc::invalid_argument);
+  EXPECT_EQ(error_of(plan_for({"echo", std::string(kPidMarker.substr(1))})).code, std::errc::invalid_argument);
+  EXPECT_EQ(error_of(plan_for({"echo" + std::string(kPidMarker)})).code, std::errc::invalid_argument);
   SpawnPlan plan = plan_for({"true"});
   plan.environment = {{"A=B", "c"}};
   EXPECT_EQ(error_of(plan).code, std::errc::invalid_argument);
@@ -311,6 +329,11 @@ TEST(Spawn, DISABLED_HasALimitOf123) {
   ::getrlimit(RLIMIT_NOFILE, &now);
   ASSERT_GT(now.rlim_cur, 123U);
   EXPECT_EQ(output_of(plan_for({"sh", "-c", "ulimit -Sn"})), "123\n");
+  // A child that has more of ours open than it may have for itself needs a descriptor for its filter all the same.
+  std::vector<UniqueFd> many;
+  many.reserve(150);
+  while (many.size() < many.capacity()) many.emplace_back(::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0));
+  EXPECT_EQ(output_of(captured({"sh", "-c", "ulimit -Sn"})), "123\n");
 }
 
 TEST(Spawn, ChildrenGetTheLimitOfOpenFilesThatWeStartedWith) {
@@ -320,6 +343,153 @@ TEST(Spawn, ChildrenGetTheLimitOfOpenFilesThatWeStartedWith) {
                              "/proc/" + std::to_string(::getpid()) + "/exe"});
   const std::string output = output_of(plan);
   EXPECT_THAT(output, HasSubstr("[  PASSED  ] 1 test")) << output;
+}
+
+TEST(Spawn, TheChildIsToldItsProcessId) {
+  SpawnPlan plan =
+      plan_for({"sh", "-c", "echo $$; echo $A; echo $1; echo $2", "sh", "<" + std::string(kPidMarker) + ">"});
+  plan.command.push_back(std::string(kPidMarker) + "-" + std::string(kPidMarker) + std::string(kPidMarker));
+  plan.environment.emplace_back("A", "x" + std::string(kPidMarker));
+  const std::vector<std::string> lines = lines_of(output_of(plan));
+  ASSERT_EQ(lines.size(), 4U);
+  const std::string& pid = lines[0];
+  EXPECT_THAT(lines, ElementsAre(pid, "x" + pid, "<" + pid + ">", pid + "-" + pid + pid));
+}
+
+TEST(Spawn, SocketsStandWhereSystemdPutsThem) {
+  const Pipe pipe = make_pipe();
+  SpawnPlan plan = plan_for({"sh", "-c",
+                             "test $LISTEN_PID = $$ && echo $LISTEN_FDS $LISTEN_FDNAMES; "
+                             "for n in 3 4 5 9; do readlink /proc/self/fd/$n; done; env | grep -c LISTEN"});
+  plan.environment.emplace_back("LISTEN_PID", "1");  // left by somebody else
+  plan.environment.emplace_back("LISTEN_FDS", "7");
+  plan.fds = {{pipe.read, 9}};
+  const UniqueFd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  plan.listen_fds = {{pipe.write, "web"}, {socket, ""}};
+  const std::vector<std::string> lines = lines_of(output_of(plan));
+  ASSERT_EQ(lines.size(), 5U);  // nothing stands at 5
+  EXPECT_EQ(lines[0], "2 web:unknown");
+  EXPECT_THAT(lines[1], StartsWith("pipe:"));
+  EXPECT_THAT(lines[2], StartsWith("socket:"));
+  EXPECT_EQ(lines[3], lines[1]);
+  EXPECT_EQ(lines[4], "3");
+}
+
+TEST(Spawn, RefusesSocketsThatCannotBeToldApart) {
+  const Pipe pipe = make_pipe();
+  SpawnPlan plan = plan_for({"true"});
+  plan.listen_fds = {{pipe.read, "a"}, {pipe.write, "b"}};
+  plan.fds = {{pipe.read, 4}};
+  EXPECT_EQ(error_of(plan).code, std::errc::invalid_argument);
+  plan.fds.clear();
+  for (const std::string& name : {std::string("a:b"), std::string("a b"), std::string("\n"), std::string(256, 'x')}) {
+    plan.listen_fds[1].name = name;
+    EXPECT_EQ(error_of(plan).code, std::errc::invalid_argument) << name;
+  }
+}
+
+TEST(Spawn, PinsTheChild) {
+  cpu_set_t ours;
+  ASSERT_EQ(::sched_getaffinity(0, sizeof ours, &ours), 0);
+  unsigned last = 0;
+  for (unsigned cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (CPU_ISSET(cpu, &ours)) last = cpu;
+  }
+  SpawnPlan plan = plan_for({"grep", "Cpus_allowed_list", "/proc/self/status"});
+  plan.cpus = {last};
+  EXPECT_EQ(output_of(plan), "Cpus_allowed_list:\t" + std::to_string(last) + "\n");
+  plan.cpus = {8190, 8191};
+  const Error error = error_of(plan);
+  EXPECT_THAT(error.doing, StartsWith("pin grep to the CPUs 8190,8191"));
+  EXPECT_EQ(error.code, std::errc::invalid_argument);
+}
+
+TEST(Spawn, ACapturedChildHasAFilterAndGainsNoPrivileges) {
+  EXPECT_EQ(output_of(captured({"grep", "-E", "^(NoNewPrivs|Seccomp):", "/proc/self/status"})),
+            "NoNewPrivs:\t1\nSeccomp:\t2\n");
+}
+
+TEST(Spawn, TheNotificationsOfACapturedChildEndWithIt) {
+  const std::uint64_t before = open_file_count();
+  {
+    const Result<Child> child = spawn(captured({"sleep", "60"}));
+    ASSERT_TRUE(child) << child.error().message();
+    ASSERT_TRUE(child->capture);
+    EXPECT_NE(::fcntl(child->capture.get(), F_GETFD) & FD_CLOEXEC, 0);
+    signal_process(child->pidfd, SIGKILL);
+    EXPECT_TRUE(wait_for(child->capture, POLLHUP));
+    (void)wait_for_end(*child);
+    const Result<Child> other = spawn(plan_for({"true"}));
+    ASSERT_TRUE(other);
+    EXPECT_FALSE(other->capture);
+    (void)wait_for_end(*other);
+  }
+  EXPECT_EQ(open_file_count(), before);
+}
+
+TEST(Spawn, ACapturedChildHoldsNothingButItsPlannedDescriptors) {
+  EXPECT_THAT(lines_of(output_of(captured({"ls", "/proc/self/fd"}))), ElementsAre("0", "1", "2", "3"));
+}
+
+TEST(Spawn, ACapturedChildThatCannotExecSaysSo) {
+  EXPECT_EQ(error_of(captured({"./no-such-command"})).message(), "exec ./no-such-command: No such file or directory");
+}
+
+TEST(Spawn, TakesNoCapturedChildWithoutADescriptorLeft) {
+  for (const std::size_t free : {1U, 2U, 3U}) {  // with the third, the child runs before its notifications are lost
+    const FewDescriptors few(free);
+    const Result<Child> child = spawn(captured({"sleep", "60"}));
+    ASSERT_FALSE(child) << free;
+    EXPECT_EQ(child.error().code, std::errc::too_many_files_open) << child.error().message();
+    EXPECT_FALSE(has_children());
+  }
+}
+
+// Where a container refuses seccomp(2): a filter of this process answers for the kernel.
+void refuse_seccomp(int error) {
+  std::array<sock_filter, 4> program{
+      sock_filter BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      sock_filter BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_seccomp, 0, 1),
+      sock_filter BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | static_cast<unsigned>(error)),
+      sock_filter BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog filter{program.size(), program.data()};
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) std::abort();
+  if (::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0) std::abort();
+}
+
+// For a child process, which cannot speak through the test's own expectations.
+[[noreturn]] void say_error_of(const SpawnPlan& plan) {
+  const Result<Child> child = spawn(plan);
+  std::cerr << (child ? "started" : child.error().message()) << '\n';
+  std::_Exit(0);
+}
+
+TEST(SpawnDeathTest, SaysWhatIsMissingWhereTheFilterIsRefused) {
+  const auto spawn_without = [](int error) {
+    refuse_seccomp(error);
+    say_error_of(captured({"true"}));
+  };
+  for (const int error : {ENOSYS, EPERM, EINVAL}) {
+    EXPECT_EXIT(spawn_without(error), testing::ExitedWithCode(0),
+                "^intercept the bind of true \\(it needs seccomp user notification.*kernel or container.*"
+                "listen-fds and sdk work without\\): " +
+                    std::generic_category().message(error));
+  }
+}
+
+// A supervisor under a supervisor.
+TEST(SpawnDeathTest, SaysThatSomebodyElseInterceptsAlready) {
+  const auto spawn_captured_itself = [] {
+    const Result<std::vector<sock_filter>> program = make_bind_filter();
+    std::vector<sock_filter> instructions = *program;
+    const sock_fprog filter{static_cast<unsigned short>(instructions.size()), instructions.data()};
+    (void)::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    if (::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &filter) < 0) std::abort();
+    say_error_of(captured({"true"}));
+  };
+  EXPECT_EXIT(spawn_captured_itself(), testing::ExitedWithCode(0),
+              "somebody else, a container manager perhaps, intercepts.*busy");
 }
 
 TEST(ExitStatus, IsToldInWords) {

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Checks README.md: its worker in C compiles as it stands, and the files and scripts that it names exist."""
+"""Checks README.md: its worker in C compiles as it stands, and the files and scripts that it names exist.
+Checks the commands of every README: none needs a program that script/bootstrap does not install."""
 import pathlib
 import re
 import subprocess
@@ -24,6 +25,13 @@ named = set(re.findall(r"(?<![\w/.-])(?:script|supervisor|worker-sdk|examples|ma
 for name in sorted(named):
     if not (root / name).exists():
         faults.append(f"README.md: {name} does not exist")
+
+# What people reach for, and a fresh machine does not have; bash and curl open connections too.
+missing = {"nc", "ncat", "netcat", "socat", "telnet", "wget", "http", "jq"}
+for page in [root / "README.md", *sorted(root.glob("examples/*/README.md")), root / "worker-sdk/README.md"]:
+    for line in re.findall(r"^    (?:\$ )?(\S.*)$", page.read_text(), re.M):
+        for word in sorted(missing & set(re.findall(r"(?:^|[|;&(] *)([\w.-]+)", line))):
+            faults.append(f"{page.relative_to(root)}: {word} is not there after script/bootstrap: {line}")
 
 print("\n".join(faults) or f"README.md: {len(blocks)} program, {len(named)} paths")
 sys.exit(1 if faults else 0)

@@ -84,8 +84,10 @@ Supervisor::Supervisor(SupervisorPlan plan, const TempDirectory* directory, cons
 
 Supervisor::~Supervisor() {
   if (process_->running()) {
-    process_->signal(SIGQUIT);
+    // In this order: a SIGCONT while it ends would undo the SIGSTOP by which LeakSanitizer attaches to the process, and both
+    // would wait for ever.
     process_->signal(SIGCONT);
+    process_->signal(SIGQUIT);
     if (!process_->exit_code(patience_left(kPatience))) ADD_FAILURE() << "SIGQUIT does not end the supervisor";
   }
   process_.reset();

@@ -39,6 +39,8 @@ Status example() {
   dead.slot = 1;
   dead.state = "backoff";
   dead.waiting = 1;
+  dead.queued = 6;
+  dead.accepted = 8;
   dead.lost = 1;
   dead.protocol_errors = 4;
   dead.home_buckets = 256;
@@ -75,6 +77,8 @@ TEST(Status, ItsJsonHasTheMembersThatScriptsReadByName) {
   EXPECT_EQ(dead["generation"], nullptr);
   EXPECT_EQ(dead["last_exit"], "killed by signal 9 (SIGKILL)");
   EXPECT_EQ(dead["next_start_seconds"], 0.3);
+  EXPECT_EQ(dead["queued"], 6);
+  EXPECT_EQ(dead["accepted"], 8);
   EXPECT_EQ(dead["lost"], 1);
   EXPECT_EQ(dead["protocol_errors"], 4);
 }

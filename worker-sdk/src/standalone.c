@@ -1,6 +1,8 @@
 /* Listening without a supervisor: the same program, the same events, for development and for measuring what the
  * supervisor costs. */
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,7 +57,25 @@ static int bind_and_listen(int descriptor, const char* text, const char* name, s
   return 0;
 }
 
-static int listen_on(struct hf_worker* worker, const char* name, uint32_t flags, size_t index) {
+/* A socket that listens already and was inherited, as from systemd: "fd:3". -1: it is none. */
+static int inherited_descriptor(const char* name) {
+  if (strncmp(name, HF_INHERITED, strlen(HF_INHERITED)) != 0) return -1;
+  char* end = NULL;
+  const char* number = name + strlen(HF_INHERITED);
+  const long descriptor = strtol(number, &end, 10);
+  return end != number && *end == '\0' && descriptor >= 0 && descriptor <= INT_MAX ? (int)descriptor : -1;
+}
+
+static int adopt_inherited(const char* name, int descriptor) {
+  const int flags = fcntl(descriptor, F_GETFL);
+  if (flags < 0 || fcntl(descriptor, F_SETFL, flags | O_NONBLOCK) < 0 || fcntl(descriptor, F_SETFD, FD_CLOEXEC) < 0) {
+    return fail(name, "use the descriptor", errno);
+  }
+  return descriptor;
+}
+
+/* The bound socket, or a negative errno. */
+static int make_listener(const char* name, uint32_t flags) {
   struct sockaddr_storage address;
   socklen_t length = hf_parse_address(name, &address);
   if (length == 0) return -EINVAL;
@@ -70,19 +90,27 @@ static int listen_on(struct hf_worker* worker, const char* name, uint32_t flags,
     descriptor = socket(AF_INET, type, 0);
   }
   if (descriptor < 0) return fail(name, "make a socket", errno);
-  int status = bind_and_listen(descriptor, text, name, &address, length, flags);
+  const int status = bind_and_listen(descriptor, text, name, &address, length, flags);
   if (status < 0) {
     (void)close(descriptor);
     return status;
   }
-  if ((status = hf_adopt_socket(worker, index, descriptor, name)) < 0) return status;
+  return descriptor;
+}
+
+static int listen_on(struct hf_worker* worker, const char* name, uint32_t flags, size_t index) {
+  const int inherited = inherited_descriptor(name);
+  const int descriptor = inherited >= 0 ? adopt_inherited(name, inherited) : make_listener(name, flags);
+  if (descriptor < 0) return descriptor;
+  const int status = hf_adopt_socket(worker, index, descriptor, name);
+  if (status < 0) return status;
 
   char* bound = worker->text + index * ADDRESS_TEXT_MAX;
   const union hf_address* local = &worker->sockets[index].local;
   if (local->generic.sa_family == AF_UNIX) {
     (void)snprintf(bound, ADDRESS_TEXT_MAX, "%s", name);
   } else {
-    if (udp) (void)strcpy(bound, HF_UDP);
+    if (worker->sockets[index].is_datagram) (void)strcpy(bound, HF_UDP);
     (void)hf_address_text(local, bound + strlen(bound));
   }
   worker->listeners[index] = (struct hf_listener){.name = bound, .address = bound};

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -77,6 +78,8 @@ static int open_from_environment(struct hf_worker* worker) {
     return -EBUSY;
   }
   const int status = hf_read_environment(worker);
+  /* A supervisor that does not know yet whom it starts has us signalled at its end. We hear of that by the channel, and drain. */
+  if (status >= 0) (void)prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0);
   if (status < 0 && worker->channel < 0) atomic_flag_clear(&channel_is_taken); /* else hf_close does */
   return status;
 }

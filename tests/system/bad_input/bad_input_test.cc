@@ -24,7 +24,8 @@ struct BadInput {
   const char* name;
   std::vector<std::string> arguments;  // of `holdfast`; "{dir}" is the test's directory, "{whoami}" a good worker
   int exit_code;
-  std::vector<std::string> said;  // in one line of standard error
+  std::vector<std::string> said;              // in one line of standard error
+  std::vector<std::string> environment = {};  // NAME=VALUE
 };
 
 std::ostream& operator<<(std::ostream& out, const BadInput& input) { return out << input.name; }
@@ -75,6 +76,63 @@ std::vector<BadInput> bad_inputs() {
        kCrashLoop,
        {"exited with code 3"}},
       {"AStatusOfNobody", {"status", "--control", "{dir}/none"}, 1, {"{dir}/none", "holdfast run"}},
+      {"AnAddressGivenTwice",
+       {"run", "-l", "127.0.0.1:9876", "-l", "127.0.0.1:9876", "--", "{whoami}"},
+       kUsage,
+       {"-l 127.0.0.1:9876 is given twice"}},
+      {"AnAddressSaysOnceWhatIsWrong",
+       {"run", "-l", "foo", "--", "{whoami}"},
+       kUsage,
+       {"holdfast: -l: listen address 'foo': there is no port"}},
+      {"AnOptionGivenTwice",
+       {"run", "-l", "127.0.0.1:0", "-w", "1", "-w", "2", "--", "{whoami}"},
+       kUsage,
+       {"--workers is given more than once"}},
+      {"AnOptionWithoutItsValue", {"run", "--surge"}, kUsage, {"--surge needs a value"}},
+      {"AFlagWithAValue", {"status", "--json=maybe"}, kUsage, {"takes no value", "--json"}},
+      {"ASlotThatIsNoNumber",
+       {"restart", "main/x", "--control", "{dir}/none"},
+       kUsage,
+       {"'main/x' is not the number of a slot", "holdfast status"}},
+      {"ASlotBeyondAllNumbers",
+       {"restart", "99999999999", "--control", "{dir}/none"},
+       kUsage,
+       {"not the number of a slot"}},
+      {"AVariableThatIsNoDuration",
+       {"run", "-l", "127.0.0.1:0", "--", "{whoami}"},
+       kUsage,
+       {"HOLDFAST_DRAIN_TIMEOUT: '5 parsecs' is not a time"},
+       {"HOLDFAST_DRAIN_TIMEOUT=5 parsecs"}},
+      {"AVariableThatIsNoNumberOfWorkers",
+       {"run", "-l", "127.0.0.1:0", "--", "{whoami}"},
+       kUsage,
+       {"HOLDFAST_WORKERS: 'many'"},
+       {"HOLDFAST_WORKERS=many"}},
+      {"AVariableThatIsNoAddress",
+       {"run", "--", "{whoami}"},
+       kUsage,
+       {"HOLDFAST_LISTEN: listen address 'nowhere'"},
+       {"HOLDFAST_LISTEN=nowhere"}},
+      {"AVariableWhoseValueIsOutOfRange",
+       {"run", "-l", "127.0.0.1:0", "--start-limit-interval", "0", "--", "{whoami}"},
+       kUsage,
+       {"--queue-limit 0", "(--queue-limit is from HOLDFAST_QUEUE_LIMIT)"},
+       {"HOLDFAST_QUEUE_LIMIT=0", "HOLDFAST_START_LIMIT=1"}},
+      {"TooManyWorkersByVariables",
+       {"run", "--", "{whoami}"},
+       kUsage,
+       {"-w 300: at most 256 workers (-w is from HOLDFAST_WORKERS)"},
+       {"HOLDFAST_LISTEN=127.0.0.1:0", "HOLDFAST_WORKERS=300"}},
+      {"AVariableOfAnOptionWhoseNameIsLonger",
+       {"run", "-l", "127.0.0.1:0", "--", "{whoami}"},
+       kUsage,
+       {"--restart-delay-step (--restart-delay-max is from HOLDFAST_RESTART_DELAY_MAX)\n"},
+       {"HOLDFAST_RESTART_DELAY_MAX=1ms", "HOLDFAST_RESTART_DELAY=1s"}},
+      {"AVariableThatTheCommandLineOverridesIsNotToBlame",
+       {"run", "-l", "127.0.0.1:0", "--queue-limit", "0", "--", "{whoami}"},
+       kUsage,
+       {"--queue-limit 0 would let nobody in\n"},
+       {"HOLDFAST_QUEUE_LIMIT=junk"}},
       {"ARouteOfNoAddress", {"route", "nowhere", "--control", "{dir}/none"}, kUsage, {"nowhere"}},
   };
 }
@@ -107,7 +165,7 @@ class BadInputs : public testing::TestWithParam<BadInput> {
 bool says(const std::string& text, const std::vector<std::string>& words) {
   for (std::size_t begin = 0; begin < text.size();) {
     const std::size_t end = std::min(text.find('\n', begin), text.size());
-    const std::string line = text.substr(begin, end - begin);
+    const std::string line = text.substr(begin, end - begin) + "\n";
     if (std::all_of(words.begin(), words.end(),
                     [&](const std::string& word) { return line.find(word) != std::string::npos; })) {
       return true;
@@ -119,7 +177,7 @@ bool says(const std::string& text, const std::vector<std::string>& words) {
 
 TEST_P(BadInputs, GetsAClearLineAndTheRightExitCodeAndNothingIsLeft) {
   adopt_orphans();
-  const Ran ran = run(command());
+  const Ran ran = run(command(), GetParam().environment);
   EXPECT_EQ(ran.exit_code, GetParam().exit_code) << ran.errors;
   std::vector<std::string> words;
   for (const std::string& word : GetParam().said) words.push_back(filled(word));
@@ -150,6 +208,25 @@ TEST(BadInput, ADirectoryOfThePathThatMayNotBeSearchedHasNothingForUs) {
   fs::permissions(closed, fs::perms::owner_all);
   EXPECT_EQ(ran.exit_code, kBadConfiguration) << ran.errors;
   EXPECT_TRUE(says(ran.errors, {"no-such-server", "No such file"})) << ran.errors;
+}
+
+// Through a shell: /dev/full takes the place of the file that `run` gives.
+Ran run_into_a_full_disk(const std::string& arguments) {
+  return run({"/bin/sh", "-c", "exec " + holdfast_program() + " " + arguments + " >/dev/full"});
+}
+
+TEST(BadInput, AnAnswerThatCannotBeWrittenIsAFailure) {
+  const Supervisor supervisor;
+  supervisor.wait_until_serving();
+  const std::string control = " --control " + supervisor.control();
+  for (const std::string& arguments :
+       {std::string("version"), std::string("version --json"), std::string("--version"), std::string("--help"),
+        std::string("--help-all"), std::string("run --help"), "status" + control, "status --json" + control,
+        "route 127.0.0.1" + control, "route --json 127.0.0.1" + control, "restart" + control}) {
+    const Ran ran = run_into_a_full_disk(arguments);
+    EXPECT_EQ(ran.exit_code, 1) << arguments;
+    EXPECT_TRUE(says(ran.errors, {"write to standard output: No space left on device\n"})) << arguments << ran.errors;
+  }
 }
 
 TEST(BadInput, APortInUseIsTold) {

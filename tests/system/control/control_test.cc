@@ -53,6 +53,27 @@ TEST(Control, MoreStalledClientsThanThereIsRoomForDoNotLockTheOwnerOut) {
   EXPECT_TRUE(eventually([&] { return supervisor.status().answered(); })) << "nobody can ask while strangers stall";
 }
 
+TEST(Control, ClientsThatWaitForARestartDoNotLockTheOwnerOut) {
+  SupervisorPlan plan;
+  plan.options = {"--canary", "1h"};  // no restart ends
+  const Supervisor supervisor(plan);
+  supervisor.wait_until_serving();
+  std::vector<HttpClient> waiting;
+  for (int i = 0; i < 32; ++i) {
+    waiting.emplace_back(endpoint("unix:" + supervisor.control()));
+    waiting.back().send_raw("{\"v\":1,\"verb\":\"restart\",\"arguments\":{\"wait\":true}}\n");
+  }
+  ASSERT_TRUE(supervisor.status().answered());  // who came first was heard first: all of them wait
+  const Ran refused = supervisor.tell("stop", {"--wait"});
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_NE(refused.errors.find("without --wait"), std::string::npos) << refused.errors;
+  EXPECT_TRUE(supervisor.running());
+  EXPECT_EQ(supervisor.tell("status").exit_code, 0);
+  EXPECT_EQ(supervisor.tell("restart").exit_code, 0);
+  EXPECT_EQ(supervisor.tell("stop").exit_code, 0) << "it can be stopped all the same";
+  EXPECT_EQ(supervisor.wait_for_exit(), 0);
+}
+
 TEST(Control, StatusIsATableForPeopleAndJsonForPrograms) {
   const Supervisor supervisor;
   const StatusView view = supervisor.wait_until_serving();

@@ -97,6 +97,15 @@ TEST_F(CrashLoop, TheSlotBacksOffThenRestsThenIsProbedThenRecoversWhileTheOtherS
       << "the worker's last words are not told";
 }
 
+TEST_F(CrashLoop, TheLogCountsAsPeopleDo) {
+  SupervisorPlan alone = plan({"--restart-delay", "10ms"});
+  alone.workers = 1;
+  const Supervisor supervisor(alone, &directory_);
+  send_signal(supervisor.wait_until_serving().slot(0).pid, SIGKILL);
+  supervisor.wait_until_told("1 failure in a row, restarting at once");
+  supervisor.wait_until_told(": 1 worker, control socket");
+}
+
 TEST_F(CrashLoop, AnOperatorsRestartDoesNotWaitForTheRest) {
   const Supervisor supervisor(plan({"--restart-delay-step", "10ms", "--start-limit", "3", "--rest", "1h"}),
                               &directory_);

@@ -36,13 +36,16 @@ TEST_F(Environment, WhatSystemdToldTheSupervisorNeverReachesAWorker) {
   SupervisorPlan plan = curious();
   plan.environment = {"LISTEN_FDS=1",   "LISTEN_PID=1",          "LISTEN_FDNAMES=web", "NOTIFY_SOCKET={dir}/n",
                       "WATCHDOG_PID=1", "WATCHDOG_USEC=1000000", "MAINPID=1",          "KEPT=by everybody's leave"};
+  plan.options = {"--intake", "sdk"};
   const Supervisor supervisor(plan);
   supervisor.wait_until_serving();
   const std::map<std::string, std::string> found = variables(supervisor);
-  for (const char* name :
-       {"LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"}) {
+  for (const char* name : {"LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_PID"}) {
     EXPECT_FALSE(found.contains(name)) << name << " leaks into the worker";
   }
+  // These every worker has, but from us.
+  EXPECT_TRUE(found.at("NOTIFY_SOCKET").starts_with("@")) << found.at("NOTIFY_SOCKET");
+  EXPECT_EQ(found.at("WATCHDOG_USEC"), "30000000");
   ASSERT_TRUE(found.contains("KEPT"));
   EXPECT_EQ(found.at("KEPT"), "by everybody's leave");
 }
@@ -61,6 +64,20 @@ TEST_F(Environment, AWorkerLearnsWhoItIs) {
   EXPECT_NE(found["HOLDFAST_LISTENERS"].find("127.0.0.1:"), std::string::npos) << found["HOLDFAST_LISTENERS"];
 }
 
+TEST_F(Environment, AnOptionComesFromItsVariableUnlessTheCommandLineHasIt) {
+  SupervisorPlan plan = curious();
+  plan.environment = {"HOLDFAST_POOL=pantry", "HOLDFAST_HEARTBEAT_TIMEOUT=7s"};
+  const Supervisor by_variable(plan);
+  by_variable.wait_until_serving();
+  EXPECT_EQ(variables(by_variable)["HOLDFAST_POOL"], "pantry");
+  EXPECT_EQ(variables(by_variable)["HOLDFAST_HEARTBEAT"], "7000");
+  plan.options = {"--pool", "kitchen"};
+  const Supervisor by_option(plan);
+  by_option.wait_until_serving();
+  EXPECT_EQ(variables(by_option)["HOLDFAST_POOL"], "kitchen");
+  EXPECT_EQ(variables(by_option)["HOLDFAST_HEARTBEAT"], "7000");
+}
+
 TEST_F(Environment, ASupervisorInsideAWorkerDoesNotConfuseTheInnerWorkers) {
   SupervisorPlan plan = curious();
   plan.environment = {"HOLDFAST_SLOT=41", "HOLDFAST_CHANNEL=97", "HOLDFAST_PAGE=98", "HOLDFAST_SLOTS=77",
@@ -76,6 +93,7 @@ TEST_F(Environment, ASupervisorInsideAWorkerDoesNotConfuseTheInnerWorkers) {
 TEST_F(Environment, AWorkerInheritsItsOwnDescriptorsAndNoOther) {
   SupervisorPlan plan;
   plan.workers = 3;
+  plan.options = {"--intake", "sdk"};
   plan.command = {"/bin/sh", "-c",
                   "ls /proc/$$/fd >{dir}/fds$HOLDFAST_SLOT; env >{dir}/env$HOLDFAST_SLOT; exec " + whoami_program()};
   const Supervisor supervisor(plan);
@@ -93,6 +111,19 @@ TEST_F(Environment, AWorkerInheritsItsOwnDescriptorsAndNoOther) {
     found.erase("10");  // where some shells keep a copy of a redirected stream
     EXPECT_EQ(found, expected) << "slot " << slot;
   }
+}
+
+TEST_F(Environment, UnderAutoAWorkerIsOfferedChannelAndSocketsAtOnce) {
+  SupervisorPlan plan = curious();
+  plan.listen = {"web=127.0.0.1:0", "127.0.0.1:0"};
+  const Supervisor supervisor(plan);
+  supervisor.wait_until_serving();
+  std::map<std::string, std::string> found = variables(supervisor);
+  EXPECT_EQ(found["LISTEN_FDS"], "2");
+  EXPECT_EQ(found["LISTEN_FDNAMES"], "web:main-2");
+  EXPECT_EQ(found["LISTEN_PID"], std::to_string(supervisor.status().slot(0).pid));
+  EXPECT_EQ(found["HOLDFAST_CHANNEL"], "5");
+  EXPECT_EQ(found["HOLDFAST_PAGE"], "6");
 }
 
 TEST_F(Environment, TheWorkingDirectoryIsTheChosenOne) {

@@ -1,5 +1,6 @@
 // No descriptors left, in the supervisor or in a worker: clients wait, none is lost, nobody spins.
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -56,6 +57,41 @@ TEST(FdExhaustion, ASupervisorWithoutDescriptorsPausesQuietlyAndLosesNobody) {
   EXPECT_EQ(status.accepted, kClients + 1);
   EXPECT_EQ(status.handed, kClients + 1);
   EXPECT_FALSE(status.listeners[0].paused);
+}
+
+// Clients who have every descriptor and want more must not cost a slot its worker.
+TEST(FdExhaustion, ASupervisorWithoutDescriptorsStillReplacesItsWorkers) {
+  SupervisorPlan plan;
+  // Between the end of a worker and the next start clients could take what it leaves.
+  plan.options = {"--restart-delay", "30ms", "--restart-delay-step", "30ms", "--start-limit", "0"};
+  const Supervisor supervisor(plan);
+  const Endpoint target = supervisor.target();
+  StatusView status = supervisor.wait_until_serving();
+  supervisor.wait_until_nobody_asks();
+  for (const pid_t worker : status.pids()) send_signal(worker, SIGSTOP);
+  set_open_file_limit(supervisor.pid(), lowest_free(supervisor.pid()));
+  std::vector<HttpClient> clients;
+  for (const std::string& source : ipv4_sources(100)) {
+    clients.emplace_back(target, source);
+    clients.back().send("/", "close");
+  }
+  supervisor.wait_until_told("no file descriptor is free");
+
+  for (std::uint64_t round = 1; round <= 5; ++round) {
+    for (const pid_t worker : status.pids()) send_signal(worker, SIGKILL);
+    status = supervisor.wait_until("both workers were replaced", [&](const StatusView& now) {
+      return now.all_serving() && now.slot(0).restarts == round && now.slot(1).restarts == round;
+    });
+  }
+  const Ran restart = supervisor.tell("restart", {"1", "--wait"});
+  EXPECT_EQ(restart.exit_code, 0) << restart.errors;
+  EXPECT_EQ(supervisor.errors().find("cannot start a worker"), std::string::npos) << supervisor.errors();
+
+  set_open_file_limit(supervisor.pid(), RLIM_INFINITY);
+  EXPECT_TRUE(get_once(target, "/"));
+  const StatusView settled = supervisor.wait_until_settled();  // some were with a worker when it was killed
+  EXPECT_EQ(settled.accepted, clients.size() + 1);
+  EXPECT_EQ(settled.refused_in_all(), 0u);
 }
 
 TEST(FdExhaustion, ASupervisorWithAFewDescriptorsServesABurstInSmallSteps) {

@@ -23,9 +23,13 @@ if kind == "no_hello":
     channel.send(b"GET / HTTP/1.0\r\n\r\n")
 elif kind == "version":
     send(HELLO, struct.pack("<IIQ", 0, 0, os.getpid()))
+elif kind == "late_hello":
+    send(READY)
 else:
     send(HELLO, struct.pack("<IIQ", 1, 1 if kind == "page" else 0, os.getpid()))
     send(READY)
+if kind in ("second_hello", "late_hello"):
+    send(HELLO, struct.pack("<IIQ", 1, 0, os.getpid()))
 if kind == "short":
     channel.send(b"xy")
 elif kind == "length":
@@ -98,8 +102,8 @@ TEST_P(WorkerThatIsReplaced, IsCountedAndTheOthersServeOn) {
 }
 
 INSTANTIATE_TEST_SUITE_P(For, WorkerThatIsReplaced,
-                         testing::Values("no_hello", "version", "short", "length", "long", "truncated", "direction",
-                                         "shutdown"),
+                         testing::Values("no_hello", "late_hello", "second_hello", "version", "short", "length", "long",
+                                         "truncated", "direction", "shutdown"),
                          [](const auto& instance) { return instance.param; });
 
 using WorkerThatLies = GarbageWorker;

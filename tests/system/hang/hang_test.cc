@@ -59,6 +59,25 @@ TEST(Hang, AnIdleWorkerIsNotAHungOne) {
   EXPECT_EQ(after.restarts(), 0u);
 }
 
+TEST(Hang, AWorkerThatHangsWhileItDrainsIsAbortedLongBeforeTheDrainWouldBeOver) {
+  SupervisorPlan plan = impatient();
+  plan.workers = 1;
+  plan.options.insert(plan.options.end(), {"--drain-timeout", "50s"});
+  const Supervisor supervisor(plan);
+  const Endpoint target = supervisor.target();
+  supervisor.wait_until_serving();
+  HttpClient busy(target);  // so that it does not leave at once
+  busy.send("/slow?ms=60000");
+  supervisor.wait_until("it is taken up", [](const StatusView& status) { return status.handed == 1; });
+  supervisor.signal(SIGTERM);
+  const StatusView draining =
+      supervisor.wait_until("it drains", [](const StatusView& status) { return status.slot(0).state == "draining"; });
+  send_signal(draining.slot(0).pid, SIGSTOP);  // it neither beats nor leaves
+  EXPECT_EQ(supervisor.wait_for_exit(), 0);
+  EXPECT_NE(supervisor.errors().find("SIGABRT"), std::string::npos) << supervisor.errors();
+  EXPECT_NE(supervisor.errors().find("it gave no heartbeat"), std::string::npos) << supervisor.errors();
+}
+
 // What a paused container or a debugger does. The time that passes is what is tested, so here the test does wait for it.
 TEST(Hang, WhenTheSupervisorItselfDidNotRunNobodyIsTakenForHung) {
   const Supervisor supervisor(impatient());

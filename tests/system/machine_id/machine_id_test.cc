@@ -34,5 +34,16 @@ TEST(MachineId, WithoutOneARandomKeyIsUsedAndTold) {
   EXPECT_EQ(given->errors.find("machine id"), std::string::npos) << given->errors;
 }
 
+TEST(MachineId, AStartThatFailsDoesNotTalkOfTheHashKey) {
+  const TempDirectory directory;
+  const std::optional<Ran> failed =
+      run_without_machine_id("exec " + holdfast_program() + " run --control " + (directory / "c") +
+                             " -l unix:" + (directory / "none/x") + " -- true");
+  if (!failed) GTEST_SKIP() << "only who may mount can hide the machine id from a process";
+  EXPECT_EQ(failed->exit_code, 69);
+  EXPECT_NE(failed->errors.find("make the directory first"), std::string::npos) << failed->errors;
+  EXPECT_EQ(failed->errors.find("hash key"), std::string::npos) << failed->errors;
+}
+
 }  // namespace
 }  // namespace holdfast::test

@@ -100,13 +100,34 @@ TEST_F(StopAtOnce, ASecondTermDoesNotWaitForRequests) {
   supervisor_.signal(SIGTERM);
   supervisor_.wait_until("it stops gracefully", [](const StatusView& status) { return status.state == "stopping"; });
   EXPECT_TRUE(supervisor_.running());
-  supervisor_.signal(SIGTERM);
+  // What comes soon after the first is the same wish: so again and again, until one counts.
+  EXPECT_TRUE(eventually([&] {
+    supervisor_.signal(SIGTERM);
+    return supervisor_.errors().find("stopping at once") != std::string::npos;
+  }));
   expect_prompt_end();
 }
 
 TEST_F(StopAtOnce, QuitDoesNotWaitForRequests) {
   supervisor_.signal(SIGQUIT);
   expect_prompt_end();
+}
+
+// As timeout(1) does it, which signals the process and then its group. While it is stopped both signals are kept, and it
+// gets them together; two of one kind would be merged by the kernel.
+TEST(Stop, TwoSignalsAtOnceAreOneWish) {
+  const Supervisor supervisor;
+  HttpClient busy(supervisor.target());
+  busy.send("/slow?ms=800");
+  supervisor.wait_until("it is taken up", [](const StatusView& status) { return status.handed == 1; });
+  supervisor.signal(SIGSTOP);
+  ASSERT_TRUE(eventually([&] { return process_state(supervisor.pid()) == "T"; }));
+  supervisor.signal(SIGTERM);
+  supervisor.signal(SIGINT);
+  supervisor.signal(SIGCONT);
+  EXPECT_TRUE(busy.receive()) << name_of(busy.ending());
+  EXPECT_EQ(supervisor.wait_for_exit(), 0);
+  EXPECT_EQ(supervisor.errors().find("stopping at once"), std::string::npos) << supervisor.errors();
 }
 
 TEST(Stop, TheCommandWaitsForTheEnd) {

@@ -32,6 +32,19 @@ TEST(SupervisorKilled, WorkersFinishTheirRequestsAndLeave) {
   EXPECT_TRUE(eventually([&] { return all_gone(workers); })) << "workers stay without a supervisor";
 }
 
+TEST(SupervisorKilled, WorkersThatHaveNoChannelAreToldToEnd) {
+  SupervisorPlan plan;
+  plan.workers = 2;
+  plan.listen = {};
+  plan.options = {"--intake", "none", "--start-grace", "0"};
+  plan.command = {"/bin/sleep", "1000"};
+  Supervisor supervisor(plan);
+  const std::vector<pid_t> workers = supervisor.wait_until_serving().pids();
+  ASSERT_EQ(workers.size(), 2U);
+  supervisor.kill_hard();
+  EXPECT_TRUE(eventually([&] { return all_gone(workers); })) << "workers stay without a supervisor";
+}
+
 TEST(SupervisorKilled, ThePortAndTheControlSocketAreFreeForTheNextOne) {
   const TempDirectory directory;
   SupervisorPlan plan;

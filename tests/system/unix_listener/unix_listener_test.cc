@@ -34,6 +34,17 @@ TEST(UnixListener, ServesBesideATcpOneAndIsRemovedAtTheEnd) {
   EXPECT_FALSE(fs::exists(directory / "front"));
 }
 
+TEST(UnixListener, TheFileHasTheModeThatWasAskedFor) {
+  const TempDirectory directory;
+  SupervisorPlan plan;
+  plan.listen = {"front=unix:{dir}/front,mode=0620"};
+  const Supervisor supervisor(plan, &directory);
+  supervisor.wait_until_serving();
+  EXPECT_EQ(supervisor.address(), "unix:" + (directory / "front"));
+  EXPECT_EQ(fs::status(directory / "front").permissions(), fs::perms(0620));
+  EXPECT_TRUE(get_once(supervisor.target(), "/"));
+}
+
 TEST(UnixListener, ClientsGoToTheSlotWithTheLeastLoad) {
   const TempDirectory directory;
   SupervisorPlan plan;

@@ -25,8 +25,9 @@ using testing::IsEmpty;
 
 // For each kind of value a text that is no option's default, in the form in which it is printed.
 const std::map<std::string, std::string> kSamples = {
-    {"NAME", "other"}, {"PATH", "/run/other.sock"}, {"DIR", "/other"},  {"LEVEL", "debug"},   {"N", "7"},
-    {"BITS", "24"},    {"HEX", "0123456789abcdef"}, {"TIME", "1234ms"}, {"POLICY", "refuse"}, {"LIST", "3,4"},
+    {"NAME", "other"},     {"PATH", "/run/other.sock"}, {"DIR", "/other"},  {"LEVEL", "debug"},   {"N", "7"},
+    {"BITS", "24"},        {"HEX", "0123456789abcdef"}, {"TIME", "1234ms"}, {"POLICY", "refuse"}, {"LIST", "3,4"},
+    {"INTAKE", "capture"}, {"PLANE", "steer"}, {"CPUS", "0,2"},
 };
 
 const Option& option(const std::string& flag) {
@@ -57,7 +58,7 @@ Config changed_config() {
 Config valid_config() {
   Config config;
   config.listeners = {*parse_listener(":8080", "main"), *parse_listener("unix:@app", "app")};
-  config.pool.command = {"./server"};
+  config.pools.front().command = {"./server"};
   return config;
 }
 
@@ -126,7 +127,7 @@ TEST(Options, OfASharedKindReachTheMembersThatTheyAreNamedFor) {
   expected.backoff.limit = 11s;
   expected.start_limit = {12, 13s, 14s};
   expected.surge = 15;
-  EXPECT_EQ(config.pool.fleet, expected);
+  EXPECT_EQ(config.pools.front().fleet, expected);
 
   ASSERT_TRUE(option("--queue-limit").set(config, "16"));
   ASSERT_TRUE(option("--hold-limit").set(config, "17"));
@@ -136,13 +137,13 @@ TEST(Options, OfASharedKindReachTheMembersThatTheyAreNamedFor) {
   ASSERT_TRUE(option("--pool").set(config, "pool"));
   ASSERT_TRUE(option("--control").set(config, "/control"));
   ASSERT_TRUE(option("--working-directory").set(config, "/directory"));
-  EXPECT_EQ(config.pool.queue_limit, 16U);
-  EXPECT_EQ(config.pool.hold_limit, 17U);
-  EXPECT_EQ(config.pool.prefix, (KeyPrefix{18, 19}));
+  EXPECT_EQ(config.pools.front().queue_limit, 16U);
+  EXPECT_EQ(config.pools.front().hold_limit, 17U);
+  EXPECT_EQ(config.pools.front().prefix, (KeyPrefix{18, 19}));
   EXPECT_EQ(config.name, "supervisor");
-  EXPECT_EQ(config.pool.name, "pool");
+  EXPECT_EQ(config.pools.front().name, "pool");
   EXPECT_EQ(config.control_path, "/control");
-  EXPECT_EQ(config.pool.working_directory, "/directory");
+  EXPECT_EQ(config.pools.front().working_directory, "/directory");
 }
 
 TEST(Options, EachThatIsNoFreeTextRefusesJunkAndKeepsItsValue) {
@@ -174,6 +175,9 @@ TEST(Options, TheEnvironmentNameIsTheFlagInCapitals) {
   EXPECT_EQ(environment_name(option("--start-timeout")), "HOLDFAST_START_TIMEOUT");
   EXPECT_EQ(environment_name(option("--prefix-v4")), "HOLDFAST_PREFIX_V4");
   EXPECT_EQ(environment_name(option("--name")), "HOLDFAST_NAME");
+  Option every_kind;  // of letter, digit and sign
+  every_kind.flag = "--az-09";
+  EXPECT_EQ(environment_name(every_kind), "HOLDFAST_AZ_09");
   std::set<std::string> names;
   for (const Option& option : options()) EXPECT_TRUE(names.insert(environment_name(option)).second) << option.flag;
 }
@@ -183,24 +187,28 @@ TEST(Mistakes, AValidConfigurationHasNone) { EXPECT_THAT(find_mistakes(valid_con
 TEST(Mistakes, EachIsFoundAndNamedAlone) {
   const std::vector<std::pair<std::string, std::function<void(Config&)>>> cases = {
       {"there is no listener", [](Config& c) { c.listeners.clear(); }},
-      {"there is no worker command", [](Config& c) { c.pool.command.clear(); }},
+      {"there is no worker command", [](Config& c) { c.pools.front().command.clear(); }},
       {"--name 'a/b'", [](Config& c) { c.name = "a/b"; }},
-      {"--pool 'a b'", [](Config& c) { c.pool.name = "a b"; }},
-      {"--pool ''", [](Config& c) { c.pool.name = ""; }},
-      {"-w 257: at most 256 workers", [](Config& c) { c.pool.workers = kMaxSlots + 1; }},
-      {"--prefix-v4 33: at most 32", [](Config& c) { c.pool.prefix.v4 = 33; }},
-      {"--prefix-v6 129: at most 128", [](Config& c) { c.pool.prefix.v6 = 129; }},
-      {"--queue-limit 0", [](Config& c) { c.pool.queue_limit = 0; }},
+      {"--pool 'a b'", [](Config& c) { c.pools.front().name = "a b"; }},
+      {"--pool ''", [](Config& c) { c.pools.front().name = ""; }},
+      {"-w 257: at most 256 workers", [](Config& c) { c.pools.front().workers = kMaxSlots + 1; }},
+      {"--prefix-v4 33: at most 32", [](Config& c) { c.pools.front().prefix.v4 = 33; }},
+      {"--prefix-v6 129: at most 128", [](Config& c) { c.pools.front().prefix.v6 = 129; }},
+      {"--queue-limit 0", [](Config& c) { c.pools.front().queue_limit = 0; }},
       {"--backlog must be at least 1", [](Config& c) { c.backlog = 0; }},
       {"--backlog must be at least 1", [](Config& c) { c.backlog = -1; }},
-      {"--surge 0", [](Config& c) { c.pool.fleet.surge = 0; }},
-      {"--heartbeat-timeout must be 0 or at least 100ms", [](Config& c) { c.pool.fleet.heartbeat_timeout = 99ms; }},
-      {"--start-timeout 0", [](Config& c) { c.pool.fleet.start_timeout = 0s; }},
+      {"--surge 0", [](Config& c) { c.pools.front().fleet.surge = 0; }},
+      {"--heartbeat-timeout must be 0 or at least 100ms",
+       [](Config& c) { c.pools.front().fleet.heartbeat_timeout = 99ms; }},
+      {"--start-timeout 0", [](Config& c) { c.pools.front().fleet.start_timeout = 0s; }},
       {"--stop-timeout must not be shorter than --kill-timeout",
-       [](Config& c) { c.pool.fleet.stop_timeout = c.pool.fleet.kill_timeout - 1ns; }},
+       [](Config& c) { c.pools.front().fleet.stop_timeout = c.pools.front().fleet.kill_timeout - 1ns; }},
       {"--restart-delay-max must not be shorter than --restart-delay-step",
-       [](Config& c) { c.pool.fleet.backoff.limit = c.pool.fleet.backoff.step - 1ns; }},
+       [](Config& c) { c.pools.front().fleet.backoff.limit = c.pools.front().fleet.backoff.step - 1ns; }},
       {"two listeners are named 'main'", [](Config& c) { c.listeners[1].name = "main"; }},
+      {"-l :8080 is given twice", [](Config& c) { c.listeners[1].address = c.listeners[0].address; }},
+      {"-l :8080 and -l 127.0.0.1:8080 take the same port",
+       [](Config& c) { c.listeners[1].address = *parse_listen_address("127.0.0.1:8080"); }},
   };
   for (const auto& [mistake, change] : cases) EXPECT_THAT(mistakes_after(change), ElementsAre(HasSubstr(mistake)));
 }
@@ -208,31 +216,40 @@ TEST(Mistakes, EachIsFoundAndNamedAlone) {
 TEST(Mistakes, TheLastGoodValuesAreNone) {
   EXPECT_THAT(mistakes_after([](Config& c) {
                 c.name = "";  // that of the command
-                c.pool.workers = kMaxSlots;
-                c.pool.prefix = {32, 128};
-                c.pool.queue_limit = 1;
-                c.pool.hold_limit = 0;
+                c.pools.front().workers = kMaxSlots;
+                c.pools.front().prefix = {32, 128};
+                c.pools.front().queue_limit = 1;
+                c.pools.front().hold_limit = 0;
                 c.backlog = 1;
-                c.pool.fleet.surge = 1;
-                c.pool.fleet.start_timeout = 1ns;
-                c.pool.fleet.heartbeat_timeout = 0s;
-                c.pool.fleet.stop_timeout = c.pool.fleet.kill_timeout;
-                c.pool.fleet.backoff.limit = c.pool.fleet.backoff.step;
+                c.pools.front().fleet.surge = 1;
+                c.pools.front().fleet.start_timeout = 1ns;
+                c.pools.front().fleet.heartbeat_timeout = 0s;
+                c.pools.front().fleet.stop_timeout = c.pools.front().fleet.kill_timeout;
+                c.pools.front().fleet.backoff.limit = c.pools.front().fleet.backoff.step;
               }),
               IsEmpty());
   EXPECT_THAT(mistakes_after([](Config& c) {
-                c.pool.workers = 0;
-                c.pool.prefix = {0, 0};
+                c.pools.front().workers = 0;
+                c.pools.front().prefix = {0, 0};
               }),
               IsEmpty());
+}
+
+TEST(Mistakes, EachPairOfListenersIsLookedAt) {
+  const auto with_third = [](const char* address) {
+    return mistakes_after([&](Config& c) { c.listeners.push_back(*parse_listener(address, "third")); });
+  };
+  EXPECT_THAT(with_third("unix:@app"), ElementsAre("-l unix:@app is given twice"));
+  EXPECT_THAT(with_third(":8080"), ElementsAre("-l :8080 is given twice"));
+  EXPECT_THAT(with_third(":8081"), IsEmpty());
 }
 
 TEST(Mistakes, AreAllReportedAtOnce) {
   EXPECT_THAT(find_mistakes(Config()), ElementsAre(HasSubstr("no listener"), HasSubstr("no worker command")));
   EXPECT_THAT(mistakes_after([](Config& c) {
-                c.pool.queue_limit = 0;
+                c.pools.front().queue_limit = 0;
                 c.backlog = 0;
-                c.pool.fleet.surge = 0;
+                c.pools.front().fleet.surge = 0;
               }),
               ElementsAre(HasSubstr("--queue-limit"), HasSubstr("--backlog"), HasSubstr("--surge")));
 }
@@ -267,6 +284,35 @@ TEST(Nearest, AnswersNothingWhereNothingIsNear) {
   EXPECT_EQ(nearest("--frobnicate", kFlags), "");
   EXPECT_EQ(nearest("--name", std::vector<std::string>{}), "");
   EXPECT_EQ(nearest("", kFlags), "");
+}
+
+TEST(Options, ListenersThatAnIntakeCannotServeAreMistakes) {
+  EXPECT_THAT(mistakes_after([](Config& c) { c.pools.front().intake = Intake::Capture; }),
+              ElementsAre(HasSubstr("listener app: a Unix path cannot be steered")));
+  EXPECT_THAT(mistakes_after([](Config& c) { c.pools.front().intake = Intake::None; }),
+              testing::Contains(HasSubstr("--intake none has no listener")));
+  EXPECT_THAT(mistakes_after([](Config& c) {
+                c.pools.front().intake = Intake::None;
+                c.listeners.clear();
+              }),
+              IsEmpty());
+}
+
+TEST(Options, PlanesThatAnIntakeCannotHaveAreMistakes) {
+  const auto with = [](Intake intake, Plane plane) {
+    return mistakes_after([&](Config& c) {
+      c.listeners.pop_back();
+      if (intake == Intake::None) c.listeners.clear();
+      c.pools.front().intake = intake;
+      c.pools.front().plane = plane;
+    });
+  };
+  EXPECT_THAT(with(Intake::Capture, Plane::Pass), ElementsAre(HasSubstr("--plane pass needs workers of the SDK")));
+  EXPECT_THAT(with(Intake::None, Plane::Steer), ElementsAre(HasSubstr("no use to --intake none")));
+  EXPECT_THAT(with(Intake::Sdk, Plane::Self), ElementsAre(HasSubstr("--plane self is that of --intake none")));
+  EXPECT_THAT(with(Intake::Sdk, Plane::Steer), IsEmpty());
+  EXPECT_THAT(with(Intake::Sdk, Plane::Pass), IsEmpty());
+  EXPECT_THAT(with(Intake::None, Plane::Self), IsEmpty());
 }
 
 }  // namespace

@@ -231,5 +231,11 @@ TEST(BucketTable, RoutesAlongThePreferenceThroughARandomHistory) {
   }
 }
 
+TEST(BucketTable, TellsHowManyBucketsAChangeMoves) {
+  EXPECT_EQ(moved_buckets(equal_shares(3), equal_shares(3)), 0U);
+  EXPECT_EQ(moved_buckets(equal_shares(3), equal_shares(4)), equal_shares(4).share(SlotId{3}));
+  EXPECT_EQ(moved_buckets(equal_shares(4), equal_shares(3)), equal_shares(4).share(SlotId{3}));
+}
+
 }  // namespace
 }  // namespace holdfast

@@ -50,6 +50,7 @@ Fleet::Policy random_policy(Dice& dice) {
   policy.stable_time = dice.time(0, 40);
   policy.canary = dice.one_in(2) ? Duration::zero() : dice.time(0, 15);
   policy.surge = dice.between(1, 3);
+  policy.linger = dice.between(0, 2);
   policy.backoff = {.first = dice.one_in(2) ? Duration::zero() : dice.time(0, 5),
                     .step = dice.time(0, 5),
                     .factor = 2,
@@ -81,9 +82,11 @@ class World {
     for (auto& [id, worker] : workers_) {  // who hangs or never starts goes on doing so
       worker.crash_at.reset();
       worker.misbehave_at.reset();
+      report_stall(id, false);
     }
     // A wish that starts again what was stopped or abandoned.
     set_size(dice_.between(1, 4));
+    for (std::uint32_t slot = 0; slot < 6; slot++) set_drained(SlotId{slot}, false);
     set_generation(Generation{++last_generation_});
     reconcile();
   }
@@ -256,6 +259,7 @@ class World {
         rules_.on_ready(id, now_);
       }
       if (worker.is_ready && !worker.hangs) report_heartbeat(id);
+      if (mood_ == Mood::Wild && dice_.one_in(40)) report_stall(id, dice_.one_in(2));
       if (due(worker.misbehave_at)) {
         say("misbehaves: " + FleetText::worker(id));
         fleet_.on_misbehaved(id);
@@ -273,6 +277,12 @@ class World {
     rules_.on_heartbeat(id, at);
   }
 
+  void report_stall(WorkerId id, bool stalled) {
+    say((stalled ? "stalls: " : "accepts: ") + FleetText::worker(id));
+    fleet_.on_stalled(id, stalled);
+    rules_.on_stalled(id, stalled);
+  }
+
   void exit(WorkerId id) {
     const Fleet::WorkerEnd end = workers_.at(id).end;
     say("exits: " + FleetText::worker(id) + (end == Fleet::WorkerEnd::DoNotRestart ? ", for ever" : ""));
@@ -288,12 +298,15 @@ class World {
     fleet_.on_ready(id, now_);
     fleet_.on_heartbeat(id, now_);
     fleet_.on_misbehaved(id);
+    fleet_.on_stalled(id, true);
   }
 
   // The people.
 
   void wish() {
-    switch (dice_.between(0, 3)) {
+    switch (dice_.between(0, 4)) {
+      case 4:
+        return set_drained(SlotId{dice_.between(0, 4)}, dice_.one_in(2));
       case 0:
         return set_size(dice_.between(0, 4));
       case 1:
@@ -310,6 +323,12 @@ class World {
     size_ = size;
     fleet_.set_size(size);
     rules_.set_size(size);
+  }
+
+  void set_drained(SlotId slot, bool drained) {
+    say((drained ? "drain " : "undrain ") + FleetText::slot(slot));
+    fleet_.set_drained(slot, drained);
+    rules_.set_drained(slot, drained);
   }
 
   void set_generation(Generation generation) {

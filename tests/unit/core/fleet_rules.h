@@ -30,6 +30,9 @@ class FleetRules {
 
   // Wishes and facts.
   void set_size(unsigned size) { size_ = size; }
+  void set_drained(SlotId slot, bool drained) {
+    if (slot.value < slots_.size()) slots_[slot.value].drained = drained;
+  }
   void set_generation(Generation generation) { generation_ = generation; }
   void set_stop(Fleet::Stop stop) { stop_ = std::max(stop_, stop); }
 
@@ -58,6 +61,10 @@ class FleetRules {
 
   void on_misbehaved(WorkerId id) {
     if (Life* life = living(id)) life->misbehaved = true;
+  }
+
+  void on_stalled(WorkerId id, bool stalled) {
+    if (Life* life = living(id)) life->stalled = stalled;
   }
 
   void on_exited(WorkerId id, Fleet::WorkerEnd end, TimePoint now) {
@@ -105,7 +112,7 @@ class FleetRules {
   [[nodiscard]] bool at_rest() const {
     if (slots_.size() != size_ || lives_.size() != size_) return false;
     return std::all_of(slots_.begin(), slots_.end(), [&](const Slot& slot) {
-      return served(slot) && !slot.lent && life_of(*slot.incumbent).generation == generation_ &&
+      return accepts(slot) && !slot.lent && life_of(*slot.incumbent).generation == generation_ &&
              !life_of(*slot.incumbent).outdated;
     });
   }
@@ -125,6 +132,7 @@ class FleetRules {
     std::optional<TimePoint> drain_deadline;
     std::optional<TimePoint> asked_to_end;  // TERM or ABRT
     bool killed = false;
+    bool stalled = false;
     bool misbehaved = false;
     bool outdated = false;
     bool dismissed = false;
@@ -142,6 +150,7 @@ class FleetRules {
     unsigned failures = 0;
     StartLimit start_limit;
     bool on_probation = false;
+    bool drained = false;
     bool lent = false;
     std::optional<TimePoint> unserved_since;
     // Of this answer only.
@@ -169,12 +178,21 @@ class FleetRules {
 
   static bool ending(const Life& life) { return life.asked_to_end || life.killed; }
   static bool serving(const Life& life) { return life.ready && !life.drain_deadline && !ending(life) && !life.died; }
+  [[nodiscard]] std::size_t departing_from(SlotId slot) const {
+    return static_cast<std::size_t>(std::count_if(lives_.begin(), lives_.end(), [&](const auto& entry) {
+      return entry.second.slot == slot && entry.second.place == Place::Departing && !entry.second.died;
+    }));
+  }
+  // Its clients may be sent there.
+  [[nodiscard]] bool accepts(const Slot& slot) const { return served(slot) && !life_of(*slot.incumbent).stalled; }
   [[nodiscard]] bool served(const Slot& slot) const { return slot.incumbent && serving(life_of(*slot.incumbent)); }
-  [[nodiscard]] bool leaving(SlotId slot) const { return slot.value >= size_; }
+  [[nodiscard]] bool leaving(SlotId slot) const {
+    return slot.value >= size_ || (slot.value < slots_.size() && slots_[slot.value].drained);
+  }
   [[nodiscard]] bool dismissed(SlotId slot) const { return stop_ != Fleet::Stop::No || leaving(slot); }
 
   [[nodiscard]] bool hung(const Life& life) const {
-    return serving(life) && policy_.heartbeat_timeout > Duration::zero() &&
+    return life.ready && !ending(life) && !life.died && policy_.heartbeat_timeout > Duration::zero() &&
            now_ >= life.last_heartbeat + policy_.heartbeat_timeout;
   }
   [[nodiscard]] bool late(const Life& life) const {
@@ -302,6 +320,7 @@ class FleetRules {
       require(!slot->successor, "a slot has one successor");
       require(slot->incumbent && wants_renewal(life_of(*slot->incumbent)), "a renewal is wished");
       require(successors() < policy_.surge, "at most surge slots have a successor");
+      require(departing_from(a.slot) <= policy_.linger, "nobody is started while too many depart");
       slot->successor = a.worker;
     }
     Life life{};
@@ -360,6 +379,7 @@ class FleetRules {
       case Fleet::Why::Drained:
         require(life->drain_deadline && now_ >= *life->drain_deadline && !ending(*life),
                 "a drain ends at its deadline, once");
+        require(!hung(*life), "who hangs while it drains is aborted");
         break;
       case Fleet::Why::Misbehaved:
         require(life->misbehaved, "only who misbehaved is killed for it");
@@ -393,8 +413,9 @@ class FleetRules {
     if (slot == nullptr) return;
     require(!slot->lent, "buckets that are lent are not lent again");
     const bool too_long = slot->unserved_since.value_or(now_) + policy_.hold_timeout <= now_;
-    const bool hopeless = !slot->incumbent && (slot->pause == Pause::Rest || slot->pause == Pause::Stop);
-    require(leaving(a.slot) || (stop_ == Fleet::Stop::No && !served(*slot) && (too_long || hopeless)),
+    const bool hopeless =
+        slot->incumbent ? life_of(*slot->incumbent).stalled : slot->pause == Pause::Rest || slot->pause == Pause::Stop;
+    require(leaving(a.slot) || (stop_ == Fleet::Stop::No && !accepts(*slot) && (too_long || hopeless)),
             "buckets are lent when their slot leaves, has no hope, or is unserved for the hold time");
     slot->lent = true;
   }
@@ -403,12 +424,13 @@ class FleetRules {
     Slot* slot = slot_at(a.slot);
     if (slot == nullptr) return;
     require(slot->lent, "buckets return that were lent");
-    require(served(*slot) && !leaving(a.slot), "buckets return to a slot that is served and stays");
+    require(accepts(*slot) && !leaving(a.slot), "buckets return to a slot that is served and stays");
     slot->lent = false;
   }
 
   void permit(const Fleet::RemoveSlot& a) {
-    require(a.slot.value + 1 == slots_.size() && leaving(a.slot), "the last slot is removed, beyond the wished size");
+    require(a.slot.value + 1 == slots_.size() && a.slot.value >= size_,
+            "the last slot is removed, beyond the wished size");
     require(std::none_of(lives_.begin(), lives_.end(), [&](const auto& entry) { return entry.second.slot == a.slot; }),
             "nobody is left in a slot that is removed");
     if (!slots_.empty()) slots_.pop_back();
@@ -465,8 +487,8 @@ class FleetRules {
   [[nodiscard]] bool hopeless() const {
     if (stop_ != Fleet::Stop::No || slots_.empty() || !lives_.empty()) return false;
     const auto count = [&](Pause kind) {
-      return static_cast<std::size_t>(
-          std::count_if(slots_.begin(), slots_.end(), [&](const Slot& slot) { return slot.pause == kind; }));
+      return static_cast<std::size_t>(std::count_if(
+          slots_.begin(), slots_.end(), [&](const Slot& slot) { return !slot.drained && slot.pause == kind; }));
     };
     const std::size_t stopped = count(Pause::Stop);
     return stopped == slots_.size() || (!ever_ready_ && stopped + count(Pause::Rest) == slots_.size());
@@ -508,12 +530,16 @@ class FleetRules {
             "an empty slot gets a worker unless it is paused");
     require(slot.incumbent || slot.pause == Pause::Delay || slot.lent, "a slot that rests or is stopped is lent");
     if (served(slot)) {
+      const Life& incumbent = life_of(*slot.incumbent);
+      require(slot.successor || !wants_renewal(incumbent) || successors() >= policy_.surge ||
+                  departing_from(id) > policy_.linger,
+              "a wished renewal starts as soon as the surge and those who depart allow");
+    }
+    if (accepts(slot)) {
       slot.unserved_since.reset();
       require(!slot.lent, "buckets return when their slot is served");
-      const Life& incumbent = life_of(*slot.incumbent);
-      require(slot.successor || !wants_renewal(incumbent) || successors() >= policy_.surge,
-              "a wished renewal starts as soon as the surge allows");
     } else {
+      require(slot.lent || !served(slot), "a stalled slot is lent");
       if (!slot.unserved_since) slot.unserved_since = now_;
       require(slot.lent || now_ < *slot.unserved_since + policy_.hold_timeout,
               "buckets are held no longer than allowed");

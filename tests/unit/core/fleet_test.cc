@@ -56,6 +56,7 @@ class FleetTest : public testing::Test {
   void ready(unsigned worker) { fleet.on_ready(WorkerId{worker}, now); }
   void beat(unsigned worker) { fleet.on_heartbeat(WorkerId{worker}, now); }
   void misbehaved(unsigned worker) { fleet.on_misbehaved(WorkerId{worker}); }
+  void stalled(unsigned worker, bool is) { fleet.on_stalled(WorkerId{worker}, is); }
   void exited(unsigned worker, WorkerEnd end = WorkerEnd::Ended) { fleet.on_exited(WorkerId{worker}, end, now); }
   void renew(unsigned slot) { fleet.request_renewal(SlotId{slot}); }
   std::vector<std::string> reconcile() { return texts_of(fleet.reconcile(now)); }
@@ -439,6 +440,67 @@ TEST_F(FleetTest, AHeartbeatOfAnAbortedWorkerChangesNothing) {
   EXPECT_FALSE(serves(0));
 }
 
+TEST_F(FleetTest, AWorkerThatHangsWhileItDrainsIsAbortedBeforeItsDrainIsOver) {
+  begin_serving(policy_with_heartbeat(), 1);
+  after(2s);
+  fleet.set_stop(Stop::Graceful);
+  EXPECT_THAT(reconcile(), ElementsAre("drain worker 1"));
+  EXPECT_EQ(to_deadline(), 6s) << "its last sign of life was before the drain";
+  after(5s);
+  beat(1);
+  EXPECT_EQ(to_deadline(), 8s) << "a draining worker beats on";
+  after(8s - 1ns);
+  EXPECT_THAT(reconcile(), IsEmpty());
+  after(1ns);
+  EXPECT_THAT(reconcile(), ElementsAre("ABRT to worker 1: hung"));
+  after(5s);
+  EXPECT_THAT(reconcile(), ElementsAre("KILL to worker 1: overdue"));
+}
+
+TEST_F(FleetTest, AReplacedWorkerThatHangsWhileItDrainsIsAborted) {
+  begin_serving(policy_with_heartbeat(), 1);
+  renew(0);
+  (void)reconcile();
+  after(3s);
+  beat(1);
+  ready(2);
+  EXPECT_THAT(reconcile(), ElementsAre("promote worker 2 in slot 0 after worker 1", "drain worker 1"));
+  after(8s);
+  beat(2);
+  EXPECT_THAT(reconcile(), ElementsAre("ABRT to worker 1: hung"));
+  EXPECT_TRUE(serves(0));
+}
+
+TEST_F(FleetTest, AWorkerThatBeatsMayDrainForItsWholeTime) {
+  begin_serving(policy_with_heartbeat(), 1);
+  fleet.set_stop(Stop::Graceful);
+  (void)reconcile();
+  for (int i = 0; i < 19; i++) {
+    after(1s);
+    beat(1);
+    EXPECT_THAT(reconcile(), IsEmpty());
+  }
+  after(1s);
+  EXPECT_THAT(reconcile(), ElementsAre("TERM to worker 1: drained"));
+}
+
+TEST_F(FleetTest, WithoutAHeartbeatTimeoutADrainEndsAtItsDeadlineOnly) {
+  begin_serving(plain_policy(), 1);
+  fleet.set_stop(Stop::Graceful);
+  (void)reconcile();
+  EXPECT_EQ(to_deadline(), 20s);
+}
+
+TEST_F(FleetTest, AWorkerThatHangsAtTheEndOfItsDrainIsAbortedForItsCore) {
+  Fleet::Policy policy = policy_with_heartbeat();
+  policy.drain_timeout = policy.heartbeat_timeout;
+  begin_serving(policy, 1);
+  fleet.set_stop(Stop::Graceful);
+  (void)reconcile();
+  after(8s);
+  EXPECT_THAT(reconcile(), ElementsAre("ABRT to worker 1: hung"));
+}
+
 TEST_F(FleetTest, AShorterHeartbeatTimeoutHoldsForWorkersThatServeAlready) {
   begin_serving(policy_with_heartbeat(), 1);
   after(4s);
@@ -480,6 +542,40 @@ TEST_F(FleetTest, BucketsAreLentWhenTheSlotWasUnservedForTheHoldTimeAndReturnWit
   EXPECT_THAT(reconcile(), IsEmpty());
   after(1ns);
   EXPECT_THAT(reconcile(), ElementsAre("lend slot 0"));
+  ready(2);
+  EXPECT_THAT(reconcile(), ElementsAre("return slot 0"));
+}
+
+TEST_F(FleetTest, ADrainedSlotLendsItsBucketsAndHasNoWorkerUntilThatIsTakenBack) {
+  begin_serving(plain_policy(), 2);
+  fleet.set_drained(SlotId{0}, true);
+  EXPECT_THAT(reconcile(), ElementsAre("lend slot 0", testing::StartsWith("drain worker 1")));
+  exited(1);
+  EXPECT_THAT(reconcile(), IsEmpty());
+  after(1h);
+  EXPECT_THAT(reconcile(), IsEmpty()) << "nobody comes back by himself";
+  fleet.set_drained(SlotId{0}, false);
+  EXPECT_THAT(reconcile(), ElementsAre("start worker 3 in slot 0 of generation 1"));
+  ready(3);
+  EXPECT_THAT(reconcile(), ElementsAre("return slot 0"));
+}
+
+TEST_F(FleetTest, ASlotWhoseWorkerHasStoppedToAcceptLendsItsBucketsAtOnceAndGetsThemBackWhenItAccepts) {
+  begin_serving(plain_policy(), 2);
+  stalled(1, true);
+  EXPECT_THAT(reconcile(), ElementsAre("lend slot 0"));
+  after(60s);
+  EXPECT_THAT(reconcile(), IsEmpty()) << "it lives: nobody replaces it";
+  stalled(1, false);
+  EXPECT_THAT(reconcile(), ElementsAre("return slot 0"));
+}
+
+TEST_F(FleetTest, TheStallOfAWorkerEndsWithIt) {
+  begin_serving(plain_policy(), 1);
+  stalled(1, true);
+  EXPECT_THAT(reconcile(), ElementsAre("lend slot 0"));
+  exited(1);
+  (void)reconcile();
   ready(2);
   EXPECT_THAT(reconcile(), ElementsAre("return slot 0"));
 }
@@ -958,6 +1054,20 @@ TEST_F(FleetTest, AStopDoesNotWaitForDelaysAndRests) {
   EXPECT_THAT(reconcile(), ElementsAre("delay slot 0 after failure 1"));
   fleet.set_stop(Stop::Graceful);
   EXPECT_THAT(reconcile(), ElementsAre("finished"));
+}
+
+TEST_F(FleetTest, ARenewalWaitsForThoseWhoDepartIfTheyMustNotLinger) {
+  Fleet::Policy policy = plain_policy();
+  policy.linger = 0;
+  begin_serving(policy, 1);
+  renew(0);
+  (void)reconcile();
+  ready(2);
+  (void)reconcile();
+  renew(0);
+  EXPECT_THAT(reconcile(), IsEmpty()) << "worker 1 still departs";
+  exited(1);
+  EXPECT_THAT(reconcile(), ElementsAre("start worker 3 in slot 0 as successor of generation 1"));
 }
 
 TEST_F(FleetTest, ARenewalThatIsWithdrawnDoesNotBeginAndOneUnderWayGoesOn) {

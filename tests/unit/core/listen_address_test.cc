@@ -56,6 +56,59 @@ TEST(ListenAddress, ReadsUnixPathsAndAbstractNames) {
   EXPECT_EQ(parsed("unix:/odd:name]"), ListenAddress(UnixAddress{"/odd:name]"}));
 }
 
+UnixAddress unix_address(std::string_view text) {
+  const ListenAddress address = parsed(text);
+  return std::holds_alternative<UnixAddress>(address) ? std::get<UnixAddress>(address) : UnixAddress{};
+}
+
+TEST(ListenAddress, ReadsTheModeAndTheOwnerOfAUnixPath) {
+  EXPECT_EQ(unix_address("unix:/x").file.mode, std::nullopt);
+  EXPECT_EQ(unix_address("unix:/x,mode=660").file.mode, 0660U);
+  EXPECT_EQ(unix_address("unix:/x,mode=0600").file.mode, 0600U);
+  EXPECT_EQ(unix_address("unix:/x,mode=777").file.mode, 0777U);
+  EXPECT_EQ(unix_address("unix:/x,mode=0").file.mode, 0U);
+  const UnixAddress all = unix_address("unix:/x.sock,group=www,user=33,mode=0660");
+  EXPECT_EQ(all, (UnixAddress{"/x.sock", {0660, "33", "www"}}));
+  EXPECT_EQ(to_text(all), "unix:/x.sock");
+}
+
+TEST(ListenAddress, ACommaThatNoWordFollowsBelongsToThePath) {
+  for (const std::string path : {"/a,b", "/a,", "/a,,b", "/a,=b", "/a,MODE=b", "/a,b,c/d=e", "/mode=660"}) {
+    EXPECT_EQ(unix_address("unix:" + path), UnixAddress{path}) << path;
+  }
+  EXPECT_EQ(unix_address("unix:/a,b,mode=600"), (UnixAddress{"/a,b", {0600, "", ""}}));
+}
+
+TEST(ListenAddress, RefusesAModeOrAnOwnerThatIsNone) {
+  for (const char* mode : {"", "8", "0888", "1777", "rw", "-1", "66 0", "0o660", "660x"})
+    EXPECT_THAT(refusal("unix:/x,mode=" + std::string(mode)), HasSubstr("write for instance mode=0660")) << mode;
+  EXPECT_THAT(refusal("unix:/x,user="), HasSubstr("the user is empty"));
+  EXPECT_THAT(refusal("unix:/x,mode=600,group="), HasSubstr("the group is empty"));
+  EXPECT_THAT(refusal("unix:/x,moed=660"), HasSubstr("mode=, user= and group=, not 'moed=660'"));
+  EXPECT_THAT(refusal("unix:/x,mode=660,"), HasSubstr("not ''"));
+  EXPECT_THAT(refusal("unix:,mode=660"), HasSubstr("the path is empty"));
+  EXPECT_THAT(refusal("unix:@x,mode=660"), HasSubstr("has no file"));
+}
+
+TEST(ListenAddress, ReadsUdp) {
+  EXPECT_EQ(parsed("udp://:5353"), ListenAddress(UdpAddress{Family::DualStack, IpAddress(), 5353}));
+  EXPECT_EQ(parsed("udp://127.0.0.1:53"), ListenAddress(UdpAddress{Family::V4, ip("127.0.0.1"), 53}));
+  EXPECT_EQ(parsed("udp://[::1]:53"), ListenAddress(UdpAddress{Family::V6, ip("::1"), 53}));
+  EXPECT_NE(parsed("udp://:53"), parsed(":53"));
+}
+
+TEST(ListenAddress, ShowsTheFormOfUdpThatIsRight) {
+  EXPECT_THAT(refusal("udp:5353"), HasSubstr("a UDP address begins with udp://; write for instance udp://:5353"));
+  EXPECT_THAT(refusal("udp://5353"), HasSubstr("write udp://:5353"));
+  EXPECT_THAT(refusal("udp://"), HasSubstr("there is no port; write for instance udp://127.0.0.1:8080"));
+  EXPECT_THAT(refusal("udp://[::1]"), HasSubstr("write for instance udp://[::1]:8080"));
+  EXPECT_THAT(refusal("udp://::1:53"), HasSubstr("write for instance udp://[::1]:8080"));
+  EXPECT_THAT(refusal("udp://localhost:53"), HasSubstr("write for instance udp://127.0.0.1:53, or udp://:53 for"));
+  EXPECT_THAT(refusal("udp://[fe80::1%eth0]:53"), HasSubstr("for instance udp://[fd00::1]:53"));
+  EXPECT_THAT(refusal("udp://:99999"), HasSubstr("the port is not a number from 0 to 65535"));
+  EXPECT_THAT(refusal("udp://unix:/x"), HasSubstr("the port is not a number"));
+}
+
 TEST(ListenAddress, TakesTheLongestUnixPathThatTheKernelTakes) {
   EXPECT_EQ(parsed("unix:/" + std::string(106, 'x')), ListenAddress(UnixAddress{"/" + std::string(106, 'x')}));
   EXPECT_THAT(refusal("unix:/" + std::string(107, 'x')), HasSubstr("longer than the 107 bytes"));
@@ -65,7 +118,7 @@ TEST(ListenAddress, TakesTheLongestUnixPathThatTheKernelTakes) {
 
 TEST(ListenAddress, WritesTheTextThatItReads) {
   for (const char* text : {":8080", ":0", "127.0.0.1:8080", "0.0.0.0:1", "[::1]:8080", "[::]:80", "[2001:db8::1]:65535",
-                           "unix:/run/x.sock", "unix:@name"}) {
+                           "unix:/run/x.sock", "unix:@name", "udp://:53", "udp://10.0.0.1:53", "udp://[::]:53"}) {
     EXPECT_EQ(to_text(parsed(text)), text);
   }
 }
@@ -106,6 +159,36 @@ TEST(ListenAddress, RefusesWhatIsNoHost) {
                            "256.0.0.1:80", "127.0.0.01:80"}) {
     EXPECT_NE(refusal(text), "accepted") << text;
   }
+}
+
+bool in_the_way(std::string_view one, std::string_view other) {
+  const bool answer = in_each_others_way(parsed(one), parsed(other));
+  EXPECT_EQ(in_each_others_way(parsed(other), parsed(one)), answer) << one << " " << other;
+  return answer;
+}
+
+TEST(ListenAddress, OfTwoOnOnePortOneIsInTheWayIfItIsOrCoversTheOther) {
+  EXPECT_TRUE(in_the_way("127.0.0.1:80", "127.0.0.1:80"));
+  EXPECT_TRUE(in_the_way("127.0.0.1:80", "0.0.0.0:80"));
+  EXPECT_TRUE(in_the_way("127.0.0.1:80", ":80"));
+  EXPECT_TRUE(in_the_way("[::1]:80", ":80"));
+  EXPECT_TRUE(in_the_way("[::1]:80", "[::]:80"));
+  EXPECT_TRUE(in_the_way("0.0.0.0:80", ":80"));
+  EXPECT_TRUE(in_the_way("[::]:80", ":80"));
+  EXPECT_TRUE(in_the_way(":80", ":80"));
+  EXPECT_FALSE(in_the_way("127.0.0.1:80", "127.0.0.2:80"));
+  EXPECT_FALSE(in_the_way("127.0.0.1:80", "127.0.0.1:81"));
+  EXPECT_FALSE(in_the_way("0.0.0.0:80", "[::]:80"));
+  EXPECT_FALSE(in_the_way("127.0.0.1:80", "[::]:80"));
+  EXPECT_FALSE(in_the_way("127.0.0.1:0", "127.0.0.1:0"));
+  EXPECT_FALSE(in_the_way(":0", "127.0.0.1:0"));
+}
+
+TEST(ListenAddress, TheSamePathIsInItsOwnWay) {
+  EXPECT_TRUE(in_the_way("unix:/x", "unix:/x,mode=600"));
+  EXPECT_TRUE(in_the_way("unix:@x", "unix:@x"));
+  EXPECT_FALSE(in_the_way("unix:/x", "unix:/y"));
+  EXPECT_FALSE(in_the_way("unix:@x", ":80"));
 }
 
 }  // namespace

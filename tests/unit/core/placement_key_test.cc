@@ -8,6 +8,7 @@
 #include <optional>
 #include <random>
 #include <string>
+#include <string_view>
 
 #include "core/bucket_table.h"
 #include "unit/core/random_seed.h"
@@ -171,6 +172,31 @@ TEST(PlacementKey, SpreadsNeighbouringIpv6Slash48sEvenly) {
 }
 TEST(PlacementKey, SpreadsNeighbouringIpv6Slash32sEvenly) {
   expect_even_buckets([](std::uint32_t n) { return v6_of(0x20010000U + n, 0); });
+}
+
+// Computed by a second program from the words of placement_key.h.
+TEST(PlacementKey, HashesTextAsTheGoldenTableSays) {
+  constexpr HashKey kSecret{0x01234567, 0x89abcdef};
+  EXPECT_EQ(hash_text("", kSecret), 0x1d6ef8aeU);
+  EXPECT_EQ(hash_text("a", kSecret), 0x55868112U);
+  EXPECT_EQ(hash_text("abcd", kSecret), 0x407ac013U);
+  EXPECT_EQ(hash_text("f47ac10b-58cc-4372-a567-0e02b2c3d479", kSecret), 0x8d0bd76fU);
+  EXPECT_EQ(hash_text("\xff\x80", kSecret), 0xbdcb0048U);
+  EXPECT_NE(hash_text("a", kSecret), hash_text(std::string_view("a\0", 2), kSecret)) << "the length counts";
+}
+
+// Session ids and user numbers: every bucket gets its share.
+TEST(PlacementKey, SpreadsTextsEvenly) {
+  constexpr HashKey kSecret{0x01234567, 0x89abcdef};
+  constexpr unsigned kTexts = 512 * 200;
+  for (const std::string& prefix :
+       {std::string(), std::string("user-"), std::string("session:00000000000000000000:")}) {
+    std::array<unsigned, kBuckets> hits{};
+    for (unsigned i = 0; i < kTexts; ++i) ++hits[bucket_of(hash_text(prefix + std::to_string(i), kSecret))];
+    double chi_square = 0;
+    for (const unsigned hit : hits) chi_square += (hit - 200.0) * (hit - 200.0) / 200.0;
+    EXPECT_LT(chi_square, kChiSquareLimit) << prefix;
+  }
 }
 
 }  // namespace

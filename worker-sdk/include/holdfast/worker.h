@@ -43,8 +43,8 @@ struct hf_worker;
 struct hf_options {
   size_t size; /* sizeof(struct hf_options) */
   /* Addresses to listen on when there is no supervisor, for development and measurement: ":8080", "127.0.0.1:8080",
-   * "[::1]:8080", "udp://:5353", "unix:/path". Ignored under the supervisor. With none of them, hf_open without a
-   * supervisor is an error. */
+   * "[::1]:8080", "udp://:5353", "unix:/path", or "fd:3" for a socket that listens already and was inherited (it becomes
+   * the SDK's). Ignored under the supervisor. With none of them, hf_open without a supervisor is an error. */
   const char* const* standalone;
   size_t standalone_count;
   uint32_t flags; /* HF_OPEN_ */

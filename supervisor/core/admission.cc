@@ -1,0 +1,197 @@
+#include "core/admission.h"
+
+#include <algorithm>
+#include <bit>
+#include <utility>
+
+#include "core/cidr.h"
+
+namespace holdfast {
+namespace {
+
+constexpr std::uint32_t kNone = AdmissionTicket::kNoSource;
+
+// How many of the least recently seen sources are asked whether they can be forgotten without loss.
+constexpr int kCandidates = 8;
+
+}  // namespace
+
+std::string_view text_of(AdmissionLimit limit) {
+  switch (limit) {
+    case AdmissionLimit::None:
+      return "admitted";
+    case AdmissionLimit::Rate:
+      return "its source connects too often";
+    case AdmissionLimit::SourceConnections:
+      return "its source has too many connections";
+    case AdmissionLimit::Connections:
+      return "there are too many connections";
+    case AdmissionLimit::Ban:
+      return "its source is banned for a time";
+  }
+  return "";
+}
+
+Admission::Admission(const AdmissionPolicy& policy, HashKey key)
+    : policy_(policy), key_(key), newest_(kNone), oldest_(kNone) {
+  policy_.sources = std::max(policy_.sources, 1U);
+  if (policy_.rate != 0) rate_step_ = policy_.rate_period / policy_.rate;
+  chains_.assign(std::bit_ceil(std::size_t{policy_.sources}), kNone);
+}
+
+AdmissionVerdict Admission::on_connection(const std::optional<IpAddress>& source, TimePoint now) {
+  std::uint32_t index = kNone;
+  if (source) {
+    index = entry_for(masked(*source, source->is_v6() ? policy_.source.v6 : policy_.source.v4), now);
+  }
+  Entry* const entry = source ? &entries_[index] : nullptr;
+  AdmissionVerdict verdict = judge(entry, now);
+  const bool admitted = verdict.refused_by == AdmissionLimit::None;
+  if (entry != nullptr) {
+    record_refusal(*entry, admitted ? verdict.dry_run : verdict.refused_by, now);
+    // What a dry run would have refused takes no room: so it shows what enforcing the limit would do.
+    if (admitted && policy_.rate != 0 && !rate_is_reached(*entry, now))
+      entry->full_at = std::max(entry->full_at, now) + rate_step_;
+  }
+  if (!admitted) return verdict;
+  ++connections_;
+  verdict.ticket = AdmissionTicket{};
+  if (entry != nullptr) {
+    ++entry->connections;
+    verdict.ticket = AdmissionTicket{index, entry->birth};
+  }
+  return verdict;
+}
+
+void Admission::on_closed(AdmissionTicket ticket) {
+  --connections_;
+  if (ticket.entry == kNone) return;
+  Entry& entry = entries_[ticket.entry];
+  if (entry.birth == ticket.birth) --entry.connections;  // else its source was forgotten
+}
+
+std::size_t Admission::bytes() const {
+  return entries_.capacity() * sizeof(Entry) + chains_.capacity() * sizeof(chains_[0]);
+}
+
+std::vector<Admission::Source> Admission::heaviest(std::size_t count, TimePoint now) const {
+  std::vector<Source> sources;
+  sources.reserve(entries_.size());
+  for (const Entry& entry : entries_) {
+    sources.push_back({entry.address, entry.connections, entry.refusals, now < entry.banned_until});
+  }
+  count = std::min(count, sources.size());
+  const auto heavier = [](const Source& a, const Source& b) {
+    if (a.connections != b.connections) return a.connections > b.connections;
+    if (a.refusals != b.refusals) return a.refusals > b.refusals;
+    return a.address < b.address;
+  };
+  std::partial_sort(sources.begin(), sources.begin() + static_cast<std::ptrdiff_t>(count), sources.end(), heavier);
+  sources.resize(count);
+  return sources;
+}
+
+std::uint32_t& Admission::chain_of(const IpAddress& address) {
+  return chains_[hash_address(address, {32, 128}, key_) & (chains_.size() - 1)];
+}
+
+// The entry of a source, made if there is none, and now the newest.
+std::uint32_t Admission::entry_for(const IpAddress& address, TimePoint now) {
+  std::uint32_t index = chain_of(address);
+  while (index != kNone && entries_[index].address != address) index = entries_[index].next_in_chain;
+  if (index != kNone) {
+    unlink(index);
+  } else {
+    index = new_entry(now);
+    entries_[index].address = address;
+    entries_[index].next_in_chain = std::exchange(chain_of(address), index);
+  }
+  link_as_newest(index);
+  return index;
+}
+
+// An entry that is in no list.
+std::uint32_t Admission::new_entry(TimePoint now) {
+  if (entries_.size() < policy_.sources) {
+    // By half, and not beyond the end: the table must not take twice of what it holds.
+    if (entries_.size() == entries_.capacity())
+      entries_.reserve(std::min<std::size_t>(policy_.sources, entries_.size() + entries_.size() / 2 + 64));
+    entries_.emplace_back();
+    return static_cast<std::uint32_t>(entries_.size() - 1);
+  }
+  const std::uint32_t index = entry_to_reuse(now);
+  unchain(index);
+  unlink(index);
+  const std::uint32_t birth = entries_[index].birth + 1;
+  entries_[index] = Entry{};
+  entries_[index].birth = birth;
+  return index;
+}
+
+std::uint32_t Admission::entry_to_reuse(TimePoint now) const {
+  std::uint32_t index = oldest_;
+  for (int i = 0; i < kCandidates && index != kNone; ++i) {
+    const Entry& entry = entries_[index];
+    if (entry.connections == 0 && entry.banned_until <= now && entry.full_at <= now) return index;
+    index = entry.newer;
+  }
+  return oldest_;
+}
+
+void Admission::unchain(std::uint32_t index) {
+  std::uint32_t* link = &chain_of(entries_[index].address);
+  while (*link != index) link = &entries_[*link].next_in_chain;
+  *link = entries_[index].next_in_chain;
+}
+
+void Admission::unlink(std::uint32_t index) {
+  const Entry& entry = entries_[index];
+  (entry.newer == kNone ? newest_ : entries_[entry.newer].older) = entry.older;
+  (entry.older == kNone ? oldest_ : entries_[entry.older].newer) = entry.newer;
+}
+
+void Admission::link_as_newest(std::uint32_t index) {
+  entries_[index].newer = kNone;
+  entries_[index].older = newest_;
+  (newest_ == kNone ? oldest_ : entries_[newest_].newer) = index;
+  newest_ = index;
+}
+
+bool Admission::rate_is_reached(const Entry& entry, TimePoint now) const {
+  return policy_.rate != 0 && std::max(entry.full_at, now) + rate_step_ - now > rate_step_ * policy_.rate;
+}
+
+// Every limit is asked; the first that is enforced refuses, the first that is not is noted.
+AdmissionVerdict Admission::judge(const Entry* entry, TimePoint now) const {
+  AdmissionVerdict verdict;
+  const auto ask = [&verdict](bool reached, AdmissionLimit limit, Enforcement enforcement) {
+    if (!reached) return;
+    AdmissionLimit& noted = enforcement == Enforcement::Refuse ? verdict.refused_by : verdict.dry_run;
+    if (noted == AdmissionLimit::None) noted = limit;
+  };
+  if (entry != nullptr) ask(now < entry->banned_until, AdmissionLimit::Ban, policy_.ban_enforcement);
+  ask(policy_.connections != 0 && connections_ >= policy_.connections, AdmissionLimit::Connections,
+      policy_.connections_enforcement);
+  if (entry == nullptr) return verdict;
+  ask(rate_is_reached(*entry, now), AdmissionLimit::Rate, policy_.rate_enforcement);
+  ask(policy_.source_connections != 0 && entry->connections >= policy_.source_connections,
+      AdmissionLimit::SourceConnections, policy_.source_connections_enforcement);
+  return verdict;
+}
+
+// `limit`: the one that refused, or would have if it were enforced. A dry run bans nobody in earnest.
+void Admission::record_refusal(Entry& entry, AdmissionLimit limit, TimePoint now) const {
+  const bool rate = limit == AdmissionLimit::Rate, many = limit == AdmissionLimit::SourceConnections;
+  if (policy_.ban_after == 0 || (!rate && !many)) return;
+  const Enforcement enforcement = rate ? policy_.rate_enforcement : policy_.source_connections_enforcement;
+  if (enforcement == Enforcement::DryRun && policy_.ban_enforcement == Enforcement::Refuse) return;
+  if (entry.refusals == 0 || now - entry.refused_since > policy_.ban_within) {
+    entry.refusals = 0;
+    entry.refused_since = now;
+  }
+  if (++entry.refusals < policy_.ban_after) return;
+  entry.refusals = 0;
+  entry.banned_until = now + policy_.ban_time;
+}
+
+}  // namespace holdfast

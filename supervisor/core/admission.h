@@ -1,0 +1,129 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "core/ip_address.h"
+#include "core/placement_key.h"
+#include "core/time.h"
+
+namespace holdfast {
+
+// What a limit does when it is reached.
+enum class Enforcement {
+  Refuse,
+  DryRun,  // it is only counted: to see what a limit would do before it does it
+};
+
+// Which connections are let in. 0 means no limit.
+struct AdmissionPolicy {
+  // What counts as one source. Many clients behind one address are one source: limits must leave room for them.
+  KeyPrefix source = {};
+  unsigned rate = 0;  // connections of a source within `rate_period`, and as many at once
+  Duration rate_period = std::chrono::seconds(1);
+  unsigned source_connections = 0;  // open connections of a source
+  unsigned connections = 0;         // open connections of all sources
+  // After so many refusals within a time a source is refused everything for a time. Only what its own limits refuse counts.
+  unsigned ban_after = 0;
+  Duration ban_within = std::chrono::minutes(1);
+  Duration ban_time = std::chrono::minutes(1);
+  unsigned sources = 65'536;  // that are remembered; beyond, the least recently seen are forgotten
+  Enforcement rate_enforcement = Enforcement::Refuse;
+  Enforcement source_connections_enforcement = Enforcement::Refuse;
+  Enforcement connections_enforcement = Enforcement::Refuse;
+  Enforcement ban_enforcement = Enforcement::Refuse;
+};
+
+// Why a connection is refused; each is a reason to be counted.
+enum class AdmissionLimit { None, Rate, SourceConnections, Connections, Ban };
+[[nodiscard]] std::string_view text_of(AdmissionLimit limit);  // "too many connections of its source in a second"
+
+// Where an admitted connection is counted, to be given back when it is closed. It stays valid whatever is forgotten
+// meanwhile.
+struct AdmissionTicket {
+  static constexpr std::uint32_t kNoSource = ~std::uint32_t{0};
+  std::uint32_t entry = kNoSource;
+  std::uint32_t birth = 0;
+};
+
+struct AdmissionVerdict {
+  AdmissionLimit refused_by = AdmissionLimit::None;
+  AdmissionLimit dry_run = AdmissionLimit::None;  // what would have refused it, were that enforced
+  std::optional<AdmissionTicket> ticket;          // if it was admitted
+
+  [[nodiscard]] bool admitted() const { return ticket.has_value(); }
+};
+
+// Keeps the flood of one source from the others: decides for each new connection whether it is let in, by what its source has
+// done before.
+//
+// A source is what an address looks like through the prefix. What is remembered of it is bounded: the table has
+// `policy.sources` entries of fixed size, and a new source takes the place of the one that was seen least recently, preferably of
+// one that has no connection open and no ban. A source that is forgotten begins anew.
+//
+// The rate is a bucket that holds `rate` connections and fills evenly over `rate_period`: as many may come at once, and in the
+// long run no more than that in a period (the algorithm is the leaky bucket as a meter, GCRA: one time is all it keeps).
+class Admission {
+ public:
+  // `key` keeps strangers from choosing addresses that are slow to look up.
+  Admission(const AdmissionPolicy& policy, HashKey key);
+
+  // A connection of `source` (nothing: a Unix client; only the limit for all applies to it).
+  [[nodiscard]] AdmissionVerdict on_connection(const std::optional<IpAddress>& source, TimePoint now);
+  // An admitted connection is closed. Each ticket once.
+  void on_closed(AdmissionTicket ticket);
+
+  [[nodiscard]] std::uint64_t connections() const { return connections_; }  // open
+  [[nodiscard]] std::size_t sources() const { return entries_.size(); }     // remembered
+  [[nodiscard]] std::size_t bytes() const;                                  // of memory, for all of them
+
+  // The sources with most open connections, most first.
+  struct Source {
+    IpAddress address;  // the prefix
+    unsigned connections = 0;
+    unsigned refusals = 0;  // since the first one that still counts
+    bool banned = false;
+  };
+  [[nodiscard]] std::vector<Source> heaviest(std::size_t count, TimePoint now) const;
+
+ private:
+  // A source. Entries are linked by their index twice: in the chain of their hash, and in the order in which they were seen.
+  struct Entry {
+    IpAddress address;
+    std::uint32_t birth = 0;  // changes whenever the entry is given to another source
+    TimePoint full_at{};      // when the bucket of its rate has room for all of `rate` again
+    TimePoint refused_since{};
+    TimePoint banned_until{};
+    std::uint32_t connections = 0;
+    std::uint32_t refusals = 0;
+    std::uint32_t next_in_chain = 0;
+    std::uint32_t newer = 0;
+    std::uint32_t older = 0;
+  };
+
+  [[nodiscard]] std::uint32_t& chain_of(const IpAddress& address);
+  std::uint32_t entry_for(const IpAddress& address, TimePoint now);
+  std::uint32_t new_entry(TimePoint now);
+  [[nodiscard]] std::uint32_t entry_to_reuse(TimePoint now) const;
+  void unchain(std::uint32_t index);
+  void unlink(std::uint32_t index);
+  void link_as_newest(std::uint32_t index);
+
+  [[nodiscard]] bool rate_is_reached(const Entry& entry, TimePoint now) const;
+  [[nodiscard]] AdmissionVerdict judge(const Entry* entry, TimePoint now) const;
+  void record_refusal(Entry& entry, AdmissionLimit limit, TimePoint now) const;
+
+  AdmissionPolicy policy_;
+  HashKey key_;
+  Duration rate_step_{};  // the time in which the bucket gains room for one connection
+  std::uint64_t connections_ = 0;
+  std::vector<Entry> entries_;
+  std::vector<std::uint32_t> chains_;  // the first entry of each chain; a power of two of them
+  std::uint32_t newest_;
+  std::uint32_t oldest_;
+};
+
+}  // namespace holdfast

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <cstdint>
+
+#include "core/time.h"
+
+namespace holdfast {
+
+// Tells from the length of an accept queue whether its worker has stopped accepting: within `limit` it has become longer
+// and never shorter. A worker that accepts at all makes it shorter between two samples now and then, however many
+// clients come; so samples must be many within the limit (kStallSamples). A queue that only stands still is that of a server
+// which is busy with a long request: as long as nobody else comes there is nobody to send elsewhere.
+class Stall {
+ public:
+  // `length`: connections that wait. Answers whether it is stalled now.
+  bool on_sample(std::uint64_t length, Duration limit, TimePoint now);
+  [[nodiscard]] bool is_stalled() const { return stalled_; }
+  void reset() { *this = Stall(); }
+
+ private:
+  std::uint64_t last_ = 0;
+  std::uint64_t shortest_ = 0;  // since then
+  TimePoint since_{};           // it was last empty or became shorter
+  bool stalled_ = false;
+};
+
+inline constexpr int kStallSamples = 40;
+
+}  // namespace holdfast

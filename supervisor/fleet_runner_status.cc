@@ -1,0 +1,61 @@
+#include <algorithm>
+
+#include "config/values.h"
+#include "fleet_runner.h"
+#include "worker_texts.h"
+
+namespace holdfast {
+
+PoolStatus FleetRunner::status() const {
+  const TimePoint now = loop_.now();
+  PoolStatus pool;
+  pool.name = pool_.name;
+  pool.command = pool_.command;
+  pool.intake = settlement_.intake() ? value_text(*settlement_.intake()) : "auto";
+  pool.plane = settlement_.intake() ? value_text(settlement_.plane()) : "auto";
+  for (std::uint32_t i = 0; i < std::min(slots_.size(), fleet_.slots().size()); i++) {
+    const Slot& slot = slots_[i];
+    const Fleet::Slot& state = fleet_.slots()[i];
+    SlotStatus answer;
+    answer.slot = i;
+    answer.state = slot_text(state);
+    answer.restarts = slot.starts > 0 ? slot.starts - 1 : 0;
+    answer.handed = slot.retired_handed;
+    answer.accepted = slot.retired_accepted;
+    answer.queued = settlement_.plane() == Plane::Steer ? steerer_.queued(SlotId{i}) : 0;
+    answer.lost = slot.retired_lost;
+    answer.protocol_errors = slot.protocol_errors;
+    answer.last_exit = slot.last_exit;
+    answer.buckets = dispatcher_.served_buckets(SlotId{i});
+    answer.home_buckets = dispatcher_.table().share(SlotId{i});
+    const auto add_inbox = [&](const Inbox& inbox) {
+      const Inbox::Account account = inbox.account();
+      answer.handed += account.taken;
+      answer.waiting += account.waiting;
+      answer.accepted += account.accepted;
+      answer.open += account.open;
+      answer.lost += account.lost;
+    };
+    if (slot.inbox) add_inbox(*slot.inbox);
+    const auto describe = [&](const Fleet::Worker& worker) {
+      const auto occupant = occupants_.find(worker.id);
+      const std::int64_t pid =
+          occupant != occupants_.end() && occupant->second.process ? occupant->second.process->pid() : 0;
+      if (occupant != occupants_.end() && occupant->second.own_inbox) add_inbox(*occupant->second.own_inbox);
+      return WorkerStatus{pid, std::string(phase_text(worker.phase)), worker.generation.value, now - worker.started};
+    };
+    if (state.incumbent) answer.worker = describe(*state.incumbent);
+    if (state.successor) answer.others.push_back(describe(*state.successor));
+    for (const Fleet::Worker& worker : state.departing) answer.others.push_back(describe(worker));
+    if (const auto* backoff = std::get_if<Fleet::Backoff>(&state.pause); backoff && !state.incumbent) {
+      answer.next_start = backoff->until - now;
+    }
+    if (const auto* resting = std::get_if<Fleet::Resting>(&state.pause); resting && !state.incumbent) {
+      answer.next_start = resting->until - now;
+    }
+    pool.slots.push_back(std::move(answer));
+  }
+  return pool;
+}
+
+}  // namespace holdfast

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/fleet.h"
+#include "core/ids.h"
+#include "core/intake.h"
+#include "loop/timer.h"
+#include "steering/steer_group.h"
+#include "worker/capture.h"
+#include "worker/inbox.h"
+#include "worker/notify_socket.h"
+#include "worker/worker_process.h"
+
+namespace holdfast {
+
+// One worker, and everything by which we hear of it.
+struct Occupant {
+  SlotId slot;
+  Generation generation;
+  TimePoint started;
+  Settlement::Offer offer{};
+  Turn turn = Turn::First;           // whose sockets it was given, or will be
+  bool holds_sockets = false;        // it was given some of them
+  std::unique_ptr<Inbox> own_inbox;  // of a successor or a departing worker; else the slot's
+  std::unique_ptr<NotifySocket> notify;
+  std::unique_ptr<WorkerProcess> process;
+  std::unique_ptr<Capture> capture;
+  std::unique_ptr<Timer> grace;           // until a worker that tells nothing counts as ready
+  std::unique_ptr<Timer> farewell;        // while it serves its queue out before it is told to end
+  bool spoke = false;                     // it said HELLO
+  bool beats = false;                     // it sends heartbeats by itself: by the SDK, or WATCHDOG=1
+  std::vector<std::string> other_binds;   // TCP addresses that it bound and that are none of ours
+  std::optional<Fleet::Why> told_to_end;  // why it was first sent a signal
+};
+
+}  // namespace holdfast

@@ -1,0 +1,130 @@
+#include "pool.h"
+
+#include <spdlog/spdlog.h>
+
+#include <array>
+#include <utility>
+#include <vector>
+
+#include "core/bucket_table.h"
+#include "core/ip_address.h"
+#include "sys/bind_filter.h"
+
+namespace holdfast {
+
+namespace {
+
+std::string masked_text(const IpAddress& address, KeyPrefix prefix) {
+  std::array<std::uint8_t, 16> bytes = address.bytes();
+  const unsigned kept = address.is_v6() ? prefix.v6 : 96 + prefix.v4;
+  for (unsigned bit = kept; bit < 128; bit++) bytes[bit / 8] &= static_cast<std::uint8_t>(~(0x80U >> (bit % 8)));
+  return IpAddress::v6(bytes).text() + "/" + std::to_string(address.is_v6() ? prefix.v6 : prefix.v4);
+}
+
+}  // namespace
+
+Pool::Pool(Loop& loop, const PoolConfig& config, HashKey hash_key, FleetRunner::Hooks hooks)
+    : config_(config),
+      dispatcher_(loop, config_, hash_key, equal_shares(config_.workers)),
+      steerer_(loop, dispatcher_, config_, hash_key,
+               [this](SlotId slot, bool stalled) { runner_.on_stalled(slot, stalled); }),
+      runner_(loop, config_, dispatcher_, steerer_, std::move(hooks)) {}
+
+Outcome Pool::check_system() {
+  if (config_.intake != Intake::Capture && config_.intake != Intake::Auto) return Done{};
+  Outcome possible = check_interception();
+  if (possible) return possible;
+  if (config_.intake == Intake::Capture) {
+    return Error{{}, possible.error().message() + " (--intake listen-fds and --intake sdk work without)"};
+  }
+  spdlog::warn(
+      "{}: workers that bind for themselves cannot be served here, those of the intakes sdk and listen-fds can",
+      possible.error().message());
+  runner_.forgo_capture();
+  return Done{};
+}
+
+Outcome Pool::open_listener(const ListenerConfig& listener, int backlog) {
+  const bool by_path = std::holds_alternative<UnixAddress>(listener.address);
+  const bool may_steer = config_.intake != Intake::Sdk || config_.plane == Plane::Steer;
+  const bool only_passed = config_.intake == Intake::Sdk || config_.intake == Intake::Auto;
+  const bool datagrams = std::holds_alternative<UdpAddress>(listener.address);
+  if (!by_path && (may_steer || datagrams)) {
+    Result<ListeningSocket> socket =
+        steerer_.open(dispatcher_.next_listener(), listener.name, listener.address, backlog);
+    if (socket) {
+      dispatcher_.add_listener(listener.name, *std::move(socket));
+      return Done{};
+    }
+    if (!Steerer::is_steering_refused(socket.error()) || !only_passed || datagrams) return std::move(socket).error();
+    spdlog::warn("{}: the kernel does not steer here: connections are passed, to workers of the SDK alone",
+                 socket.error().message());
+  }
+  Result<ListeningSocket> socket = listen_on(listener.address, backlog);
+  if (!socket) return std::move(socket).error();
+  dispatcher_.add_listener(listener.name, *std::move(socket));
+  return Done{};
+}
+
+void Pool::start() {
+  for (const std::unique_ptr<Listener>& listener : dispatcher_.listeners()) {
+    spdlog::info("listening on {} ({})", to_text(listener->address()), listener->name());
+  }
+  runner_.start();
+  steerer_.start();
+  dispatcher_.start();
+}
+
+void Pool::stop(Fleet::Stop how) {
+  if (!std::exchange(stopping_, true)) {
+    dispatcher_.close_listeners();
+    steerer_.begin_stop();
+  }
+  runner_.stop(how);
+}
+
+void Pool::refuse_waiting() {
+  steerer_.close();
+  runner_.refuse_waiting();
+}
+
+void Pool::add_to(Status& status) const {
+  const bool paused = dispatcher_.pause() != Dispatcher::Pause::No;
+  for (const std::unique_ptr<Listener>& listener : dispatcher_.listeners()) {
+    ListenerStatus answer;
+    answer.name = listener->name();
+    answer.address = to_text(listener->address());
+    answer.accepted = listener->accepted();
+    answer.paused = paused || stopping_;
+    answer.paused_because = stopping_ ? "closed: the supervisor stops" : dispatcher_.pause_reason();
+    for (const auto& [refusal, count] : listener->refused()) {
+      answer.refused[std::string(to_text(refusal))] = count;
+      status.refused[std::string(to_text(refusal))] += count;
+    }
+    status.accepted += answer.accepted;
+    status.listeners.push_back(std::move(answer));
+  }
+  status.pools.push_back(runner_.status());
+  for (const SlotStatus& slot : status.pools.back().slots) {
+    status.handed += slot.handed;
+    status.waiting += slot.waiting;
+  }
+  status.handed += runner_.handed_before();
+  status.waiting += dispatcher_.unplaced();
+}
+
+RouteAnswer Pool::route(const IpAddress& address) const {
+  RouteAnswer answer;
+  answer.address = address.text();
+  answer.key = masked_text(address, config_.prefix);
+  answer.hash = dispatcher_.hash(address);
+  answer.bucket = bucket_of(answer.hash);
+  answer.buckets = kBuckets;
+  answer.pool = config_.name;
+  if (const std::optional<SlotId> slot = dispatcher_.serving_slot(answer.bucket)) answer.slot = slot->value;
+  answer.home = dispatcher_.table().home(answer.bucket).value;
+  for (const SlotId slot : dispatcher_.table().preference(answer.bucket)) answer.preference.push_back(slot.value);
+  return answer;
+}
+
+}  // namespace holdfast

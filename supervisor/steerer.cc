@@ -1,0 +1,386 @@
+#include "steerer.h"
+
+#include <fcntl.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+#include <variant>
+
+#include "core/bucket_table.h"
+#include "core/steering_program.h"
+
+namespace holdfast {
+
+namespace {
+
+constexpr Duration kLongestSample = std::chrono::milliseconds(250);
+constexpr Duration kShortestSample = std::chrono::milliseconds(25);
+constexpr Duration kRetry = std::chrono::milliseconds(100);
+constexpr int kAcceptsPerTurn = 512;  // from one socket; more are reported again
+constexpr int kErrorsInARow = 64;
+// More buckets than these do not fit where the kernel has no room for a program of them all.
+constexpr std::array<unsigned, 3> kFewerBuckets = {256, 128, 64};
+
+ManagedAddress managed_address(const ListenAddress& address) {
+  if (const auto* udp = std::get_if<UdpAddress>(&address)) {
+    return {Transport::Datagram, TcpAddress{udp->family, udp->address, udp->port}};
+  }
+  return {Transport::Stream, std::get<TcpAddress>(address)};
+}
+
+// The address with the port that the kernel chose.
+ListenAddress with_port(ListenAddress address, std::uint16_t port) {
+  if (auto* tcp = std::get_if<TcpAddress>(&address)) tcp->port = port;
+  if (auto* udp = std::get_if<UdpAddress>(&address)) udp->port = port;
+  return address;
+}
+
+std::size_t number(Turn turn) { return turn == Turn::First ? 0 : 1; }
+
+}  // namespace
+
+Steerer::Steerer(Loop& loop, Dispatcher& dispatcher, const PoolConfig& pool, HashKey hash_key, OnStalled on_stalled)
+    : loop_(loop),
+      dispatcher_(dispatcher),
+      pool_(pool),
+      hash_key_(hash_key),
+      on_stalled_(std::move(on_stalled)),
+      slots_(pool.workers),
+      sampling_(loop, [this] { sample(); }),
+      retry_(loop, [this] { watch(); }) {}
+
+Steerer::~Steerer() = default;
+
+bool Steerer::is_steering_refused(const Error& error) {
+  return error.code == std::errc::no_protocol_option || error.code == std::errc::function_not_supported ||
+         error.code == std::errc::invalid_argument || error.code == std::errc::not_enough_memory;
+}
+
+Result<ListeningSocket> Steerer::open(ListenerId id, const std::string& name, const ListenAddress& address,
+                                      int backlog) {
+  listeners_.push_back({id, name, address, backlog, {}, {}});
+  Listener& listener = listeners_.back();
+  Result<std::unique_ptr<SteerGroup>> group = make_group(listeners_.size() - 1, natural_domain(address), Sibling::None);
+  if (!group) {
+    listeners_.pop_back();
+    return std::move(group).error();
+  }
+  listener.address = with_port(address, (*group)->address().port);
+  ListeningSocket socket{{}, listener.address};
+  if (std::holds_alternative<TcpAddress>(address)) {
+    socket.fd = UniqueFd(::fcntl((*group)->control().get(), F_DUPFD_CLOEXEC, 3));
+    if (!socket.fd) {
+      listeners_.pop_back();
+      return last_error("listen on " + to_text(address));
+    }
+  }
+  listener.groups.push_back(*std::move(group));
+  return socket;
+}
+
+void Steerer::start() {
+  attach_everywhere();
+  watch();
+  sample();
+}
+
+void Steerer::settle(Intake intake, Plane plane) {
+  intake_ = intake;
+  plane_ = plane;
+  attach_everywhere();
+  watch();
+}
+
+void Steerer::retire_unwanted() {
+  for (Listener& listener : listeners_) {
+    if (listener.wanted.empty()) {
+      spdlog::warn("pool {}: the workers do not listen on {} ({}): its clients wait for nobody", pool_.name,
+                   to_text(listener.address), listener.name);
+      continue;
+    }
+    std::erase_if(listener.groups, [&](const std::unique_ptr<SteerGroup>& group) {
+      const SocketDomain domain = group->address().domain;
+      if (std::count(listener.wanted.begin(), listener.wanted.end(), domain) > 0) return false;
+      spdlog::info("pool {}: the workers listen on {} only: {} is closed", pool_.name,
+                   to_text(listener.groups.back()->address()), to_text(group->address()));
+      if (group->address().domain == natural_domain(listener.address)) dispatcher_.close_socket(listener.id);
+      retire(listener, *group);
+      return true;
+    });
+  }
+}
+
+Outcome Steerer::grow(unsigned slots) {
+  if (slots > slots_.size()) slots_.resize(slots);
+  for (Listener& listener : listeners_) {
+    for (const std::unique_ptr<SteerGroup>& group : listener.groups) {
+      if (Outcome grown = group->grow(slots); !grown) return grown;
+    }
+  }
+  return Done{};
+}
+
+void Steerer::refresh() {
+  if (std::exchange(refresh_due_, true)) return;
+  loop_.defer([this, alive = std::weak_ptr(alive_)] {
+    if (alive.expired()) return;
+    refresh_due_ = false;
+    attach_everywhere();
+    watch();
+  });
+}
+
+void Steerer::begin_stop() {
+  if (plane_ == Plane::Pass) close();
+}
+
+void Steerer::close() {
+  sampling_.disarm();
+  retry_.disarm();
+  for (Listener& listener : listeners_) {
+    for (const std::unique_ptr<SteerGroup>& group : listener.groups) retire(listener, *group);
+    listener.groups.clear();
+  }
+}
+
+void Steerer::occupy(SlotId id, Turn turn) {
+  Slot& slot = slots_[id.value];
+  slot.users[number(turn)]++;
+  slot.taken_over[number(turn)] = false;
+  slot.stall.reset();
+  watch();
+}
+
+void Steerer::vacate(SlotId id, Turn turn) {
+  Slot& slot = slots_[id.value];
+  slot.users[number(turn)]--;
+  slot.stall.reset();
+  watch();
+}
+
+void Steerer::choose(SlotId id, Turn turn) {
+  Slot& slot = slots_[id.value];
+  if (slot.turn == turn) return;
+  slot.turn = turn;
+  slot.stall.reset();
+  attach_everywhere();
+  watch();
+}
+
+void Steerer::take_over(SlotId id, Turn turn) {
+  slots_[id.value].taken_over[number(turn)] = true;
+  watch();
+}
+
+void Steerer::set_lent(SlotId id, bool lent) {
+  slots_[id.value].lent = lent;
+  refresh();
+}
+
+std::vector<Steerer::GivenSocket> Steerer::sockets(SlotId slot, Turn turn) {
+  std::vector<GivenSocket> given;
+  for (Listener& listener : listeners_) {
+    if (listener.groups.empty()) continue;
+    if (const std::optional<BorrowedFd> fd = listener.groups.front()->member(slot, turn)) {
+      given.push_back({listener.id, listener.name, *fd, listener.groups.front()->address().transport});
+    }
+  }
+  return given;
+}
+
+std::vector<ManagedAddress> Steerer::managed() const {
+  std::vector<ManagedAddress> managed;
+  for (const Listener& listener : listeners_) managed.push_back(managed_address(listener.address));
+  return managed;
+}
+
+Result<BorrowedFd> Steerer::socket_for(std::size_t index, SocketDomain domain, SlotId slot, Turn turn) {
+  Listener& listener = listeners_[index];
+  const auto found = std::find_if(listener.groups.begin(), listener.groups.end(),
+                                  [&](const auto& group) { return group->address().domain == domain; });
+  SteerGroup* group = found != listener.groups.end() ? found->get() : nullptr;
+  if (group == nullptr) {
+    Result<std::unique_ptr<SteerGroup>> made =
+        make_group(index, domain, listener.groups.empty() ? Sibling::None : Sibling::Holds);
+    if (!made) return std::move(made).error();
+    group = made->get();
+    listener.groups.push_back(*std::move(made));
+    attach(listener, *group);
+  }
+  if (std::count(listener.wanted.begin(), listener.wanted.end(), domain) == 0) listener.wanted.push_back(domain);
+  if (const std::optional<BorrowedFd> fd = group->member(slot, turn)) return *fd;
+  return Error{std::make_error_code(std::errc::too_many_files_open),
+               "give " + to_text(group->address()) + " to a worker"};
+}
+
+bool Steerer::is_datagram(std::size_t managed) const {
+  return std::holds_alternative<UdpAddress>(listeners_[managed].address);
+}
+
+bool Steerer::is_chosen(SlotId id, Turn turn) const {
+  const Slot& slot = slots_[id.value];
+  return plane_ == Plane::Steer && slot.turn == turn && !slot.lent;
+}
+
+std::uint64_t Steerer::waiting(SlotId slot, Turn turn) const {
+  std::uint64_t sum = 0;
+  for (const Listener& listener : listeners_) {
+    for (const std::unique_ptr<SteerGroup>& group : listener.groups) sum += group->waiting(slot, turn);
+  }
+  return sum;
+}
+
+std::uint64_t Steerer::queued(SlotId slot) const {
+  std::uint64_t sum = 0;
+  for (const Listener& listener : listeners_) {
+    if (!std::holds_alternative<TcpAddress>(listener.address)) continue;
+    for (const std::unique_ptr<SteerGroup>& group : listener.groups) {
+      sum += group->waiting(slot, Turn::First) + group->waiting(slot, Turn::Second);
+    }
+  }
+  return sum;
+}
+
+Result<std::unique_ptr<SteerGroup>> Steerer::make_group(std::size_t index, SocketDomain domain, Sibling sibling) {
+  const Listener& listener = listeners_[index];
+  const std::optional<GroupAddress> address = group_address(listener.address, domain);
+  if (!address) {
+    return Error{std::make_error_code(std::errc::address_family_not_supported),
+                 "listen on " + to_text(listener.address)};
+  }
+  SteerGroup::Hooks hooks;
+  hooks.on_replaced = [this](SlotId slot, Turn) {
+    spdlog::warn("{}/{}: its worker has shut its listening socket down: new clients wait for the next one", pool_.name,
+                 slot.value);
+    watch();
+  };
+  hooks.on_renumbered = [this] { attach_everywhere(); };
+  hooks.on_stray = [this, id = listener.id](AcceptedConnection connection) {
+    dispatcher_.adopt(id, std::move(connection));
+    dispatcher_.flush_adopted();
+  };
+  hooks.on_waiting = [this, index, domain](SlotId slot, Turn turn) { drain(index, domain, slot, turn); };
+  SteerGroup::Options options;
+  options.backlog = listener.backlog;
+  options.slots = static_cast<unsigned>(slots_.size());
+  options.sibling = sibling;
+  return SteerGroup::create(loop_, *address, options, std::move(hooks));
+}
+
+std::vector<BpfInstruction> Steerer::program_for(const SteerGroup& group) const {
+  if (plane_ != Plane::Steer && group.address().transport == Transport::Stream) return constant_program(0);
+  SteeringTable members{};
+  for (unsigned bucket = 0; bucket < kBuckets; bucket++) {
+    // Where nobody is available clients wait at their own slot.
+    const SlotId slot = dispatcher_.serving_slot(bucket).value_or(dispatcher_.table().home(bucket));
+    members[bucket] = group.index(slot, slots_[slot.value].turn);
+  }
+  return compile_steering(members, pool_.prefix, hash_key_);
+}
+
+void Steerer::attach_everywhere() {
+  for (Listener& listener : listeners_) {
+    for (const std::unique_ptr<SteerGroup>& group : listener.groups) attach(listener, *group);
+  }
+}
+
+void Steerer::attach(Listener& listener, SteerGroup& group) {
+  const Outcome attached = group.attach(program_for(group));
+  if (attached) return;
+  const Error& error = attached.error();
+  if (error.code == std::errc::not_enough_memory) return fall_back(error);
+  spdlog::error("listener {}: {}: clients go where they went before", listener.name, error.message());
+}
+
+void Steerer::fall_back(const Error& error) {
+  const auto fewer = std::find_if(kFewerBuckets.begin(), kFewerBuckets.end(),
+                                  [&](unsigned buckets) { return buckets < dispatcher_.resolution(); });
+  if (fewer == kFewerBuckets.end()) {
+    spdlog::error("pool {}: {}: clients go where they went before (raise net.core.optmem_max)", pool_.name,
+                  error.message());
+    return;
+  }
+  spdlog::warn("pool {}: {}: {} buckets instead of {} (raise net.core.optmem_max to have them all)", pool_.name,
+               error.message(), *fewer, dispatcher_.resolution());
+  dispatcher_.set_resolution(*fewer);
+  attach_everywhere();
+}
+
+bool Steerer::is_ours(SlotId id, Turn turn) const {
+  if (!intake_) return false;  // who knows yet what may become of them
+  if (plane_ != Plane::Steer) return true;
+  const Slot& slot = slots_[id.value];
+  if (slot.taken_over[number(turn)]) return true;
+  if (slot.users[number(turn)] > 0) return false;
+  if (turn != slot.turn) return true;
+  const auto serves = [](const Slot& other) { return !other.lent; };
+  return slot.lent && std::any_of(slots_.begin(), slots_.end(), serves);
+}
+
+void Steerer::watch() {
+  for (Listener& listener : listeners_) {
+    if (!std::holds_alternative<TcpAddress>(listener.address)) continue;
+    for (const std::unique_ptr<SteerGroup>& group : listener.groups) {
+      for (std::uint32_t i = 0; i < slots_.size(); i++) {
+        for (const Turn turn : {Turn::First, Turn::Second}) {
+          group->watch_waiting(SlotId{i}, turn, is_ours(SlotId{i}, turn));
+        }
+      }
+    }
+  }
+}
+
+void Steerer::drain(std::size_t index, SocketDomain domain, SlotId slot, Turn turn) {
+  for (const std::unique_ptr<SteerGroup>& group : listeners_[index].groups) {
+    if (group->address().domain == domain) return drain(listeners_[index], *group, slot, turn);
+  }
+}
+
+void Steerer::drain(const Listener& listener, SteerGroup& group, SlotId slot, Turn turn) {
+  int errors = 0;
+  for (int accepts = 0; accepts < kAcceptsPerTurn && errors < kErrorsInARow; accepts++) {
+    Result<std::variant<AcceptedConnection, AcceptStop>> answer = group.accept_from(slot, turn);
+    if (answer && std::holds_alternative<AcceptedConnection>(*answer)) {
+      dispatcher_.adopt(listener.id, std::get<AcceptedConnection>(std::move(*answer)));
+    } else if (answer && std::get<AcceptStop>(*answer) == AcceptStop::Again) {
+      errors++;
+    } else if (answer && std::get<AcceptStop>(*answer) == AcceptStop::Empty) {
+      break;
+    } else {
+      // No descriptor, no memory, or worse: what waits goes on waiting, and we do not spin.
+      group.watch_waiting(slot, turn, false);
+      retry_.arm(loop_.now() + kRetry);
+      break;
+    }
+  }
+  dispatcher_.flush_adopted();
+}
+
+// Workers may hold its sockets: to close ours would leave clients with a listener that nobody serves.
+void Steerer::retire(const Listener& listener, SteerGroup& group) {
+  if (!std::holds_alternative<TcpAddress>(listener.address)) return;
+  (void)group.attach(constant_program(0));
+  for (std::uint32_t i = 0; i < slots_.size(); i++) {
+    for (const Turn turn : {Turn::First, Turn::Second}) {
+      if (group.waiting(SlotId{i}, turn) > 0) drain(listener, group, SlotId{i}, turn);
+    }
+  }
+  group.shut_down();
+}
+
+void Steerer::sample() {
+  const Duration limit = pool_.fleet.hold_timeout;
+  sampling_.arm(loop_.now() + std::clamp<Duration>(limit / kStallSamples, kShortestSample, kLongestSample));
+  if (plane_ != Plane::Steer) return;
+  for (std::uint32_t i = 0; i < slots_.size(); i++) {
+    Slot& slot = slots_[i];
+    if (slot.users[number(slot.turn)] == 0) continue;
+    const bool before = slot.stall.is_stalled();
+    const bool now = slot.stall.on_sample(waiting(SlotId{i}, slot.turn), limit, loop_.now());
+    if (now != before) on_stalled_(SlotId{i}, now);
+  }
+}
+
+}  // namespace holdfast

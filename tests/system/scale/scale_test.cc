@@ -1,0 +1,123 @@
+// More workers, fewer, and none in a slot for a while: nobody fails, and only the clients move that must.
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <nlohmann/json.hpp>
+
+#include "support/load_loop.h"
+#include "support/supervisor.h"
+
+namespace holdfast::test {
+namespace {
+
+std::set<int> slots_of(const Endpoint& target, const std::string& source) {
+  const std::optional<Response> response = get_once(target, "/", source);
+  return response ? std::set<int>{response->slot} : std::set<int>{};
+}
+
+class Scale : public testing::TestWithParam<const char*> {
+ protected:
+  SupervisorPlan plan(unsigned workers) const {
+    SupervisorPlan plan;
+    plan.workers = workers;
+    plan.options = {"--plane", GetParam()};
+    return plan;
+  }
+};
+INSTANTIATE_TEST_SUITE_P(InPlane, Scale, testing::Values("pass", "steer"),
+                         [](const auto& plane) { return std::string(plane.param); });
+
+TEST_P(Scale, UpAndDownUnderLoadFailsNobody) {
+  const Supervisor supervisor(plan(2));
+  supervisor.wait_until_serving();
+  LoadLoop load(LoadPlan{supervisor.target(), ipv4_sources(200), 16, std::nullopt, "/", kPatience});
+  ASSERT_TRUE(eventually([&] { return load.answered() > 100; }));
+  for (const char* size : {"5", "1", "3"}) {
+    const Ran ran = supervisor.tell("scale", {"--wait", size});
+    ASSERT_EQ(ran.exit_code, 0) << ran.output << ran.errors;
+    const std::uint64_t answered = load.answered();
+    EXPECT_TRUE(eventually([&] { return load.answered() > answered + 200; }));
+  }
+  const LoadReport report = load.stop();
+  EXPECT_EQ(report.failed(), 0U) << report.summary();
+  const StatusView status = supervisor.wait_until_settled();
+  EXPECT_EQ(status.slots.size(), 3U);
+  EXPECT_TRUE(eventually([&] { return children_of(supervisor.pid()).size() == 3; }))
+      << "workers of slots that left stay";
+}
+
+TEST_P(Scale, MovesOnlyTheClientsThatTheNewSlotReceives) {
+  const Supervisor supervisor(plan(3));
+  supervisor.wait_until_serving();
+  const std::vector<std::string> sources = ipv4_sources(200);
+  std::map<std::string, std::set<int>> before;
+  for (const std::string& source : sources) before[source] = slots_of(supervisor.target(), source);
+  const Ran told = supervisor.tell("scale", {"--json", "--dry-run", "4"});
+  ASSERT_EQ(told.exit_code, 0) << told.errors;
+  EXPECT_EQ(nlohmann::json::parse(told.output)["moved_buckets"], 128);
+  EXPECT_EQ(supervisor.status().slots.size(), 3U) << "a dry run changes nothing";
+
+  ASSERT_EQ(supervisor.tell("scale", {"--wait", "main", "4"}).exit_code, 0);
+  unsigned moved = 0;
+  for (const std::string& source : sources) {
+    const std::set<int> now = slots_of(supervisor.target(), source);
+    if (now == before[source]) continue;
+    moved++;
+    EXPECT_EQ(now, std::set<int>{3}) << source << " moved between old slots";
+  }
+  EXPECT_GT(moved, 200U / 4 / 2);
+  EXPECT_LT(moved, 200U / 4 * 2);
+}
+
+TEST_P(Scale, ADrainedSlotHasNoClientsUntilItIsFilledAgain) {
+  const Supervisor supervisor(plan(2));
+  const StatusView before = supervisor.wait_until_serving();
+  LoadLoop load(LoadPlan{supervisor.target(), ipv4_sources(100), 8, std::nullopt, "/", kPatience});
+  ASSERT_TRUE(eventually([&] { return load.answered() > 50; }));
+  ASSERT_EQ(supervisor.tell("drain", {"--wait", "main/0"}).exit_code, 0);
+  const StatusView drained = supervisor.status();
+  EXPECT_EQ(drained.slot(0).state, "drained");
+  EXPECT_EQ(drained.slot(0).buckets, 0U);
+  EXPECT_EQ(slots_of(supervisor.target(), "127.9.0.1"), std::set<int>{1});
+  ASSERT_EQ(supervisor.tell("undrain", {"--wait", "0"}).exit_code, 0);
+  const StatusView filled = supervisor.wait_until("the buckets are back", [&](const StatusView& status) {
+    return status.slot(0).buckets == before.slot(0).buckets;
+  });
+  EXPECT_NE(filled.slot(0).pid, before.slot(0).pid);
+  const LoadReport report = load.stop();
+  EXPECT_EQ(report.failed(), 0U) << report.summary();
+}
+
+TEST(ScaleBySignal, OneWorkerMoreAndOneLess) {
+  SupervisorPlan plan;
+  plan.workers = 2;
+  const Supervisor supervisor(plan);
+  supervisor.wait_until_serving();
+  send_signal(supervisor.pid(), SIGTTIN);
+  supervisor.wait_until("there are three", [](const StatusView& s) { return s.slots.size() == 3 && s.all_serving(); });
+  send_signal(supervisor.pid(), SIGTTOU);
+  supervisor.wait_until("there are two", [](const StatusView& status) { return status.slots.size() == 2; });
+  send_signal(supervisor.pid(), SIGWINCH);
+  supervisor.wait_until("all are drained", [](const StatusView& status) {
+    return status.slot(0).state == "drained" && status.slot(1).state == "drained";
+  });
+}
+
+TEST(ScaleBadInput, IsToldAndChangesNothing) {
+  const Supervisor supervisor;
+  supervisor.wait_until_serving();
+  for (const std::vector<std::string>& bad : std::vector<std::vector<std::string>>{{"scale", "0"},
+                                                                                   {"scale", "257"},
+                                                                                   {"scale", "many"},
+                                                                                   {"scale", "kitchen", "3"},
+                                                                                   {"drain", "9"},
+                                                                                   {"drain", "main"}}) {
+    const Ran ran = supervisor.tell(bad.front(), {bad.begin() + 1, bad.end()});
+    EXPECT_EQ(ran.exit_code, 2) << bad.back() << ran.output;
+    EXPECT_NE(ran.errors.find("holdfast: "), std::string::npos) << bad.back();
+  }
+  EXPECT_EQ(supervisor.status().slots.size(), 2U);
+}
+
+}  // namespace
+}  // namespace holdfast::test

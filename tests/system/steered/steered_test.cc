@@ -1,0 +1,293 @@
+// The steer plane with the real binary: the kernel delivers each client to its slot, whatever happens to the workers.
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <random>
+
+#include "support/load_loop.h"
+#include "support/supervisor.h"
+
+namespace holdfast::test {
+namespace {
+
+// How the workers get their connections.
+struct Way {
+  const char* name;
+  std::vector<std::string> options;
+  std::vector<std::string> command;
+  std::string intake;
+};
+void PrintTo(const Way& way, std::ostream* out) { *out << way.name; }
+
+std::string server() { return source_file("tests/system/steered/server.py"); }
+
+Way captured() { return {"captured", {}, {"python3", server(), "capture"}, "capture"}; }
+Way inherited() { return {"inherited", {"--intake", "listen-fds"}, {"python3", server(), "listen-fds"}, "listen-fds"}; }
+Way by_sdk() { return {"sdk", {"--plane", "steer"}, {whoami_program()}, "sdk"}; }
+
+SupervisorPlan plan_of(const Way& way) {
+  SupervisorPlan plan;
+  plan.workers = 3;
+  plan.options = way.options;
+  plan.command = way.command;
+  return plan;
+}
+
+class Steered : public testing::TestWithParam<Way> {};
+INSTANTIATE_TEST_SUITE_P(Workers, Steered, testing::Values(captured(), inherited(), by_sdk()),
+                         [](const auto& way) { return std::string(way.param.name); });
+
+TEST_P(Steered, EachClientAlwaysMeetsTheSlotThatRouteNames) {
+  const Supervisor supervisor(plan_of(GetParam()));
+  supervisor.wait_until_serving();
+  const nlohmann::json pool = nlohmann::json::parse(*supervisor.ask("status"))["pools"][0];
+  EXPECT_EQ(pool["intake"], GetParam().intake);
+  EXPECT_EQ(pool["plane"], "steer");
+  const LoadReport report =
+      LoadLoop(LoadPlan{supervisor.target(), ipv4_sources(300), 16, 900, "/", kPatience}).finish();
+  EXPECT_EQ(report.failed(), 0U) << report.summary();
+  EXPECT_TRUE(report.moved().empty());
+  EXPECT_EQ(report.answered_by.size(), 3U);
+  unsigned asked = 0;
+  for (const auto& [source, slots] : report.slots) {
+    if (++asked % 10 != 0) continue;
+    const Ran ran = supervisor.tell("route", {"--json", source});
+    ASSERT_EQ(ran.exit_code, 0) << ran.errors;
+    EXPECT_EQ(slots, std::set<int>{nlohmann::json::parse(ran.output)["slot"].get<int>()}) << source;
+  }
+}
+
+TEST_P(Steered, RestartsUnderLoadFailNobodyAndMoveNobody) {
+  const Supervisor supervisor(plan_of(GetParam()));
+  const StatusView before = supervisor.wait_until_serving();
+  LoadLoop load(LoadPlan{supervisor.target(), ipv4_sources(200), 16, std::nullopt, "/", kPatience});
+  ASSERT_TRUE(eventually([&] { return load.answered() > 100; }));
+  for (int i = 0; i < 3; i++) {
+    const Ran ran = supervisor.tell("restart", {"--wait"});
+    ASSERT_EQ(ran.exit_code, 0) << ran.output << ran.errors;
+  }
+  const std::uint64_t answered = load.answered();
+  EXPECT_TRUE(eventually([&] { return load.answered() > answered + 200; }));
+  EXPECT_TRUE(eventually([&] { return children_of(supervisor.pid()).size() == 3; })) << "old workers stay";
+  const LoadReport report = load.stop();
+  EXPECT_EQ(report.failed(), 0U) << report.summary();
+  EXPECT_TRUE(report.moved().empty()) << report.moved().size() << " clients moved";
+  EXPECT_NE(supervisor.status().slot(0).pid, before.slot(0).pid);
+}
+
+TEST_P(Steered, WhatADeadWorkerHadNotAcceptedIsServedByTheNextOne) {
+  SupervisorPlan plan = plan_of(GetParam());
+  plan.workers = 1;
+  const Supervisor supervisor(plan);
+  const pid_t first = supervisor.wait_until_serving().slot(0).pid;
+  send_signal(first, SIGSTOP);
+  std::vector<HttpClient> clients;
+  for (int i = 0; i < 20; i++) {
+    clients.emplace_back(supervisor.target(), "127.0.1." + std::to_string(i + 1));
+    ASSERT_TRUE(clients.back().connected());
+    clients.back().send("/", "close");
+  }
+  supervisor.wait_until("all wait in the kernel", [](const StatusView& status) {
+    return nlohmann::json::parse(status.json)["pools"][0]["slots"][0]["queued"] == 20;
+  });
+  send_signal(first, SIGKILL);
+  for (HttpClient& client : clients) {
+    const std::optional<Response> response = client.receive();
+    ASSERT_TRUE(response) << name_of(client.ending());
+    EXPECT_NE(response->pid, first);
+  }
+}
+
+TEST_P(Steered, KillsUnderLoadMoveNobody) {
+  const Supervisor supervisor(plan_of(GetParam()));
+  supervisor.wait_until_serving();
+  LoadLoop load(LoadPlan{supervisor.target(), ipv4_sources(200), 16, std::nullopt, "/", kPatience});
+  for (unsigned i = 0; i < 6; i++) {
+    const StatusView before = supervisor.wait_until_serving();
+    const std::uint64_t answered = load.answered();
+    ASSERT_TRUE(eventually([&] { return load.answered() > answered + 50; }));
+    send_signal(before.slot(i % 3).pid, SIGKILL);
+    supervisor.wait_until("it is replaced", [&](const StatusView& status) {
+      return status.all_serving() && status.slot(i % 3).pid != before.slot(i % 3).pid;
+    });
+  }
+  const LoadReport report = load.stop();
+  EXPECT_TRUE(report.moved().empty()) << report.moved().size() << " clients moved";
+  // Only what the dead had taken up: cut, never refused and never left waiting.
+  for (const Ending ending : {Ending::Refused, Ending::TimedOut, Ending::BadAnswer}) {
+    EXPECT_FALSE(report.endings.contains(ending)) << report.summary();
+  }
+  EXPECT_LE(report.failed(), 6U * 16U) << report.summary();
+}
+
+TEST_P(Steered, ASecondSupervisorOnTheAddressIsRefusedAndTheFirstUntouched) {
+  const Supervisor first(plan_of(GetParam()));
+  first.wait_until_serving();
+  std::vector<std::string> command = {holdfast_program(), "run",       "-l",
+                                      first.address(),    "--control", first.directory() / "other"};
+  command.insert(command.end(), GetParam().options.begin(), GetParam().options.end());
+  command.push_back("--");
+  command.insert(command.end(), GetParam().command.begin(), GetParam().command.end());
+  const Ran second = run(command);
+  EXPECT_EQ(second.exit_code, 69) << second.errors;
+  const LoadReport report = LoadLoop(LoadPlan{first.target(), ipv4_sources(50), 8, 100, "/", kPatience}).finish();
+  EXPECT_EQ(report.failed(), 0U) << report.summary();
+}
+
+// What only some ways can show.
+
+TEST(SteeredSlot, ThatStaysDownLendsItsClientsAndWhatWaitsIsCounted) {
+  SupervisorPlan plan = plan_of(captured());
+  plan.workers = 2;
+  plan.options = {"--hold-timeout",       "500ms", "--restart-delay",     "1h",
+                  "--restart-delay-step", "1h",    "--restart-delay-max", "1h"};
+  const Supervisor supervisor(plan);
+  const StatusView before = supervisor.wait_until_serving();
+  send_signal(before.slot(0).pid, SIGKILL);
+  supervisor.wait_until("slot 0 is down", [](const StatusView& status) { return status.slot(0).state == "backoff"; });
+  supervisor.wait_until("slot 0 has lent its buckets",
+                        [](const StatusView& status) { return status.slot(0).buckets == 0; });
+  const LoadReport report = LoadLoop(LoadPlan{supervisor.target(), ipv4_sources(100), 8, 200, "/", kPatience}).finish();
+  EXPECT_EQ(report.failed(), 0U) << report.summary();
+  for (const auto& [source, slots] : report.slots) EXPECT_EQ(slots, std::set<int>{1}) << source;
+  EXPECT_EQ(supervisor.tell("restart", {"--wait", "0"}).exit_code, 0);
+  const StatusView after = supervisor.wait_until_serving();
+  EXPECT_EQ(after.slot(0).buckets, before.slot(0).buckets);
+}
+
+TEST(SteeredSlot, WhoseWorkerStopsToAcceptSendsNewClientsElsewhere) {
+  SupervisorPlan plan = plan_of(captured());
+  plan.workers = 2;
+  plan.command.emplace_back("blocking");
+  plan.options = {"--hold-timeout", "400ms"};
+  const Supervisor supervisor(plan);
+  const StatusView before = supervisor.wait_until_serving();
+  const Endpoint target = supervisor.target();
+  const LoadReport healthy = LoadLoop(LoadPlan{target, ipv4_sources(40), 8, 40, "/", kPatience}).finish();
+  send_signal(before.slot(0).pid, SIGSTOP);
+  std::vector<HttpClient> stuck;
+  for (const auto& [source, slots] : healthy.slots) {
+    if (slots != std::set<int>{0}) continue;
+    stuck.emplace_back(target, source);
+    ASSERT_TRUE(stuck.back().connected());
+    stuck.back().send("/", "close");
+  }
+  ASSERT_FALSE(stuck.empty());
+  supervisor.wait_until("slot 0 has lent its buckets",
+                        [](const StatusView& status) { return status.slot(0).buckets == 0; });
+  const LoadReport elsewhere = LoadLoop(LoadPlan{target, ipv4_sources(40), 8, 80, "/", kPatience}).finish();
+  EXPECT_EQ(elsewhere.failed(), 0U) << elsewhere.summary();
+  for (const auto& [source, slots] : elsewhere.slots) EXPECT_EQ(slots, std::set<int>{1}) << source;
+
+  send_signal(before.slot(0).pid, SIGCONT);
+  for (HttpClient& client : stuck) {
+    const std::optional<Response> response = client.receive();
+    ASSERT_TRUE(response) << "who waits is left to the worker that lives: " << name_of(client.ending());
+    EXPECT_EQ(response->slot, 0);
+  }
+  supervisor.wait_until("its buckets are back",
+                        [&](const StatusView& status) { return status.slot(0).buckets == before.slot(0).buckets; });
+  EXPECT_EQ(supervisor.status().slot(0).pid, before.slot(0).pid) << "nobody is restarted for it";
+}
+
+TEST(SteeredSlot, WhoseWorkerShutsItsListenerDownTouchesNoOther) {
+  SupervisorPlan plan = plan_of(captured());
+  plan.command.emplace_back("blocking");
+  const Supervisor supervisor(plan);
+  const StatusView before = supervisor.wait_until_serving();
+  HttpClient client(supervisor.target());
+  client.send("/shutdown");
+  supervisor.wait_until_told("has shut its listening socket down");
+  LoadLoop load(LoadPlan{supervisor.target(), ipv4_sources(60), 8, 200, "/", kPatience});
+  for (unsigned slot = 0; slot < 3; slot++) send_signal(before.slot(slot).pid, SIGKILL);
+  const LoadReport report = load.finish();
+  EXPECT_TRUE(report.moved().empty()) << report.moved().size() << " clients moved";
+  EXPECT_EQ(report.endings.count(Ending::TimedOut), 0U) << report.summary();
+}
+
+TEST(Readiness, OfAWorkerThatSaysSoByNotify) {
+  SupervisorPlan plan = plan_of(inherited());
+  plan.command.emplace_back("ready=READY=1");
+  plan.options.insert(plan.options.end(), {"--start-grace", "1h", "--start-timeout", "2h"});
+  const Supervisor supervisor(plan);
+  supervisor.wait_until_serving();
+  EXPECT_NE(supervisor.errors().find("READY=1"), std::string::npos);
+}
+
+TEST(Readiness, AWorkerThatBeatsTheWatchdogOnceMustGoOn) {
+  SupervisorPlan plan = plan_of(inherited());
+  plan.workers = 1;
+  plan.command.emplace_back("ready=READY=1\nWATCHDOG=1");
+  plan.options.insert(plan.options.end(), {"--heartbeat-timeout", "300ms"});
+  const Supervisor supervisor(plan);
+  const pid_t first = supervisor.wait_until_serving().slot(0).pid;
+  supervisor.wait_until("it is replaced", [&](const StatusView& status) {
+    return status.slot(0).pid != 0 && status.slot(0).pid != first;
+  });
+  EXPECT_NE(supervisor.errors().find("it gave no heartbeat"), std::string::npos) << supervisor.errors();
+}
+
+TEST(Readiness, AWorkerThatBindsElsewhereIsToldWhere) {
+  SupervisorPlan plan = plan_of(captured());
+  plan.workers = 1;
+  plan.command.emplace_back("elsewhere");
+  plan.options = {"--start-timeout", "1500ms", "--start-grace", "300ms"};
+  const Supervisor supervisor(plan);
+  supervisor.wait_until_told("change its address, or -l");
+  EXPECT_NE(supervisor.errors().find("and not on " + supervisor.address()), std::string::npos) << supervisor.errors();
+}
+
+// A worker that may be captured cannot capture others: to it the kernel is one without user notification.
+class WithoutInterception : public testing::Test {
+ protected:
+  static SupervisorPlan inner(const std::vector<std::string>& options) {
+    SupervisorPlan plan;
+    plan.workers = 1;
+    plan.options = {"--start-limit", "1"};
+    plan.command = {holdfast_program(), "run", "-l", "127.0.0.1:0", "-w", "1", "--control", "{dir}/inner"};
+    plan.command.insert(plan.command.end(), options.begin(), options.end());
+    plan.command.insert(plan.command.end(), {"--", whoami_program()});
+    return plan;
+  }
+};
+
+TEST_F(WithoutInterception, CaptureIsRefusedWithTheIntakesThatWork) {
+  const Supervisor outer(inner({"--intake", "capture"}));
+  outer.wait_until_told("seccomp user notification");
+  outer.wait_until_told("--intake listen-fds and --intake sdk work without");
+  outer.wait_until_told("exited with code 1");
+}
+
+TEST_F(WithoutInterception, AutoDoesWithoutAndSaysSoOnce) {
+  const Supervisor outer(inner({}));
+  outer.wait_until_told("workers that bind for themselves cannot be served here");
+  outer.wait_until_told("intake sdk, plane pass");
+  EXPECT_EQ(outer.tell("stop", {"--wait"}).exit_code, 0);
+}
+
+TEST(SelfPlane, NeedsNoListenerAndDoesAllTheRest) {
+  SupervisorPlan plan;
+  plan.listen = {};
+  plan.workers = 2;
+  plan.options = {"--intake", "none", "--start-grace", "50ms", "--cpus", "0", "--pool", "engines"};
+  plan.command = {"/bin/sh", "-c",
+                  "echo $0 on {cpu} of {name} is {slot} of {slots}: pid $$ = {pid} >{dir}/said{slot}; exec sleep 1000",
+                  "worker"};
+  const Supervisor supervisor(plan);
+  const StatusView status = supervisor.wait_until_serving();
+  for (unsigned slot = 0; slot < 2; slot++) {
+    const std::string pid = std::to_string(status.slot(slot).pid);
+    const std::string number = std::to_string(slot);
+    EXPECT_EQ(text_of(supervisor.directory() / ("said" + number)),
+              "worker on 0 of engines is " + number + " of 2: pid " + pid + " = " + pid + "\n");
+  }
+  send_signal(status.slot(1).pid, SIGKILL);
+  supervisor.wait_until("it is replaced", [&](const StatusView& after) {
+    return after.all_serving() && after.slot(1).pid != status.slot(1).pid;
+  });
+}
+
+}  // namespace
+}  // namespace holdfast::test
