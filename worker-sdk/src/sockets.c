@@ -59,6 +59,7 @@ void hf_start_sockets(struct hf_worker* worker, uint32_t flags) {
     }
   }
   worker->sole = sources == 1 && !any_datagrams;
+  worker->may_guess = sources - (worker->channel >= 0) <= 1 && !any_datagrams;
 }
 
 void hf_close_sockets(struct hf_worker* worker) {
