@@ -635,6 +635,10 @@ void FleetRunner::on_garbage(Inbox& inbox, const Error& error) {
 void FleetRunner::on_exit(WorkerId worker, const ExitStatus& status) {
   const auto found = occupants_.find(worker);
   if (found == occupants_.end()) return;
+  found->second.notify->on_ended();
+  // From here on nobody speaks for it, whoever else has the address of its socket, or its filter.
+  found->second.notify.reset();
+  found->second.capture.reset();
   Occupant occupant = std::move(found->second);
   occupants_.erase(found);
   Slot& slot = slots_[occupant.slot.value];

@@ -1,8 +1,13 @@
 // The steer plane with the real binary: the kernel delivers each client to its slot, whatever happens to the workers.
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cstddef>
+#include <cstring>
 #include <nlohmann/json.hpp>
 #include <random>
 
@@ -227,6 +232,38 @@ TEST(Readiness, AWorkerThatBeatsTheWatchdogOnceMustGoOn) {
     return status.slot(0).pid != 0 && status.slot(0).pid != first;
   });
   EXPECT_NE(supervisor.errors().find("it gave no heartbeat"), std::string::npos) << supervisor.errors();
+}
+
+// To the abstract socket whose name NOTIFY_SOCKET has, "@0001a".
+void notify(const std::string& name, const std::string& text) {
+  const int fd = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path + 1, name.data() + 1, name.size() - 1);
+  const auto length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + name.size());
+  EXPECT_EQ(::sendto(fd, text.data(), text.size(), 0, reinterpret_cast<sockaddr*>(&address), length),
+            static_cast<ssize_t>(text.size()));
+  (void)::close(fd);
+}
+
+TEST(Readiness, WhatIsSaidForAWorkerAfterItsEndHarmsNobody) {
+  SupervisorPlan plan;
+  plan.workers = 1;
+  plan.options = {"--intake", "listen-fds", "--start-grace", "50ms"};
+  plan.command = {"/bin/sh", "-c", "echo $NOTIFY_SOCKET >{dir}/address; exec sleep 1000"};
+  const Supervisor supervisor(plan);
+  const pid_t first = supervisor.wait_until_serving().slot(0).pid;
+  std::string address = text_of(supervisor.directory() / "address");
+  address.pop_back();  // the end of the line
+  // One look of the supervisor finds the end of the worker, and then the message.
+  supervisor.signal(SIGSTOP);
+  ASSERT_TRUE(eventually([&] { return process_state(supervisor.pid()) == "T"; }));
+  send_signal(first, SIGKILL);
+  ASSERT_TRUE(eventually([&] { return !alive(first); }));
+  notify(address, "READY=1\nWATCHDOG=1");
+  supervisor.signal(SIGCONT);
+  supervisor.wait_until("it is replaced",
+                        [&](const StatusView& status) { return status.all_serving() && status.slot(0).pid != first; });
 }
 
 TEST(Readiness, AWorkerThatBindsElsewhereIsToldWhere) {
