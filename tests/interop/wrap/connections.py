@@ -8,6 +8,8 @@ import threading
 
 from supervised import PATIENCE
 
+PAUSE = 0.003  # of a client between two requests: the processor is for those who start meanwhile
+
 IP_BIND_ADDRESS_NO_PORT = 24
 SOCK_DIAG_BY_FAMILY, NETLINK_SOCK_DIAG = 20, 4
 
@@ -102,7 +104,7 @@ class Load:
 
     def run(self, seed):
         chance = random.Random(seed)
-        while not self.stopping.is_set():
+        while not self.stopping.wait(PAUSE):
             source = chance.choice(self.sources)
             failure = None
             try:

@@ -68,7 +68,7 @@ NODE_CLUSTER = {"server.js": "const cluster = require('cluster')\nif (cluster.is
                 + NODE["server.js"] + "}\n"}
 
 PYTHON = Server("python3", "-m http.server {port}", HELLO, ipv6=False)
-GUNICORN = "--log-level warning --worker-tmp-dir {directory} app:app"
+GUNICORN = "--log-level warning --timeout 0 --worker-tmp-dir {directory} app:app"
 UVICORN = "--log-level warning --lifespan off app:app"
 SERVERS = {
     "python": PYTHON,

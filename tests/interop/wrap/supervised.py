@@ -9,7 +9,7 @@ import struct
 import subprocess
 import time
 
-PATIENCE = 60  # for what surely comes, on a machine that does other work as well
+PATIENCE = 100  # for what surely comes, on a machine that does other work as well
 CANNOT_BIND = 69
 PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP = 36, 38, 22
 libc = ctypes.CDLL(None, use_errno=True)

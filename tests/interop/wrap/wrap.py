@@ -23,6 +23,8 @@ from supervised import PATIENCE, Failure, Supervised, adopt_orphans, do_without_
 WORKERS = 3
 WAITING = 20  # clients in the queue of a worker that is killed
 SKIPPED = 77
+# A machine that stands still for half a minute is no failure of a worker.
+NO_HASTE = ("--hold-timeout", "1h", "--start-timeout", "5m", "--drain-timeout", "5m")
 SOURCES = [f"127.{i % 7}.{i // 7}.{1 + i % 200}" for i in range(300)]
 
 
@@ -74,7 +76,7 @@ class Case:
             self.port = free_port()
             for name, text in self.server.files.items():
                 (self.directory / name).write_text(self.fill_in(text))
-            options = ["-l", f":{self.port}", "-w", str(WORKERS), "--hold-timeout", "1h", *self.server.options]
+            options = ["-l", f":{self.port}", "-w", str(WORKERS), *NO_HASTE, *self.server.options]
             if self.server.also_udp:
                 options += ["-l", f"udp://:{self.port}"]
             preexec = do_without_ipv6 if self.server.without_ipv6 else None
