@@ -116,6 +116,7 @@ struct hf_worker {
 void hf_set_error(const char* format, ...) __attribute__((format(printf, 1, 2)));
 
 /* address.c: "host:port" to a socket address. Returns its length, 0 with the error text set. */
+#define HF_UNIX "unix:"
 #define HF_UDP "udp://"
 #define HF_INHERITED "fd:" /* before the number of an inherited descriptor */
 socklen_t hf_parse_address(const char* text, struct sockaddr_storage* address);
