@@ -326,10 +326,7 @@ std::unique_ptr<Capture> FleetRunner::make_capture(Occupant& occupant, WorkerId 
     return steerer_.socket_for(listener, domain, binding.slot, binding.turn);
   };
   Capture::Hooks hooks;
-  hooks.on_captured = [this, worker](std::size_t listener) {
-    if (settlement_.on_capture()) on_settled();
-    if (steerer_.is_datagram(listener)) on_ready(worker, "it serves " + steerer_.name_of(listener));
-  };
+  hooks.on_captured = [this, worker](std::size_t listener) { on_captured(worker, listener); };
   hooks.on_listen = [this, worker](std::size_t listener) {
     // Had it bound the socket, that would have settled it: so the socket is inherited.
     if (settlement_.on_ready_without_sign()) on_settled();
@@ -548,8 +545,19 @@ void FleetRunner::on_notify(WorkerId worker, const NotifyMessage& message) {
   }
 }
 
+void FleetRunner::on_captured(WorkerId worker, std::size_t listener) {
+  if (settlement_.on_capture()) on_settled();
+  Occupant& occupant = occupants_.at(worker);
+  occupant.bound = true;
+  if (steerer_.is_datagram(listener)) return on_ready(worker, "it serves " + steerer_.name_of(listener));
+  // Some look whether the socket listens already, as ours does, and then never call listen.
+  if (!occupant.grace) occupant.grace = std::make_unique<Timer>(loop_, [this, worker] { on_grace_over(worker); });
+  occupant.grace->arm(loop_.now() + pool_.start_grace);
+}
+
 void FleetRunner::on_grace_over(WorkerId worker) {
   const Occupant& occupant = occupants_.at(worker);
+  if (occupant.bound) return on_ready(worker, "it has bound an address of ours, and lived through --start-grace");
   // One that binds elsewhere has not taken the inherited sockets.
   const bool open = !settlement_.intake();
   if (open && !occupant.other_binds.empty()) return;
@@ -644,17 +652,23 @@ void FleetRunner::on_exit(WorkerId worker, const ExitStatus& status) {
   Slot& slot = slots_[occupant.slot.value];
   slot.last_exit = to_text(status);
   if (occupant.told_to_end) *slot.last_exit += ": " + std::string(reason_text(*occupant.told_to_end));
+  const Fleet::Worker* const known = fleet_.find(worker);
+  const bool never_ready = known != nullptr && std::holds_alternative<Fleet::Starting>(known->phase);
+  const std::string hint = never_ready && status == ExitStatus{}
+                               ? " before it was ready: if it goes to the background, have it stay in the foreground"
+                               : "";
+  *slot.last_exit += hint;
   if (occupant.told_to_end == Fleet::Why::NotReady) *slot.last_exit += ", " + missing_sign(occupant);
   slot.last_lines = occupant.process->last_lines();
-  const Fleet::Worker* known = fleet_.find(worker);
   const bool expected = known != nullptr && (std::holds_alternative<Fleet::Draining>(known->phase) ||
                                              (fleet_.stop() != Fleet::Stop::No && status == ExitStatus{}));
   // Who knows no drain but SIGTERM may die of it.
   const bool by_farewell = expected && occupant.farewell && status.signal == SIGTERM;
   if (by_farewell || (expected && status == ExitStatus{})) {
-    spdlog::info("{}: pid {} has drained and left", label(occupant.slot), occupant.process->pid());
+    spdlog::info("{}: pid {} has {}", label(occupant.slot), occupant.process->pid(),
+                 by_farewell ? "left on SIGTERM" : "drained and left");
   } else {
-    spdlog::warn("{}: pid {} {}{}", label(occupant.slot), occupant.process->pid(), to_text(status),
+    spdlog::warn("{}: pid {} {}{}{}", label(occupant.slot), occupant.process->pid(), to_text(status), hint,
                  quote(slot.last_lines));
   }
   const std::vector<int>& final_codes = pool_.no_restart_codes;

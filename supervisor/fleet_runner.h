@@ -119,6 +119,7 @@ class FleetRunner {
   [[nodiscard]] std::string missing_sign(const Occupant& occupant) const;
   void on_frame(Inbox& inbox, const WorkerFrame& frame);
   void on_notify(WorkerId worker, const NotifyMessage& message);
+  void on_captured(WorkerId worker, std::size_t listener);
   void on_grace_over(WorkerId worker);
   void on_other_bind(WorkerId worker, const std::string& address);
   void on_ready(WorkerId worker, std::string_view how);

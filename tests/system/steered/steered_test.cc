@@ -266,6 +266,26 @@ TEST(Readiness, WhatIsSaidForAWorkerAfterItsEndHarmsNobody) {
                         [&](const StatusView& status) { return status.all_serving() && status.slot(0).pid != first; });
 }
 
+TEST(Readiness, AWorkerThatFindsItsSocketListeningNeedNotListen) {
+  SupervisorPlan plan = plan_of(captured());
+  plan.workers = 1;
+  plan.command.emplace_back("listening");
+  plan.command.emplace_back("blocking");
+  plan.options = {"--intake", "capture", "--start-grace", "100ms", "--start-timeout", "1h"};
+  const Supervisor supervisor(plan);
+  supervisor.wait_until_serving();
+  EXPECT_TRUE(get_once(supervisor.target(), "/"));
+}
+
+TEST(Readiness, AWorkerThatGoesToTheBackgroundIsToldSo) {
+  SupervisorPlan plan;
+  plan.workers = 1;
+  plan.options = {"--intake", "capture", "--restart-delay-step", "1h", "--restart-delay-max", "1h"};
+  plan.command = {"/bin/true"};
+  const Supervisor supervisor(plan);
+  supervisor.wait_until_told("have it stay in the foreground");
+}
+
 TEST(Readiness, AWorkerThatBindsElsewhereIsToldWhere) {
   SupervisorPlan plan = plan_of(captured());
   plan.workers = 1;
