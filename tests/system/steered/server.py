@@ -6,6 +6,7 @@ server.py HOW [WHAT...]
   WHAT   ready=TEXT      sends TEXT to NOTIFY_SOCKET after SECONDS of it (ready=READY=1)
          elsewhere       binds another port of the same address
          family=inet|inet6
+         netlink         binds a netlink socket first, as getaddrinfo(3) does
          blocking        one client at a time, blocking accept; a GET of /stop sleeps for ever
 """
 import asyncio, json, os, socket, sys, time
@@ -70,6 +71,9 @@ async def serve(listening):
     await server.serve_forever()
 
 
+if "netlink" in what:
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as kernel:
+        kernel.bind((0, 0))
 listening = make_socket()
 if "blocking" in what:
     serve_one_at_a_time(listening)
