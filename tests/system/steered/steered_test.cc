@@ -234,6 +234,38 @@ TEST(Readiness, AWorkerThatBeatsTheWatchdogOnceMustGoOn) {
   EXPECT_NE(supervisor.errors().find("it gave no heartbeat"), std::string::npos) << supervisor.errors();
 }
 
+TEST(Readiness, AWorkerThatBindsNothingThatClientsCouldMeetHasTakenTheInheritedSockets) {
+  SupervisorPlan plan = plan_of(inherited());
+  plan.workers = 1;
+  plan.options = {"--start-timeout", "20s"};  // --intake auto
+  plan.command.insert(plan.command.end(), {"netlink", "blocking"});
+  const Supervisor supervisor(plan);
+  supervisor.wait_until_serving();
+  EXPECT_EQ(supervisor.errors().find("listens on"), std::string::npos) << supervisor.errors();
+}
+
+TEST(InheritedSockets, AreBlockingWhateverTheLastWorkerMadeOfThem) {
+  SupervisorPlan plan = plan_of(inherited());
+  plan.workers = 1;
+  plan.command = {"/bin/sh", "-c",
+                  "if [ -e {dir}/second ]; then set -- blocking; fi; exec python3 " + server() + " listen-fds \"$@\"",
+                  "worker"};
+  const Supervisor supervisor(plan);
+  const StatusView before = supervisor.wait_until_serving();
+  const auto is_served = [&] {
+    const LoadReport report = LoadLoop(LoadPlan{supervisor.target(), ipv4_sources(10), 2, 20, "/", kPatience}).finish();
+    EXPECT_EQ(report.failed(), 0U) << report.summary();
+  };
+  is_served();
+  write_text(supervisor.directory() / "second", "");
+  send_signal(before.slot(0).pid, SIGKILL);
+  supervisor.wait_until("it is replaced", [&](const StatusView& status) {
+    return status.all_serving() && status.slot(0).pid != before.slot(0).pid;
+  });
+  is_served();
+  EXPECT_EQ(supervisor.errors().find("BlockingIOError"), std::string::npos) << supervisor.errors();
+}
+
 // To the abstract socket whose name NOTIFY_SOCKET has, "@0001a".
 void notify(const std::string& name, const std::string& text) {
   const int fd = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
