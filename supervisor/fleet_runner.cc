@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "config/values.h"
+#include "core/stall.h"
 #include "sys/environment.h"
 #include "worker_texts.h"
 
@@ -556,7 +557,7 @@ void FleetRunner::on_stalled(SlotId slot, bool stalled) {
   if (!incumbent) return;
   if (stalled) {
     spdlog::warn("{}: its worker lives and has accepted nobody for {}: new clients go elsewhere until it does",
-                 label(slot), to_text(pool_.fleet.hold_timeout));
+                 label(slot), to_text(stall_limit(pool_.fleet.hold_timeout)));
   }
   fleet_.on_stalled(incumbent->id, stalled);
   schedule();

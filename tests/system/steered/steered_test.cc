@@ -197,6 +197,32 @@ TEST(SteeredSlot, WhoseWorkerStopsToAcceptSendsNewClientsElsewhere) {
   EXPECT_EQ(supervisor.status().slot(0).pid, before.slot(0).pid) << "nobody is restarted for it";
 }
 
+TEST(SteeredSlot, WhoseRestartFailsWhileItsWorkerIsStalledHasItsClientsAgainWhenItGoesOn) {
+  SupervisorPlan plan = plan_of(captured());
+  plan.workers = 2;
+  plan.command = {"/bin/sh", "-c", "[ -e {dir}/broken ] && exit 3; exec python3 " + server() + " capture blocking"};
+  plan.options = {"--hold-timeout", "400ms"};
+  const Supervisor supervisor(plan);
+  const StatusView before = supervisor.wait_until_serving();
+  const LoadReport healthy = LoadLoop(LoadPlan{supervisor.target(), ipv4_sources(40), 8, 40, "/", kPatience}).finish();
+  send_signal(before.slot(0).pid, SIGSTOP);
+  std::vector<HttpClient> stuck;
+  for (const auto& [source, slots] : healthy.slots) {
+    if (slots != std::set<int>{0}) continue;
+    stuck.emplace_back(supervisor.target(), source);
+    stuck.back().send("/", "close");
+  }
+  supervisor.wait_until("slot 0 has lent its buckets",
+                        [](const StatusView& status) { return status.slot(0).buckets == 0; });
+  write_text(supervisor.directory() / "broken", "");
+  EXPECT_NE(supervisor.tell("restart", {"--wait", "0"}).exit_code, 0);
+
+  send_signal(before.slot(0).pid, SIGCONT);
+  supervisor.wait_until("its buckets are back",
+                        [&](const StatusView& status) { return status.slot(0).buckets == before.slot(0).buckets; });
+  EXPECT_EQ(supervisor.status().slot(0).pid, before.slot(0).pid);
+}
+
 TEST(SteeredSlot, WhoseWorkerShutsItsListenerDownTouchesNoOther) {
   SupervisorPlan plan = plan_of(captured());
   plan.command.emplace_back("blocking");
