@@ -548,8 +548,15 @@ void FleetRunner::on_settled() {
     policy.linger = 0;
     fleet_.set_policy(policy);
   }
-  dispatcher_.set_passing(intake == Intake::Sdk);
+  const bool passing = intake == Intake::Sdk;
+  dispatcher_.set_passing(passing);
   steerer_.settle(intake, settlement_.plane());
+  if (passing) return;
+  // Nobody will ever read the inboxes. Who waits there came before his listener had its program.
+  for (const Slot& slot : slots_) {
+    if (slot.inbox) place_again(*slot.inbox);
+  }
+  dispatcher_.on_room();
 }
 
 void FleetRunner::on_stalled(SlotId slot, bool stalled) {

@@ -77,6 +77,7 @@ Result<ListeningSocket> Steerer::open(ListenerId id, const std::string& name, co
     }
   }
   listener.groups.push_back(*std::move(group));
+  attach(listener, *listener.groups.back());  // whoever comes before the workers waits at his slot's socket already
   return socket;
 }
 

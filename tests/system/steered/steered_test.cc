@@ -292,6 +292,35 @@ TEST(InheritedSockets, AreBlockingWhateverTheLastWorkerMadeOfThem) {
   EXPECT_EQ(supervisor.errors().find("BlockingIOError"), std::string::npos) << supervisor.errors();
 }
 
+// There is no moment at which the kernel takes clients and has no program.
+TEST(SteeredStart, WhoComesWhileWorkersAreStartedWaitsAtTheSocketOfHisSlot) {
+  SupervisorPlan plan;
+  plan.workers = 64;
+  plan.command = {"/bin/sh", "-c", "[ {slot} = 0 ] && echo $HOLDFAST_LISTENERS >{dir}/listeners; exec sleep 1000"};
+  plan.options = {"--start-timeout", "1h"};
+  const Supervisor supervisor(plan);
+  std::string listeners;  // "main=127.0.0.1:8080"; the other workers are not there yet
+  ASSERT_TRUE(eventually([&] {
+    listeners = text_of(supervisor.directory() / "listeners");
+    return listeners.ends_with('\n');
+  }));
+  listeners.pop_back();
+  const Endpoint target = endpoint(listeners.substr(listeners.find('=') + 1));
+  std::vector<HttpClient> clients;
+  for (int i = 0; i < 50; i++) {
+    clients.emplace_back(target, "127.0.1." + std::to_string(i + 1));
+    ASSERT_TRUE(clients.back().connected());
+  }
+  const StatusView status = supervisor.wait_until_serving();
+  std::uint64_t queued = 0;
+  const nlohmann::json told = nlohmann::json::parse(status.json);
+  for (const auto& slot : told["pools"][0]["slots"]) {
+    queued += slot["queued"].get<std::uint64_t>();
+  }
+  EXPECT_EQ(queued, 50U);
+  EXPECT_EQ(status.accepted, 0U);
+}
+
 // To the abstract socket whose name NOTIFY_SOCKET has, "@0001a".
 void notify(const std::string& name, const std::string& text) {
   const int fd = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
