@@ -118,6 +118,48 @@ void FleetRunner::set_drained(SlotId slot, bool drained, std::function<void(Outc
   schedule();
 }
 
+void FleetRunner::on_policy_changed() {
+  Fleet::Policy policy = pool_.fleet;
+  // A slot has two sockets. Whoever departs goes on accepting at his until he is told to end: nobody else may have it.
+  const std::optional<Intake> intake = settlement_.intake();
+  if (intake && intake != Intake::Sdk && settlement_.plane() == Plane::Steer) policy.linger = 0;
+  fleet_.set_policy(policy);
+  schedule();
+}
+
+void FleetRunner::roll(std::function<void(Outcome)> done) {
+  if (fleet_.stop() != Fleet::Stop::No) return done(Error{{}, "the supervisor is stopping"});
+  if (roll_back_to_) return done(Error{{}, "another reload is replacing the workers: wait for its end"});
+  roll_back_to_ = generation_;
+  rolled_ = std::move(done);
+  generation_ = Generation{++last_generation_};
+  spdlog::info("pool {}: generation {} replaces {}", pool_.name, generation_.value, roll_back_to_->value);
+  fleet_.set_generation(generation_);
+  schedule();
+}
+
+void FleetRunner::settle_roll() {
+  if (!roll_back_to_) return;
+  for (const Fleet::Slot& slot : fleet_.slots()) {
+    if (slot.drained) continue;
+    const bool renewed = slot.incumbent && std::holds_alternative<Fleet::Serving>(slot.incumbent->phase) &&
+                         slot.incumbent->generation == generation_;
+    if (!renewed) return;
+  }
+  roll_back_to_.reset();
+  std::exchange(rolled_, nullptr)(Done{});
+}
+
+void FleetRunner::fail_roll(const std::string& why) {
+  if (!roll_back_to_) return;
+  spdlog::error("pool {}: generation {} is given up, and {} comes back: {}", pool_.name, generation_.value,
+                roll_back_to_->value, why);
+  generation_ = *std::exchange(roll_back_to_, std::nullopt);
+  fleet_.set_generation(generation_);
+  std::exchange(rolled_, nullptr)(Error{{}, why + "; the workers of before serve on"});
+  schedule();
+}
+
 // New slots take their share of the clients when each of them serves, or has shown that it does not.
 void FleetRunner::adopt_size() {
   const unsigned before = dispatcher_.table().slots();
@@ -186,6 +228,7 @@ void FleetRunner::reconcile() {
   tell_dispatcher();
   adopt_size();
   renewals_.settle();
+  settle_roll();
   settle_wishes();
   due_ = fleet_.next_deadline();
   timer_.arm(due_);
@@ -223,6 +266,7 @@ void FleetRunner::perform(const Fleet::StartWorker& action) {
   slot.last_exit = "not started: " + started.error().message();
   slot.last_lines.clear();
   if (action.role == Fleet::Role::Incumbent) renewals_.fail(action.slot, *slot.last_exit);
+  if (action.role == Fleet::Role::Incumbent && action.generation == generation_) fail_roll(*slot.last_exit);
   fleet_.on_start_failed(action.worker, Fleet::WorkerEnd::Ended, loop_.now());
   schedule();
 }
@@ -289,6 +333,8 @@ std::unique_ptr<Capture> FleetRunner::make_capture(Occupant& occupant, WorkerId 
     if (steerer_.is_datagram(listener)) on_ready(worker, "it serves " + steerer_.name_of(listener));
   };
   hooks.on_listen = [this, worker](std::size_t listener) {
+    // Had it bound the socket, that would have settled it: so the socket is inherited.
+    if (settlement_.on_ready_without_sign()) on_settled();
     on_ready(worker, "it listens on " + steerer_.name_of(listener));
   };
   hooks.on_other_bind = [this, worker](const std::string& address) { on_other_bind(worker, address); };
@@ -434,6 +480,7 @@ void FleetRunner::perform(const Fleet::AbandonRenewal& action) {
   spdlog::error("{}: restart abandoned, {}: {}", label(action.slot),
                 served ? "the present worker serves on" : "a new worker is started as after a crash", why);
   renewals_.fail(action.slot, why);
+  fail_roll(why);
 }
 
 void FleetRunner::perform(const Fleet::GiveUp&) {
@@ -447,6 +494,7 @@ void FleetRunner::perform(const Fleet::GiveUp&) {
 void FleetRunner::perform(const Fleet::Finished&) {
   renewals_.fail_all(Error{{}, "the supervisor stopped"});
   for (const Wish& wish : std::exchange(wishes_, {})) wish.done(Error{{}, "the supervisor stopped"});
+  if (std::exchange(roll_back_to_, std::nullopt)) std::exchange(rolled_, nullptr)(Error{{}, "the supervisor stopped"});
   hooks_.on_finished();
 }
 
@@ -513,15 +561,16 @@ void FleetRunner::on_grace_over(WorkerId worker) {
 }
 
 void FleetRunner::on_ready(WorkerId worker, std::string_view how) {
+  // Also for one that had been taken for ready before it bound (on_grace_over). Not now: some programs bind one family,
+  // listen, and then bind the other.
+  const bool first = settlement_.intake() == Intake::Capture && !std::exchange(retired_unwanted_, true);
+  if (first) retiring_.arm(loop_.now() + pool_.start_grace);
   const Occupant& occupant = occupants_.at(worker);
   const Fleet::Worker* const known = fleet_.find(worker);
   if (known == nullptr || !std::holds_alternative<Fleet::Starting>(known->phase)) return;
   spdlog::info("{}: pid {} is ready after {:.0f} ms{}{}", label(occupant.slot), occupant.process->pid(),
                std::chrono::duration<double, std::milli>(loop_.now() - occupant.started).count(),
                how.empty() ? "" : ": ", how);
-  // Not now: some programs bind one family, listen, and then bind the other.
-  const bool first = settlement_.intake() == Intake::Capture && !std::exchange(retired_unwanted_, true);
-  if (first) retiring_.arm(loop_.now() + pool_.start_grace);
   fleet_.on_ready(worker, loop_.now());
   schedule();
 }
@@ -542,12 +591,7 @@ void FleetRunner::on_settled() {
   if (pool_.intake == Intake::Auto) {
     spdlog::info("pool {}: intake {}, plane {}", pool_.name, value_text(intake), value_text(settlement_.plane()));
   }
-  if (settlement_.plane() == Plane::Steer && intake != Intake::Sdk) {
-    // A slot has two sockets. Whoever departs goes on accepting at his until he is told to end: nobody else may have it.
-    Fleet::Policy policy = pool_.fleet;
-    policy.linger = 0;
-    fleet_.set_policy(policy);
-  }
+  on_policy_changed();
   const bool passing = intake == Intake::Sdk;
   dispatcher_.set_passing(passing);
   steerer_.settle(intake, settlement_.plane());
@@ -632,6 +676,10 @@ void FleetRunner::on_exit(WorkerId worker, const ExitStatus& status) {
   } else if (slot.inbox) {
     slot.inbox->settle();
     if (slot.inbox->is_shut()) replace_inbox(occupant.slot);
+    if (roll_back_to_ && occupant.generation == generation_) {
+      fail_roll(fmt::format("the new worker in slot {} {}{}", occupant.slot.value, slot.last_exit.value_or("ended"),
+                            quote(slot.last_lines)));
+    }
     renewals_.fail_by(occupant.slot, worker,
                       fmt::format("the worker in slot {} {}{}", occupant.slot.value, slot.last_exit.value_or("ended"),
                                   quote(slot.last_lines)));

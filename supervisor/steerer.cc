@@ -10,6 +10,7 @@
 
 #include "core/bucket_table.h"
 #include "core/steering_program.h"
+#include "sys/sockets.h"
 
 namespace holdfast {
 
@@ -37,6 +38,16 @@ ListenAddress with_port(ListenAddress address, std::uint16_t port) {
   return address;
 }
 
+// What is left of an address of both families where the host has no IPv6.
+std::optional<ListenAddress> ipv4_alone(ListenAddress address) {
+  TcpAddress::Family* family = nullptr;
+  if (auto* tcp = std::get_if<TcpAddress>(&address)) family = &tcp->family;
+  if (auto* udp = std::get_if<UdpAddress>(&address)) family = &udp->family;
+  if (family == nullptr || *family != TcpAddress::Family::DualStack) return std::nullopt;
+  *family = TcpAddress::Family::V4;
+  return address;
+}
+
 std::size_t number(Turn turn) { return turn == Turn::First ? 0 : 1; }
 
 }  // namespace
@@ -55,7 +66,8 @@ Steerer::~Steerer() = default;
 
 bool Steerer::is_steering_refused(const Error& error) {
   return error.code == std::errc::no_protocol_option || error.code == std::errc::function_not_supported ||
-         error.code == std::errc::invalid_argument || error.code == std::errc::not_enough_memory;
+         error.code == std::errc::invalid_argument || error.code == std::errc::not_enough_memory ||
+         error.code == std::errc::operation_not_permitted;
 }
 
 Result<ListeningSocket> Steerer::open(ListenerId id, const std::string& name, const ListenAddress& address,
@@ -63,11 +75,15 @@ Result<ListeningSocket> Steerer::open(ListenerId id, const std::string& name, co
   listeners_.push_back({id, name, address, backlog, {}, {}});
   Listener& listener = listeners_.back();
   Result<std::unique_ptr<SteerGroup>> group = make_group(listeners_.size() - 1, natural_domain(address), Sibling::None);
+  if (const std::optional<ListenAddress> rest = ipv4_alone(address); !group && rest && lacks_ipv6(group.error())) {
+    listener.address = *rest;
+    group = make_group(listeners_.size() - 1, SocketDomain::Inet, Sibling::None);
+  }
   if (!group) {
     listeners_.pop_back();
     return std::move(group).error();
   }
-  listener.address = with_port(address, (*group)->address().port);
+  listener.address = with_port(listener.address, (*group)->address().port);
   ListeningSocket socket{{}, listener.address};
   if (std::holds_alternative<TcpAddress>(address)) {
     socket.fd = UniqueFd(::fcntl((*group)->control().get(), F_DUPFD_CLOEXEC, 3));
