@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "config/values.h"
+#include "core/stall.h"
 #include "sys/environment.h"
 #include "worker_texts.h"
 
@@ -295,6 +296,7 @@ Outcome FleetRunner::start(Occupant& occupant, WorkerId worker, Fleet::Role role
   if (occupant.offer.listen_fds || occupant.offer.channel)
     launch.sockets = steerer_.sockets(occupant.slot, occupant.turn);
   occupant.holds_sockets = !launch.sockets.empty();
+  if (Outcome set = set_socket_modes(launch); !set) return set;
   WorkerProcess::Hooks hooks;
   hooks.on_line = hooks_.on_line;
   hooks.on_exit = [this, worker](const ExitStatus& status) { on_exit(worker, status); };
@@ -598,8 +600,15 @@ void FleetRunner::on_settled() {
     spdlog::info("pool {}: intake {}, plane {}", pool_.name, value_text(intake), value_text(settlement_.plane()));
   }
   on_policy_changed();
-  dispatcher_.set_passing(intake == Intake::Sdk);
+  const bool passing = intake == Intake::Sdk;
+  dispatcher_.set_passing(passing);
   steerer_.settle(intake, settlement_.plane());
+  if (passing) return;
+  // Nobody will ever read the inboxes. Who waits there came before his listener had its program.
+  for (const Slot& slot : slots_) {
+    if (slot.inbox) place_again(*slot.inbox);
+  }
+  dispatcher_.on_room();
 }
 
 void FleetRunner::on_stalled(SlotId slot, bool stalled) {
@@ -607,7 +616,7 @@ void FleetRunner::on_stalled(SlotId slot, bool stalled) {
   if (!incumbent) return;
   if (stalled) {
     spdlog::warn("{}: its worker lives and has accepted nobody for {}: new clients go elsewhere until it does",
-                 label(slot), to_text(pool_.fleet.hold_timeout));
+                 label(slot), to_text(stall_limit(pool_.fleet.hold_timeout)));
   }
   fleet_.on_stalled(incumbent->id, stalled);
   schedule();

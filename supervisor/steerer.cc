@@ -93,6 +93,7 @@ Result<ListeningSocket> Steerer::open(ListenerId id, const std::string& name, co
     }
   }
   listener.groups.push_back(*std::move(group));
+  attach(listener, *listener.groups.back());  // whoever comes before the workers waits at his slot's socket already
   return socket;
 }
 
@@ -165,14 +166,14 @@ void Steerer::occupy(SlotId id, Turn turn) {
   Slot& slot = slots_[id.value];
   slot.users[number(turn)]++;
   slot.taken_over[number(turn)] = false;
-  slot.stall.reset();
+  if (turn == slot.turn) slot.stall.reset();
   watch();
 }
 
 void Steerer::vacate(SlotId id, Turn turn) {
   Slot& slot = slots_[id.value];
   slot.users[number(turn)]--;
-  slot.stall.reset();
+  if (turn == slot.turn) slot.stall.reset();
   watch();
 }
 
@@ -387,15 +388,14 @@ void Steerer::retire(const Listener& listener, SteerGroup& group) {
 }
 
 void Steerer::sample() {
-  const Duration limit = pool_.fleet.hold_timeout;
+  const Duration limit = stall_limit(pool_.fleet.hold_timeout);
   sampling_.arm(loop_.now() + std::clamp<Duration>(limit / kStallSamples, kShortestSample, kLongestSample));
   if (plane_ != Plane::Steer) return;
   for (std::uint32_t i = 0; i < slots_.size(); i++) {
     Slot& slot = slots_[i];
     if (slot.users[number(slot.turn)] == 0) continue;
-    const bool before = slot.stall.is_stalled();
-    const bool now = slot.stall.on_sample(waiting(SlotId{i}, slot.turn), limit, loop_.now());
-    if (now != before) on_stalled_(SlotId{i}, now);
+    const bool stalled = slot.stall.on_sample(waiting(SlotId{i}, slot.turn), limit, loop_.now());
+    if (std::exchange(slot.told_stalled, stalled) != stalled) on_stalled_(SlotId{i}, stalled);
   }
 }
 

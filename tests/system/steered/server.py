@@ -7,6 +7,7 @@ server.py HOW [WHAT...]
          elsewhere       binds another port of the same address
          family=inet|inet6
          listening       takes a socket that listens already for one that needs no listen, as HAProxy does
+         netlink         binds a netlink socket first, as getaddrinfo(3) does
          blocking        one client at a time, blocking accept; a GET of /stop sleeps for ever
 """
 import asyncio, json, os, socket, sys, time
@@ -72,6 +73,9 @@ async def serve(listening):
     await server.serve_forever()
 
 
+if "netlink" in what:
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as kernel:
+        kernel.bind((0, 0))
 listening = make_socket()
 if "blocking" in what:
     serve_one_at_a_time(listening)
