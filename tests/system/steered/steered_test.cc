@@ -251,7 +251,7 @@ TEST(Readiness, AWorkerThatBeatsTheWatchdogOnceMustGoOn) {
   SupervisorPlan plan = plan_of(inherited());
   plan.workers = 1;
   plan.command.emplace_back("ready=READY=1\nWATCHDOG=1");
-  plan.options.insert(plan.options.end(), {"--heartbeat-timeout", "300ms"});
+  plan.options.insert(plan.options.end(), {"--heartbeat-timeout", "300ms", "--start-limit", "0"});
   const Supervisor supervisor(plan);
   const pid_t first = supervisor.wait_until_serving().slot(0).pid;
   supervisor.wait_until("it is replaced", [&](const StatusView& status) {
