@@ -48,7 +48,7 @@ class Talk {
   }
   void note(const NodeSession::Effects& effects) {
     for (const NodeSession::Effect& effect : effects)
-      told.push_back(std::visit([this](const auto& e) { return in_words(e); }, effect));
+      told.push_back(std::visit([this](const auto& e) { return this->in_words(e); }, effect));
   }
   // The worker opens a server for a listener.
   void listen(ListenerId listener, std::uint16_t port) {
@@ -70,7 +70,7 @@ class Talk {
 
  private:
   std::string in_words(const NodeSession::Send& send) {
-    return std::visit([this](const auto& order) { return sent(order); }, send.order);
+    return std::visit([this](const auto& order) { return this->sent(order); }, send.order);
   }
   static std::string in_words(const NodeSession::TakenUp& e) { return "taken " + std::to_string(e.connection); }
   static std::string in_words(const NodeSession::CameBack& e) { return "back " + std::to_string(e.connection); }
