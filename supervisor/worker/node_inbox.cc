@@ -70,6 +70,10 @@ Result<UniqueFd> NodeInbox::open_channel() {
   return std::move(ends->worker_end);
 }
 
+void NodeInbox::catch_up() {
+  if (channel_ && !channel_->ended) read(kMostReadsOfOne);
+}
+
 void NodeInbox::consider_ready() {
   if (!channel_) return;
   channel_->session.on_ready();

@@ -46,6 +46,8 @@ class NodeInbox final : public ConnectionSink {
   // child has it, the caller's is to be closed: else the end of the worker cannot be seen.
   [[nodiscard]] Result<UniqueFd> open_channel();
 
+  // Hears what the worker has said up to now, without waiting for the loop's turn.
+  void catch_up();
   // The worker counts as ready though it has not said so (NodeSession::on_ready).
   void consider_ready();
   [[nodiscard]] std::string why_not_ready() const;

@@ -274,6 +274,14 @@ TEST_F(NodeInboxTest, ALostDescriptorIsSentAgain) {
   EXPECT_EQ(inbox_->waiting(), 1u);
 }
 
+TEST_F(NodeInboxTest, WhatWasSaidCanBeHeardBeforeItsTurn) {
+  make_and_listen();
+  worker_->say("\"news\"\n");
+  EXPECT_FALSE(told("heard \"news\""));
+  inbox_->catch_up();
+  EXPECT_TRUE(told("heard \"news\""));
+}
+
 TEST_F(NodeInboxTest, ADrainComesAfterWhatIsQueued) {
   make_and_listen({.most_in_flight = 1});
   put(3);

@@ -12,6 +12,7 @@
 #include "component/node_station.h"
 #include "support/process.h"
 #include "support/temp_directory.h"
+#include "sys/own_listeners.h"
 
 namespace holdfast {
 namespace {
@@ -286,6 +287,7 @@ TEST_F(NodeWorkers, OneThatBindsByItselfIsNotReadyAndWeKnowWhy) {
   ASSERT_TRUE(station.run([&] { return station.worker(0).wrote("listening 0"); })) << station.said();
   EXPECT_FALSE(station.worker(0).ready);
   EXPECT_THAT(station.worker(0).inbox->why_not_ready(), HasSubstr("exclusive"));
+  EXPECT_EQ(own_listeners(station.worker(0).process->pid()).size(), 1u) << "and where it listens";
 }
 
 TEST_F(NodeWorkers, WhatAProgramSaysReachesAnotherUnharmed) {

@@ -1,0 +1,67 @@
+#include "core/node_client_sessions.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace holdfast {
+namespace {
+
+constexpr WorkerId kOne{1};
+constexpr WorkerId kTwo{2};
+const std::string kSession = "Wk3pG3cNrjOBmZQtAAAA";
+const std::string kOther = "-_3pG3cNrjOBmZQtAAAB";
+
+TEST(NodeClientSessions, BelongToTheWorkerThatAnnouncedThem) {
+  NodeClientSessions sessions;
+  EXPECT_EQ(sessions.worker_of(kSession), std::nullopt);
+  sessions.on_session(kOne, {kSession, true});
+  sessions.on_session(kTwo, {kOther, true});
+  EXPECT_EQ(sessions.worker_of(kSession), kOne);
+  EXPECT_EQ(sessions.worker_of(kOther), kTwo);
+  sessions.on_session(kOne, {kSession, false});
+  EXPECT_EQ(sessions.worker_of(kSession), std::nullopt);
+}
+
+TEST(NodeClientSessions, NoWorkerTakesOrEndsThoseOfAnother) {
+  NodeClientSessions sessions;
+  sessions.on_session(kOne, {kSession, true});
+  sessions.on_session(kTwo, {kSession, true});
+  EXPECT_EQ(sessions.worker_of(kSession), kOne);
+  sessions.on_session(kTwo, {kSession, false});
+  EXPECT_EQ(sessions.worker_of(kSession), kOne);
+}
+
+TEST(NodeClientSessions, GoWithTheirWorker) {
+  NodeClientSessions sessions;
+  sessions.on_session(kOne, {kSession, true});
+  sessions.on_session(kTwo, {kOther, true});
+  sessions.on_gone(kOne);
+  EXPECT_EQ(sessions.worker_of(kSession), std::nullopt);
+  EXPECT_EQ(sessions.worker_of(kOther), kTwo);
+}
+
+TEST(NodeClientSessions, AreNotRememberedWithoutEnd) {
+  NodeClientSessions sessions;
+  sessions.on_session(kOne, {std::string(100'000, 'x'), true});
+  EXPECT_EQ(sessions.size(), 0u) << "not what Engine.IO gives out";
+  for (int i = 0; i < 300'000; i++) {
+    const std::string number = std::to_string(i);
+    sessions.on_session(kOne, {std::string(20 - number.size(), 'a') + number, true});
+  }
+  EXPECT_EQ(sessions.size(), std::size_t{1} << 18);
+}
+
+TEST(NodeClientSessions, AreNamedInTheQuery) {
+  EXPECT_EQ(session_in("/socket.io/?EIO=4&transport=polling&t=abc&sid=" + kSession), kSession);
+  EXPECT_EQ(session_in("/socket.io/?sid=" + kOther + "&EIO=4"), kOther);
+  EXPECT_EQ(session_in("/?sid=" + kSession + "#fragment"), kSession);
+  for (const char* target :
+       {"", "/", "/?", "/?sid=", "/?sid=short", "/?xsid=Wk3pG3cNrjOBmZQtAAAA", "/sid=Wk3pG3cNrjOBmZQtAAAA",
+        "/?sid=Wk3pG3cNrjOBmZQtAAAAx", "/?sid=Wk3pG3cNrj%2FOBmZQtAA"}) {
+    EXPECT_EQ(session_in(target), "") << target;
+  }
+}
+
+}  // namespace
+}  // namespace holdfast
