@@ -13,6 +13,7 @@
 #include "exit_code.h"
 #include "standard_output.h"
 #include "sys/terminal.h"
+#include "wire/reload_answer.h"
 #include "wire/route_answer.h"
 #include "wire/scale_answer.h"
 #include "wire/status.h"
@@ -114,6 +115,15 @@ int run_client(const ScaleInvocation& invocation) {
                         const Result<ScaleAnswer> answer = parse_scale_answer(json);
                         if (!answer) return answer.error();
                         return render_scale(*answer, invocation.only_tell);
+                      });
+}
+
+int run_client(const ReloadInvocation& invocation) {
+  return print_answer(ask(invocation.target, request_of("reload", {}, invocation.waiting), kLongPatience),
+                      invocation.form, [](const std::string& json) -> Result<std::string> {
+                        const Result<ReloadAnswer> answer = parse_reload_answer(json);
+                        if (!answer) return answer.error();
+                        return answer->text + (answer->done ? "\n" : " (see `holdfast status`)\n");
                       });
 }
 

@@ -10,6 +10,7 @@ namespace holdfast {
 [[nodiscard]] int run_client(const RestartInvocation& invocation);
 [[nodiscard]] int run_client(const DrainInvocation& invocation);
 [[nodiscard]] int run_client(const ScaleInvocation& invocation);
+[[nodiscard]] int run_client(const ReloadInvocation& invocation);
 [[nodiscard]] int run_client(const StopInvocation& invocation);
 [[nodiscard]] int print_version(const VersionInvocation& invocation);
 

@@ -255,6 +255,8 @@ Invocation read_command_line(int argc, char** argv) {
       ->expected(1, 2);
   scale->add_flag("--dry-run", arguments.dry_run, "Only tell how many clients would meet another worker");
   scale->add_flag("--wait", arguments.wait, "Return when it is done, with the outcome");
+  CLI::App* reload = add_client(app, arguments, "reload", "Read the configuration file anew and apply what differs");
+  reload->add_flag("--wait", arguments.wait, "Return when it is done, with the outcome");
   CLI::App* stop = add_client(app, arguments, "stop", "Drain the workers and stop the supervisor");
   stop->add_flag("--wait", arguments.wait, "Return when it has stopped");
   CLI::App* version = app.add_subcommand("version", "Print the version");
@@ -306,6 +308,7 @@ Invocation read_command_line(int argc, char** argv) {
   if (drain->parsed()) return finish_drain(arguments, form, Draining::On, waiting);
   if (undrain->parsed()) return finish_drain(arguments, form, Draining::Off, waiting);
   if (scale->parsed()) return finish_scale(arguments, form, waiting);
+  if (reload->parsed()) return ReloadInvocation{arguments.target, form, waiting};
   if (stop->parsed()) return StopInvocation{arguments.target, form, waiting};
   return VersionInvocation{form};
 }

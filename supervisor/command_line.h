@@ -62,6 +62,11 @@ struct ScaleInvocation {
   bool only_tell = false;  // what would move
   Waiting waiting = Waiting::No;
 };
+struct ReloadInvocation {
+  ControlTarget target;
+  OutputForm form = OutputForm::Text;
+  Waiting waiting = Waiting::No;
+};
 struct StopInvocation {
   ControlTarget target;
   OutputForm form = OutputForm::Text;
@@ -77,7 +82,7 @@ struct ExitNow {
 
 using Invocation =
     std::variant<RunInvocation, CheckInvocation, InitInvocation, StatusInvocation, RouteInvocation, RestartInvocation,
-                 DrainInvocation, ScaleInvocation, StopInvocation, VersionInvocation, ExitNow>;
+                 DrainInvocation, ScaleInvocation, ReloadInvocation, StopInvocation, VersionInvocation, ExitNow>;
 
 // Reads the command line and the HOLDFAST_ environment (the command line goes first). Help goes to standard output,
 // mistakes to standard error, each in one line that says what is wrong and what would be right.

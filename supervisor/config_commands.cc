@@ -52,7 +52,7 @@ int run_supervisor(const RunInvocation& invocation) {
   for (PoolConfig& pool : assembled.config.pools) {
     if (pool.workers == 0) pool.workers = std::min(usable_cpus(), kMaxSlots);
   }
-  return Master(std::move(assembled.config)).run();
+  return Master(std::move(assembled.config), invocation.source).run();
 }
 
 int check_config(const CheckInvocation& invocation) {

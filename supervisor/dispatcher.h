@@ -32,6 +32,7 @@ class Dispatcher {
  public:
   enum class Pause { No, NoRoom, NoDescriptors };
 
+  // `pool` is borrowed; its limits count as they are at the moment.
   Dispatcher(Loop& loop, const PoolConfig& pool, HashKey hash_key, const BucketTable& table);
 
   // Takes a bound listener into service; it is watched from `start` on.
@@ -109,7 +110,7 @@ class Dispatcher {
   void rebuild_routes();
 
   Loop& loop_;
-  const PoolConfig pool_;
+  const PoolConfig& pool_;
   const HashKey hash_key_;
   BucketTable table_;
   std::vector<Slot> slots_;

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "config/values.h"
+#include "core/stall.h"
 #include "sys/environment.h"
 #include "worker_texts.h"
 
@@ -117,6 +118,48 @@ void FleetRunner::set_drained(SlotId slot, bool drained, std::function<void(Outc
   schedule();
 }
 
+void FleetRunner::on_policy_changed() {
+  Fleet::Policy policy = pool_.fleet;
+  // A slot has two sockets. Whoever departs goes on accepting at his until he is told to end: nobody else may have it.
+  const std::optional<Intake> intake = settlement_.intake();
+  if (intake && intake != Intake::Sdk && settlement_.plane() == Plane::Steer) policy.linger = 0;
+  fleet_.set_policy(policy);
+  schedule();
+}
+
+void FleetRunner::roll(std::function<void(Outcome)> done) {
+  if (fleet_.stop() != Fleet::Stop::No) return done(Error{{}, "the supervisor is stopping"});
+  if (roll_back_to_) return done(Error{{}, "another reload is replacing the workers: wait for its end"});
+  roll_back_to_ = generation_;
+  rolled_ = std::move(done);
+  generation_ = Generation{++last_generation_};
+  spdlog::info("pool {}: generation {} replaces {}", pool_.name, generation_.value, roll_back_to_->value);
+  fleet_.set_generation(generation_);
+  schedule();
+}
+
+void FleetRunner::settle_roll() {
+  if (!roll_back_to_) return;
+  for (const Fleet::Slot& slot : fleet_.slots()) {
+    if (slot.drained) continue;
+    const bool renewed = slot.incumbent && std::holds_alternative<Fleet::Serving>(slot.incumbent->phase) &&
+                         slot.incumbent->generation == generation_;
+    if (!renewed) return;
+  }
+  roll_back_to_.reset();
+  std::exchange(rolled_, nullptr)(Done{});
+}
+
+void FleetRunner::fail_roll(const std::string& why) {
+  if (!roll_back_to_) return;
+  spdlog::error("pool {}: generation {} is given up, and {} comes back: {}", pool_.name, generation_.value,
+                roll_back_to_->value, why);
+  generation_ = *std::exchange(roll_back_to_, std::nullopt);
+  fleet_.set_generation(generation_);
+  std::exchange(rolled_, nullptr)(Error{{}, why + "; the workers of before serve on"});
+  schedule();
+}
+
 // New slots take their share of the clients when each of them serves, or has shown that it does not.
 void FleetRunner::adopt_size() {
   const unsigned before = dispatcher_.table().slots();
@@ -185,6 +228,7 @@ void FleetRunner::reconcile() {
   tell_dispatcher();
   adopt_size();
   renewals_.settle();
+  settle_roll();
   settle_wishes();
   due_ = fleet_.next_deadline();
   timer_.arm(due_);
@@ -222,6 +266,7 @@ void FleetRunner::perform(const Fleet::StartWorker& action) {
   slot.last_exit = "not started: " + started.error().message();
   slot.last_lines.clear();
   if (action.role == Fleet::Role::Incumbent) renewals_.fail(action.slot, *slot.last_exit);
+  if (action.role == Fleet::Role::Incumbent && action.generation == generation_) fail_roll(*slot.last_exit);
   fleet_.on_start_failed(action.worker, Fleet::WorkerEnd::Ended, loop_.now());
   schedule();
 }
@@ -251,6 +296,7 @@ Outcome FleetRunner::start(Occupant& occupant, WorkerId worker, Fleet::Role role
   if (occupant.offer.listen_fds || occupant.offer.channel)
     launch.sockets = steerer_.sockets(occupant.slot, occupant.turn);
   occupant.holds_sockets = !launch.sockets.empty();
+  if (Outcome set = set_socket_modes(launch); !set) return set;
   WorkerProcess::Hooks hooks;
   hooks.on_line = hooks_.on_line;
   hooks.on_exit = [this, worker](const ExitStatus& status) { on_exit(worker, status); };
@@ -282,11 +328,10 @@ std::unique_ptr<Capture> FleetRunner::make_capture(Occupant& occupant, WorkerId 
     return steerer_.socket_for(listener, domain, binding.slot, binding.turn);
   };
   Capture::Hooks hooks;
-  hooks.on_captured = [this, worker](std::size_t listener) {
-    if (settlement_.on_capture()) on_settled();
-    if (steerer_.is_datagram(listener)) on_ready(worker, "it serves " + steerer_.name_of(listener));
-  };
+  hooks.on_captured = [this, worker](std::size_t listener) { on_captured(worker, listener); };
   hooks.on_listen = [this, worker](std::size_t listener) {
+    // Had it bound the socket, that would have settled it: so the socket is inherited.
+    if (settlement_.on_ready_without_sign()) on_settled();
     on_ready(worker, "it listens on " + steerer_.name_of(listener));
   };
   hooks.on_other_bind = [this, worker](const std::string& address) { on_other_bind(worker, address); };
@@ -432,6 +477,7 @@ void FleetRunner::perform(const Fleet::AbandonRenewal& action) {
   spdlog::error("{}: restart abandoned, {}: {}", label(action.slot),
                 served ? "the present worker serves on" : "a new worker is started as after a crash", why);
   renewals_.fail(action.slot, why);
+  fail_roll(why);
 }
 
 void FleetRunner::perform(const Fleet::GiveUp&) {
@@ -445,6 +491,7 @@ void FleetRunner::perform(const Fleet::GiveUp&) {
 void FleetRunner::perform(const Fleet::Finished&) {
   renewals_.fail_all(Error{{}, "the supervisor stopped"});
   for (const Wish& wish : std::exchange(wishes_, {})) wish.done(Error{{}, "the supervisor stopped"});
+  if (std::exchange(roll_back_to_, std::nullopt)) std::exchange(rolled_, nullptr)(Error{{}, "the supervisor stopped"});
   hooks_.on_finished();
 }
 
@@ -500,8 +547,19 @@ void FleetRunner::on_notify(WorkerId worker, const NotifyMessage& message) {
   }
 }
 
+void FleetRunner::on_captured(WorkerId worker, std::size_t listener) {
+  if (settlement_.on_capture()) on_settled();
+  Occupant& occupant = occupants_.at(worker);
+  occupant.bound = true;
+  if (steerer_.is_datagram(listener)) return on_ready(worker, "it serves " + steerer_.name_of(listener));
+  // Some look whether the socket listens already, as ours does, and then never call listen.
+  if (!occupant.grace) occupant.grace = std::make_unique<Timer>(loop_, [this, worker] { on_grace_over(worker); });
+  occupant.grace->arm(loop_.now() + pool_.start_grace);
+}
+
 void FleetRunner::on_grace_over(WorkerId worker) {
   const Occupant& occupant = occupants_.at(worker);
+  if (occupant.bound) return on_ready(worker, "it has bound an address of ours, and lived through --start-grace");
   // One that binds elsewhere has not taken the inherited sockets.
   const bool open = !settlement_.intake();
   if (open && !occupant.other_binds.empty()) return;
@@ -511,15 +569,16 @@ void FleetRunner::on_grace_over(WorkerId worker) {
 }
 
 void FleetRunner::on_ready(WorkerId worker, std::string_view how) {
+  // Also for one that had been taken for ready before it bound (on_grace_over). Not now: some programs bind one family,
+  // listen, and then bind the other.
+  const bool first = settlement_.intake() == Intake::Capture && !std::exchange(retired_unwanted_, true);
+  if (first) retiring_.arm(loop_.now() + pool_.start_grace);
   const Occupant& occupant = occupants_.at(worker);
   const Fleet::Worker* const known = fleet_.find(worker);
   if (known == nullptr || !std::holds_alternative<Fleet::Starting>(known->phase)) return;
   spdlog::info("{}: pid {} is ready after {:.0f} ms{}{}", label(occupant.slot), occupant.process->pid(),
                std::chrono::duration<double, std::milli>(loop_.now() - occupant.started).count(),
                how.empty() ? "" : ": ", how);
-  // Not now: some programs bind one family, listen, and then bind the other.
-  const bool first = settlement_.intake() == Intake::Capture && !std::exchange(retired_unwanted_, true);
-  if (first) retiring_.arm(loop_.now() + pool_.start_grace);
   fleet_.on_ready(worker, loop_.now());
   schedule();
 }
@@ -540,14 +599,16 @@ void FleetRunner::on_settled() {
   if (pool_.intake == Intake::Auto) {
     spdlog::info("pool {}: intake {}, plane {}", pool_.name, value_text(intake), value_text(settlement_.plane()));
   }
-  if (settlement_.plane() == Plane::Steer && intake != Intake::Sdk) {
-    // A slot has two sockets. Whoever departs goes on accepting at his until he is told to end: nobody else may have it.
-    Fleet::Policy policy = pool_.fleet;
-    policy.linger = 0;
-    fleet_.set_policy(policy);
-  }
-  dispatcher_.set_passing(intake == Intake::Sdk);
+  on_policy_changed();
+  const bool passing = intake == Intake::Sdk;
+  dispatcher_.set_passing(passing);
   steerer_.settle(intake, settlement_.plane());
+  if (passing) return;
+  // Nobody will ever read the inboxes. Who waits there came before his listener had its program.
+  for (const Slot& slot : slots_) {
+    if (slot.inbox) place_again(*slot.inbox);
+  }
+  dispatcher_.on_room();
 }
 
 void FleetRunner::on_stalled(SlotId slot, bool stalled) {
@@ -555,7 +616,7 @@ void FleetRunner::on_stalled(SlotId slot, bool stalled) {
   if (!incumbent) return;
   if (stalled) {
     spdlog::warn("{}: its worker lives and has accepted nobody for {}: new clients go elsewhere until it does",
-                 label(slot), to_text(pool_.fleet.hold_timeout));
+                 label(slot), to_text(stall_limit(pool_.fleet.hold_timeout)));
   }
   fleet_.on_stalled(incumbent->id, stalled);
   schedule();
@@ -591,22 +652,32 @@ void FleetRunner::on_garbage(Inbox& inbox, const Error& error) {
 void FleetRunner::on_exit(WorkerId worker, const ExitStatus& status) {
   const auto found = occupants_.find(worker);
   if (found == occupants_.end()) return;
+  found->second.notify->on_ended();
+  // From here on nobody speaks for it, whoever else has the address of its socket, or its filter.
+  found->second.notify.reset();
+  found->second.capture.reset();
   Occupant occupant = std::move(found->second);
   occupants_.erase(found);
   Slot& slot = slots_[occupant.slot.value];
   slot.last_exit = to_text(status);
   if (occupant.told_to_end) *slot.last_exit += ": " + std::string(reason_text(*occupant.told_to_end));
+  const Fleet::Worker* const known = fleet_.find(worker);
+  const bool never_ready = known != nullptr && std::holds_alternative<Fleet::Starting>(known->phase);
+  const std::string hint = never_ready && status == ExitStatus{}
+                               ? " before it was ready: if it goes to the background, have it stay in the foreground"
+                               : "";
+  *slot.last_exit += hint;
   if (occupant.told_to_end == Fleet::Why::NotReady) *slot.last_exit += ", " + missing_sign(occupant);
   slot.last_lines = occupant.process->last_lines();
-  const Fleet::Worker* known = fleet_.find(worker);
   const bool expected = known != nullptr && (std::holds_alternative<Fleet::Draining>(known->phase) ||
                                              (fleet_.stop() != Fleet::Stop::No && status == ExitStatus{}));
   // Who knows no drain but SIGTERM may die of it.
   const bool by_farewell = expected && occupant.farewell && status.signal == SIGTERM;
   if (by_farewell || (expected && status == ExitStatus{})) {
-    spdlog::info("{}: pid {} has drained and left", label(occupant.slot), occupant.process->pid());
+    spdlog::info("{}: pid {} has {}", label(occupant.slot), occupant.process->pid(),
+                 by_farewell ? "left on SIGTERM" : "drained and left");
   } else {
-    spdlog::warn("{}: pid {} {}{}", label(occupant.slot), occupant.process->pid(), to_text(status),
+    spdlog::warn("{}: pid {} {}{}{}", label(occupant.slot), occupant.process->pid(), to_text(status), hint,
                  quote(slot.last_lines));
   }
   const std::vector<int>& final_codes = pool_.no_restart_codes;
@@ -619,6 +690,10 @@ void FleetRunner::on_exit(WorkerId worker, const ExitStatus& status) {
   } else if (slot.inbox) {
     slot.inbox->settle();
     if (slot.inbox->is_shut()) replace_inbox(occupant.slot);
+    if (roll_back_to_ && occupant.generation == generation_) {
+      fail_roll(fmt::format("the new worker in slot {} {}{}", occupant.slot.value, slot.last_exit.value_or("ended"),
+                            quote(slot.last_lines)));
+    }
     renewals_.fail_by(occupant.slot, worker,
                       fmt::format("the worker in slot {} {}{}", occupant.slot.value, slot.last_exit.value_or("ended"),
                                   quote(slot.last_lines)));

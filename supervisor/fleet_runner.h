@@ -61,6 +61,12 @@ class FleetRunner {
   // Empties a slot and keeps it empty, or fills it again.
   void set_drained(SlotId slot, bool drained, std::function<void(Outcome)> done);
 
+  // The pool's configuration has changed in place.
+  void on_policy_changed();
+  // Replaces every worker by one of a new generation, slot by slot. If one fails those that were replaced go back to the
+  // generation before; by then `done` has been called, and who calls restores the configuration in it.
+  void roll(std::function<void(Outcome)> done);
+
   // At the end: resets what still waits for a worker.
   void refuse_waiting();
 
@@ -113,6 +119,7 @@ class FleetRunner {
   [[nodiscard]] std::string missing_sign(const Occupant& occupant) const;
   void on_frame(Inbox& inbox, const WorkerFrame& frame);
   void on_notify(WorkerId worker, const NotifyMessage& message);
+  void on_captured(WorkerId worker, std::size_t listener);
   void on_grace_over(WorkerId worker);
   void on_other_bind(WorkerId worker, const std::string& address);
   void on_ready(WorkerId worker, std::string_view how);
@@ -127,6 +134,8 @@ class FleetRunner {
   void adopt_size();
   [[nodiscard]] std::optional<Outcome> sized() const;
   void settle_wishes();
+  void settle_roll();
+  void fail_roll(const std::string& why);
 
   // Something that somebody waits for, asked after each reconcile; nothing: it is not settled yet.
   struct Wish {
@@ -148,6 +157,10 @@ class FleetRunner {
   std::vector<Slot> slots_;
   std::map<WorkerId, Occupant> occupants_;
   std::vector<Wish> wishes_;
+  Generation generation_{1};  // as wished
+  std::uint32_t last_generation_ = 1;
+  std::optional<Generation> roll_back_to_;  // while a roll is under way
+  std::function<void(Outcome)> rolled_;
   unsigned size_;                            // as wished
   std::uint64_t handed_before_ = 0;          // by slots that have gone
   std::vector<Dispatcher::SlotState> told_;  // what the dispatcher knows of each slot

@@ -11,6 +11,7 @@
 
 #include "core/worker_template.h"
 #include "sys/environment.h"
+#include "sys/socket_facts.h"
 
 namespace holdfast {
 
@@ -108,6 +109,14 @@ SpawnPlan plan_launch(const PoolConfig& pool, const Launch& launch) {
   // A worker of the SDK sees the end of its channel, and drains; the others would stay behind, and hold the port.
   if (!launch.offer.channel || launch.offer.listen_fds || launch.offer.capture) plan.death_signal = SIGTERM;
   return plan;
+}
+
+Outcome set_socket_modes(const Launch& launch) {
+  for (const Steerer::GivenSocket& socket : launch.sockets) {
+    if (!launch.offer.listen_fds || (launch.offer.channel && is_given(socket, launch.offer))) continue;
+    if (Outcome set = set_non_blocking(socket.fd, false); !set) return set;
+  }
+  return Done{};
 }
 
 }  // namespace holdfast

@@ -7,6 +7,7 @@
 #include "config/config.h"
 #include "core/ids.h"
 #include "core/intake.h"
+#include "core/result.h"
 #include "listener/listener.h"
 #include "steerer.h"
 #include "sys/spawn.h"
@@ -29,5 +30,10 @@ struct Launch {
 // Command and environment with their templates filled in, and the descriptors: from 3 on those of LISTEN_FDS, then the
 // channel, the page and the sockets of a worker of the SDK.
 [[nodiscard]] SpawnPlan plan_launch(const PoolConfig& pool, const Launch& launch);
+
+// Sets the mode of the sockets that only LISTEN_FDS names: blocking, as socket activation has them, whatever the slot's
+// last worker or we ourselves have made of them. Those that a worker of the SDK may find stay non-blocking, as its
+// protocol promises.
+[[nodiscard]] Outcome set_socket_modes(const Launch& launch);
 
 }  // namespace holdfast

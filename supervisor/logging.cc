@@ -62,6 +62,8 @@ Logging::Logging(Loop& loop, LogLevel level)
   log_to(std::make_shared<LineSink>(error_), level_of(level));
 }
 
+void Logging::set_level(LogLevel level) { spdlog::default_logger()->set_level(level_of(level)); }
+
 Logging::~Logging() {
   log_to(std::make_shared<spdlog::sinks::stderr_sink_st>(), spdlog::default_logger()->level());
   output_.finish(kPatience);

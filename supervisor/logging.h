@@ -16,6 +16,7 @@ class Logging {
   Logging(const Logging&) = delete;
   Logging& operator=(const Logging&) = delete;
 
+  void set_level(LogLevel level);
   [[nodiscard]] OutputSink& output() { return output_; }
   [[nodiscard]] OutputSink& error() { return error_; }
 

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "config/reload_plan.h"
 #include "core/ip_address.h"
 #include "core/stop_signals.h"
 #include "exit_code.h"
@@ -16,6 +17,7 @@
 #include "sys/environment.h"
 #include "sys/machine.h"
 #include "sys/program.h"
+#include "wire/reload_answer.h"
 #include "wire/scale_answer.h"
 
 namespace holdfast {
@@ -34,7 +36,11 @@ std::string default_name(const std::vector<std::string>& command) {
 
 }  // namespace
 
-Master::Master(Config config) : config_(std::move(config)), logging_(loop_, config_.log_level), started_(loop_.now()) {
+Master::Master(Config config, ConfigSource source)
+    : config_(std::move(config)),
+      source_(std::move(source)),
+      logging_(loop_, config_.log_level),
+      started_(loop_.now()) {
   ignore_broken_pipes();
   if (config_.name.empty()) config_.name = default_name(config_.pools.front().command);
 }
@@ -194,6 +200,8 @@ void Master::on_signal(int signal) {
     case SIGQUIT:
       stop(Fleet::Stop::Immediate);
       return;
+    case SIGHUP:
+      return reload([](const Result<std::string>&) {});
     case SIGTTIN:
     case SIGTTOU:
       return change_size(signal == SIGTTIN ? 1 : -1);
@@ -261,6 +269,7 @@ void Master::on_control(ControlRequest request, ControlReply reply) {
   if (request.verb == "status") return answer_status(std::move(reply));
   if (request.verb == "route") return answer_route(request, std::move(reply));
   if (request.verb == "restart") return answer_restart(request, std::move(reply));
+  if (request.verb == "reload") return answer_reload(request, std::move(reply));
   if (request.verb == "scale") return answer_scale(request, std::move(reply));
   if (request.verb == "drain") return answer_drain(request, std::move(reply), true);
   if (request.verb == "undrain") return answer_drain(request, std::move(reply), false);
@@ -364,6 +373,74 @@ void Master::answer_drain(const ControlRequest& request, ControlReply reply, boo
   (*pool)->runner().set_drained(**slot, drained, done);
 }
 
+void Master::reload(std::function<void(const Result<std::string>&)> answer) {
+  const auto finish = [this, answer = std::move(answer)](const Result<std::string>& result) {
+    reload_failed_ = !result;
+    last_reload_ = result ? *result : result.error().message();
+    spdlog::log(result ? spdlog::level::info : spdlog::level::err, "reload: {}", last_reload_);
+    answer(result);
+  };
+  if (stopping_) return finish(Error{{}, "the supervisor is stopping"});
+  if (source_.file.empty()) {
+    return finish(
+        Error{{}, "it runs without a configuration file (`holdfast run -c FILE`), so there is nothing to read anew"});
+  }
+  Assembled wished = load_config(source_);
+  if (!wished.mistakes.empty()) {
+    std::string text = "nothing was changed:";
+    for (const Mistake& mistake : wished.mistakes) text += "\n" + to_text(mistake);
+    return finish(Error{{}, text});
+  }
+  for (PoolConfig& pool : wished.config.pools) {
+    if (pool.workers == 0) pool.workers = std::min(usable_cpus(), kMaxSlots);
+  }
+  // What was found out at the start is not different from what the file leaves open.
+  if (wished.config.name.empty()) wished.config.name = config_.name;
+  if (wished.config.control_path.empty()) wished.config.control_path = config_.control_path;
+  if (wished.config.hash_key == HashKey{}) wished.config.hash_key = config_.hash_key;
+  ReloadPlan plan = plan_reload(config_, wished.config);
+  std::string text = plan.applied.empty() && plan.postponed.empty() ? "nothing has changed" : "";
+  for (const std::string& change : plan.applied) text += (text.empty() ? "" : "\n") + change;
+  for (const std::string& change : plan.postponed) {
+    text += (text.empty() ? "not applied: " : "\nnot applied: ") + change;
+    spdlog::warn("reload: not applied: {}", change);
+  }
+  const Config before = std::exchange(config_, std::move(plan.config));
+  logging_.set_level(config_.log_level);
+  struct Progress {
+    std::size_t pools;
+    std::string failures;
+  };
+  const auto progress = std::make_shared<Progress>(Progress{pools_.size(), {}});
+  for (std::size_t i = 0; i < pools_.size(); i++) {
+    const Pool::Roll roll = plan.rolled.contains(pools_[i]->name()) ? Pool::Roll::Yes : Pool::Roll::No;
+    pools_[i]->apply(config_.pools[i], roll,
+                     [this, progress, finish, text, i, old = before.pools[i]](const Outcome& done) {
+                       if (!done) {
+                         config_.pools[i] = old;
+                         progress->failures += (progress->failures.empty() ? "" : "; ") + done.error().message();
+                       }
+                       if (--progress->pools > 0) return;
+                       if (progress->failures.empty()) return finish(text);
+                       finish(Error{{}, "rolled back: " + progress->failures});
+                     });
+  }
+}
+
+void Master::answer_reload(const ControlRequest& request, ControlReply reply) {
+  const auto kept = std::make_shared<ControlReply>(std::move(reply));
+  const auto answered = std::make_shared<bool>(false);
+  const bool wait = request.is_set("wait");
+  reload([kept, answered](const Result<std::string>& result) {
+    if (std::exchange(*answered, true)) return;
+    if (result) return kept->send(ControlSuccess{to_json(ReloadAnswer{*result, true})});
+    kept->send(ControlFailure{result.error().message(), kExitBadConfig, {}});
+  });
+  if (!wait && !std::exchange(*answered, true)) {
+    kept->send(ControlSuccess{to_json(ReloadAnswer{"the workers are being replaced", false})});
+  }
+}
+
 void Master::answer_stop(const ControlRequest& request, ControlReply reply) {
   if (request.is_set("wait")) {
     waiting_for_stop_.push_back(std::move(reply));
@@ -380,6 +457,8 @@ Status Master::status() const {
   status.pid = getpid();
   status.uptime = loop_.now() - started_;
   status.state = stopping_ ? "stopping" : "running";
+  status.last_reload = last_reload_;
+  status.reload_failed = reload_failed_;
   for (const std::unique_ptr<Pool>& pool : pools_) pool->add_to(status);
   return status;
 }

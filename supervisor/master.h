@@ -10,6 +10,7 @@
 #include "config/config.h"
 #include "control/control_server.h"
 #include "core/result.h"
+#include "load_config.h"
 #include "logging.h"
 #include "loop/loop.h"
 #include "loop/signal_watcher.h"
@@ -28,7 +29,8 @@ struct Failure {
 // socket. It decides nothing about workers and connections: each Pool does.
 class Master {
  public:
-  explicit Master(Config config);
+  // `source`: where `config` was read, for reloads.
+  Master(Config config, ConfigSource source);
   ~Master();
 
   // Checks the command, binds everything and starts the workers; then runs until it is told to stop. The result is the
@@ -59,12 +61,19 @@ class Master {
   void answer_drain(const ControlRequest& request, ControlReply reply, bool drained);
   void change_size(int change);
   void drain_all();
+  // Reads the configuration anew and applies what differs. `answer` is called once, maybe at once: with what was done, or with
+  // why nothing was.
+  void reload(std::function<void(const Result<std::string>&)> answer);
+  void answer_reload(const ControlRequest& request, ControlReply reply);
   void answer_stop(const ControlRequest& request, ControlReply reply);
   void stop(Fleet::Stop how);
   void finish(int exit_code);
   [[nodiscard]] Status status() const;
 
   Config config_;
+  ConfigSource source_;
+  std::string last_reload_;  // in words; empty: there was none
+  bool reload_failed_ = false;
   Loop loop_;
   Logging logging_;
   TimePoint started_;

@@ -66,6 +66,23 @@ Outcome Pool::open_listener(const ListenerConfig& listener, int backlog) {
   return Done{};
 }
 
+void Pool::apply(const PoolConfig& config, Roll roll, std::function<void(Outcome)> done) {
+  const PoolConfig before = std::exchange(config_, config);
+  runner_.on_policy_changed();
+  const bool resized = config_.workers != before.workers;
+  if (roll == Roll::No && !resized) return done(Done{});
+  if (roll == Roll::No) return runner_.set_size(config_.workers, std::move(done));
+  runner_.roll([this, before, resized, done = std::move(done)](const Outcome& outcome) {
+    if (!outcome) {
+      config_ = before;
+      runner_.on_policy_changed();
+      return done(outcome);
+    }
+    if (!resized) return done(outcome);
+    runner_.set_size(config_.workers, done);
+  });
+}
+
 void Pool::start() {
   for (const std::unique_ptr<Listener>& listener : dispatcher_.listeners()) {
     spdlog::info("listening on {} ({})", to_text(listener->address()), listener->name());

@@ -35,6 +35,11 @@ class Pool {
   // At the end, when nobody is left to take them up: resets the connections that still wait.
   void refuse_waiting();
 
+  // Another configuration with the same listeners, intake and plane. `roll`: every worker is replaced, and if one of the new
+  // ones fails, all goes back to what was. `done` is called once.
+  enum class Roll { No, Yes };
+  void apply(const PoolConfig& config, Roll roll, std::function<void(Outcome)> done);
+
   [[nodiscard]] FleetRunner& runner() { return runner_; }
   [[nodiscard]] const FleetRunner& runner() const { return runner_; }
 
@@ -47,7 +52,7 @@ class Pool {
   [[nodiscard]] RouteAnswer route(const IpAddress& address) const;
 
  private:
-  const PoolConfig config_;
+  PoolConfig config_;
   bool stopping_ = false;
   Dispatcher dispatcher_;
   Steerer steerer_;

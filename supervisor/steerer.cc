@@ -10,6 +10,7 @@
 
 #include "core/bucket_table.h"
 #include "core/steering_program.h"
+#include "sys/sockets.h"
 
 namespace holdfast {
 
@@ -37,6 +38,16 @@ ListenAddress with_port(ListenAddress address, std::uint16_t port) {
   return address;
 }
 
+// What is left of an address of both families where the host has no IPv6.
+std::optional<ListenAddress> ipv4_alone(ListenAddress address) {
+  TcpAddress::Family* family = nullptr;
+  if (auto* tcp = std::get_if<TcpAddress>(&address)) family = &tcp->family;
+  if (auto* udp = std::get_if<UdpAddress>(&address)) family = &udp->family;
+  if (family == nullptr || *family != TcpAddress::Family::DualStack) return std::nullopt;
+  *family = TcpAddress::Family::V4;
+  return address;
+}
+
 std::size_t number(Turn turn) { return turn == Turn::First ? 0 : 1; }
 
 }  // namespace
@@ -55,7 +66,8 @@ Steerer::~Steerer() = default;
 
 bool Steerer::is_steering_refused(const Error& error) {
   return error.code == std::errc::no_protocol_option || error.code == std::errc::function_not_supported ||
-         error.code == std::errc::invalid_argument || error.code == std::errc::not_enough_memory;
+         error.code == std::errc::invalid_argument || error.code == std::errc::not_enough_memory ||
+         error.code == std::errc::operation_not_permitted;
 }
 
 Result<ListeningSocket> Steerer::open(ListenerId id, const std::string& name, const ListenAddress& address,
@@ -63,11 +75,15 @@ Result<ListeningSocket> Steerer::open(ListenerId id, const std::string& name, co
   listeners_.push_back({id, name, address, backlog, {}, {}});
   Listener& listener = listeners_.back();
   Result<std::unique_ptr<SteerGroup>> group = make_group(listeners_.size() - 1, natural_domain(address), Sibling::None);
+  if (const std::optional<ListenAddress> rest = ipv4_alone(address); !group && rest && lacks_ipv6(group.error())) {
+    listener.address = *rest;
+    group = make_group(listeners_.size() - 1, SocketDomain::Inet, Sibling::None);
+  }
   if (!group) {
     listeners_.pop_back();
     return std::move(group).error();
   }
-  listener.address = with_port(address, (*group)->address().port);
+  listener.address = with_port(listener.address, (*group)->address().port);
   ListeningSocket socket{{}, listener.address};
   if (std::holds_alternative<TcpAddress>(address)) {
     socket.fd = UniqueFd(::fcntl((*group)->control().get(), F_DUPFD_CLOEXEC, 3));
@@ -77,6 +93,7 @@ Result<ListeningSocket> Steerer::open(ListenerId id, const std::string& name, co
     }
   }
   listener.groups.push_back(*std::move(group));
+  attach(listener, *listener.groups.back());  // whoever comes before the workers waits at his slot's socket already
   return socket;
 }
 
@@ -149,14 +166,14 @@ void Steerer::occupy(SlotId id, Turn turn) {
   Slot& slot = slots_[id.value];
   slot.users[number(turn)]++;
   slot.taken_over[number(turn)] = false;
-  slot.stall.reset();
+  if (turn == slot.turn) slot.stall.reset();
   watch();
 }
 
 void Steerer::vacate(SlotId id, Turn turn) {
   Slot& slot = slots_[id.value];
   slot.users[number(turn)]--;
-  slot.stall.reset();
+  if (turn == slot.turn) slot.stall.reset();
   watch();
 }
 
@@ -371,15 +388,14 @@ void Steerer::retire(const Listener& listener, SteerGroup& group) {
 }
 
 void Steerer::sample() {
-  const Duration limit = pool_.fleet.hold_timeout;
+  const Duration limit = stall_limit(pool_.fleet.hold_timeout);
   sampling_.arm(loop_.now() + std::clamp<Duration>(limit / kStallSamples, kShortestSample, kLongestSample));
   if (plane_ != Plane::Steer) return;
   for (std::uint32_t i = 0; i < slots_.size(); i++) {
     Slot& slot = slots_[i];
     if (slot.users[number(slot.turn)] == 0) continue;
-    const bool before = slot.stall.is_stalled();
-    const bool now = slot.stall.on_sample(waiting(SlotId{i}, slot.turn), limit, loop_.now());
-    if (now != before) on_stalled_(SlotId{i}, now);
+    const bool stalled = slot.stall.on_sample(waiting(SlotId{i}, slot.turn), limit, loop_.now());
+    if (std::exchange(slot.told_stalled, stalled) != stalled) on_stalled_(SlotId{i}, stalled);
   }
 }
 

@@ -104,7 +104,8 @@ class Steerer {
     std::array<unsigned, 2> users{};   // workers that hold the sockets of each turn
     std::array<bool, 2> taken_over{};  // although a worker still has them
     bool lent = false;
-    Stall stall;
+    Stall stall;                // of the worker that has the present turn
+    bool told_stalled = false;  // what on_stalled_ was told last
   };
 
   [[nodiscard]] Result<std::unique_ptr<SteerGroup>> make_group(std::size_t listener, SocketDomain domain,

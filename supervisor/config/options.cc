@@ -105,7 +105,7 @@ Option environment_row(const std::string& group) {
 // An empty name means the first pool, and that is what is told.
 Option pool_of_listener_row(const std::string& group) {
   Option option = listener_row(
-      "pool", "NAME", group, Effect::Live, "The pool whose workers serve its clients (default: the first one)",
+      "pool", "NAME", group, Effect::NeedsRestart, "The pool whose workers serve its clients (default: the first one)",
       [](auto& l) -> auto& { return l.pool; });
   option.get = [](const Config& config, const Place& place) -> Value {
     const std::string& pool = config.listeners[place.index].pool;
@@ -133,12 +133,12 @@ std::vector<Option> make_options() {
           "log-level", "LEVEL", self, Effect::Live, "Least level that is logged: debug, info, warning or error",
           [](auto& c) -> auto& { return c.log_level; }),
       supervisor_row(
-          "backlog", "N", self, Effect::Live,
+          "backlog", "N", self, Effect::NeedsRestart,
           "Connections that the kernel may hold for each listener (net.core.somaxconn caps it)",
           [](auto& c) -> auto& { return c.backlog; }),
 
       listener_row(
-          "address", "ADDRESS", listen, Effect::Live,
+          "address", "ADDRESS", listen, Effect::NeedsRestart,
           "Where it listens: :8080, 127.0.0.1:8080, [::1]:8080, unix:/path[,mode=0660][,user=NAME][,group=NAME]",
           [](auto& l) -> auto& { return l.address; }),
       pool_of_listener_row(listen),

@@ -122,7 +122,8 @@ class Fleet {
   void set_policy(const Policy& policy) { policy_ = policy; }
   void set_size(unsigned size) { wished_size_ = size; }
   void set_generation(Generation generation) { generation_ = generation; }
-  void set_drained(SlotId slot, bool drained);  // its workers are to go, its clients elsewhere, until that is taken back
+  void set_drained(SlotId slot,
+                   bool drained);      // its workers are to go, its clients elsewhere, until that is taken back
   void set_stop(Stop stop);            // never taken back: only made more urgent
   void withdraw_renewal(SlotId slot);  // unless a successor is under way already
   void request_renewal(SlotId slot);   // replace the incumbent; start at once what is delayed or resting

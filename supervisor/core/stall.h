@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 
 #include "core/time.h"
@@ -25,5 +26,12 @@ class Stall {
 };
 
 inline constexpr int kStallSamples = 40;
+
+// The limit for a pool whose slots may be unserved for `hold_timeout`. Who wants no delay at all has it for slots without
+// a worker; one that lives is busy now and then.
+[[nodiscard]] constexpr Duration stall_limit(Duration hold_timeout) {
+  constexpr Duration kShortest = std::chrono::milliseconds(250);
+  return hold_timeout < kShortest ? kShortest : hold_timeout;
+}
 
 }  // namespace holdfast

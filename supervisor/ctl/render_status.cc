@@ -163,6 +163,8 @@ std::string render_status(const Status& status, Colours colours) {
   for (const PoolStatus& pool : status.pools) {
     out += "\n" + pool_line(pool, colours) + slot_table(pool, colours);
   }
+  if (status.reload_failed)
+    out += "\n" + styled("last reload failed: ", Style::Bad, colours) + status.last_reload + "\n";
   return out + "\n" + total_line(status, colours);
 }
 

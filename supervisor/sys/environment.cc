@@ -14,10 +14,24 @@ namespace holdfast {
 
 namespace {
 
-constexpr std::array<std::string_view, 15> kNotInherited = {
-    "LISTEN_FDS",    "LISTEN_PID",      "LISTEN_FDNAMES", "LISTEN_PIDFDID", "NOTIFY_SOCKET",
-    "WATCHDOG_USEC", "WATCHDOG_PID",    HF_ENV_CHANNEL,   HF_ENV_PAGE,      HF_ENV_SLOT,
-    HF_ENV_SLOTS,    HF_ENV_GENERATION, HF_ENV_POOL,      HF_ENV_HEARTBEAT, HF_ENV_LISTENERS};
+constexpr std::array<std::string_view, 18> kNotInherited = {"LISTEN_FDS",
+                                                            "LISTEN_PID",
+                                                            "LISTEN_FDNAMES",
+                                                            "LISTEN_PIDFDID",
+                                                            "NOTIFY_SOCKET",
+                                                            "WATCHDOG_USEC",
+                                                            "WATCHDOG_PID",
+                                                            HF_ENV_CHANNEL,
+                                                            HF_ENV_PAGE,
+                                                            HF_ENV_SLOT,
+                                                            HF_ENV_SLOTS,
+                                                            HF_ENV_GENERATION,
+                                                            HF_ENV_POOL,
+                                                            HF_ENV_HEARTBEAT,
+                                                            HF_ENV_LISTENERS,
+                                                            "NODE_CHANNEL_FD",
+                                                            "NODE_CHANNEL_SERIALIZATION_MODE",
+                                                            "NODE_UNIQUE_ID"};
 
 }  // namespace
 

@@ -10,7 +10,7 @@ namespace holdfast {
 
 // Our environment without what was meant for us alone: the variables of socket activation, notification and watchdog
 // (LISTEN_*, NOTIFY_SOCKET, WATCHDOG_*) and those by which a supervisor above us made us its worker (the protocol's
-// HOLDFAST_ variables).
+// HOLDFAST_ variables, and those of Node.js).
 [[nodiscard]] std::vector<std::pair<std::string, std::string>> inherited_environment();
 // The same with `chosen` in place of what it has under these names, or beside it.
 [[nodiscard]] std::vector<std::pair<std::string, std::string>> inherited_environment(

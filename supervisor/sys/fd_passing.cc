@@ -1,5 +1,6 @@
 #include "sys/fd_passing.h"
 
+#include <fcntl.h>
 #include <linux/sockios.h>
 #include <poll.h>
 #include <sys/ioctl.h>
@@ -42,24 +43,7 @@ bool is_at_end(BorrowedFd channel) {
   return !rest || *rest == 0;
 }
 
-}  // namespace
-
-Result<ChannelPair> make_channel(std::size_t send_buffer) {
-  std::array<int, 2> ends{};
-  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends.data()) != 0) {
-    return last_error("create a channel");
-  }
-  ChannelPair channel{UniqueFd(ends[0]), UniqueFd(ends[1])};
-  if (send_buffer > 0) {
-    const int size = static_cast<int>(std::min<std::size_t>(send_buffer, INT_MAX / 2));  // the kernel doubles it
-    if (::setsockopt(channel.supervisor_end.get(), SOL_SOCKET, SO_SNDBUF, &size, sizeof size) != 0) {
-      return last_error("set the send buffer of a channel");
-    }
-  }
-  return channel;
-}
-
-Result<SendOutcome> send_with_fds(BorrowedFd channel, std::span<const std::byte> bytes, std::span<const int> fds) {
+Result<SentPart> send_message(BorrowedFd channel, std::span<const std::byte> bytes, std::span<const int> fds) {
   const std::string doing = "send on a channel";
   // An empty message could not be told from the end of the channel.
   if (bytes.empty() || fds.size() > kMaxFdsPerMessage)
@@ -79,26 +63,63 @@ Result<SendOutcome> send_with_fds(BorrowedFd channel, std::span<const std::byte>
     header->cmsg_len = CMSG_LEN(fds.size_bytes());
     std::memcpy(CMSG_DATA(header), fds.data(), fds.size_bytes());
   }
-  while (::sendmsg(channel.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
+  ssize_t length = -1;
+  while ((length = ::sendmsg(channel.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL)) < 0) {
     switch (errno) {
       case EINTR:
         continue;
       case EAGAIN:
       case ENOBUFS:
       case ENOMEM:
-        return SendOutcome::WouldBlock;
+        return SentPart{SendOutcome::WouldBlock, 0};
       case ETOOMANYREFS:
-        return SendOutcome::TooManyInFlight;
+        return SentPart{SendOutcome::TooManyInFlight, 0};
       case EPIPE:
       case ECONNRESET:
       case ECONNREFUSED:
       case ENOTCONN:
-        return SendOutcome::Gone;
+        return SentPart{SendOutcome::Gone, 0};
       default:
         return last_error(doing);
     }
   }
-  return SendOutcome::Sent;
+  return SentPart{SendOutcome::Sent, static_cast<std::size_t>(length)};
+}
+
+}  // namespace
+
+Result<ChannelPair> make_channel(std::size_t send_buffer) {
+  std::array<int, 2> ends{};
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends.data()) != 0) {
+    return last_error("create a channel");
+  }
+  ChannelPair channel{UniqueFd(ends[0]), UniqueFd(ends[1])};
+  if (send_buffer > 0) {
+    const int size = static_cast<int>(std::min<std::size_t>(send_buffer, INT_MAX / 2));  // the kernel doubles it
+    if (::setsockopt(channel.supervisor_end.get(), SOL_SOCKET, SO_SNDBUF, &size, sizeof size) != 0) {
+      return last_error("set the send buffer of a channel");
+    }
+  }
+  return channel;
+}
+
+Result<SendOutcome> send_with_fds(BorrowedFd channel, std::span<const std::byte> bytes, std::span<const int> fds) {
+  const Result<SentPart> sent = send_message(channel, bytes, fds);
+  if (!sent) return sent.error();
+  return sent->outcome;
+}
+
+Result<SentPart> send_part(BorrowedFd stream, std::string_view bytes, std::optional<BorrowedFd> fd) {
+  const int number = fd ? fd->get() : -1;
+  return send_message(stream, std::as_bytes(std::span(bytes)), std::span(&number, fd ? 1 : 0));
+}
+
+Result<ChannelPair> make_stream_channel() {
+  std::array<int, 2> ends{};
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) return last_error("create a channel");
+  ChannelPair channel{UniqueFd(ends[0]), UniqueFd(ends[1])};
+  if (::fcntl(channel.supervisor_end.get(), F_SETFL, O_NONBLOCK) != 0) return last_error("create a channel");
+  return channel;
 }
 
 Result<Received> receive_with_fds(BorrowedFd channel, std::span<std::byte> buffer) {

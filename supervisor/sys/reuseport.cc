@@ -20,7 +20,6 @@
 namespace holdfast {
 namespace {
 
-using Transport = Transport;
 using Domain = SocketDomain;
 using V4Clients = GroupAddress::V4Clients;
 

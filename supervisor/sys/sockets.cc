@@ -1,6 +1,7 @@
 #include "sys/sockets.h"
 
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -132,6 +133,11 @@ Endpoint local_endpoint(BorrowedFd connection) {
   SocketName name;
   if (::getsockname(connection.get(), name.get(), &name.length) != 0) return Endpoint{};
   return endpoint_of(name);
+}
+
+void set_no_delay(BorrowedFd connection) {
+  const int on = 1;
+  (void)::setsockopt(connection.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
 void refuse_connection(UniqueFd connection) {

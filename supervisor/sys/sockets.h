@@ -66,6 +66,9 @@ enum class AcceptStop {
 // The local end of a connection. Unix sockets and sockets that are gone give a Unix endpoint of zeros.
 [[nodiscard]] Endpoint local_endpoint(BorrowedFd connection);
 
+// Small writes go out at once (TCP_NODELAY). Sockets that are no TCP have no use for it.
+void set_no_delay(BorrowedFd connection);
+
 // Closes with an RST where the protocol has one (SO_LINGER of zero), so that the client fails at once rather than
 // waits.
 void refuse_connection(UniqueFd connection);

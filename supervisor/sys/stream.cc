@@ -42,6 +42,10 @@ Result<std::size_t> send_some(BorrowedFd socket, std::string_view bytes) {
   }
 }
 
+void end_stream(BorrowedFd socket) {
+  (void)::shutdown(socket.get(), SHUT_WR);  // it fails only where the other end is gone already
+}
+
 Result<PeerCredentials> peer_credentials(BorrowedFd connection) {
   ucred credentials{};
   socklen_t length = sizeof credentials;

@@ -25,6 +25,9 @@ struct StreamRead {
 // One send(2) that neither waits nor raises SIGPIPE. Answers how many bytes went; 0: there is no room now.
 [[nodiscard]] Result<std::size_t> send_some(BorrowedFd socket, std::string_view bytes);
 
+// The other end reads an end of the stream behind what was sent; it may go on to send.
+void end_stream(BorrowedFd socket);
+
 struct PeerCredentials {
   pid_t pid = 0;
   uid_t user = 0;

@@ -112,6 +112,8 @@ std::string to_json(const Status& status) {
                  {"pid", status.pid},
                  {"uptime_seconds", seconds(status.uptime)},
                  {"state", status.state},
+                 {"last_reload", status.last_reload},
+                 {"reload_failed", status.reload_failed},
                  {"accepted", status.accepted},
                  {"handed", status.handed},
                  {"waiting", status.waiting},
@@ -133,6 +135,8 @@ Result<Status> parse_status(std::string_view json) {
   members.read("pid", status.pid);
   members.read("uptime_seconds", status.uptime);
   members.read("state", status.state);
+  members.read("last_reload", status.last_reload);
+  members.read("reload_failed", status.reload_failed);
   members.read("accepted", status.accepted);
   members.read("handed", status.handed);
   members.read("waiting", status.waiting);

@@ -62,7 +62,9 @@ struct Status {
   std::string version;
   std::int64_t pid = 0;
   Duration uptime{};
-  std::string state;  // "running", "stopping"
+  std::string state;        // "running", "stopping"
+  std::string last_reload;  // what the last one changed, or why it did not; empty: there was none
+  bool reload_failed = false;
   std::vector<ListenerStatus> listeners;
   std::vector<PoolStatus> pools;
   // accepted = handed + waiting + sum of refused, over everything, always

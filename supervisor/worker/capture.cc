@@ -152,7 +152,7 @@ Capture::Verdict Capture::succeed(const InterceptedCall& call, const std::string
 void Capture::report_other(const AskedAddress& asked, const SocketFacts& facts) {
   const bool is_inet = asked.family == AskedAddress::Family::Inet || asked.family == AskedAddress::Family::Inet6;
   const bool is_datagram = facts.transport == Transport::Datagram;
-  if (is_datagram && asked.port == 0) return;
+  if (asked.family == AskedAddress::Family::Other || (is_datagram && asked.port == 0)) return;
   hooks_.on_other_bind(is_inet && is_datagram ? "udp://" + asked.text : asked.text);
 }
 

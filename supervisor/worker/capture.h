@@ -57,8 +57,8 @@ class Capture {
     std::function<void(std::size_t listener)> on_captured;  // for each bind; twice for one that a signal restarted
     std::function<void(std::size_t listener)> on_listen;    // for each listen on a socket of ours
     // It is about to bind what is not ours: "127.0.0.1:9090", "[::]:9090", "udp://0.0.0.0:53", "unix:/run/x". For the
-    // message to somebody who waits for it to bind something else. Datagram sockets on port 0, as clients use them, are
-    // left out.
+    // message to somebody who waits for it to bind something else. Left out are
+    // datagram sockets on port 0, as clients use them, and families that no client comes by (netlink: getaddrinfo(3)).
     std::function<void(const std::string& address)> on_other_bind;
     std::function<void(const Error&)> on_failed;
   };

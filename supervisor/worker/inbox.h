@@ -16,14 +16,9 @@
 #include "sys/counter_page.h"
 #include "sys/fd_passing.h"
 #include "wire/channel_frames.h"
+#include "worker/connection_sink.h"
 
 namespace holdfast {
-
-// An accepted connection that nobody has taken up yet, and what its worker will be told of it.
-struct Connection {
-  UniqueFd fd;
-  ConnectionRecord record;
-};
 
 // Where the connections of a slot wait for its worker: a channel of which the supervisor keeps both ends, and the page
 // with the worker's counters. It outlives the workers that read it, one at a time; what a dead worker left is there for
@@ -33,7 +28,7 @@ struct Connection {
 // Counting: waiting = unsent + sent - taken. While a worker lives, `taken` is what it says (never more than was sent);
 // when it has ended the kernel tells how much was really left unread, so a lie or a crash between two steps is
 // corrected.
-class Inbox {
+class Inbox final : public ConnectionSink {
  public:
   struct Hooks {
     std::function<void(Inbox&, const WorkerFrame&)> on_frame;
@@ -48,40 +43,21 @@ class Inbox {
 
   // A worker has called shutdown(2) on the channel: nothing can be sent any more, what was sent can be taken back. It is
   // of no use to another worker.
-  [[nodiscard]] bool is_shut() const { return shut_; }
+  [[nodiscard]] bool is_shut() const override { return shut_; }
 
-  // Queues a connection; `flush` sends it. Never refuses: limits are the caller's business.
-  void put(Connection connection);
-  // Sends what is queued, in messages of up to HF_MAX_BATCH. What the kernel does not take now is kept and tried again
-  // when there is room.
-  // Answers our copies of what was sent, for the caller to close: those of a whole turn together cost less (close_all).
-  std::vector<UniqueFd> flush();
-  [[nodiscard]] bool unsent() const { return !unsent_.empty(); }
-  // After everything that is queued the worker is told to drain.
-  void drain(TimePoint deadline);
+  void put(Connection connection) override;
+  // In messages of up to HF_MAX_BATCH. Answers our copies of what was sent: the kernel holds them in the channel.
+  std::vector<UniqueFd> flush() override;
+  [[nodiscard]] bool unsent() const override { return !unsent_.empty(); }
+  void drain(TimePoint deadline) override;
 
-  // The account of one moment: workers change their numbers while we read, so asking one after the other would not add
-  // up.
-  struct Account {
-    std::uint64_t waiting;
-    std::uint64_t taken;  // by all workers of this inbox; `lost` among them
-    std::uint64_t
-        accepted;        // by all workers of this inbox from sockets of the slot, which are no business of the channel
-    std::uint64_t open;  // taken or accepted by the present worker and not closed
-    std::uint64_t lost;  // by all workers of this inbox
-  };
-  [[nodiscard]] Account account() const;
-  [[nodiscard]] std::uint64_t waiting() const { return account().waiting; }
-  [[nodiscard]] TimePoint heartbeat(TimePoint now) const;
-  // Whether `on_room` is wanted as soon as the worker takes something up.
-  void want_room(bool wanted);
+  [[nodiscard]] Account account() const override;
+  [[nodiscard]] TimePoint heartbeat(TimePoint now) const override;
+  void want_room(bool wanted) override;
 
-  // A worker is about to be started on this inbox, or has ended: the counters of its predecessor are closed.
-  void settle();
-  // Some of what no worker has taken, unsent or sent; nothing is left when it answers none. It comes in pieces so that
-  // the descriptors of one can be given on before those of the next are ours. Workers may still be reading: each
-  // connection goes to exactly one side. One without a descriptor was dropped by the kernel at our own limit.
-  [[nodiscard]] std::vector<Connection> take_back_some();
+  void settle() override;
+  // Workers may still be reading: each connection goes to exactly one side.
+  [[nodiscard]] std::vector<Connection> take_back_some() override;
 
  private:
   struct Sent {

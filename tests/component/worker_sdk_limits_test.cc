@@ -45,13 +45,7 @@ TEST_F(WorkerSdkReserve, LeavesABatchUnreadThatMightNotFit) {
 
 TEST_F(WorkerSdkReserve, DoesNotSpinWhileItWaits) {
   const std::vector<int> taken = take(worker_.get());
-  unsigned wakes = 0;
-  for (hf_event event; wakes < 5; ++wakes) {  // a spin would be five wakes at once; five beats of 100 ms are not
-    ASSERT_TRUE(is_readable(worker_.get(), 5000));
-    const std::uint64_t before = supervisor_.page().heartbeat_ns;
-    ASSERT_EQ(hf_next(worker_.get(), &event), HF_EVENT_NONE);
-    EXPECT_TRUE(wakes == 0 || supervisor_.page().heartbeat_ns - before > 20'000'000u);
-  }
+  expect_only_beats(worker_.get());
   for (const int fd : taken) hf_release(worker_.get(), fd);
 }
 
@@ -188,9 +182,10 @@ TEST(WorkerSdkFrames, ReplaceThePageWhereThereIsNone) {
   EXPECT_EQ(take_all(worker.get()), 3u);
   EXPECT_EQ(supervisor.receive_number(HF_FRAME_TAKEN), 3u);
   EXPECT_EQ(supervisor.receive_number(HF_FRAME_CLOSED), 3u);
-  EXPECT_EQ(hf_wait(worker.get(), 350), 0);
-  EXPECT_EQ(supervisor.receive_type(), HF_FRAME_HEARTBEAT);
-  EXPECT_EQ(supervisor.receive_type(), HF_FRAME_HEARTBEAT) << "a program that waits must beat as well";
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(hf_wait(worker.get(), 250), 0);
+    EXPECT_EQ(supervisor.receive_type(), HF_FRAME_HEARTBEAT) << "a program that waits must beat as well";
+  }
 }
 
 }  // namespace

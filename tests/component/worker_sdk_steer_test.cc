@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "support/descriptor_limit.h"
+#include "support/eventually.h"
 #include "support/fake_supervisor.h"
 #include "support/sdk_worker.h"
 
@@ -31,7 +32,9 @@ class WorkerSdkSteer : public ::testing::Test {
     for (const int client : clients_) ::close(client);
   }
   void connect(std::size_t listener, unsigned count = 1) {
+    const unsigned expected = supervisor_.queued(listener) + count;
     for (unsigned i = 0; i < count; ++i) clients_.push_back(supervisor_.connect(listener));
+    ASSERT_TRUE(eventually([&] { return supervisor_.queued(listener) == expected; }));
   }
   // The next event is a connection of this plane; it is released.
   void expect_connection(hf_worker* worker, hf_plane plane) {
@@ -115,6 +118,39 @@ TEST_F(WorkerSdkSteer, GivesEverySourceItsTurn) {
   }
   for (const int source : {-1, 0, 1, 2}) EXPECT_GE(seen[source], 2u) << "source " << source;
   EXPECT_EQ(take_all(worker.get()) + 2 * (3 + 64), 300u + 128u);
+}
+
+TEST_F(WorkerSdkSteer, FindsWhatTheProgramWasWokenForInEitherPlace) {
+  supervisor_.give_sockets({Served::ByTcp});
+  const SdkWorker worker = open_worker(supervisor_);
+  hf_event event;
+  for (int i = 0; i < 20; ++i) {
+    if (i % 2 == 0) {
+      ASSERT_TRUE(supervisor_.send_connections(1));
+    } else {
+      connect(0);
+    }
+    ASSERT_TRUE(is_readable(worker.get(), 5000));
+    ASSERT_EQ(hf_next(worker.get(), &event), HF_EVENT_CONNECTION) << "woken for nothing, " << i;
+    hf_release(worker.get(), event.connection.fd);
+    ASSERT_EQ(hf_next(worker.get(), &event), HF_EVENT_NONE);
+  }
+}
+
+TEST_F(WorkerSdkSteer, DoesNotForgetTheChannelWhileItsListenerIsBusy) {
+  supervisor_.give_sockets({Served::ByTcp});
+  const SdkWorker worker = open_worker(supervisor_);
+  ASSERT_TRUE(supervisor_.send_connections(1));
+  bool passed = false;
+  for (int turn = 0; turn < 20 && !passed; ++turn) {
+    connect(0);
+    hf_event event;
+    while (hf_next(worker.get(), &event) == HF_EVENT_CONNECTION) {
+      passed = passed || event.connection.plane == HF_PLANE_PASS;
+      hf_release(worker.get(), event.connection.fd);
+    }
+  }
+  EXPECT_TRUE(passed);
 }
 
 TEST_F(WorkerSdkSteer, LetsTheProgramLookAfterItsOpenConnections) {
@@ -205,15 +241,7 @@ TEST_F(WorkerSdkSteer, KeepsItsReserveAndDoesNotSpin) {
   const SdkWorker worker = open_worker(supervisor_);
   std::vector<int> taken = take(worker.get());
   EXPECT_EQ(taken.size(), 101u);
-  hf_event event;
-  std::uint64_t last = 0;
-  for (int wakes = 0; wakes < 4; ++wakes) {  // a spin would be four wakes at once; four beats of 100 ms are not
-    ASSERT_TRUE(is_readable(worker.get(), 5000));
-    ASSERT_EQ(hf_next(worker.get(), &event), HF_EVENT_NONE);
-    const std::uint64_t beat = supervisor_.page().heartbeat_ns;
-    EXPECT_TRUE(wakes < 2 || beat - last > 20'000'000u);
-    last = beat;
-  }
+  expect_only_beats(worker.get());
   std::thread([&] {
     for (const int fd : taken) hf_release(worker.get(), fd);
   }).join();
@@ -232,7 +260,7 @@ TEST_F(WorkerSdkSteer, WaitsForABeatWhenTheProgramTookEveryDescriptor) {
   for (int fd = ::dup(0); fd >= 0; fd = ::dup(0)) own.push_back(fd);
   hf_event event;
   EXPECT_EQ(hf_next(worker.get(), &event), HF_EVENT_NONE);
-  EXPECT_FALSE(is_readable(worker.get())) << "EMFILE must not be tried again at once";
+  expect_only_beats(worker.get());
   for (const int fd : own) ::close(fd);
   expect_connection(worker.get(), HF_PLANE_STEER);
   EXPECT_EQ(take_all(worker.get()), 1u);
@@ -253,6 +281,24 @@ TEST_F(WorkerSdkSteer, DrainsAtItsDescriptorLimitWithoutWaitingForRoom) {
   EXPECT_EQ(hf_next(worker.get(), &event), HF_EVENT_NONE) << "the rest of the queue is the supervisor's";
 }
 
+TEST_F(WorkerSdkSteer, HearsAtItsDescriptorLimitThatTheSupervisorIsGone) {
+  supervisor_.give_sockets({Served::ByTcp});
+  connect(0, 50);
+  const DescriptorLimit limit(open_descriptors() + kOwn + 1 + kReserve + 20);
+  const SdkWorker worker = open_worker(supervisor_);
+  std::vector<int> taken = take(worker.get());
+  EXPECT_EQ(taken.size(), 21u);
+  supervisor_.die();
+  hf_event event;
+  // The fake's descriptors were in this process: their end makes room for as many connections.
+  while (wait_for_event(worker.get(), &event) == HF_EVENT_CONNECTION) taken.push_back(event.connection.fd);
+  EXPECT_EQ(event.type, HF_EVENT_GONE);
+  EXPECT_LE(taken.size(), 23u);
+  EXPECT_EQ(hf_next(worker.get(), &event), HF_EVENT_NONE);
+  EXPECT_EQ(hf_wait(worker.get(), 0), 0);
+  for (const int fd : taken) hf_release(worker.get(), fd);
+}
+
 TEST_F(WorkerSdkSteer, WaitsForTheRepairOfAListenerThatWasShutDown) {
   supervisor_.give_sockets({Served::ByTcp, Served::ByTcp});
   const SdkWorker worker = open_worker(supervisor_);
@@ -260,11 +306,7 @@ TEST_F(WorkerSdkSteer, WaitsForTheRepairOfAListenerThatWasShutDown) {
   hf_event event;
   ASSERT_EQ(wait_for_event(worker.get(), &event), HF_EVENT_ERROR);
   EXPECT_THAT(event.text, HasSubstr("accept connections of listener l0: Invalid argument"));
-  for (int i = 0; i < 3; ++i) {  // beats: it is tried again, told no more, and does not spin
-    EXPECT_EQ(hf_next(worker.get(), &event), HF_EVENT_NONE);
-    EXPECT_FALSE(is_readable(worker.get()));
-    ASSERT_TRUE(is_readable(worker.get(), 5000));
-  }
+  expect_only_beats(worker.get());  // it is tried again, and told no more
   connect(1);
   expect_connection(worker.get(), HF_PLANE_STEER);
   ASSERT_EQ(::listen(supervisor_.socket(0), 16), 0);

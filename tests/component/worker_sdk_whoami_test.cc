@@ -25,6 +25,7 @@
 #include <string_view>
 #include <vector>
 
+#include "support/eventually.h"
 #include "support/fake_supervisor.h"
 #include "test_paths.h"
 
@@ -64,12 +65,23 @@ class WorkerProcess {
     }
   }
   [[nodiscard]] pid_t pid() const { return pid_; }
-  // The status of waitpid.
+  // The status of waitpid. One that does not end is killed, and a failure.
   int wait() {
     int status = -1;
-    ::waitpid(std::exchange(pid_, -1), &status, 0);
+    if (!eventually([&] { return ::waitpid(pid_, &status, WNOHANG) == pid_; })) {
+      ADD_FAILURE() << "the worker does not end";
+      ::kill(pid_, SIGKILL);
+      ::waitpid(pid_, &status, 0);
+    }
+    pid_ = -1;
     return status;
   }
+  void stop() const {
+    ::kill(pid_, SIGSTOP);
+    siginfo_t seen{};
+    EXPECT_EQ(::waitid(P_PID, static_cast<id_t>(pid_), &seen, WSTOPPED), 0);  // it takes effect a moment later
+  }
+  void go_on() const { ::kill(pid_, SIGCONT); }
 
  private:
   pid_t pid_ = -1;
@@ -79,13 +91,13 @@ void send_text(int client, std::string_view text) {
   EXPECT_EQ(::send(client, text.data(), text.size(), MSG_NOSIGNAL), static_cast<ssize_t>(text.size()));
 }
 
-// Reads until `end` is there or the other side closes; five seconds at most.
+// Reads until `end` is there or the other side closes.
 std::string read_until(int client, std::string_view end) {
   std::string text;
   char byte = 0;
   while (text.find(end) == std::string::npos) {
     pollfd waiting{client, POLLIN, 0};
-    if (::poll(&waiting, 1, 5000) != 1) return text + "<nothing came>";
+    if (::poll(&waiting, 1, 40'000) != 1) return text + "<nothing came>";
     const ssize_t size = ::recv(client, &byte, 1, 0);
     if (size != 1) return text + (size == 0 ? "<closed>" : "<reset>");
     text += byte;
@@ -314,15 +326,16 @@ TEST(WhoamiSteered, AnswersEveryoneInItsQueueWhenDrained) {
   WorkerProcess process(supervisor, {HOLDFAST_BIN "/whoami"});
   const int first = supervisor.connect(0);
   EXPECT_THAT(answer_to(first, kGet), StartsWith("HTTP/1.1 200 OK"));
-  ::kill(process.pid(), SIGSTOP);
+  process.stop();
   std::vector<int> clients;
   for (int i = 0; i < 300; ++i) {
     clients.push_back(supervisor.connect(0));
     send_text(clients.back(), "GET / HTTP/1.1\r\nConnection: close\r\n\r\n");
   }
+  ASSERT_TRUE(eventually([&] { return supervisor.queued(0) == 300; }));
   supervisor.send_drain(monotonic_ns() + 10'000'000'000u);
   ::close(first);
-  ::kill(process.pid(), SIGCONT);
+  process.go_on();
   for (const int client : clients) {
     ASSERT_THAT(read_until(client, "}\n"), StartsWith("HTTP/1.1 200 OK"));
     ::close(client);
@@ -336,7 +349,7 @@ TEST(WhoamiSteered, AnswersEveryoneInItsQueueWhenDrained) {
 std::string datagram_answer(int client, std::string_view text) {
   send_text(client, text);
   pollfd waiting{client, POLLIN, 0};
-  if (::poll(&waiting, 1, 5000) != 1) return "<nothing came>";
+  if (::poll(&waiting, 1, 40'000) != 1) return "<nothing came>";
   std::array<char, 512> bytes;
   const ssize_t size = ::recv(client, bytes.data(), bytes.size(), 0);
   return size < 0 ? "<error>" : std::string(bytes.data(), static_cast<std::size_t>(size));
@@ -433,14 +446,15 @@ TEST_P(PythonWorker, ServesTheSocketsOfItsSlot) {
   EXPECT_EQ(nlohmann::json::parse(datagram_answer(udp, "anything")).at("listener"), "l2");
   ::close(udp);
 
-  ::kill(process.pid(), SIGSTOP);
+  process.stop();
   std::vector<int> queued;
   for (int i = 0; i < 5; ++i) {
     queued.push_back(supervisor.connect(1));
     send_text(queued.back(), kOnce);
   }
+  ASSERT_TRUE(eventually([&] { return supervisor.queued(1) == 5; }));
   supervisor.send_drain(monotonic_ns() + 5'000'000'000u);
-  ::kill(process.pid(), SIGCONT);
+  process.go_on();
   for (const int client : queued) {
     EXPECT_THAT(read_until(client, "}\n"), StartsWith("HTTP/1.1 200 OK"));
     ::close(client);

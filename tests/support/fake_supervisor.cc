@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -18,7 +19,7 @@
 namespace holdfast::test {
 namespace {
 
-constexpr int kPatience = 5000;  // milliseconds until a frame that does not come counts as missing
+constexpr int kPatience = 40'000;  // milliseconds until a frame that does not come counts as missing; machines are busy
 
 // For what can only fail when the machine is broken.
 int check(int result, const char* doing) {
@@ -102,6 +103,13 @@ int FakeSupervisor::connect(std::size_t listener) const {
   const sockaddr_in address = loopback(port(listener));
   check(::connect(client, reinterpret_cast<const sockaddr*>(&address), sizeof address), "connect");
   return client;
+}
+
+unsigned FakeSupervisor::queued(std::size_t listener) const {
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  check(::getsockopt(sockets_[listener], IPPROTO_TCP, TCP_INFO, &info, &size), "TCP_INFO");
+  return info.tcpi_unacked;
 }
 
 void FakeSupervisor::close_offered() {

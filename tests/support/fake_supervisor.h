@@ -29,8 +29,11 @@ class FakeSupervisor {
   // The fake's own copy, as the real one keeps it; -1 where the channel serves. Borrowed.
   [[nodiscard]] int socket(std::size_t listener) const { return sockets_[listener]; }
   [[nodiscard]] std::uint16_t port(std::size_t listener) const;
-  // A blocking client of the listener, connected; it is the caller's.
+  // A blocking client of the listener, connected; it is the caller's. On a busy machine the connection may enter the
+  // queue a moment later.
   [[nodiscard]] int connect(std::size_t listener) const;
+  // Connections that wait to be accepted.
+  [[nodiscard]] unsigned queued(std::size_t listener) const;
 
   // Sets the environment of a worker in this very process, with descriptors that the worker will own.
   void offer();
@@ -53,7 +56,7 @@ class FakeSupervisor {
   // A CONNECTIONS frame with `count` records, as bytes.
   [[nodiscard]] std::vector<std::byte> connections_frame(unsigned count);
 
-  // The next frame of the worker, waiting up to five seconds; nothing if none came.
+  // The next frame of the worker, waiting long; nothing if none came.
   [[nodiscard]] std::optional<std::vector<std::byte>> receive();
   [[nodiscard]] std::optional<std::uint16_t> receive_type();
   // The next frame's number; fails the test when the frame is of another type.

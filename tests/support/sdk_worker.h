@@ -4,10 +4,12 @@
 #include <holdfast/worker.h>
 #include <poll.h>
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <vector>
 
+#include "support/eventually.h"
 #include "support/fake_supervisor.h"
 
 namespace holdfast::test {
@@ -63,10 +65,25 @@ inline bool is_readable(const hf_worker* worker, int patience = 0) {
   return ::poll(&waiting, 1, patience) == 1;
 }
 
-// Blocks until an event comes, up to five seconds.
+// Watches for a while: the program is woken for beats, one in 100 ms with the fake's limit, and for nothing else. A spin
+// would be thousands of wakes.
+inline void expect_only_beats(hf_worker* worker) {
+  using namespace std::chrono_literals;
+  const auto start = std::chrono::steady_clock::now();
+  std::chrono::nanoseconds passed{};
+  int wakes = 0;
+  for (; passed < 350ms; passed = std::chrono::steady_clock::now() - start) {
+    ASSERT_TRUE(is_readable(worker, 5000));
+    hf_event event;
+    ASSERT_EQ(hf_next(worker, &event), HF_EVENT_NONE);
+    ++wakes;
+  }
+  EXPECT_LE(wakes, passed / 100ms + 2);
+}
+
+// Blocks until an event comes, waiting long.
 inline hf_event_type wait_for_event(hf_worker* worker, hf_event* event) {
-  while (hf_next(worker, event) == HF_EVENT_NONE)
-    if (hf_wait(worker, 5000) != 1) return HF_EVENT_NONE;
+  (void)eventually([&] { return hf_next(worker, event) != HF_EVENT_NONE || (hf_wait(worker, 1000), false); });
   return event->type;
 }
 

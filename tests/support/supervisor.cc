@@ -68,7 +68,8 @@ Supervisor::Supervisor(SupervisorPlan plan, const TempDirectory* directory, cons
   error_file_ = *directory_ / ("err" + number);
 
   ProcessPlan process;
-  process.command = {holdfast_program(), "run", "--control", control_, "-w", std::to_string(plan.workers)};
+  process.command = {holdfast_program(), "run", "--control", control_};
+  if (plan.workers > 0) process.command.insert(process.command.end(), {"-w", std::to_string(plan.workers)});
   for (const std::string& address : plan.listen) {
     process.command.insert(process.command.end(), {"-l", in_directory(address)});
   }

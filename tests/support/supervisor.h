@@ -22,7 +22,7 @@ namespace holdfast::test {
 // What to run: `holdfast run -l LISTEN... -w WORKERS OPTIONS... -- COMMAND...`.
 struct SupervisorPlan {
   std::vector<std::string> listen = {"127.0.0.1:0"};
-  unsigned workers = 2;
+  unsigned workers = 2;  // 0: left open
   std::vector<std::string> options;
   std::vector<std::string> command = {whoami_program()};
   std::vector<std::string> environment;  // NAME=VALUE, beside ours

@@ -77,7 +77,8 @@ static socklen_t parse_unix(const char* text, const char* path, struct sockaddr_
 
 socklen_t hf_parse_address(const char* text, struct sockaddr_storage* address) {
   memset(address, 0, sizeof *address);
-  if (strncmp(text, "unix:", 5) == 0) return parse_unix(text, text + 5, (struct sockaddr_un*)address);
+  if (strncmp(text, HF_UNIX, strlen(HF_UNIX)) == 0)
+    return parse_unix(text, text + strlen(HF_UNIX), (struct sockaddr_un*)address);
 
   const char* start = hf_is_udp(text) ? text + strlen(HF_UDP) : text;
   const char* colon = strrchr(start, ':');

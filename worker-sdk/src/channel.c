@@ -228,7 +228,8 @@ static enum read_outcome read_message(struct hf_worker* worker, struct msghdr* m
   }
 }
 
-/* While draining: whether the next frame brings connections, which stay in the channel for the supervisor. */
+/* Whether the next frame brings connections: while draining they stay in the channel for the supervisor, and while too
+ * few descriptors are free some of them could be lost. */
 static bool connections_are_next(const struct hf_worker* worker) {
   struct hf_frame_header header;
   ssize_t length;
@@ -259,8 +260,9 @@ static enum hf_event_type on_message(struct hf_worker* worker, struct hf_event* 
 
 enum hf_event_type hf_receive(struct hf_worker* worker, struct hf_event* event) {
   for (int frames = 0; frames < MAX_FRAMES; ++frames) {
-    if (worker->draining && connections_are_next(worker)) {
-      hf_set_intake(worker, INTAKE_STOPPED);
+    const bool starved = worker->intake == INTAKE_STARVED;
+    if ((worker->draining || starved) && connections_are_next(worker)) {
+      if (worker->draining) hf_set_intake(worker, INTAKE_STOPPED);
       return none(event);
     }
     _Alignas(struct cmsghdr) char control[CMSG_SPACE(HF_MAX_DESCRIPTORS * sizeof(int))];

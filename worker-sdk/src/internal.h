@@ -70,8 +70,12 @@ struct hf_worker {
   struct hf_socket* sockets; /* as many as listeners */
   bool has_sockets;          /* at least one of them is there */
   bool sole;                 /* one source and no datagrams: there is no need to ask the kernel which is ready */
+  bool may_guess;            /* one socket that accepts, or none, and no datagrams */
+  unsigned guesses;          /* turns since the kernel was asked */
+  bool guessed;              /* this turn began with a guess, which has not proved right yet */
   bool in_turn;              /* the sources that may have something are marked */
   bool channel_may_have;
+  bool may_peek;      /* the channel was not looked at since the last beat, though the intake is starved */
   size_t next_source; /* index of a listener, or their number for the channel */
   struct hf_held held;
   uint64_t id_base;  /* of connections that are accepted here */
@@ -112,6 +116,7 @@ struct hf_worker {
 void hf_set_error(const char* format, ...) __attribute__((format(printf, 1, 2)));
 
 /* address.c: "host:port" to a socket address. Returns its length, 0 with the error text set. */
+#define HF_UNIX "unix:"
 #define HF_UDP "udp://"
 #define HF_INHERITED "fd:" /* before the number of an inherited descriptor */
 socklen_t hf_parse_address(const char* text, struct sockaddr_storage* address);

@@ -59,6 +59,7 @@ void hf_start_sockets(struct hf_worker* worker, uint32_t flags) {
     }
   }
   worker->sole = sources == 1 && !any_datagrams;
+  worker->may_guess = sources - (worker->channel >= 0) <= 1 && !any_datagrams;
 }
 
 void hf_close_sockets(struct hf_worker* worker) {
@@ -66,8 +67,10 @@ void hf_close_sockets(struct hf_worker* worker) {
   for (size_t i = 0; i < worker->info.listeners; ++i) {
     const struct hf_socket* socket = &worker->sockets[i];
     if (socket->descriptor < 0) continue;
-    if (worker->channel < 0 && socket->local.generic.sa_family == AF_UNIX && worker->listeners[i].address != NULL)
-      (void)unlink(worker->listeners[i].address + 5); /* "unix:" */
+    const char* address = worker->listeners[i].address;
+    /* A path that we made; an inherited one ("fd:3") is not ours to remove. */
+    if (worker->channel < 0 && address != NULL && strncmp(address, HF_UNIX, strlen(HF_UNIX)) == 0)
+      (void)unlink(address + strlen(HF_UNIX));
     (void)close(socket->descriptor);
   }
   free(worker->sockets);

@@ -16,6 +16,8 @@
 enum source { SOURCE_CHANNEL = -1, SOURCE_TIMER = -2 };
 /* Sources that one look at the set finds. It begins where the last one ended, so that none is overlooked for ever. */
 enum { MAX_READY = 16 };
+/* Turns in which the likely source may have had something before the others are looked at as well. */
+enum { MAX_GUESSES = 8 };
 enum { DEFAULT_RESERVE = 32 }; /* for log files, a resolver, a few upstream connections */
 
 static const uint64_t kLongestPeriod = 1000000000u;
@@ -222,6 +224,8 @@ static void on_timer(struct hf_worker* worker, uint64_t now) {
   worker->pause = false;
   if (!worker->has_page && worker->intake != INTAKE_ENDED) hf_send_heartbeat(worker);
   if (worker->intake == INTAKE_STARVED) end_starvation(worker);
+  if (worker->intake == INTAKE_STARVED && worker->channel >= 0)
+    worker->channel_may_have = worker->may_peek = true; /* a DRAIN, or the end, needs no descriptor */
   hf_resume_sockets(worker);
   if (worker->intake == INTAKE_STOPPED && hung_up(worker)) {
     worker->intake = INTAKE_READING; /* hf_next finds the connections, or the end behind them */
@@ -254,24 +258,42 @@ static bool mark_ready(struct hf_worker* worker, const struct epoll_event* ready
   return any;
 }
 
-/* A turn looks at every source that is ready at its beginning, by turns, until none of them has more, or has had its
- * share. Then the program waits for hf_fd, which tells at once when something was left. */
-static void begin_turn(struct hf_worker* worker) {
-  if (worker->sole) {
-    worker->channel_may_have = worker->channel >= 0;
-    for (size_t i = 0; i < worker->info.listeners; ++i)
-      if (worker->sockets[i].state != SOCKET_LEFT) hf_mark_socket(worker, i);
-  } else {
-    struct epoll_event ready[MAX_READY];
-    (void)mark_ready(worker, ready, epoll_wait(worker->epoll, ready, MAX_READY, 0));
+static void ask_which_are_ready(struct hf_worker* worker) {
+  struct epoll_event ready[MAX_READY];
+  (void)mark_ready(worker, ready, epoll_wait(worker->epoll, ready, MAX_READY, 0));
+  worker->guesses = 0;
+}
+
+/* The socket that accepts, else the channel: what is ready nearly always, and to try it costs less than to ask. */
+static void mark_the_likely_one(struct hf_worker* worker) {
+  bool any = false;
+  for (size_t i = 0; i < worker->info.listeners; ++i) {
+    if (worker->sockets[i].state == SOCKET_LEFT) continue;
+    hf_mark_socket(worker, i);
+    any = true;
   }
+  if (!any) worker->channel_may_have = worker->channel >= 0;
+}
+
+/* A turn looks at every source that is ready at its beginning, by turns, until none of them has more, or has had its
+ * share. Then the program waits for hf_fd, which tells at once when something was left. A guess that was right leaves
+ * out the other sources, so it is not made for ever. */
+static void begin_turn(struct hf_worker* worker) {
   worker->in_turn = true;
+  if (worker->may_guess && (worker->sole || worker->guesses < MAX_GUESSES)) {
+    ++worker->guesses;
+    worker->guessed = !worker->sole;
+    mark_the_likely_one(worker);
+  } else {
+    ask_which_are_ready(worker);
+  }
 }
 
 static enum hf_event_type look_at_channel(struct hf_worker* worker, struct hf_event* event) {
   enum hf_event_type type = HF_EVENT_NONE;
-  if (worker->intake == INTAKE_READING) {
+  if (worker->intake == INTAKE_READING || (worker->intake == INTAKE_STARVED && worker->may_peek)) {
     type = hf_receive(worker, event);
+    worker->may_peek = false;
   } else {
     hf_watch_intake(worker); /* a release of another thread may have put it back */
   }
@@ -289,9 +311,8 @@ static size_t next_source(const struct hf_worker* worker) {
   return channel + 1;
 }
 
-static enum hf_event_type look_around(struct hf_worker* worker, struct hf_event* event) {
+static enum hf_event_type look_at_marked(struct hf_worker* worker, struct hf_event* event) {
   const size_t channel = worker->info.listeners;
-  if (!worker->in_turn) begin_turn(worker);
   for (size_t source = next_source(worker); source <= channel; source = next_source(worker)) {
     worker->next_source = source + 1;
     const enum hf_event_type type =
@@ -300,8 +321,19 @@ static enum hf_event_type look_around(struct hf_worker* worker, struct hf_event*
       return hf_empty_sockets(worker, event);
     if (type != HF_EVENT_NONE) return type;
   }
-  worker->in_turn = false;
   return event->type = HF_EVENT_NONE;
+}
+
+static enum hf_event_type look_around(struct hf_worker* worker, struct hf_event* event) {
+  if (!worker->in_turn) begin_turn(worker);
+  enum hf_event_type type = look_at_marked(worker, event);
+  if (type == HF_EVENT_NONE && worker->guessed) {
+    ask_which_are_ready(worker);
+    type = look_at_marked(worker, event);
+  }
+  worker->guessed = false;
+  if (type == HF_EVENT_NONE) worker->in_turn = false;
+  return type;
 }
 
 enum hf_event_type hf_next(struct hf_worker* worker, struct hf_event* event) {
@@ -337,6 +369,7 @@ int hf_wait(struct hf_worker* worker, int timeout_ms) {
     if (count > 0) {
       on_timer(worker, now);
       hf_flush(worker);
+      if (worker->may_peek) return 1;
     } else if (timeout_ms >= 0 && now >= end) {
       return 0;
     }

@@ -170,7 +170,7 @@ TEST_F(ConfigFiles, CheckShowsWhatIsInForceAndWhereItComesFrom) {
     std::getline(words >> std::ws, from);
     lines.insert(key + " " + value + " " + reload + " " + from);
   }
-  for (const char* line : {"supervisor.name \"pair\" restart line 2", "supervisor.backlog 7 live --backlog",
+  for (const char* line : {"supervisor.name \"pair\" restart line 2", "supervisor.backlog 7 restart --backlog",
                            "supervisor.log-level \"error\" live HOLDFAST_LOG_LEVEL", "pools.web.surge 3 live --set",
                            "pools.api.workers 1 live line 15", "pools.api.canary \"0s\" live default"}) {
     EXPECT_TRUE(lines.contains(line)) << line << "\n" << ran.output;

@@ -6,6 +6,8 @@ server.py HOW [WHAT...]
   WHAT   ready=TEXT      sends TEXT to NOTIFY_SOCKET after SECONDS of it (ready=READY=1)
          elsewhere       binds another port of the same address
          family=inet|inet6
+         listening       takes a socket that listens already for one that needs no listen, as HAProxy does
+         netlink         binds a netlink socket first, as getaddrinfo(3) does
          blocking        one client at a time, blocking accept; a GET of /stop sleeps for ever
 """
 import asyncio, json, os, socket, sys, time
@@ -36,7 +38,8 @@ def make_socket():
     made = socket.socket(family, socket.SOCK_STREAM)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     made.bind((host or ("::" if family == socket.AF_INET6 else "0.0.0.0"), 0 if "elsewhere" in what else port))
-    made.listen(5)
+    if "listening" not in what or not made.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        made.listen(5)
     return made
 
 
@@ -70,6 +73,9 @@ async def serve(listening):
     await server.serve_forever()
 
 
+if "netlink" in what:
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as kernel:
+        kernel.bind((0, 0))
 listening = make_socket()
 if "blocking" in what:
     serve_one_at_a_time(listening)

@@ -1,8 +1,13 @@
 // The steer plane with the real binary: the kernel delivers each client to its slot, whatever happens to the workers.
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cstddef>
+#include <cstring>
 #include <nlohmann/json.hpp>
 #include <random>
 
@@ -192,6 +197,32 @@ TEST(SteeredSlot, WhoseWorkerStopsToAcceptSendsNewClientsElsewhere) {
   EXPECT_EQ(supervisor.status().slot(0).pid, before.slot(0).pid) << "nobody is restarted for it";
 }
 
+TEST(SteeredSlot, WhoseRestartFailsWhileItsWorkerIsStalledHasItsClientsAgainWhenItGoesOn) {
+  SupervisorPlan plan = plan_of(captured());
+  plan.workers = 2;
+  plan.command = {"/bin/sh", "-c", "[ -e {dir}/broken ] && exit 3; exec python3 " + server() + " capture blocking"};
+  plan.options = {"--hold-timeout", "400ms"};
+  const Supervisor supervisor(plan);
+  const StatusView before = supervisor.wait_until_serving();
+  const LoadReport healthy = LoadLoop(LoadPlan{supervisor.target(), ipv4_sources(40), 8, 40, "/", kPatience}).finish();
+  send_signal(before.slot(0).pid, SIGSTOP);
+  std::vector<HttpClient> stuck;
+  for (const auto& [source, slots] : healthy.slots) {
+    if (slots != std::set<int>{0}) continue;
+    stuck.emplace_back(supervisor.target(), source);
+    stuck.back().send("/", "close");
+  }
+  supervisor.wait_until("slot 0 has lent its buckets",
+                        [](const StatusView& status) { return status.slot(0).buckets == 0; });
+  write_text(supervisor.directory() / "broken", "");
+  EXPECT_NE(supervisor.tell("restart", {"--wait", "0"}).exit_code, 0);
+
+  send_signal(before.slot(0).pid, SIGCONT);
+  supervisor.wait_until("its buckets are back",
+                        [&](const StatusView& status) { return status.slot(0).buckets == before.slot(0).buckets; });
+  EXPECT_EQ(supervisor.status().slot(0).pid, before.slot(0).pid);
+}
+
 TEST(SteeredSlot, WhoseWorkerShutsItsListenerDownTouchesNoOther) {
   SupervisorPlan plan = plan_of(captured());
   plan.command.emplace_back("blocking");
@@ -220,13 +251,126 @@ TEST(Readiness, AWorkerThatBeatsTheWatchdogOnceMustGoOn) {
   SupervisorPlan plan = plan_of(inherited());
   plan.workers = 1;
   plan.command.emplace_back("ready=READY=1\nWATCHDOG=1");
-  plan.options.insert(plan.options.end(), {"--heartbeat-timeout", "300ms"});
+  plan.options.insert(plan.options.end(), {"--heartbeat-timeout", "300ms", "--start-limit", "0"});
   const Supervisor supervisor(plan);
   const pid_t first = supervisor.wait_until_serving().slot(0).pid;
   supervisor.wait_until("it is replaced", [&](const StatusView& status) {
     return status.slot(0).pid != 0 && status.slot(0).pid != first;
   });
   EXPECT_NE(supervisor.errors().find("it gave no heartbeat"), std::string::npos) << supervisor.errors();
+}
+
+TEST(Readiness, AWorkerThatBindsNothingThatClientsCouldMeetHasTakenTheInheritedSockets) {
+  SupervisorPlan plan = plan_of(inherited());
+  plan.workers = 1;
+  plan.options = {"--start-timeout", "20s"};  // --intake auto
+  plan.command.insert(plan.command.end(), {"netlink", "blocking"});
+  const Supervisor supervisor(plan);
+  supervisor.wait_until_serving();
+  EXPECT_EQ(supervisor.errors().find("listens on"), std::string::npos) << supervisor.errors();
+}
+
+TEST(InheritedSockets, AreBlockingWhateverTheLastWorkerMadeOfThem) {
+  SupervisorPlan plan = plan_of(inherited());
+  plan.workers = 1;
+  plan.command = {"/bin/sh", "-c",
+                  "if [ -e {dir}/second ]; then set -- blocking; fi; exec python3 " + server() + " listen-fds \"$@\"",
+                  "worker"};
+  const Supervisor supervisor(plan);
+  const StatusView before = supervisor.wait_until_serving();
+  const auto is_served = [&] {
+    const LoadReport report = LoadLoop(LoadPlan{supervisor.target(), ipv4_sources(10), 2, 20, "/", kPatience}).finish();
+    EXPECT_EQ(report.failed(), 0U) << report.summary();
+  };
+  is_served();
+  write_text(supervisor.directory() / "second", "");
+  send_signal(before.slot(0).pid, SIGKILL);
+  supervisor.wait_until("it is replaced", [&](const StatusView& status) {
+    return status.all_serving() && status.slot(0).pid != before.slot(0).pid;
+  });
+  is_served();
+  EXPECT_EQ(supervisor.errors().find("BlockingIOError"), std::string::npos) << supervisor.errors();
+}
+
+// There is no moment at which the kernel takes clients and has no program.
+TEST(SteeredStart, WhoComesWhileWorkersAreStartedWaitsAtTheSocketOfHisSlot) {
+  SupervisorPlan plan;
+  plan.workers = 64;
+  plan.command = {"/bin/sh", "-c", "[ {slot} = 0 ] && echo $HOLDFAST_LISTENERS >{dir}/listeners; exec sleep 1000"};
+  plan.options = {"--start-timeout", "1h"};
+  const Supervisor supervisor(plan);
+  std::string listeners;  // "main=127.0.0.1:8080"; the other workers are not there yet
+  ASSERT_TRUE(eventually([&] {
+    listeners = text_of(supervisor.directory() / "listeners");
+    return listeners.ends_with('\n');
+  }));
+  listeners.pop_back();
+  const Endpoint target = endpoint(listeners.substr(listeners.find('=') + 1));
+  std::vector<HttpClient> clients;
+  for (int i = 0; i < 50; i++) {
+    clients.emplace_back(target, "127.0.1." + std::to_string(i + 1));
+    ASSERT_TRUE(clients.back().connected());
+  }
+  const StatusView status = supervisor.wait_until_serving();
+  std::uint64_t queued = 0;
+  const nlohmann::json told = nlohmann::json::parse(status.json);
+  for (const auto& slot : told["pools"][0]["slots"]) {
+    queued += slot["queued"].get<std::uint64_t>();
+  }
+  EXPECT_EQ(queued, 50U);
+  EXPECT_EQ(status.accepted, 0U);
+}
+
+// To the abstract socket whose name NOTIFY_SOCKET has, "@0001a".
+void notify(const std::string& name, const std::string& text) {
+  const int fd = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path + 1, name.data() + 1, name.size() - 1);
+  const auto length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + name.size());
+  EXPECT_EQ(::sendto(fd, text.data(), text.size(), 0, reinterpret_cast<sockaddr*>(&address), length),
+            static_cast<ssize_t>(text.size()));
+  (void)::close(fd);
+}
+
+TEST(Readiness, WhatIsSaidForAWorkerAfterItsEndHarmsNobody) {
+  SupervisorPlan plan;
+  plan.workers = 1;
+  plan.options = {"--intake", "listen-fds", "--start-grace", "50ms"};
+  plan.command = {"/bin/sh", "-c", "echo $NOTIFY_SOCKET >{dir}/address; exec sleep 1000"};
+  const Supervisor supervisor(plan);
+  const pid_t first = supervisor.wait_until_serving().slot(0).pid;
+  std::string address = text_of(supervisor.directory() / "address");
+  address.pop_back();  // the end of the line
+  // One look of the supervisor finds the end of the worker, and then the message.
+  supervisor.signal(SIGSTOP);
+  ASSERT_TRUE(eventually([&] { return process_state(supervisor.pid()) == "T"; }));
+  send_signal(first, SIGKILL);
+  ASSERT_TRUE(eventually([&] { return !alive(first); }));
+  notify(address, "READY=1\nWATCHDOG=1");
+  supervisor.signal(SIGCONT);
+  supervisor.wait_until("it is replaced",
+                        [&](const StatusView& status) { return status.all_serving() && status.slot(0).pid != first; });
+}
+
+TEST(Readiness, AWorkerThatFindsItsSocketListeningNeedNotListen) {
+  SupervisorPlan plan = plan_of(captured());
+  plan.workers = 1;
+  plan.command.emplace_back("listening");
+  plan.command.emplace_back("blocking");
+  plan.options = {"--intake", "capture", "--start-grace", "100ms", "--start-timeout", "1h"};
+  const Supervisor supervisor(plan);
+  supervisor.wait_until_serving();
+  EXPECT_TRUE(get_once(supervisor.target(), "/"));
+}
+
+TEST(Readiness, AWorkerThatGoesToTheBackgroundIsToldSo) {
+  SupervisorPlan plan;
+  plan.workers = 1;
+  plan.options = {"--intake", "capture", "--restart-delay-step", "1h", "--restart-delay-max", "1h"};
+  plan.command = {"/bin/true"};
+  const Supervisor supervisor(plan);
+  supervisor.wait_until_told("have it stay in the foreground");
 }
 
 TEST(Readiness, AWorkerThatBindsElsewhereIsToldWhere) {

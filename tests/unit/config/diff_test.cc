@@ -49,10 +49,12 @@ TEST(Differences, TellEachValueWithWhatItTakes) {
                   "replaced slot by slot)"));
   EXPECT_THAT(changes_after([](Config& c) { c.name = "x"; }),
               ElementsAre("supervisor.name: \"\" -> \"x\" (takes effect when the supervisor is started anew)"));
-  EXPECT_THAT(changes_after([](Config& c) { c.listeners[0].address = *parse_listen_address(":90"); }),
-              ElementsAre("listeners.http.address: \":80\" -> \":90\" (takes effect at once)"));
-  EXPECT_THAT(changes_after([](Config& c) { c.listeners[0].pool = "api"; }),
-              ElementsAre("listeners.http.pool: \"web\" -> \"api\" (takes effect at once)"));
+  EXPECT_THAT(
+      changes_after([](Config& c) { c.listeners[0].address = *parse_listen_address(":90"); }),
+      ElementsAre("listeners.http.address: \":80\" -> \":90\" (takes effect when the supervisor is started anew)"));
+  EXPECT_THAT(
+      changes_after([](Config& c) { c.listeners[0].pool = "api"; }),
+      ElementsAre("listeners.http.pool: \"web\" -> \"api\" (takes effect when the supervisor is started anew)"));
 }
 
 TEST(Differences, TellEachVariableOfAnEnvironment) {

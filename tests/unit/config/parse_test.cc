@@ -89,6 +89,8 @@ TEST(ConfigFile, TellsAnErrorOfSyntaxWithItsPlace) {
               ElementsAre(HasSubstr("f:2:11: cannot read this as TOML: key-value pair")));
   EXPECT_THAT(mistakes_of("[pools.a]\n[pools.a]\n"), ElementsAre(HasSubstr("f:2:1: ")));
   EXPECT_THAT(mistakes_of("\xff"), ElementsAre(HasSubstr("f:1:1: ")));
+  EXPECT_THAT(mistakes_of("[a]\n[\n"), ElementsAre(HasSubstr("f:2:2: ")));     // toml++ asserts that this cannot be
+  EXPECT_THAT(mistakes_of("[a\u03a2]\n"), ElementsAre(HasSubstr("f:1:3: ")));  // of this letter it knows nothing
 }
 
 TEST(ConfigFile, NamesTheNearestKeyForOneThatItDoesNotKnow) {

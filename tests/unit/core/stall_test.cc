@@ -51,5 +51,10 @@ TEST_F(StallTest, GrowthLongAgoCountsUntilItMoves) {
   EXPECT_TRUE(sample(2));
 }
 
+TEST(StallLimit, IsTheHoldTimeoutUnlessThatLeavesAWorkerNoTimeToWork) {
+  EXPECT_EQ(stall_limit(seconds(5)), seconds(5));
+  EXPECT_GE(stall_limit(Duration::zero()), std::chrono::milliseconds(100));
+}
+
 }  // namespace
 }  // namespace holdfast

@@ -1,0 +1,82 @@
+#include "core/node_servers.h"
+
+#include <algorithm>
+#include <cerrno>
+
+namespace holdfast {
+
+namespace {
+
+// Opened again, or beside another of the same port, it is the same server; only servers on no port of their own are
+// told apart by their order.
+NodeServer identity_of(NodeServer server) {
+  if (server.kind == NodeServer::Kind::Unix || server.port != 0) server.index = 0;
+  return server;
+}
+
+bool is_meant(const ListenAddress& listener, const NodeServer& server) {
+  if (const auto* path = std::get_if<UnixAddress>(&listener)) {
+    return server.kind == NodeServer::Kind::Unix && path->path == server.address;
+  }
+  return server.kind != NodeServer::Kind::Unix && server.port != 0 &&
+         std::get<TcpAddress>(listener).port == server.port;
+}
+
+bool has_same_address(const ListenAddress& listener, const NodeServer& server) {
+  const auto* tcp = std::get_if<TcpAddress>(&listener);
+  return tcp != nullptr && IpAddress::parse(server.address) == tcp->address;
+}
+
+}  // namespace
+
+NodeServers::Answer NodeServers::answer(const NodeServer& server, const std::string& data) {
+  if (server.kind == NodeServer::Kind::Udp) {
+    return Refused{ENOTSUP, to_text(server) +
+                                ": UDP sockets of cluster workers are not supported: bind it with "
+                                "{exclusive: true, reuseAddr: true}, or in one process of its own"};
+  }
+  if (server.kind == NodeServer::Kind::Descriptor) {
+    return Refused{EBADF, to_text(server) + " means a descriptor of the supervisor: listen on a port or a path"};
+  }
+  const std::optional<std::uint32_t> listener = listener_for(server);
+  if (!listener) {
+    return Refused{EADDRNOTAVAIL, to_text(server) + ": each listener has its server already (" + listed() +
+                                      "): give this one a listener too, with the same port (-l)"};
+  }
+  const std::string& shared = data_.try_emplace(*listener, data).first->second;
+  Granted granted{ListenerId{*listener}, std::nullopt, shared};
+  if (const auto* bound = std::get_if<TcpAddress>(&listeners_[*listener]);
+      bound != nullptr && server.kind != NodeServer::Kind::Unix) {
+    granted.bound = *bound;
+    // Told another port than it has asked for, a worker takes that for a failed bind.
+    if (server.port != 0) granted.bound->port = server.port;
+  }
+  return granted;
+}
+
+std::optional<std::uint32_t> NodeServers::listener_for(const NodeServer& asked) {
+  const NodeServer server = identity_of(asked);
+  if (const auto known = taken_.find(server); known != taken_.end()) return known->second;
+  const auto is_free = [&](std::uint32_t listener) {
+    return std::none_of(taken_.begin(), taken_.end(), [&](const auto& taken) { return taken.second == listener; });
+  };
+  // The same port or path counts for more than the same address, and that more than the order.
+  std::optional<std::uint32_t> best;
+  int best_rank = 0;
+  for (std::uint32_t i = 0; i < listeners_.size(); i++) {
+    if (!is_free(i)) continue;
+    const int rank = 1 + (is_meant(listeners_[i], server) ? 2 : 0) + (has_same_address(listeners_[i], server) ? 1 : 0);
+    if (rank > best_rank) best = i;
+    best_rank = std::max(rank, best_rank);
+  }
+  if (best) taken_[server] = *best;
+  return best;
+}
+
+std::string NodeServers::listed() const {
+  std::string text;
+  for (const ListenAddress& listener : listeners_) text += (text.empty() ? "" : ", ") + to_text(listener);
+  return text.empty() ? "there is none" : text;
+}
+
+}  // namespace holdfast

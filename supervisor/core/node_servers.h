@@ -1,0 +1,48 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "core/ids.h"
+#include "core/listen_address.h"
+#include "core/node_message.h"
+
+namespace holdfast {
+
+// Which listener of a pool is meant by a server of its Node.js workers. A program that says listen(3000) runs unchanged
+// behind a listener on port 80: the worker is told that it listens on 3000.
+//
+// A listener of the same port, or path, is the server's. Any other server gets the first listener that no server has,
+// and keeps it in all workers. The workers run the same program, so what the first one asked for is what each will.
+class NodeServers {
+ public:
+  explicit NodeServers(std::vector<ListenAddress> listeners) : listeners_(std::move(listeners)) {}
+
+  struct Granted {
+    ListenerId listener;
+    std::optional<TcpAddress> bound;  // for NodeGranted
+    std::string data;
+  };
+  struct Refused {
+    int error = 0;    // for NodeRefused
+    std::string why;  // what to do about it
+  };
+  using Answer = std::variant<Granted, Refused>;
+  [[nodiscard]] Answer answer(const NodeServer& server, const std::string& data);
+
+  // Workers of another generation may open other servers. The data stay: clients hold tickets made with them.
+  void forget_servers() { taken_.clear(); }
+
+ private:
+  [[nodiscard]] std::optional<std::uint32_t> listener_for(const NodeServer& server);
+  [[nodiscard]] std::string listed() const;
+
+  std::vector<ListenAddress> listeners_;  // by ListenerId
+  std::map<NodeServer, std::uint32_t> taken_;
+  std::map<std::uint32_t, std::string> data_;
+};
+
+}  // namespace holdfast

@@ -1,0 +1,160 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "core/ids.h"
+#include "core/node_dialect.h"
+#include "core/node_message.h"
+#include "core/node_servers.h"
+#include "core/result.h"
+#include "core/time.h"
+
+namespace holdfast {
+
+// One Node.js worker's channel, from its start to its end: what the worker has asked for, which connections are on
+// their way to it, what may be said to it next. It knows no descriptor and no byte; the shell does what it answers.
+//
+// A connection is on its way until the worker has acknowledged the descriptor and, where it came for a server of
+// `cluster`, has said that the server accepts it. Until then the shell keeps its own copy: whatever happens to the
+// worker, the connection can be sent again, to it or to another, for no byte of it has been read.
+//
+// A worker may refuse a connection (its server has maxConnections) or miss the descriptor (it is at its limit of open
+// files). Then it is full: nothing is sent for a while, then one connection, and with each that is accepted the number
+// that may be on the way grows again.
+//
+// Phases: Open until it disconnects by itself (Leaving), is told to (Draining), or its end of the channel closes
+// (Ended). A worker that has closed all its servers and says nothing more has stopped accepting; it may begin again.
+class NodeSession {
+ public:
+  enum class Readiness {
+    Listening,  // its first server is open; or it says 'ready', where it needs no server
+    Message,    // it says 'ready', as under PM2 with wait_ready
+  };
+  struct Policy {
+    NodeDialect dialect = NodeDialect::Auto;
+    std::string connection_message = {};  // JSON that comes with a connection; empty: the dialect's
+    Readiness readiness = Readiness::Listening;
+    bool say_shutdown = false;      // 'shutdown' before the drain, as PM2 with shutdown_with_message
+    unsigned most_in_flight = 128;  // connections on their way; 1 at least. A channel of Linux's defaults holds 278
+    Duration full_pause = std::chrono::milliseconds(50);
+  };
+  explicit NodeSession(Policy policy);
+
+  // What a message means for the shell.
+  struct Send {
+    NodeOrder order;
+  };
+  struct TakenUp {  // close our copy
+    std::uint64_t connection;
+  };
+  struct CameBack {  // it waits again
+    std::uint64_t connection;
+  };
+  struct Asked {  // say what it is to be told: `answer`
+    NodeQuery query;
+  };
+  struct IsReady {};         // once
+  struct StopsAccepting {};  // all its servers are closed
+  struct AcceptsAgain {};    // one is open again
+  struct Leaves {            // it takes no more connections, and another worker is wanted; once
+    std::string why;
+  };
+  struct Finish {};  // no more is said to it: close our side once all is sent
+  struct Heard {     // from the program, for others
+    std::variant<NodeClientSession, NodeAdapterMessage, NodeText> message;
+  };
+  using Effect =
+      std::variant<Send, TakenUp, CameBack, Asked, IsReady, StopsAccepting, AcceptsAgain, Leaves, Finish, Heard>;
+  using Effects = std::vector<Effect>;
+
+  // An error: the worker broke the protocol, and nothing more should be heard from it.
+  [[nodiscard]] Result<Effects> on_message(const NodeMessage& message, TimePoint now);
+  [[nodiscard]] Effects answer(const NodeQuery& query, const NodeServers::Answer& answer);
+  // The worker's end of the channel is closed. What is still on its way comes back with it.
+  [[nodiscard]] Effects on_end();
+  // A wish: finish and leave. Once.
+  [[nodiscard]] Effects drain();
+  // It counts as ready, whether it has said so or not. Node acknowledges a connection before the program has started,
+  // so one that comes as a message is not sent earlier.
+  void on_ready() { ready_ = true; }
+
+  // Whether the worker takes connections of this listener now, though there may be too many on their way already.
+  [[nodiscard]] bool takes(ListenerId listener, TimePoint now) const;
+  // Whether one may be sent now, the message to send it with, and that it was sent.
+  [[nodiscard]] bool may_send(ListenerId listener, TimePoint now) const;
+  [[nodiscard]] NodeOrder connection_order(ListenerId listener) const;
+  void on_sent(std::uint64_t connection, ListenerId listener, TimePoint now);
+
+  // The next moment at which may_send may change by itself; kNever: none.
+  [[nodiscard]] TimePoint next_deadline(TimePoint now) const;
+  // When it was last known to be alive: now, unless it owes an answer, or has not read its channel since then.
+  [[nodiscard]] TimePoint heartbeat(TimePoint now, std::optional<TimePoint> unread_since) const;
+  [[nodiscard]] std::size_t in_flight() const { return in_flight_.size(); }
+  [[nodiscard]] bool is_open() const { return phase_ == Phase::Open; }
+  // Before it is ready: what it has done so far, and what it may be doing instead of listening. For the log.
+  [[nodiscard]] std::string why_not_ready() const;
+
+ private:
+  enum class Phase { Open, Leaving, Draining, Ended };
+  struct Server {
+    std::string key;
+    NodeServer described;
+    std::uint16_t told_port = 0;
+    ListenerId listener;
+    bool open = false;  // until then it is only granted
+  };
+  struct InFlight {
+    std::uint64_t connection = 0;
+    std::int64_t number = 0;  // of the order, where it has one
+    TimePoint sent_at{};
+    bool arrived = false;
+    std::optional<bool> accepted;
+  };
+
+  [[nodiscard]] std::optional<Error> hear(const NodeOnline&, TimePoint now, Effects& effects);
+  [[nodiscard]] std::optional<Error> hear(const NodeQuery& query, TimePoint now, Effects& effects);
+  [[nodiscard]] std::optional<Error> hear(const NodeListening& message, TimePoint now, Effects& effects);
+  [[nodiscard]] std::optional<Error> hear(const NodeClosed& message, TimePoint now, Effects& effects);
+  [[nodiscard]] std::optional<Error> hear(const NodeAnswered& message, TimePoint now, Effects& effects);
+  [[nodiscard]] std::optional<Error> hear(const NodeLeaves& message, TimePoint now, Effects& effects);
+  [[nodiscard]] std::optional<Error> hear(const NodeHandleArrived&, TimePoint now, Effects& effects);
+  [[nodiscard]] std::optional<Error> hear(const NodeHandleMissing&, TimePoint now, Effects& effects);
+  [[nodiscard]] std::optional<Error> hear(const NodeHandleOffered&, TimePoint now, Effects& effects);
+  [[nodiscard]] std::optional<Error> hear(const NodeBunWorker&, TimePoint now, Effects& effects);
+  [[nodiscard]] std::optional<Error> hear(const NodeOther&, TimePoint now, Effects& effects);
+  [[nodiscard]] std::optional<Error> hear(const NodeStarted&, TimePoint now, Effects& effects);
+  [[nodiscard]] std::optional<Error> hear(const NodeServerCloses&, TimePoint now, Effects& effects);
+  [[nodiscard]] std::optional<Error> hear(const NodeClientSession& message, TimePoint now, Effects& effects);
+  [[nodiscard]] std::optional<Error> hear(const NodeAdapterMessage& message, TimePoint now, Effects& effects);
+  [[nodiscard]] std::optional<Error> hear(const NodeText& message, TimePoint now, Effects& effects);
+
+  [[nodiscard]] bool by_newconn() const { return policy_.connection_message.empty(); }
+  [[nodiscard]] const Server* open_server(ListenerId listener) const;
+  [[nodiscard]] bool has_open_server() const;
+  [[nodiscard]] std::deque<InFlight>::iterator next_to_arrive();
+  void settle_if_answered(std::deque<InFlight>::iterator connection, TimePoint now, Effects& effects);
+  void on_full(TimePoint now);
+  void leave(std::string why, Effects& effects);
+  void become_ready(Effects& effects);
+
+  Policy policy_;
+  Phase phase_ = Phase::Open;
+  bool online_ = false;
+  bool ready_ = false;
+  bool disconnects_ = false;  // by itself: told so again, its Node would end with an error
+  bool stopped_accepting_ = false;
+  std::vector<Server> servers_;  // granted or open
+  unsigned granted_ = 0;         // ever; their keys are numbers
+  std::deque<InFlight> in_flight_;
+  unsigned window_;  // how many may be on the way: most_in_flight, or fewer after it was full
+  TimePoint full_until_{};
+  TimePoint last_heard_{};
+  std::int64_t next_number_ = 0;
+};
+
+}  // namespace holdfast

@@ -1,0 +1,364 @@
+#include "worker/node_inbox.h"
+
+#include <algorithm>
+#include <array>
+#include <iterator>
+#include <utility>
+
+#include "loop/fd_watcher.h"
+#include "sys/fd_passing.h"
+#include "sys/sockets.h"
+#include "sys/stream.h"
+#include "wire/node_codec.h"
+#include "wire/node_lines.h"
+
+namespace holdfast {
+
+namespace {
+
+// What a program may say to another at once: a broadcast with a picture in it is a few MiB.
+constexpr std::size_t kLongestLine = std::size_t{16} * 1024 * 1024;
+// What may wait for a worker that does not read: its hang is noticed before long.
+constexpr std::size_t kMostUnread = 4 * kLongestLine;
+// As much as Node.js writes at once. A read ends at each descriptor, and a worker sends us none worth mentioning.
+constexpr std::size_t kReadSize = 64 * 1024;
+// Reads in one turn: a worker that floods its channel does not stop the others.
+constexpr int kReadsPerTurn = 16;
+// More than a channel holds.
+constexpr int kMostReadsOfOne = 1024;
+constexpr Duration kRetryAfter = std::chrono::milliseconds(5);
+
+bool is_answer(const NodeMessage& message) {
+  return std::holds_alternative<NodeHandleArrived>(message) || std::holds_alternative<NodeHandleMissing>(message) ||
+         std::holds_alternative<NodeAnswered>(message);
+}
+
+}  // namespace
+
+// All that is one worker's.
+struct NodeInbox::Channel {
+  Channel(Loop& loop, UniqueFd end, const NodeSession::Policy& policy, std::function<void(FdWatcher::Ready)> on_ready)
+      : fd(std::move(end)), lines(kLongestLine), session(policy), watcher(loop, fd, std::move(on_ready)) {}
+
+  UniqueFd fd;
+  NodeLines lines;
+  NodeSession session;
+  std::deque<std::string> unread;  // lines that are to be sent; of the first, what is left
+  std::size_t unread_bytes = 0;
+  Blocked blocked = Blocked::No;
+  std::optional<TimePoint> unread_since;  // the worker's queue is full
+  TimePoint retry_at = kNever;            // while blocked otherwise
+  bool distrusted = false;  // it broke the protocol: only its answers to connections are heard, and nothing is said
+  bool ended = false;       // nothing is written any more
+  bool to_be_closed = false;
+  FdWatcher watcher;
+};
+
+NodeInbox::NodeInbox(Loop& loop, NodeSession::Policy policy, Hooks hooks)
+    : loop_(loop), policy_(std::move(policy)), hooks_(std::move(hooks)), timer_(loop, [this] { on_due(); }) {}
+
+NodeInbox::~NodeInbox() = default;
+
+Result<UniqueFd> NodeInbox::open_channel() {
+  settle();
+  Result<ChannelPair> ends = make_stream_channel();
+  if (!ends) return std::move(ends).error();
+  channel_ = std::make_shared<Channel>(loop_, std::move(ends->supervisor_end), policy_, [this](FdWatcher::Ready ready) {
+    on_channel_ready(ready.readable, ready.writable);
+  });
+  watch();
+  return std::move(ends->worker_end);
+}
+
+void NodeInbox::consider_ready() {
+  if (!channel_) return;
+  channel_->session.on_ready();
+  write();
+}
+
+std::string NodeInbox::why_not_ready() const { return channel_ ? channel_->session.why_not_ready() : std::string(); }
+
+bool NodeInbox::say(const NodeOrder& order) {
+  if (!channel_ || channel_->ended || channel_->unread_bytes > kMostUnread) return false;
+  perform(NodeSession::Send{order});
+  write();
+  return true;
+}
+
+void NodeInbox::put(Connection connection) { unsent_[connection.record.listener].push_back(std::move(connection)); }
+
+std::vector<UniqueFd> NodeInbox::flush() {
+  write();
+  return {};
+}
+
+bool NodeInbox::unsent() const {
+  return std::any_of(unsent_.begin(), unsent_.end(), [](const auto& queue) { return !queue.second.empty(); });
+}
+
+void NodeInbox::drain(TimePoint deadline) {
+  unsent_drain_ = deadline;
+  write();
+}
+
+ConnectionSink::Account NodeInbox::account() const {
+  std::uint64_t waiting = in_flight_.size() + came_back_.size();
+  for (const auto& [listener, queue] : unsent_) waiting += queue.size();
+  return Account{.waiting = waiting, .taken = taken_, .accepted = 0, .open = 0, .lost = 0};
+}
+
+TimePoint NodeInbox::heartbeat(TimePoint now) const {
+  return channel_ ? channel_->session.heartbeat(now, channel_->unread_since) : now;
+}
+
+void NodeInbox::settle() {
+  if (!channel_ || settling_) return;
+  settling_ = true;
+  channel_->ended = true;
+  read(kMostReadsOfOne);
+  perform_all(channel_->session.on_end());
+  finish_turn();
+  close_channel();
+  unsent_drain_.reset();  // it was for the one that has ended
+  settling_ = false;
+}
+
+std::vector<Connection> NodeInbox::take_back_some() {
+  std::vector<Connection> connections;
+  for (auto& [listener, queue] : unsent_) std::move(queue.begin(), queue.end(), std::back_inserter(connections));
+  unsent_.clear();
+  return connections;
+}
+
+void NodeInbox::on_due() {
+  if (channel_ && channel_->blocked == Blocked::Otherwise && loop_.now() >= channel_->retry_at) {
+    channel_->blocked = Blocked::No;
+  }
+  write();
+}
+
+void NodeInbox::on_channel_ready(bool readable, bool writable) {
+  if (readable) read(kReadsPerTurn);
+  if (!channel_ || !writable || channel_->blocked != Blocked::QueueFull) return;
+  channel_->blocked = Blocked::No;
+  channel_->unread_since.reset();
+  const auto before = std::pair(last_sent_, channel_->unread_bytes);
+  write();
+  if (!channel_ || channel_->blocked != Blocked::QueueFull || before != std::pair(last_sent_, channel_->unread_bytes))
+    return;
+  // Writable and yet refused: waiting for writability would spin.
+  channel_->blocked = Blocked::Otherwise;
+  channel_->retry_at = loop_.now() + kRetryAfter;
+  watch();
+}
+
+void NodeInbox::read(int most) {
+  const std::shared_ptr<Channel> channel = channel_;  // a hook may end it
+  std::array<std::byte, kReadSize> buffer;
+  for (int i = 0; i < most && channel_ == channel; i++) {
+    // Descriptors that a worker sends are for nobody: they close here.
+    const Result<Received> received = receive_with_fds(channel->fd, buffer);
+    if (!received) {
+      distrust(*channel, received.error());
+      break;
+    }
+    if (received->state == Received::State::WouldBlock) break;
+    if (received->state == Received::State::Closed) {
+      channel->ended = true;
+      perform_all(channel->session.on_end());
+      break;
+    }
+    channel->lines.push({reinterpret_cast<const char*>(buffer.data()), received->length});
+    while (channel_ == channel) {
+      const Result<std::optional<std::string_view>> line = channel->lines.next();
+      if (line && !*line) break;
+      if (line) {
+        hear(*channel, **line);
+      } else {
+        distrust(*channel, line.error());
+      }
+    }
+  }
+  finish_turn();
+}
+
+void NodeInbox::hear(Channel& channel, std::string_view line) {
+  const Result<NodeMessage> message = decode_node_message(line);
+  if (!message) return distrust(channel, message.error());
+  if (channel.distrusted && !is_answer(*message)) return;
+  const Result<NodeSession::Effects> effects = channel.session.on_message(*message, loop_.now());
+  if (!effects) return distrust(channel, effects.error());
+  perform_all(*effects);
+}
+
+// What it had taken up must be known all the same: given to another worker, such a connection would be served twice.
+void NodeInbox::distrust(Channel& channel, const Error& error) {
+  if (std::exchange(channel.distrusted, true) || settling_) return;
+  hooks_.on_garbage(*this, error);
+}
+
+void NodeInbox::finish_turn() {
+  const bool taken_up = !taken_up_.empty();
+  close_all(std::exchange(taken_up_, {}));
+  const bool came_back = !came_back_.empty();
+  for (auto connection = came_back_.rbegin(); connection != came_back_.rend(); ++connection) {
+    unsent_[connection->record.listener].push_front(std::move(*connection));
+  }
+  came_back_.clear();
+  write();
+  if (settling_) return;
+  if (came_back && channel_ && !channel_->session.is_open()) hooks_.on_came_back(*this);
+  if (taken_up && room_wanted_) hooks_.on_room();
+}
+
+void NodeInbox::perform_all(const NodeSession::Effects& effects) {
+  for (const NodeSession::Effect& effect : effects) {
+    std::visit([this](const auto& e) { perform(e); }, effect);
+  }
+}
+
+void NodeInbox::perform(const NodeSession::Send& effect) {
+  if (!channel_) return;
+  channel_->unread.push_back(encode(effect.order));
+  channel_->unread_bytes += channel_->unread.back().size();
+}
+
+void NodeInbox::perform(const NodeSession::TakenUp& effect) {
+  const auto connection = in_flight_.find(effect.connection);
+  taken_up_.push_back(std::move(connection->second.fd));
+  in_flight_.erase(connection);
+  taken_++;
+}
+
+void NodeInbox::perform(const NodeSession::CameBack& effect) {
+  const auto connection = in_flight_.find(effect.connection);
+  came_back_.push_back(std::move(connection->second));
+  in_flight_.erase(connection);
+}
+
+void NodeInbox::perform(const NodeSession::Asked& effect) {
+  const NodeServers::Answer answer = hooks_.on_query(*this, effect.query);
+  if (channel_) perform_all(channel_->session.answer(effect.query, answer));
+}
+
+void NodeInbox::perform(const NodeSession::IsReady&) {
+  if (!settling_) hooks_.on_ready(*this);
+}
+
+void NodeInbox::perform(const NodeSession::StopsAccepting&) {
+  if (!settling_) hooks_.on_accepting(*this, false);
+}
+
+void NodeInbox::perform(const NodeSession::AcceptsAgain&) {
+  if (!settling_) hooks_.on_accepting(*this, true);
+}
+
+void NodeInbox::perform(const NodeSession::Leaves& effect) {
+  if (!settling_) hooks_.on_leaves(*this, effect.why);
+}
+
+void NodeInbox::perform(const NodeSession::Finish&) {
+  if (channel_) channel_->to_be_closed = true;
+}
+
+void NodeInbox::perform(const NodeSession::Heard& effect) { hooks_.on_heard(*this, effect); }
+
+void NodeInbox::write() {
+  // A hook may end the channel.
+  while (channel_ && !channel_->ended && !channel_->distrusted && channel_->blocked == Blocked::No &&
+         (write_line() || write_connection() || write_drain() || write_end())) {
+  }
+  watch();
+}
+
+bool NodeInbox::write_line() {
+  if (channel_->unread.empty()) return false;
+  std::string& line = channel_->unread.front();
+  const std::size_t length = send(line, std::nullopt);
+  channel_->unread_bytes -= length;
+  line.erase(0, length);
+  if (line.empty()) channel_->unread.pop_front();
+  return true;
+}
+
+bool NodeInbox::write_connection() {
+  const TimePoint now = loop_.now();
+  // Of those that may go, the one that came first.
+  std::deque<Connection>* first = nullptr;
+  for (auto& [listener, queue] : unsent_) {
+    if (queue.empty() || !channel_->session.may_send(ListenerId{listener}, now)) continue;
+    if (first == nullptr || queue.front().record.id < first->front().record.id) first = &queue;
+  }
+  if (first == nullptr) return false;
+  Connection& connection = first->front();
+  const ListenerId listener{connection.record.listener};
+  // A server of `cluster` sees to that itself; a program that gets a socket by message does not.
+  if (!needs_server(policy_.dialect)) set_no_delay(connection.fd);
+  const std::string bytes = encode(channel_->session.connection_order(listener));
+  const std::size_t length = send(bytes, BorrowedFd(connection.fd));
+  if (length == 0) return true;
+  channel_->session.on_sent(++last_sent_, listener, now);
+  in_flight_.emplace(last_sent_, std::move(connection));
+  first->pop_front();
+  if (length < bytes.size()) {  // the descriptor went with the first byte
+    channel_->unread.push_front(bytes.substr(length));
+    channel_->unread_bytes += bytes.size() - length;
+  }
+  return true;
+}
+
+bool NodeInbox::write_drain() {
+  if (!unsent_drain_) return false;
+  for (const auto& [listener, queue] : unsent_) {
+    if (!queue.empty() && channel_->session.takes(ListenerId{listener}, loop_.now())) return false;
+  }
+  unsent_drain_.reset();
+  perform_all(channel_->session.drain());
+  if (unsent()) hooks_.on_came_back(*this);
+  return true;
+}
+
+bool NodeInbox::write_end() {
+  if (std::exchange(channel_->to_be_closed, false)) end_stream(channel_->fd);
+  return false;
+}
+
+std::size_t NodeInbox::send(std::string_view bytes, std::optional<BorrowedFd> fd) {
+  const Result<SentPart> sent = send_part(channel_->fd, bytes, fd);
+  const SendOutcome outcome = sent ? sent->outcome : SendOutcome::TooManyInFlight;
+  switch (outcome) {
+    case SendOutcome::Sent:
+      return sent->length;
+    case SendOutcome::WouldBlock:
+      channel_->blocked = Blocked::QueueFull;
+      if (!channel_->unread_since) channel_->unread_since = loop_.now();
+      break;
+    case SendOutcome::TooManyInFlight:
+      channel_->blocked = Blocked::Otherwise;
+      channel_->retry_at = loop_.now() + kRetryAfter;
+      break;
+    case SendOutcome::Gone:
+      channel_->blocked = Blocked::Closed;
+      break;
+  }
+  return 0;
+}
+
+void NodeInbox::watch() {
+  if (!channel_) return timer_.disarm();
+  using Interest = FdWatcher::Interest;
+  const bool writable = channel_->blocked == Blocked::QueueFull;
+  channel_->watcher.watch(channel_->ended ? Interest::None : writable ? Interest::Both : Interest::Readable);
+  const TimePoint retry = channel_->blocked == Blocked::Otherwise ? channel_->retry_at : kNever;
+  timer_.arm(channel_->ended ? kNever : std::min(retry, channel_->session.next_deadline(loop_.now())));
+}
+
+void NodeInbox::close_channel() {
+  channel_->watcher.watch(FdWatcher::Interest::None);
+  // We may be inside the callback of its watcher.
+  loop_.defer([ended = std::move(channel_)] {});
+  channel_.reset();
+  timer_.disarm();
+}
+
+}  // namespace holdfast

@@ -1,0 +1,125 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/node_session.h"
+#include "core/result.h"
+#include "core/time.h"
+#include "loop/loop.h"
+#include "loop/timer.h"
+#include "sys/unique_fd.h"
+#include "worker/connection_sink.h"
+
+namespace holdfast {
+
+// Where the connections of a slot wait for its worker, if that is a Node.js process: each goes over Node's own IPC
+// channel in a message of its own, and our copy stays here until the worker has taken it up (core/node_session.h). So,
+// unlike an Inbox, each worker has a channel of its own, and what was on its way to one that has ended is here again.
+//
+// waiting = unsent + on their way. How many connections a worker has open is not known: Node does not tell.
+class NodeInbox final : public ConnectionSink {
+ public:
+  // Called from the loop, or from within a call of this inbox. All of them are needed.
+  struct Hooks {
+    std::function<NodeServers::Answer(NodeInbox&, const NodeQuery&)> on_query;  // its reason is the owner's to log
+    std::function<void(NodeInbox&)> on_ready;
+    std::function<void(NodeInbox&, bool accepts)> on_accepting;  // all its servers are closed, or one is open again
+    std::function<void(NodeInbox&, const std::string& why)> on_leaves;  // it takes no more, nobody has told it to
+    // Connections that this worker will not take wait here again; another may have them.
+    std::function<void(NodeInbox&)> on_came_back;
+    std::function<void(NodeInbox&, const NodeSession::Heard&)> on_heard;
+    std::function<void(NodeInbox&, const Error&)> on_garbage;  // what came is not the protocol
+    std::function<void()> on_room;                             // it has taken something up, and that was wanted
+  };
+  NodeInbox(Loop& loop, NodeSession::Policy policy, Hooks hooks);
+  ~NodeInbox() override;
+
+  // Makes the channel for a worker that is about to be started, and answers its end: descriptor 3 of the child. Once the
+  // child has it, the caller's is to be closed: else the end of the worker cannot be seen.
+  [[nodiscard]] Result<UniqueFd> open_channel();
+
+  // The worker counts as ready though it has not said so (NodeSession::on_ready).
+  void consider_ready();
+  [[nodiscard]] std::string why_not_ready() const;
+  // A message for the program, as process.on('message') gets it: one line of JSON. False: it was dropped, because the
+  // worker does not read its channel and too much waits there.
+  [[nodiscard]] bool say(const NodeOrder& order);
+
+  void put(Connection connection) override;
+  // Answers no descriptors: they are needed until the worker has answered.
+  std::vector<UniqueFd> flush() override;
+  [[nodiscard]] bool unsent() const override;
+  // Connections that the worker does not take any more do not hold up the drain: they stay (on_came_back).
+  void drain(TimePoint deadline) override;
+  [[nodiscard]] Account account() const override;
+  [[nodiscard]] TimePoint heartbeat(TimePoint now) const override;
+  void want_room(bool wanted) override { room_wanted_ = wanted; }
+  // Also hears the last words of the worker that has ended, so that what it had taken up is known.
+  void settle() override;
+  // What is unsent: that which is on its way comes back by itself or was taken up.
+  [[nodiscard]] std::vector<Connection> take_back_some() override;
+  [[nodiscard]] bool is_shut() const override { return false; }  // the next worker gets another channel
+
+ private:
+  struct Channel;
+  enum class Blocked {
+    No,
+    QueueFull,  // until the channel is writable
+    Otherwise,  // nobody reports the end of that, so a timer asks
+    Closed,     // nobody reads it any more: the end will be read
+  };
+
+  void on_due();
+  void on_channel_ready(bool readable, bool writable);
+  void read(int most);
+  void hear(Channel& channel, std::string_view line);
+  void distrust(Channel& channel, const Error& error);
+  void finish_turn();
+
+  void perform_all(const NodeSession::Effects& effects);
+  void perform(const NodeSession::Send& effect);
+  void perform(const NodeSession::TakenUp& effect);
+  void perform(const NodeSession::CameBack& effect);
+  void perform(const NodeSession::Asked& effect);
+  void perform(const NodeSession::IsReady&);
+  void perform(const NodeSession::StopsAccepting&);
+  void perform(const NodeSession::AcceptsAgain&);
+  void perform(const NodeSession::Leaves& effect);
+  void perform(const NodeSession::Finish&);
+  void perform(const NodeSession::Heard& effect);
+
+  void write();
+  // Each answers whether it has done something, and so whether there may be more to do.
+  [[nodiscard]] bool write_line();
+  [[nodiscard]] bool write_connection();
+  [[nodiscard]] bool write_drain();
+  [[nodiscard]] bool write_end();
+  [[nodiscard]] std::size_t send(std::string_view bytes, std::optional<BorrowedFd> fd);
+  void watch();
+  void close_channel();
+
+  Loop& loop_;
+  const NodeSession::Policy policy_;
+  Hooks hooks_;
+  std::map<std::uint16_t, std::deque<Connection>> unsent_;  // by listener
+  std::map<std::uint64_t, Connection> in_flight_;           // by the number that they were sent under
+  std::vector<Connection> came_back_;                       // in this turn
+  std::vector<UniqueFd> taken_up_;                          // in this turn
+  std::optional<TimePoint> unsent_drain_;
+  bool room_wanted_ = false;
+  bool settling_ = false;  // the owner knows already what it would be told
+  std::uint64_t last_sent_ = 0;
+  std::uint64_t taken_ = 0;  // by all workers
+  std::shared_ptr<Channel> channel_;
+  Timer timer_;
+};
+
+}  // namespace holdfast

@@ -1,0 +1,134 @@
+// A configuration that changes under load: what may be live is, workers roll where they must, and a bad one changes nothing.
+#include <gmock/gmock.h>
+#include <signal.h>
+
+#include <nlohmann/json.hpp>
+
+#include "support/load_loop.h"
+#include "support/supervisor.h"
+
+namespace holdfast::test {
+namespace {
+
+using testing::HasSubstr;
+
+class Reload : public testing::Test {
+ protected:
+  Reload() { write("workers = 3"); }
+
+  void write(const std::string& lines, const std::string& command = whoami_program()) {
+    write_text(file_,
+               "[listeners.main]\naddress = \"127.0.0.1:0\"\n[pools.web]\ncommand = [\"/bin/sh\", \"-c\", \"exec " +
+                   command + "\"]\n" + lines + "\n");
+  }
+  [[nodiscard]] SupervisorPlan plan() const {
+    SupervisorPlan plan;
+    plan.listen = {};
+    plan.workers = 0;
+    plan.command = {};
+    plan.options = {"-c", file_};
+    return plan;
+  }
+  [[nodiscard]] static Ran reload(const Supervisor& supervisor) { return supervisor.tell("reload", {"--wait"}); }
+
+  TempDirectory directory_;
+  std::string file_ = directory_ / "web.toml";
+};
+
+TEST_F(Reload, WhatMayBeLiveReplacesNobody) {
+  const Supervisor supervisor(plan(), &directory_);
+  const StatusView before = supervisor.wait_until_serving();
+  write("workers = 4\ndrain-timeout = \"7s\"");
+  const Ran ran = reload(supervisor);
+  ASSERT_EQ(ran.exit_code, 0) << ran.errors;
+  EXPECT_THAT(ran.output, HasSubstr("pools.web.drain-timeout: \"30s\" -> \"7s\""));
+  const StatusView after = supervisor.wait_until_serving();
+  ASSERT_EQ(after.slots.size(), 4U);
+  for (unsigned slot = 0; slot < 3; slot++) EXPECT_EQ(after.slot(slot).pid, before.slot(slot).pid);
+}
+
+TEST_F(Reload, UnderLoadRollsTheWorkersAndFailsNobody) {
+  const Supervisor supervisor(plan(), &directory_);
+  StatusView before = supervisor.wait_until_serving();
+  LoadLoop load(LoadPlan{supervisor.target(), ipv4_sources(200), 16, std::nullopt, "/", kPatience});
+  ASSERT_TRUE(eventually([&] { return load.answered() > 100; }));
+  for (int round = 1; round <= 5; round++) {
+    write("workers = 3\nenvironment = { ROUND = \"" + std::to_string(round) + "\" }");
+    const Ran ran = reload(supervisor);
+    ASSERT_EQ(ran.exit_code, 0) << ran.errors;
+    const StatusView after = supervisor.status();
+    for (unsigned slot = 0; slot < 3; slot++) {
+      EXPECT_NE(after.slot(slot).pid, before.slot(slot).pid) << "round " << round;
+      EXPECT_GT(after.slot(slot).generation, before.slot(slot).generation);
+    }
+    before = after;
+  }
+  const LoadReport report = load.stop();
+  EXPECT_EQ(report.failed(), 0U) << report.summary();
+  EXPECT_TRUE(report.moved().empty()) << report.moved().size() << " clients moved";
+}
+
+TEST_F(Reload, OfAFileWithMistakesChangesNothingAndNamesThemAll) {
+  const Supervisor supervisor(plan(), &directory_);
+  const StatusView before = supervisor.wait_until_serving();
+  write("wokers = 3\nsurge = \"many\"");
+  const Ran ran = reload(supervisor);
+  EXPECT_EQ(ran.exit_code, 78);
+  EXPECT_THAT(ran.errors, HasSubstr("nothing was changed"));
+  EXPECT_THAT(ran.errors, HasSubstr("web.toml:5:1: unknown key wokers"));
+  EXPECT_THAT(ran.errors, HasSubstr("web.toml:6:"));
+  const StatusView after = supervisor.status();
+  EXPECT_EQ(after.pids(), before.pids());
+  EXPECT_EQ(nlohmann::json::parse(after.json)["reload_failed"], true);
+}
+
+TEST_F(Reload, WhoseNewWorkersFailIsRolledBackUnderLoad) {
+  const Supervisor supervisor(plan(), &directory_);
+  supervisor.wait_until_serving();
+  LoadLoop load(LoadPlan{supervisor.target(), ipv4_sources(100), 8, std::nullopt, "/", kPatience});
+  ASSERT_TRUE(eventually([&] { return load.answered() > 50; }));
+  write("workers = 3", "sh -c 'echo out of luck; exit 3'");
+  const Ran ran = reload(supervisor);
+  EXPECT_EQ(ran.exit_code, 78);
+  EXPECT_THAT(ran.errors, HasSubstr("rolled back"));
+  EXPECT_THAT(ran.errors, HasSubstr("exited with code 3"));
+  EXPECT_THAT(ran.errors, HasSubstr("out of luck"));
+  write("workers = 3");
+  EXPECT_EQ(reload(supervisor).exit_code, 0) << "what was rolled back does not count as loaded";
+  supervisor.wait_until("everybody is of one generation again", [](const StatusView& status) {
+    return status.all_serving() && status.slot(0).generation == status.slot(1).generation &&
+           status.slot(1).generation == status.slot(2).generation;
+  });
+  const LoadReport report = load.stop();
+  EXPECT_EQ(report.failed(), 0U) << report.summary();
+}
+
+TEST_F(Reload, WhatNeedsANewStartIsToldAndTheRestApplied) {
+  const Supervisor supervisor(plan(), &directory_);
+  const StatusView before = supervisor.wait_until_serving();
+  write("workers = 2\nintake = \"capture\"");
+  const Ran ran = reload(supervisor);
+  EXPECT_EQ(ran.exit_code, 0) << ran.errors;
+  EXPECT_THAT(ran.output, HasSubstr("not applied: pools.web.intake"));
+  supervisor.wait_until("one slot has left", [](const StatusView& status) { return status.slots.size() == 2; });
+  EXPECT_EQ(supervisor.status().slot(0).pid, before.slot(0).pid);
+}
+
+TEST_F(Reload, BySignalIsTheSame) {
+  const Supervisor supervisor(plan(), &directory_);
+  supervisor.wait_until_serving();
+  write("workers = 1");
+  send_signal(supervisor.pid(), SIGHUP);
+  supervisor.wait_until("two slots have left", [](const StatusView& status) { return status.slots.size() == 1; });
+}
+
+TEST(ReloadWithoutAFile, HasNothingToRead) {
+  const Supervisor supervisor;
+  supervisor.wait_until_serving();
+  const Ran ran = supervisor.tell("reload");
+  EXPECT_EQ(ran.exit_code, 78);
+  EXPECT_THAT(ran.errors, HasSubstr("runs without a configuration file"));
+}
+
+}  // namespace
+}  // namespace holdfast::test

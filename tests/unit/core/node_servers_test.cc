@@ -1,0 +1,110 @@
+#include "core/node_servers.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cerrno>
+
+namespace holdfast {
+namespace {
+
+using testing::HasSubstr;
+
+ListenAddress listener(const char* text) { return *parse_listen_address(text); }
+NodeServer on_port(std::uint16_t port, std::uint32_t index = 0) { return {NodeServer::Kind::Tcp4, "", port, index}; }
+NodeServer on_path(const char* path) { return {NodeServer::Kind::Unix, path, 0, 0}; }
+
+std::uint32_t granted(NodeServers& servers, const NodeServer& server) {
+  const NodeServers::Answer answer = servers.answer(server, "null");
+  const auto* yes = std::get_if<NodeServers::Granted>(&answer);
+  return yes != nullptr ? yes->listener.value : 999;
+}
+NodeServers::Refused refused(NodeServers& servers, const NodeServer& server) {
+  const NodeServers::Answer answer = servers.answer(server, "null");
+  const auto* no = std::get_if<NodeServers::Refused>(&answer);
+  return no != nullptr ? *no : NodeServers::Refused{};
+}
+
+TEST(NodeServers, AProgramIsToldThePortThatItAskedFor) {
+  NodeServers servers({listener("127.0.0.1:80")});
+  const auto answer = std::get<NodeServers::Granted>(servers.answer(on_port(3000), "null"));
+  EXPECT_EQ(answer.listener, ListenerId{0});
+  EXPECT_EQ(to_text(ListenAddress(*answer.bound)), "127.0.0.1:3000");
+}
+
+TEST(NodeServers, OneThatTakesAnyPortIsToldTheRealOne) {
+  NodeServers servers({listener(":8080")});
+  const auto answer = std::get<NodeServers::Granted>(servers.answer(on_port(0), "null"));
+  EXPECT_EQ(answer.bound->port, 8080);
+}
+
+TEST(NodeServers, TheSamePortOrPathIsMeant) {
+  NodeServers servers({listener(":80"), listener("unix:/run/a.sock"), listener(":9100"), listener("unix:/run/b.sock")});
+  EXPECT_EQ(granted(servers, on_port(9100)), 2u);
+  EXPECT_EQ(granted(servers, on_path("/run/b.sock")), 3u);
+  EXPECT_EQ(granted(servers, on_port(80)), 0u);
+  EXPECT_EQ(granted(servers, on_path("/run/a.sock")), 1u);
+}
+
+TEST(NodeServers, OfTwoOfTheSamePortTheAddressDecides) {
+  NodeServers servers({listener("127.0.0.1:80"), listener("127.0.0.2:80")});
+  EXPECT_EQ(granted(servers, {NodeServer::Kind::Tcp4, "127.0.0.2", 80, 0}), 1u);
+  EXPECT_EQ(granted(servers, {NodeServer::Kind::Tcp4, "127.0.0.1", 80, 0}), 0u);
+}
+
+TEST(NodeServers, AllWorkersOfOneProgramGetTheSame) {
+  NodeServers servers({listener(":80"), listener(":81")});
+  EXPECT_EQ(granted(servers, on_port(3000)), 0u);
+  EXPECT_EQ(granted(servers, on_port(4000)), 1u);
+  EXPECT_EQ(granted(servers, on_port(4000)), 1u) << "though another worker asks in another order";
+  EXPECT_EQ(granted(servers, on_port(3000)), 0u);
+  EXPECT_EQ(granted(servers, on_port(3000, 1)), 0u) << "opened again it is still the same server";
+}
+
+TEST(NodeServers, ThoseOnAnyPortAreToldApartByTheirOrder) {
+  NodeServers servers({listener(":80"), listener(":81")});
+  EXPECT_EQ(granted(servers, on_port(0, 0)), 0u);
+  EXPECT_EQ(granted(servers, on_port(0, 1)), 1u);
+  EXPECT_EQ(granted(servers, on_port(0, 0)), 0u);
+}
+
+TEST(NodeServers, OneThatNoListenerIsLeftForIsRefused) {
+  NodeServers servers({listener(":80")});
+  EXPECT_EQ(granted(servers, on_port(3000)), 0u);
+  const NodeServers::Refused no = refused(servers, on_port(9100));
+  EXPECT_EQ(no.error, EADDRNOTAVAIL);
+  EXPECT_THAT(no.why, HasSubstr("server.listen(9100)"));
+  EXPECT_THAT(no.why, HasSubstr(":80"));
+  servers.forget_servers();
+  EXPECT_EQ(granted(servers, on_port(9100)), 0u) << "workers of another generation";
+}
+
+TEST(NodeServers, UdpAndDescriptorsAreRefusedWithTheReason) {
+  NodeServers servers({listener(":80")});
+  EXPECT_EQ(refused(servers, {NodeServer::Kind::Udp, "", 53, 0}).error, ENOTSUP);
+  EXPECT_THAT(refused(servers, {NodeServer::Kind::Udp, "", 53, 0}).why, HasSubstr("UDP"));
+  EXPECT_EQ(refused(servers, {NodeServer::Kind::Descriptor, "", 0, 0}).error, EBADF);
+}
+
+TEST(NodeServers, TheDataOfTheFirstWorkerAreThoseOfAll) {
+  NodeServers servers({listener(":443"), listener(":444")});
+  const auto data = [&](const NodeServer& server, const char* own) {
+    return std::get<NodeServers::Granted>(servers.answer(server, own)).data;
+  };
+  EXPECT_EQ(data(on_port(443), "\"first\""), "\"first\"");
+  EXPECT_EQ(data(on_port(443), "\"second\""), "\"first\"");
+  EXPECT_EQ(data(on_port(444), "\"other\""), "\"other\"");
+  servers.forget_servers();
+  EXPECT_EQ(data(on_port(443), "\"of the next generation\""), "\"first\"") << "clients hold tickets made with them";
+}
+
+TEST(NodeServers, ATcpServerBehindAPathHasNoAddressToBeTold) {
+  NodeServers servers({listener("unix:/run/a.sock")});
+  EXPECT_FALSE(std::get<NodeServers::Granted>(servers.answer(on_port(3000), "null")).bound);
+  NodeServers tcp({listener(":80")});
+  EXPECT_FALSE(std::get<NodeServers::Granted>(tcp.answer(on_path("/run/a.sock"), "null")).bound)
+      << "a server on a path has no port";
+}
+
+}  // namespace
+}  // namespace holdfast
