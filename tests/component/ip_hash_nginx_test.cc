@@ -68,7 +68,7 @@ std::vector<IpAddress> clients() {
 }
 
 void expect_the_same_server(const std::vector<Server>& servers) {
-  if (::access(kNginx, X_OK) != 0) GTEST_SKIP() << kNginx << " is not installed (Debian: nginx-light)";
+  if (::access(kNginx, X_OK) != 0) GTEST_SKIP() << kNginx << " is not installed (Debian: nginx)";
   const NetworkNamespace network;
   if (!network.missing().empty()) GTEST_SKIP() << network.missing();
 

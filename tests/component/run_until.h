@@ -36,14 +36,27 @@ inline void run_for(Loop& loop, Duration time) {
   (void)run_until(loop, [&] { return std::chrono::steady_clock::now() >= end; });
 }
 
-// Lets the loop run for a while; answers how often it waited. A loop that spins never waits, however little of a busy machine it gets.
-inline long waits_in(Loop& loop, Duration time) {
-  rusage before{};
-  rusage after{};
-  (void)::getrusage(RUSAGE_THREAD, &before);
-  run_for(loop, time);
-  (void)::getrusage(RUSAGE_THREAD, &after);
-  return after.ru_nvcsw - before.ru_nvcsw;
+// Whether the loop runs on and on instead of waiting. Judged by how often it waited and what it used of the CPU, not by
+// the clock: a loop that waits does so rarely where others leave it little of the machine.
+[[nodiscard]] inline bool spins(Loop& loop) {
+  constexpr long kWaits = 50;                   // one for each look, so that what is tried again has been
+  constexpr long kMicrosecondsOfCpu = 200'000;  // many times what so many looks need
+  const auto usage = [] {
+    rusage so_far{};
+    (void)::getrusage(RUSAGE_THREAD, &so_far);
+    return so_far;
+  };
+  const auto microseconds = [](const rusage& of) {
+    return (of.ru_utime.tv_sec + of.ru_stime.tv_sec) * 1'000'000L + of.ru_utime.tv_usec + of.ru_stime.tv_usec;
+  };
+  const rusage before = usage();
+  bool waits = false;
+  (void)run_until(loop, [&] {
+    const rusage now = usage();
+    waits = now.ru_nvcsw - before.ru_nvcsw >= kWaits;
+    return waits || microseconds(now) - microseconds(before) >= kMicrosecondsOfCpu;
+  });
+  return !waits;
 }
 
 }  // namespace holdfast
