@@ -1,0 +1,153 @@
+#include "fleet_runner.h"
+
+#include <fmt/ranges.h>
+#include <spdlog/spdlog.h>
+
+#include <utility>
+
+#include "config/values.h"
+#include "core/stall.h"
+#include "worker_texts.h"
+
+namespace holdfast {
+
+namespace {
+
+constexpr std::size_t kBindsTold = 8;
+
+}  // namespace
+
+void FleetRunner::on_frame(Inbox& inbox, const WorkerFrame& frame) {
+  const std::optional<WorkerId> worker = worker_on(inbox);
+  if (!worker) return;
+  Occupant& occupant = occupants_.at(*worker);
+  if (const auto* hello = std::get_if<HelloFrame>(&frame)) {
+    occupant.spoke = occupant.beats = true;
+    if (settlement_.on_hello()) on_settled();
+    if (hello->version < HF_PROTOCOL_VERSION)
+      on_garbage(inbox, Error{{}, "it speaks no protocol version that we know"});
+  } else if (std::holds_alternative<ReadyFrame>(frame)) {
+    on_ready(*worker, {});
+  } else if (const auto* lost = std::get_if<LostFrame>(&frame)) {
+    spdlog::error(
+        "{}: pid {} is at its limit of open files: the kernel dropped {} connections that were on their way to it",
+        label(occupant.slot), occupant.process->pid(), lost->descriptors);
+  }
+}
+
+void FleetRunner::on_notify(WorkerId worker, const NotifyMessage& message) {
+  Occupant& occupant = occupants_.at(worker);
+  if (message.watchdog == NotifyMessage::Watchdog::Beat) {
+    occupant.beats = true;
+    fleet_.on_heartbeat(worker, loop_.now());
+    schedule();
+  }
+  if (message.is_ready) {
+    if (settlement_.on_ready_without_sign()) on_settled();
+    on_ready(worker, "READY=1");
+  }
+}
+
+void FleetRunner::on_captured(WorkerId worker, std::size_t listener) {
+  if (settlement_.on_capture()) on_settled();
+  Occupant& occupant = occupants_.at(worker);
+  occupant.bound = true;
+  if (steerer_.is_datagram(listener)) return on_ready(worker, "it serves " + steerer_.name_of(listener));
+  // Some look whether the socket listens already, as ours does, and then never call listen.
+  if (!occupant.grace) occupant.grace = std::make_unique<Timer>(loop_, [this, worker] { on_grace_over(worker); });
+  occupant.grace->arm(loop_.now() + pool_.start_grace);
+}
+
+void FleetRunner::on_grace_over(WorkerId worker) {
+  const Occupant& occupant = occupants_.at(worker);
+  if (occupant.bound) return on_ready(worker, "it has bound an address of ours, and lived through --start-grace");
+  // One that binds elsewhere has not taken the inherited sockets.
+  const bool open = !settlement_.intake();
+  if (open && !occupant.other_binds.empty()) return;
+  if (settlement_.intake() == Intake::Capture || settlement_.intake() == Intake::Sdk) return;
+  if (settlement_.on_ready_without_sign()) on_settled();
+  on_ready(worker, "it has lived through --start-grace");
+}
+
+void FleetRunner::on_ready(WorkerId worker, std::string_view how) {
+  // Also for one that had been taken for ready before it bound (on_grace_over). Not now: some programs bind one family,
+  // listen, and then bind the other.
+  const bool first = settlement_.intake() == Intake::Capture && !std::exchange(retired_unwanted_, true);
+  if (first) retiring_.arm(loop_.now() + pool_.start_grace);
+  const Occupant& occupant = occupants_.at(worker);
+  const Fleet::Worker* const known = fleet_.find(worker);
+  if (known == nullptr || !std::holds_alternative<Fleet::Starting>(known->phase)) return;
+  spdlog::info("{}: pid {} is ready after {:.0f} ms{}{}", label(occupant.slot), occupant.process->pid(),
+               std::chrono::duration<double, std::milli>(loop_.now() - occupant.started).count(),
+               how.empty() ? "" : ": ", how);
+  fleet_.on_ready(worker, loop_.now());
+  schedule();
+}
+
+void FleetRunner::on_other_bind(WorkerId worker, const std::string& address) {
+  if (address.starts_with("unix:") || address.starts_with("udp:")) return;
+  Occupant& occupant = occupants_.at(worker);
+  if (occupant.other_binds.size() >= kBindsTold) return;
+  occupant.other_binds.push_back(address);
+  // It was taken for one that serves the inherited sockets, because it had lived for so long without a bind.
+  if (pool_.intake == Intake::Auto && settlement_.intake() == Intake::ListenFds) {
+    spdlog::warn("{}: {}", label(occupant.slot), missing_sign(occupant));
+  }
+}
+
+void FleetRunner::on_settled() {
+  const Intake intake = *settlement_.intake();
+  if (pool_.intake == Intake::Auto) {
+    spdlog::info("pool {}: intake {}, plane {}", pool_.name, value_text(intake), value_text(settlement_.plane()));
+  }
+  on_policy_changed();
+  const bool passing = intake == Intake::Sdk;
+  dispatcher_.set_passing(passing);
+  steerer_.settle(intake, settlement_.plane());
+  if (passing) return;
+  // Nobody will ever read the inboxes. Who waits there came before his listener had its program.
+  for (const Slot& slot : slots_) {
+    if (slot.inbox) place_again(*slot.inbox);
+  }
+  dispatcher_.on_room();
+}
+
+void FleetRunner::on_stalled(SlotId slot, bool stalled) {
+  const std::optional<Fleet::Worker>& incumbent = fleet_.slots()[slot.value].incumbent;
+  if (!incumbent) return;
+  if (stalled) {
+    spdlog::warn("{}: its worker lives and has accepted nobody for {}: new clients go elsewhere until it does",
+                 label(slot), to_text(stall_limit(pool_.fleet.hold_timeout)));
+  }
+  fleet_.on_stalled(incumbent->id, stalled);
+  schedule();
+}
+
+// Why a worker that was not ready in time may not have been.
+std::string FleetRunner::missing_sign(const Occupant& occupant) const {
+  if (!occupant.other_binds.empty()) {
+    std::string listeners;
+    for (const std::unique_ptr<Listener>& listener : dispatcher_.listeners()) {
+      listeners += (listeners.empty() ? "" : ", ") + to_text(listener->address());
+    }
+    return fmt::format("it listens on {}, and not on {}: change its address, or -l",
+                       fmt::join(occupant.other_binds, ", "), listeners);
+  }
+  if (occupant.offer.capture && !occupant.offer.channel)
+    return "it has bound no address of ours (holdfast(7), capture)";
+  if (occupant.spoke) return "it said HELLO, and not that it is ready";
+  return "it never spoke on its channel: is the program linked with the worker SDK (holdfast-worker(3))?";
+}
+
+void FleetRunner::on_garbage(Inbox& inbox, const Error& error) {
+  const std::optional<WorkerId> worker = worker_on(inbox);
+  if (!worker) return;
+  const Occupant& occupant = occupants_.at(*worker);
+  spdlog::error("{}: pid {} broke the channel protocol ({}): it will be killed and replaced", label(occupant.slot),
+                occupant.process->pid(), error.message());
+  slots_[occupant.slot.value].protocol_errors++;
+  fleet_.on_misbehaved(*worker);
+  schedule();
+}
+
+}  // namespace holdfast

@@ -1,0 +1,129 @@
+#include "fleet_runner.h"
+
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <utility>
+
+namespace holdfast {
+
+void FleetRunner::perform(const Fleet::StartWorker& action) {
+  const auto released = reserve_.release();  // that clients have every descriptor is no failure of a worker
+  Occupant& occupant = occupants_[action.worker];
+  occupant.slot = action.slot;
+  occupant.generation = action.generation;
+  occupant.started = loop_.now();
+  const Outcome started = start(occupant, action.worker, action.role);
+  if (started) {
+    slots_[action.slot.value].starts++;
+    spdlog::info("{}: started pid {}{}", label(action.slot), occupant.process->pid(),
+                 action.role == Fleet::Role::Successor ? " as successor" : "");
+    return;
+  }
+  occupants_.erase(action.worker);
+  Slot& slot = slots_[action.slot.value];
+  spdlog::error("{}: cannot start a worker: {}", label(action.slot), started.error().message());
+  slot.last_exit = "not started: " + started.error().message();
+  slot.last_lines.clear();
+  if (action.role == Fleet::Role::Incumbent) renewals_.fail(action.slot, *slot.last_exit);
+  if (action.role == Fleet::Role::Incumbent && action.generation == generation_) fail_roll(*slot.last_exit);
+  fleet_.on_start_failed(action.worker, Fleet::WorkerEnd::Ended, loop_.now());
+  schedule();
+}
+
+Outcome FleetRunner::start(Occupant& occupant, WorkerId worker, Fleet::Role role) {
+  Slot& slot = slots_[occupant.slot.value];
+  const bool successor = role == Fleet::Role::Successor;
+  if (successor || !slot.inbox) {
+    Result<std::unique_ptr<Inbox>> inbox = make_inbox();
+    if (!inbox) return std::move(inbox).error();
+    (successor ? occupant.own_inbox : slot.inbox) = *std::move(inbox);
+    if (!successor) dispatcher_.set_inbox(occupant.slot, slot.inbox.get());
+  }
+  Inbox& inbox = *(occupant.own_inbox ? occupant.own_inbox : slot.inbox);
+  inbox.settle();
+  (void)inbox.flush();  // dropped, and so closed
+  Result<std::unique_ptr<NotifySocket>> notify = make_notify_socket(worker);
+  if (!notify) return std::move(notify).error();
+  occupant.notify = *std::move(notify);
+  occupant.offer = settlement_.offer();
+  if (!has_capture_) occupant.offer.capture = false;
+  if (steerer_.empty()) occupant.offer.listen_fds = occupant.offer.capture = occupant.offer.sockets = false;
+  occupant.turn = successor ? other(steerer_.turn(occupant.slot)) : steerer_.turn(occupant.slot);
+
+  Launch launch{occupant.slot, slots(), occupant.generation, occupant.offer, inbox, dispatcher_.listeners(), {}, {}};
+  launch.notify_address = occupant.notify->address();
+  if (occupant.offer.listen_fds || occupant.offer.channel)
+    launch.sockets = steerer_.sockets(occupant.slot, occupant.turn);
+  occupant.holds_sockets = !launch.sockets.empty();
+  if (Outcome set = set_socket_modes(launch); !set) return set;
+  WorkerProcess::Hooks hooks;
+  hooks.on_line = hooks_.on_line;
+  hooks.on_exit = [this, worker](const ExitStatus& status) { on_exit(worker, status); };
+  Result<std::unique_ptr<WorkerProcess>> process =
+      WorkerProcess::start(loop_, plan_launch(pool_, launch), pool_.name, occupant.slot, std::move(hooks));
+  if (!process) return std::move(process).error();
+  occupant.process = *std::move(process);
+  steerer_.occupy(occupant.slot, occupant.turn);
+  watch_for_signs(occupant, worker);
+  return Done{};
+}
+
+void FleetRunner::watch_for_signs(Occupant& occupant, WorkerId worker) {
+  if (occupant.offer.capture) occupant.capture = make_capture(occupant, worker);
+  const std::optional<Intake> intake = settlement_.intake();
+  const bool may_tell_nothing = !intake || intake == Intake::ListenFds || intake == Intake::None;
+  if (!may_tell_nothing) return;
+  occupant.grace = std::make_unique<Timer>(loop_, [this, worker] { on_grace_over(worker); });
+  occupant.grace->arm(loop_.now() + pool_.start_grace);
+}
+
+std::unique_ptr<Capture> FleetRunner::make_capture(Occupant& occupant, WorkerId worker) {
+  UniqueFd notifications = occupant.process->take_capture();
+  if (!notifications) return nullptr;  // it was killed before it could exec
+  // The worker may have left its turn to another (Promote): what counts is where it is when it binds.
+  const auto resolve = [this, worker](std::size_t listener, SocketDomain domain) -> Result<BorrowedFd> {
+    Occupant& binding = occupants_.at(worker);
+    binding.holds_sockets = true;
+    return steerer_.socket_for(listener, domain, binding.slot, binding.turn);
+  };
+  Capture::Hooks hooks;
+  hooks.on_captured = [this, worker](std::size_t listener) { on_captured(worker, listener); };
+  hooks.on_listen = [this, worker](std::size_t listener) {
+    // Had it bound the socket, that would have settled it: so the socket is inherited.
+    if (settlement_.on_ready_without_sign()) on_settled();
+    on_ready(worker, "it listens on " + steerer_.name_of(listener));
+  };
+  hooks.on_other_bind = [this, worker](const std::string& address) { on_other_bind(worker, address); };
+  hooks.on_failed = [this, worker](const Error& error) {
+    const Occupant& failed = occupants_.at(worker);
+    spdlog::error("{}: pid {} cannot be given its socket: {}", label(failed.slot), failed.process->pid(),
+                  error.message());
+  };
+  auto capture =
+      std::make_unique<Capture>(loop_, std::move(notifications), steerer_.managed(), resolve, std::move(hooks));
+  if (occupant.offer.listen_fds) {
+    const std::vector<Steerer::GivenSocket> sockets = steerer_.sockets(occupant.slot, occupant.turn);
+    for (std::size_t i = 0; i < sockets.size(); i++) {
+      if (const Outcome known = capture->add_socket(i, sockets[i].fd); !known) {
+        spdlog::warn("{}: {}", label(occupant.slot), known.error().message());
+      }
+    }
+  }
+  return capture;
+}
+
+Result<std::unique_ptr<NotifySocket>> FleetRunner::make_notify_socket(WorkerId worker) {
+  return NotifySocket::create(loop_, getuid(),
+                              [this, worker](const NotifyMessage& message, pid_t) { on_notify(worker, message); });
+}
+
+Result<std::unique_ptr<Inbox>> FleetRunner::make_inbox() {
+  Inbox::Hooks hooks;
+  hooks.on_frame = [this](Inbox& inbox, const WorkerFrame& frame) { on_frame(inbox, frame); };
+  hooks.on_garbage = [this](Inbox& inbox, const Error& error) { on_garbage(inbox, error); };
+  hooks.on_room = [this] { dispatcher_.on_room(); };
+  return Inbox::create(loop_, std::move(hooks));
+}
+
+}  // namespace holdfast

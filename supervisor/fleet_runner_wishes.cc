@@ -1,0 +1,121 @@
+#include "fleet_runner.h"
+
+#include <spdlog/spdlog.h>
+
+#include <iterator>
+#include <utility>
+
+namespace holdfast {
+
+void FleetRunner::renew(std::optional<SlotId> slot, std::function<void(Outcome)> done) {
+  if (fleet_.stop() != Fleet::Stop::No) return done(Error{{}, "the supervisor is stopping"});
+  renewals_.begin(slot, std::move(done));
+  schedule();
+}
+
+void FleetRunner::set_size(unsigned size, std::function<void(Outcome)> done) {
+  if (fleet_.stop() != Fleet::Stop::No) return done(Error{{}, "the supervisor is stopping"});
+  if (size > slots_.size()) {
+    if (Outcome grown = steerer_.grow(size); !grown) return done(std::move(grown));
+    slots_.resize(size);
+    told_.resize(size, Dispatcher::SlotState::Held);
+    dispatcher_.resize(size);
+  }
+  if (size < dispatcher_.table().slots()) {
+    dispatcher_.set_table(equal_shares(size));
+    steerer_.refresh();
+  }
+  size_ = size;
+  fleet_.set_size(size);
+  wishes_.push_back({[this] { return sized(); }, std::move(done)});
+  schedule();
+}
+
+void FleetRunner::set_drained(SlotId slot, bool drained, std::function<void(Outcome)> done) {
+  if (fleet_.stop() != Fleet::Stop::No) return done(Error{{}, "the supervisor is stopping"});
+  fleet_.set_drained(slot, drained);
+  const auto settled = [this, slot, drained]() -> std::optional<Outcome> {
+    if (slot.value >= fleet_.slots().size()) return Error{{}, "the slot has gone"};
+    const Fleet::Slot& state = fleet_.slots()[slot.value];
+    if (state.drained != drained) return Error{{}, "somebody has wished the opposite meanwhile"};
+    const bool empty = !state.incumbent && !state.successor && state.departing.empty();
+    const bool serves = state.incumbent && std::holds_alternative<Fleet::Serving>(state.incumbent->phase);
+    if (drained ? empty : serves) return Done{};
+    if (!drained && std::holds_alternative<Fleet::Resting>(state.pause)) {
+      return Error{{}, "no worker stays up there: " + slots_[slot.value].last_exit.value_or("it did not start")};
+    }
+    return std::nullopt;
+  };
+  wishes_.push_back({settled, std::move(done)});
+  schedule();
+}
+
+void FleetRunner::roll(std::function<void(Outcome)> done) {
+  if (fleet_.stop() != Fleet::Stop::No) return done(Error{{}, "the supervisor is stopping"});
+  if (roll_back_to_) return done(Error{{}, "another reload is replacing the workers: wait for its end"});
+  roll_back_to_ = generation_;
+  rolled_ = std::move(done);
+  generation_ = Generation{++last_generation_};
+  spdlog::info("pool {}: generation {} replaces {}", pool_.name, generation_.value, roll_back_to_->value);
+  fleet_.set_generation(generation_);
+  schedule();
+}
+
+void FleetRunner::settle_roll() {
+  if (!roll_back_to_) return;
+  for (const Fleet::Slot& slot : fleet_.slots()) {
+    if (slot.drained) continue;
+    const bool renewed = slot.incumbent && std::holds_alternative<Fleet::Serving>(slot.incumbent->phase) &&
+                         slot.incumbent->generation == generation_;
+    if (!renewed) return;
+  }
+  roll_back_to_.reset();
+  std::exchange(rolled_, nullptr)(Done{});
+}
+
+void FleetRunner::fail_roll(const std::string& why) {
+  if (!roll_back_to_) return;
+  spdlog::error("pool {}: generation {} is given up, and {} comes back: {}", pool_.name, generation_.value,
+                roll_back_to_->value, why);
+  generation_ = *std::exchange(roll_back_to_, std::nullopt);
+  fleet_.set_generation(generation_);
+  std::exchange(rolled_, nullptr)(Error{{}, why + "; the workers of before serve on"});
+  schedule();
+}
+
+// New slots take their share of the clients when each of them serves, or has shown that it does not.
+void FleetRunner::adopt_size() {
+  const unsigned before = dispatcher_.table().slots();
+  if (size_ <= before || fleet_.slots().size() < size_) return;
+  for (unsigned i = before; i < size_; i++) {
+    const Fleet::Slot& slot = fleet_.slots()[i];
+    const bool serves = slot.incumbent && std::holds_alternative<Fleet::Serving>(slot.incumbent->phase);
+    if (!serves && !slot.lent) return;
+  }
+  spdlog::info("pool {}: {} slots serve, in place of {}", pool_.name, size_, before);
+  dispatcher_.set_table(equal_shares(size_));
+  steerer_.refresh();
+}
+
+std::optional<Outcome> FleetRunner::sized() const {
+  if (dispatcher_.table().slots() != size_ || slots_.size() != size_) return std::nullopt;
+  for (unsigned i = 0; i < size_; i++) {
+    if (!fleet_.slots()[i].lent || fleet_.slots()[i].drained) continue;
+    return Error{{}, "slot " + std::to_string(i) + " has no worker: " + slots_[i].last_exit.value_or("it is starting")};
+  }
+  return Done{};
+}
+
+void FleetRunner::settle_wishes() {
+  std::vector<Wish> open;
+  for (Wish& wish : std::exchange(wishes_, {})) {
+    if (const std::optional<Outcome> outcome = wish.settled()) {
+      wish.done(*outcome);
+    } else {
+      open.push_back(std::move(wish));
+    }
+  }
+  std::move(open.begin(), open.end(), std::back_inserter(wishes_));
+}
+
+}  // namespace holdfast
