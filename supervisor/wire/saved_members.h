@@ -197,9 +197,10 @@ class SavedReader {
   }
   template <class T>
   [[nodiscard]] bool read(const Json& json, std::optional<T>& value) {
-    if (read(json, value.emplace())) return true;
-    value.reset();
-    return false;
+    T held{};
+    if (!read(json, held)) return false;
+    value = std::move(held);
+    return true;
   }
   template <class T>
   [[nodiscard]] bool read(const Json& json, std::vector<T>& values) {

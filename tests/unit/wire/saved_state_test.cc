@@ -39,8 +39,10 @@ SavedState busy_state() {
   pool.name = "main";
   pool.found = Intake::Capture;
   Fleet::Slot& slot = pool.fleet.slots.emplace_back();
-  slot.incumbent.emplace().id = WorkerId{7};
-  slot.incumbent->phase = Fleet::Draining{TimePoint{9s}, TimePoint{8s}};
+  Fleet::Worker incumbent{};
+  incumbent.id = WorkerId{7};
+  incumbent.phase = Fleet::Draining{TimePoint{9s}, TimePoint{8s}};
+  slot.incumbent = incumbent;
   slot.pause = Fleet::Backoff{TimePoint{10s}};
   slot.start_limit = StartLimit({TimePoint{1s}, TimePoint{2s}});
   pool.slots.emplace_back().inbox = busy_inbox();
