@@ -3,6 +3,7 @@
 #include <sched.h>
 #include <sys/random.h>
 #include <systemd/sd-id128.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -51,6 +52,11 @@ unsigned usable_cpus() {
   CPU_ZERO(&cpus);
   if (sched_getaffinity(0, sizeof cpus, &cpus) != 0) return 1;
   return static_cast<unsigned>(std::max(1, CPU_COUNT(&cpus)));
+}
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  return ::gethostname(name.data(), name.size() - 1) == 0 ? std::string(name.data()) : "?";
 }
 
 }  // namespace holdfast

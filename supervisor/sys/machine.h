@@ -21,4 +21,7 @@ namespace holdfast {
 // Number of CPUs that this process may run on.
 [[nodiscard]] unsigned usable_cpus();
 
+// As the kernel has it; "?" where it will not say.
+[[nodiscard]] std::string host_name();
+
 }  // namespace holdfast

@@ -9,6 +9,7 @@
 
 #include "core/result.h"
 #include "core/time.h"
+#include "wire/bus_status.h"
 
 namespace holdfast {
 
@@ -67,6 +68,7 @@ struct Status {
   bool reload_failed = false;
   std::vector<ListenerStatus> listeners;
   std::vector<PoolStatus> pools;
+  BusStatus bus;
   // accepted = handed + waiting + sum of refused, over everything, always
   std::uint64_t accepted = 0;
   std::uint64_t handed = 0;
