@@ -16,9 +16,9 @@ namespace holdfast {
 
 namespace {
 
-// Inbox 3, output 4, status socket 2, notify socket and channel of the capture 3, /dev/null, pidfd: 14 at a time; and a few
+// Inbox 3, bus 2, output 4, status socket 2, notify socket and channel of the capture 3, /dev/null, pidfd: 16 at a time; and a few
 // for what the child moves out of the way.
-constexpr std::size_t kDescriptorsOfAStart = 20;
+constexpr std::size_t kDescriptorsOfAStart = 22;
 // A deadline that is met so late was not met by a busy supervisor but by one that did not run.
 constexpr Duration kOverslept = std::chrono::seconds(1);
 // A worker that is replaced in the steer plane goes on accepting so long at least: handshakes that had begun at its
@@ -116,6 +116,7 @@ void FleetRunner::reconcile() {
   renewals_.settle();
   settle_roll();
   settle_wishes();
+  if (hooks_.bus != nullptr) hooks_.bus->on_pools_changed();
   due_ = fleet_.next_deadline();
   timer_.arm(due_);
 }
@@ -291,6 +292,7 @@ void FleetRunner::on_exit(WorkerId worker, const ExitStatus& status) {
   found->second.notify.reset();
   found->second.capture.reset();
   Occupant occupant = std::move(found->second);
+  if (occupant.bus) occupant.bus->on_ended();
   occupants_.erase(found);
   Slot& slot = slots_[occupant.slot.value];
   slot.last_exit = to_text(status);

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "bus/bus.h"
 #include "config/config.h"
 #include "core/fleet.h"
 #include "dispatcher.h"
@@ -38,6 +39,7 @@ class FleetRunner {
     std::function<void(const std::string& why)>
         on_give_up;               // no worker ever became ready, or all said not to restart them
     OutputCapture::Sink on_line;  // a worker's output
+    Bus* bus = nullptr;           // for workers that are offered a channel; none: they get no bus
   };
   FleetRunner(Loop& loop, const PoolConfig& pool, Dispatcher& dispatcher, Steerer& steerer, Hooks hooks);
   ~FleetRunner();
@@ -72,6 +74,10 @@ class FleetRunner {
 
   // What the Steerer tells: the worker that has the slot's present sockets does not accept, or does again.
   void on_stalled(SlotId slot, bool stalled);
+
+  // What the bus asks: which slots serve, and who serves one of them.
+  [[nodiscard]] std::vector<bool> serving() const;
+  [[nodiscard]] std::optional<BusMember::Number> bus_member(SlotId slot) const;
 
   [[nodiscard]] PoolStatus status() const;
   [[nodiscard]] unsigned slots() const { return static_cast<unsigned>(slots_.size()); }
@@ -134,6 +140,7 @@ class FleetRunner {
   void adopt_size();
   [[nodiscard]] std::optional<Outcome> sized() const;
   void settle_wishes();
+  [[nodiscard]] Outcome join_bus(Occupant& occupant);
   void settle_roll();
   void fail_roll(const std::string& why);
 

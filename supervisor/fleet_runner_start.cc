@@ -56,6 +56,8 @@ Outcome FleetRunner::start(Occupant& occupant, WorkerId worker, Fleet::Role role
   if (occupant.offer.listen_fds || occupant.offer.channel)
     launch.sockets = steerer_.sockets(occupant.slot, occupant.turn);
   occupant.holds_sockets = !launch.sockets.empty();
+  if (Outcome joined = join_bus(occupant); !joined) return joined;
+  if (occupant.bus) launch.bus = occupant.bus->worker_end();
   if (Outcome set = set_socket_modes(launch); !set) return set;
   WorkerProcess::Hooks hooks;
   hooks.on_line = hooks_.on_line;
@@ -64,6 +66,7 @@ Outcome FleetRunner::start(Occupant& occupant, WorkerId worker, Fleet::Role role
       WorkerProcess::start(loop_, plan_launch(pool_, launch), pool_.name, occupant.slot, std::move(hooks));
   if (!process) return std::move(process).error();
   occupant.process = *std::move(process);
+  if (occupant.bus) occupant.bus->close_worker_end();
   steerer_.occupy(occupant.slot, occupant.turn);
   watch_for_signs(occupant, worker);
   return Done{};

@@ -1,6 +1,7 @@
 #include "launch.h"
 
 #include <fmt/format.h>
+#include <holdfast/bus_channel.h>
 
 #include <algorithm>
 #include <chrono>
@@ -100,6 +101,7 @@ SpawnPlan plan_launch(const PoolConfig& pool, const Launch& launch) {
   if (launch.offer.channel) {
     set(HF_ENV_CHANNEL, give(plan, launch.inbox.worker_end()));
     set(HF_ENV_PAGE, give(plan, launch.inbox.page_fd()));
+    if (launch.bus) set(HF_ENV_BUS, give(plan, *launch.bus));
     set(HF_ENV_HEARTBEAT, count_of<std::chrono::milliseconds>(heartbeat));
   }
   const bool sockets = std::any_of(launch.sockets.begin(), launch.sockets.end(),

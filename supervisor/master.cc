@@ -64,6 +64,7 @@ std::optional<Failure> Master::start() {
                    std::vector<int>{SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH, SIGTTIN, SIGTTOU},
                    [this](int signal) { on_signal(signal); });
   if (auto failure = choose_hash_key()) return failure;
+  if (const Outcome made = make_bus(); !made) return Failure{made.error(), kExitFailure};
   for (const PoolConfig& pool : config_.pools) {
     pools_.push_back(std::make_unique<Pool>(loop_, pool, config_.hash_key, hooks_of_pool()));
   }
@@ -180,6 +181,7 @@ FleetRunner::Hooks Master::hooks_of_pool() {
   hooks.on_line = [this](OutputStream stream, std::string_view line) {
     (stream == OutputStream::Standard ? logging_.output() : logging_.error()).write(line);
   };
+  hooks.bus = bus_.get();
   return hooks;
 }
 
@@ -273,6 +275,8 @@ void Master::on_control(ControlRequest request, ControlReply reply) {
   if (request.verb == "scale") return answer_scale(request, std::move(reply));
   if (request.verb == "drain") return answer_drain(request, std::move(reply), true);
   if (request.verb == "undrain") return answer_drain(request, std::move(reply), false);
+  if (request.verb == "publish") return answer_publish(request, std::move(reply));
+  if (request.verb == "tail") return answer_tail(request, std::move(reply));
   if (request.verb == "stop") return answer_stop(request, std::move(reply));
   reply.send(ControlFailure{"this supervisor knows no verb '" + request.verb + "'", kExitUsage, {}});
 }
@@ -407,6 +411,7 @@ void Master::reload(std::function<void(const Result<std::string>&)> answer) {
   }
   const Config before = std::exchange(config_, std::move(plan.config));
   logging_.set_level(config_.log_level);
+  bus_->set_config(config_.bus);
   struct Progress {
     std::size_t pools;
     std::string failures;
@@ -460,6 +465,7 @@ Status Master::status() const {
   status.last_reload = last_reload_;
   status.reload_failed = reload_failed_;
   for (const std::unique_ptr<Pool>& pool : pools_) pool->add_to(status);
+  if (bus_) status.bus = bus_->status();
   return status;
 }
 

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "bus/bus.h"
 #include "config/config.h"
 #include "control/control_server.h"
 #include "core/result.h"
@@ -65,6 +66,11 @@ class Master {
   // why nothing was.
   void reload(std::function<void(const Result<std::string>&)> answer);
   void answer_reload(const ControlRequest& request, ControlReply reply);
+  [[nodiscard]] Outcome make_bus();
+  [[nodiscard]] Bus::Place place_on_bus(std::string_view pool, std::string_view key) const;
+  [[nodiscard]] std::vector<BusPool> pools_on_bus() const;
+  void answer_publish(const ControlRequest& request, ControlReply reply);
+  void answer_tail(const ControlRequest& request, ControlReply reply);
   void answer_stop(const ControlRequest& request, ControlReply reply);
   void stop(Fleet::Stop how);
   void finish(int exit_code);
@@ -82,6 +88,7 @@ class Master {
   bool stopping_ = false;
   std::optional<TimePoint> signalled_;  // when a signal asked for a graceful stop: a second one means it more
   std::vector<ControlReply> waiting_for_stop_;
+  std::unique_ptr<Bus> bus_;
   std::vector<std::unique_ptr<Pool>> pools_;
   std::size_t finished_pools_ = 0;
   std::unique_ptr<ControlServer> control_;

@@ -25,6 +25,7 @@ std::string masked_text(const IpAddress& address, KeyPrefix prefix) {
 
 Pool::Pool(Loop& loop, const PoolConfig& config, HashKey hash_key, FleetRunner::Hooks hooks)
     : config_(config),
+      hash_key_(hash_key),
       dispatcher_(loop, config_, hash_key, equal_shares(config_.workers)),
       steerer_(loop, dispatcher_, config_, hash_key,
                [this](SlotId slot, bool stalled) { runner_.on_stalled(slot, stalled); }),
@@ -128,6 +129,10 @@ void Pool::add_to(Status& status) const {
   }
   status.handed += runner_.handed_before();
   status.waiting += dispatcher_.unplaced();
+}
+
+std::optional<SlotId> Pool::slot_of_key(std::string_view key) const {
+  return dispatcher_.serving_slot(bucket_of(hash_text(key, hash_key_)));
 }
 
 RouteAnswer Pool::route(const IpAddress& address) const {

@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "config/config.h"
 #include "core/bucket_table.h"
@@ -50,9 +51,12 @@ class Pool {
     return moved_buckets(dispatcher_.table(), equal_shares(slots));
   }
   [[nodiscard]] RouteAnswer route(const IpAddress& address) const;
+  // The slot that a key of the bus belongs to now.
+  [[nodiscard]] std::optional<SlotId> slot_of_key(std::string_view key) const;
 
  private:
   PoolConfig config_;
+  HashKey hash_key_;
   bool stopping_ = false;
   Dispatcher dispatcher_;
   Steerer steerer_;

@@ -24,7 +24,7 @@ _holdfast() {
   COMPREPLY=()
 
   if [[ $COMP_CWORD -eq 1 ]]; then
-    mapfile -t COMPREPLY < <(compgen -W "run check init status route restart reload scale drain undrain stop version --help" -- "$current")
+    mapfile -t COMPREPLY < <(compgen -W "run check init status route restart reload scale drain undrain publish tail stop version --help" -- "$current")
     return
   fi
 
@@ -48,6 +48,8 @@ _holdfast() {
     --overflow) mapfile -t COMPREPLY < <(compgen -W "next wait refuse" -- "$current") ;;
     --intake) mapfile -t COMPREPLY < <(compgen -W "auto sdk listen-fds capture none" -- "$current") ;;
     --plane) mapfile -t COMPREPLY < <(compgen -W "auto pass steer self" -- "$current") ;;
+    --bus-full) mapfile -t COMPREPLY < <(compgen -W "drop-oldest drop-newest disconnect" -- "$current") ;;
+    --file) mapfile -t COMPREPLY < <(compgen -A file -- "$current") ;;
     --log-level) mapfile -t COMPREPLY < <(compgen -W "debug info warning error" -- "$current") ;;
     -w | --workers) mapfile -t COMPREPLY < <(compgen -W "auto" -- "$current") ;;
     --name)

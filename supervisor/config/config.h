@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "core/bus_queue.h"
 #include "core/cpu_list.h"
 #include "core/fleet.h"
 #include "core/intake.h"
@@ -47,6 +48,14 @@ struct PoolConfig {
   KeyPrefix prefix;
 };
 
+// Messages between workers.
+struct BusConfig {
+  std::string redis;                       // core/redis_url.h; empty: this machine alone
+  unsigned queue = 8192;                   // KiB that may wait for a worker
+  BusFull full = BusFull::DropOldest;      // what happens beyond
+  std::map<std::string, unsigned> retain;  // pattern of topics -> messages that are kept of each
+};
+
 enum class LogLevel { Debug, Info, Warning, Error };
 
 struct Config {
@@ -55,6 +64,7 @@ struct Config {
   int backlog = 4096;        // of each listener; net.core.somaxconn caps it
   HashKey hash_key;          // both words 0: derived from the machine id
   LogLevel log_level = LogLevel::Info;
+  BusConfig bus;
   std::vector<ListenerConfig> listeners;
   std::vector<PoolConfig> pools = {PoolConfig{}};  // at least one
 };

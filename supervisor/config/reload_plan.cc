@@ -26,6 +26,8 @@ bool is_postponed(const Change& change) {
 ReloadPlan plan_reload(const Config& running, const Config& wished) {
   ReloadPlan plan{running, {}, {}, {}};
   plan.config.log_level = wished.log_level;
+  plan.config.bus = wished.bus;
+  plan.config.bus.redis = running.bus.redis;
   for (PoolConfig& pool : plan.config.pools) {
     const std::size_t at = index_of(wished.pools, pool.name);
     if (at < wished.pools.size()) pool = wished.pools[at];
@@ -37,7 +39,7 @@ ReloadPlan plan_reload(const Config& running, const Config& wished) {
       if (change.effect == Effect::RollWorkers) plan.rolled.insert(change.path.name);
       continue;
     }
-    if (!is_postponed(change) && change.path.key == "log-level") {
+    if (!is_postponed(change) && (change.path.key == "log-level" || change.path.scope == Scope::Bus)) {
       plan.applied.push_back(to_text(change));
       continue;
     }

@@ -34,6 +34,9 @@ constexpr std::array<std::pair<std::string_view, Overflow>, 3> kOverflows = {
 constexpr std::array<std::pair<std::string_view, LogLevel>, 4> kLogLevels = {
     {{"debug", LogLevel::Debug}, {"info", LogLevel::Info}, {"warning", LogLevel::Warning}, {"error", LogLevel::Error}}};
 
+constexpr std::array<std::pair<std::string_view, BusFull>, 3> kBusFulls = {
+    {{"drop-oldest", BusFull::DropOldest}, {"drop-newest", BusFull::DropNewest}, {"disconnect", BusFull::Disconnect}}};
+
 Error wrong(std::string_view text, std::string_view expected) {
   return Error{{}, "'" + std::string(text) + "' is not " + std::string(expected)};
 }
@@ -139,6 +142,8 @@ Outcome parse_value(std::string_view text, Overflow& value) { return parse_enume
 Outcome parse_value(std::string_view text, Intake& value) { return parse_enumerator(text, kIntakes, value); }
 Outcome parse_value(std::string_view text, Plane& value) { return parse_enumerator(text, kPlanes, value); }
 Outcome parse_value(std::string_view text, LogLevel& value) { return parse_enumerator(text, kLogLevels, value); }
+
+Outcome parse_value(std::string_view text, BusFull& value) { return parse_enumerator(text, kBusFulls, value); }
 Outcome parse_value(std::string_view text, HashKey& value) {
   std::uint64_t both = 0;
   const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), both, 16);
@@ -175,6 +180,8 @@ std::string value_text(Overflow value) { return enumerator_text(kOverflows, valu
 std::string value_text(Intake value) { return enumerator_text(kIntakes, value); }
 std::string value_text(Plane value) { return enumerator_text(kPlanes, value); }
 std::string value_text(LogLevel value) { return enumerator_text(kLogLevels, value); }
+
+std::string value_text(BusFull value) { return enumerator_text(kBusFulls, value); }
 std::string value_text(HashKey value) {
   constexpr std::string_view kDigits = "0123456789abcdef";
   std::uint64_t both = (std::uint64_t{value.a} << 32) | value.b;

@@ -34,6 +34,9 @@ const std::map<std::string, Value> kSamples = {
     {"INTAKE", Scalar{"capture"}},
     {"PLANE", Scalar{"steer"}},
     {"CPUS", Scalar{"0,2"}},
+    {"URL", Scalar{"redis://user:word@host:1234/5"}},
+    {"FULL", Scalar{"disconnect"}},
+    {"COUNTS", Scalar{"9", Scalar::Form::Number}},
 };
 
 const Place kPlace = {0, "VARIABLE"};
@@ -115,7 +118,7 @@ TEST(Options, EachChangesItsOwnMemberAndNoOther) {
 
 TEST(Options, EachChangesThePoolOrListenerThatIsMeantAndNoOther) {
   for (const Option& option : options()) {
-    if (option.scope == Scope::Supervisor) continue;
+    if (option.scope == Scope::Supervisor || option.scope == Scope::Bus) continue;
     Config config = default_config();
     config.pools.emplace_back();
     config.listeners.emplace_back();
