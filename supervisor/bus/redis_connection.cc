@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "sys/duplicate.h"
+#include "sys/stream.h"
 
 namespace holdfast {
 
