@@ -117,8 +117,9 @@ std::optional<Outcome> FleetRunner::sized() const {
   if (dispatcher_.table().slots() != size_ || slots_.size() != size_) return std::nullopt;
   for (unsigned i = 0; i < size_; i++) {
     if (!fleet_.slots()[i].lent || fleet_.slots()[i].drained) continue;
-    return Error{{}, "slot " + std::to_string(i) + " has no worker: " + slots_[i].last_exit.value_or("it is starting") +
-                         quote(slots_[i].last_lines)};
+    return Error{{},
+                 "slot " + std::to_string(i) + " has no worker: " + slots_[i].last_exit.value_or("it is starting") +
+                     quote(slots_[i].last_lines)};
   }
   return Done{};
 }
