@@ -10,11 +10,11 @@ namespace holdfast {
 // Where a Redis server is: `redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]`, or `unix://[USER:PASSWORD@]/PATH` for its
 // socket. A user or password with special characters is written with %XX.
 struct RedisUrl {
-  std::string host;  // empty: the path
+  std::string host = {};  // empty: the path
   unsigned port = 6379;
-  std::string path;
-  std::string user;      // empty with a password: Redis's default user
-  std::string password;  // empty: none is sent
+  std::string path = {};
+  std::string user = {};      // empty with a password: Redis's default user
+  std::string password = {};  // empty: none is sent
   unsigned database = 0;
   bool operator==(const RedisUrl&) const = default;
 };
