@@ -2,8 +2,8 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
-#include <algorithm>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "support/supervisor.h"
@@ -54,9 +54,8 @@ class Fixture {
   }
   // A number that `status` tells of the bus.
   [[nodiscard]] std::uint64_t bus(const std::string& name) const {
-    const std::string json = supervisor_->ask("status").value_or("");
-    const std::size_t at = json.find("\"" + name + "\":", json.find("\"bus\":"));
-    return at == std::string::npos ? 0 : std::stoull(json.substr(json.find(':', at) + 1));
+    const auto status = nlohmann::json::parse(supervisor_->ask("status").value_or(""), nullptr, false);
+    return status.is_object() ? status["bus"].value(name, std::uint64_t{0}) : 0;
   }
 
  private:
