@@ -262,6 +262,7 @@ int main() {
   }
   // Whoever comes after a crash has no client yet that could say so.
   if (const char* const pattern = std::getenv("BUS_WORKER_SUBSCRIBE")) (void)hf_subscribe(worker, pattern, HF_ONLY_NEW);
+  (void)hf_bus_flush(worker);  // whoever is called and says nothing by himself
   hf_ready(worker);
   while (!ended) {
     go_on_flooding();

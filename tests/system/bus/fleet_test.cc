@@ -5,7 +5,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "support/supervisor.h"
 #include "test_paths.h"
@@ -58,22 +58,24 @@ std::uint64_t number(const Supervisor& supervisor, const std::string& name) {
   return at == std::string::npos ? 0 : std::stoull(stats.substr(at + name.size() + 2));
 }
 
+// What `status` tells of the link to the other machines.
+nlohmann::json link_of(const Supervisor& supervisor) {
+  const auto status = nlohmann::json::parse(supervisor.ask("status").value_or(""), nullptr, false);
+  return status.is_object() ? status["bus"]["fleet"].at(0) : nlohmann::json::object();
+}
+
 std::uint64_t fleet(const Supervisor& supervisor, const std::string& name) {
-  const std::string json = supervisor.ask("status").value_or("");
-  const std::size_t at = json.find("\"" + name + "\":", json.find("\"redis\":"));
-  return at == std::string::npos ? 0 : std::stoull(json.substr(json.find(':', at) + 1));
+  return link_of(supervisor).value(name, std::uint64_t{0});
 }
 
 bool is_connected(const Supervisor& supervisor) {
-  return supervisor.ask("status").value_or("").find("\"trouble\":\"\"") != std::string::npos;
+  return link_of(supervisor).value("trouble", std::string("?")).empty();
 }
 
 // Both are, and each has heard of the other.
 bool is_fleet(const Supervisor& one, const Supervisor& other) {
-  for (const Supervisor* supervisor : {&one, &other}) {
-    if (supervisor->ask("status").value_or("").find("\"machines\":[\"") == std::string::npos) return false;
-  }
-  return true;
+  return link_of(one).value("machines", nlohmann::json::array()).size() == 1 &&
+         link_of(other).value("machines", nlohmann::json::array()).size() == 1;
 }
 
 TEST(BusFleet, MessagesReachTheOtherMachineOnceAndInOrder) {

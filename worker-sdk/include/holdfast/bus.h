@@ -14,6 +14,9 @@
  *
  * All of them return 0 or a negative errno, with hf_error_text: -ENOTCONN there is no bus (standalone, or a supervisor
  * without one), -EPIPE it has ended, -EINVAL a malformed name, -ENAMETOOLONG, -EMSGSIZE, -EAGAIN. Nothing was sent then.
+ * A worker is on the bus from its first call of anything here on: one that only answers begins with hf_bus_flush, before
+ * hf_ready. Until then hf_send and hf_call do not reach it.
+ *
  * They belong to the worker's thread. Nothing is allocated for messages of up to 64 KiB; larger ones travel in sealed
  * memory that is mapped while they are looked at. */
 #ifndef HOLDFAST_BUS_H
