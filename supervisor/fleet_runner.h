@@ -74,6 +74,8 @@ class FleetRunner {
   void on_stalled(SlotId slot, bool stalled);
 
   [[nodiscard]] PoolStatus status() const;
+  // Connections of health checks that are, or were, among those handed and waiting.
+  [[nodiscard]] std::uint64_t checks() const { return checks_; }
   [[nodiscard]] unsigned slots() const { return static_cast<unsigned>(slots_.size()); }
   // Connections that were taken up in slots which have gone since.
   [[nodiscard]] std::uint64_t handed_before() const { return handed_before_; }
@@ -90,6 +92,7 @@ class FleetRunner {
     std::vector<std::string> last_lines;  // of the worker that ended last
   };
 
+  [[nodiscard]] WorkerStatus describe_worker(const Fleet::Worker& worker, const Occupant* occupant) const;
   void schedule();
   void reconcile();
   void sample_heartbeats(TimePoint now);
@@ -125,6 +128,16 @@ class FleetRunner {
   void on_ready(WorkerId worker, std::string_view how);
   void on_settled();
   void say_goodbye(WorkerId worker);
+  void settle_upkeep();
+  void settle_upkeep(WorkerId worker, Occupant& occupant);
+  [[nodiscard]] bool wants_checks() const;
+  [[nodiscard]] HealthWatch::Hooks hooks_of_watch(WorkerId worker);
+  [[nodiscard]] Result<SpawnPlan> plan_check(const Occupant& occupant) const;
+  void on_verdict(WorkerId worker, Health::State state, const std::string& why);
+  void bury(std::unique_ptr<CommandCheck> check);
+  void sample_work();
+  void recycle(WorkerId worker, Occupant& occupant, Recycle::Why why);
+  [[nodiscard]] std::vector<Connection> take_back_some(Inbox& inbox);
   void on_garbage(Inbox& inbox, const Error& error);
   void on_exit(WorkerId worker, const ExitStatus& status);
   void retire(SlotId slot, std::unique_ptr<Inbox> inbox);
@@ -166,6 +179,10 @@ class FleetRunner {
   std::vector<Dispatcher::SlotState> told_;  // what the dispatcher knows of each slot
   bool scheduled_ = false;
   TimePoint due_ = kNever;  // when the fleet asked to be asked next
+  std::uint64_t checks_ = 0;
+  TimePoint next_check_complaint_{};
+  std::map<const CommandCheck*, std::unique_ptr<CommandCheck>> buried_;  // killed, and not ended yet
+  Timer sampling_;                                                       // of what recycling looks at
   Timer retiring_;
   Timer timer_;
 };

@@ -81,6 +81,7 @@ void FleetRunner::on_ready(WorkerId worker, std::string_view how) {
                std::chrono::duration<double, std::milli>(loop_.now() - occupant.started).count(),
                how.empty() ? "" : ": ", how);
   fleet_.on_ready(worker, loop_.now());
+  settle_upkeep(worker, occupants_.at(worker));
   schedule();
 }
 

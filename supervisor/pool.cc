@@ -127,6 +127,7 @@ void Pool::add_to(Status& status) const {
     status.waiting += slot.waiting;
   }
   status.handed += runner_.handed_before();
+  status.checks += runner_.checks();
   status.waiting += dispatcher_.unplaced();
 }
 
