@@ -48,6 +48,7 @@ void FleetRunner::settle_upkeep(WorkerId worker, Occupant& occupant) {
   } else if (occupant.health) {
     occupant.health->on_policy_changed();
   } else {
+    fleet_.on_health(worker, true);  // what somebody else has found before is found anew
     occupant.health = std::make_unique<HealthWatch>(loop_, pool_, occupant.slot, worker, hooks_of_watch(worker));
   }
   if (!pool_.recycle.wants_anything()) {
