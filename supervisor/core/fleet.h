@@ -161,7 +161,7 @@ class Fleet {
   struct Draining {
     TimePoint deadline;
     TimePoint last_heartbeat;
-    TimePoint since;
+    TimePoint since{};
   };
   struct Ending {
     TimePoint deadline;
