@@ -140,6 +140,7 @@ class FleetRunner {
   void settle_upkeep(WorkerId worker, Occupant& occupant);
   [[nodiscard]] bool wants_checks() const;
   [[nodiscard]] HealthWatch::Hooks hooks_of_watch(WorkerId worker);
+  [[nodiscard]] std::uint16_t listener_for_check(const Occupant& occupant) const;
   [[nodiscard]] Result<SpawnPlan> plan_check(const Occupant& occupant) const;
   void on_verdict(WorkerId worker, Health::State state, const std::string& why);
   void bury(std::unique_ptr<CommandCheck> check);

@@ -65,6 +65,7 @@ HealthWatch::Hooks FleetRunner::hooks_of_watch(WorkerId worker) {
     Inbox* const inbox = inbox_of(occupants_.at(worker));
     if (inbox == nullptr) return;
     checks_++;
+    connection.record.listener = listener_for_check(occupants_.at(worker));
     inbox->put(std::move(connection));
     (void)inbox->flush();
   };
@@ -82,6 +83,15 @@ HealthWatch::Hooks FleetRunner::hooks_of_watch(WorkerId worker) {
   };
   hooks.bury = [this](std::unique_ptr<CommandCheck> check) { bury(std::move(check)); };
   return hooks;
+}
+
+// A worker knows a connection by its listener: any that it knows, and that has connections.
+std::uint16_t FleetRunner::listener_for_check(const Occupant& occupant) const {
+  for (const ListenerId id : occupant.listeners) {
+    const bool datagrams = std::holds_alternative<UdpAddress>(dispatcher_.listeners()[id.value]->address());
+    if (!datagrams) return static_cast<std::uint16_t>(id.value);
+  }
+  return 0;
 }
 
 // It finds what the worker finds, but no descriptor of the worker's.
