@@ -28,11 +28,11 @@ struct WorkerStatus {
   std::string state;  // "starting", "serving", "draining", "stopping"
   std::uint32_t generation = 0;
   Duration age{};
-  std::optional<std::uint64_t> open;     // connections that it has taken up and not closed; none: it does not tell
-  std::optional<Duration> draining_for;  // since it was told to drain
-  std::optional<Duration> ends_in;       // until it is sent SIGTERM (draining) or SIGKILL (stopping)
-  std::string health;                    // "healthy", "unhealthy"; empty: it is not checked
-  std::string last_check;                // "GET /healthz: 503 Service Unavailable"; empty: none has ended
+  std::optional<std::uint64_t> open = {};     // connections that it has taken up and not closed; none: it does not tell
+  std::optional<Duration> draining_for = {};  // since it was told to drain
+  std::optional<Duration> ends_in = {};       // until it is sent SIGTERM (draining) or SIGKILL (stopping)
+  std::string health = {};                    // "healthy", "unhealthy"; empty: it is not checked
+  std::string last_check = {};                // "GET /healthz: 503 Service Unavailable"; empty: none has ended
 };
 
 struct SlotStatus {
