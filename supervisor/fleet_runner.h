@@ -190,6 +190,7 @@ class FleetRunner {
   bool scheduled_ = false;
   TimePoint due_ = kNever;  // when the fleet asked to be asked next
   std::uint64_t checks_ = 0;
+  bool is_sampling_ = false;
   TimePoint next_check_complaint_{};
   std::map<const CommandCheck*, std::unique_ptr<CommandCheck>> buried_;  // killed, and not ended yet
   Timer sampling_;                                                       // of what recycling looks at

@@ -55,7 +55,7 @@ void FleetRunner::settle_upkeep(WorkerId worker, Occupant& occupant) {
     occupant.recycle.reset();
   } else if (!occupant.recycle) {
     occupant.recycle.emplace(occupant.slot, slots(), position_of(worker), known->ready_at.value_or(loop_.now()));
-    sampling_.arm(loop_.now() + kSampleInterval);
+    if (!std::exchange(is_sampling_, true)) sampling_.arm(loop_.now() + kSampleInterval);
   }
 }
 
@@ -156,7 +156,8 @@ std::vector<Connection> FleetRunner::take_back_some(Inbox& inbox) {
 }
 
 void FleetRunner::sample_work() {
-  if (!pool_.recycle.wants_anything() || fleet_.stop() != Fleet::Stop::No) return;
+  is_sampling_ = pool_.recycle.wants_anything() && fleet_.stop() == Fleet::Stop::No;
+  if (!is_sampling_) return;
   sampling_.arm(loop_.now() + kSampleInterval);
   std::map<pid_t, std::uint64_t> resident;
   if (pool_.recycle.memory.bytes > 0) resident = resident_by_group();
