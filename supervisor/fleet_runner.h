@@ -135,6 +135,7 @@ class FleetRunner {
   void on_other_bind(WorkerId worker, const std::string& address);
   void on_ready(WorkerId worker, std::string_view how);
   void on_settled();
+  [[nodiscard]] Duration drain_spread(TimePoint deadline) const;
   void say_goodbye(WorkerId worker);
   void settle_upkeep();
   void settle_upkeep(WorkerId worker, Occupant& occupant);

@@ -55,6 +55,7 @@ int Master::run() {
 }
 
 std::optional<Failure> Master::start() {
+  if (auto failure = open_log()) return failure;
   if (const Result<std::uint64_t> limit = raise_open_file_limit(); !limit) spdlog::warn("{}", limit.error().message());
   if (auto failure = check_commands()) return failure;
   // From here on no signal ends us before socket files can be removed: it is heard when the loop runs.
@@ -77,6 +78,14 @@ std::optional<Failure> Master::start() {
   }
   start_workers();
   return std::nullopt;
+}
+
+std::optional<Failure> Master::open_log() {
+  if (config_.log_file.empty()) return std::nullopt;
+  const Outcome opened = logging_.write_to(config_.log_file);
+  if (opened) return std::nullopt;
+  const bool forbidden = is(opened.error(), std::errc::permission_denied);
+  return Failure{opened.error(), forbidden ? kExitPermission : kExitFailure};
 }
 
 std::optional<Failure> Master::check_commands() const {
@@ -183,6 +192,8 @@ void Master::on_signal(int signal) {
       return;
     case SIGHUP:
       return reload([](const Result<std::string>&) {});
+    case SIGUSR1:
+      return logging_.reopen();
     case SIGTTIN:
     case SIGTTOU:
       return change_size(signal == SIGTTIN ? 1 : -1);

@@ -41,6 +41,7 @@ class Master {
 
  private:
   [[nodiscard]] std::optional<Failure> start();
+  [[nodiscard]] std::optional<Failure> open_log();
   [[nodiscard]] std::optional<Failure> check_commands() const;
   [[nodiscard]] std::optional<Failure> open_listeners();
   [[nodiscard]] std::optional<Failure> open_control();

@@ -56,6 +56,7 @@ struct PoolConfig {
   // A worker that tells nothing of itself counts as ready when it has lived so long.
   Duration start_grace = std::chrono::seconds(1);
   Fleet::Policy fleet;
+  Duration drain_spread{};  // over which a draining worker closes its connections; zero: as soon as it can
   std::vector<int> no_restart_codes = {78};  // EX_CONFIG. Not 2: a Go panic exits with it
   unsigned hold_limit = 1024;   // connections that wait for a slot without a serving worker; beyond, they overflow
   unsigned queue_limit = 1024;  // connections sent to a worker and not taken up yet; beyond, they overflow
@@ -73,6 +74,7 @@ struct Config {
   int backlog = 4096;        // of each listener; net.core.somaxconn caps it
   HashKey hash_key;          // both words 0: derived from the machine id
   LogLevel log_level = LogLevel::Info;
+  std::string log_file;  // empty: our standard streams
   std::vector<ListenerConfig> listeners;
   std::vector<PoolConfig> pools = {PoolConfig{}};  // at least one
 };
