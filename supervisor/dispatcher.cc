@@ -34,8 +34,8 @@ std::uint16_t family_of(const Endpoint& endpoint) {
   return HF_FAMILY_UNIX;
 }
 
-std::uint64_t load_of(const Inbox& inbox) {
-  const Inbox::Account account = inbox.account();
+std::uint64_t load_of(const ConnectionSink& inbox) {
+  const ConnectionSink::Account account = inbox.account();
   return account.waiting + account.open;
 }
 
@@ -100,7 +100,7 @@ void Dispatcher::set_table(const BucketTable& table) {
   on_room();
 }
 
-void Dispatcher::set_inbox(SlotId slot, Inbox* inbox) {
+void Dispatcher::set_inbox(SlotId slot, ConnectionSink* inbox) {
   slots_[slot.value].inbox = inbox;
   if (inbox != nullptr) inbox->want_room(pause_ == Pause::NoRoom);
 }

@@ -16,7 +16,7 @@
 #include "loop/fine_timer.h"
 #include "loop/loop.h"
 #include "loop/timer.h"
-#include "worker/inbox.h"
+#include "worker/connection_sink.h"
 
 namespace holdfast {
 
@@ -50,7 +50,7 @@ class Dispatcher {
   void set_table(const BucketTable& table);
 
   // What the fleet tells. An inbox is borrowed until it is replaced.
-  void set_inbox(SlotId slot, Inbox* inbox);
+  void set_inbox(SlotId slot, ConnectionSink* inbox);
   enum class SlotState { Serving, Held, Lent };
   void set_state(SlotId slot, SlotState state);
   // Connections that were taken back from an inbox, to be placed again. They were counted as accepted before. Those
@@ -85,7 +85,7 @@ class Dispatcher {
 
  private:
   struct Slot {
-    Inbox* inbox = nullptr;
+    ConnectionSink* inbox = nullptr;
     SlotState state = SlotState::Held;
     bool touched = false;  // has connections of this turn that are not flushed
   };

@@ -8,6 +8,7 @@
 #include <csignal>
 #include <utility>
 
+#include "config/chosen_intake.h"
 #include "config/values.h"
 #include "sys/environment.h"
 #include "worker_texts.h"
@@ -49,7 +50,8 @@ FleetRunner::FleetRunner(Loop& loop, const PoolConfig& pool, Dispatcher& dispatc
       fleet_(pool.fleet, pool.workers, Generation{1}, static_cast<std::uint64_t>(getpid())),
       reserve_(kDescriptorsOfAStart),
       renewals_(fleet_),
-      settlement_(pool.intake, pool.plane),
+      settlement_(chosen_intake(pool), pool.plane),
+      node_(settlement_.intake() == Intake::Node ? make_node_workers() : nullptr),
       slots_(pool.workers),
       size_(pool.workers),
       told_(pool.workers, Dispatcher::SlotState::Held),
@@ -127,7 +129,7 @@ void FleetRunner::forgive_silence(TimePoint now) {
 
 void FleetRunner::sample_heartbeats(TimePoint now) {
   for (const auto& [id, occupant] : occupants_) {
-    const Inbox* const inbox = inbox_of(occupant);
+    const ConnectionSink* const inbox = inbox_of(occupant);
     if (occupant.spoke && inbox != nullptr) fleet_.on_heartbeat(id, inbox->heartbeat(now));
     if (!occupant.beats) fleet_.on_heartbeat(id, now);  // it never said that it would
   }
@@ -136,7 +138,7 @@ void FleetRunner::sample_heartbeats(TimePoint now) {
 void FleetRunner::perform(const Fleet::Promote& action) {
   Slot& slot = slots_[action.slot.value];
   Occupant& successor = occupants_.at(action.worker);
-  std::unique_ptr<Inbox> old = std::exchange(slot.inbox, std::move(successor.own_inbox));
+  std::unique_ptr<ConnectionSink> old = std::exchange(slot.inbox, std::move(successor.own_inbox));
   dispatcher_.set_inbox(action.slot, slot.inbox.get());
   const bool alone = !action.predecessor || !occupants_.contains(*action.predecessor);
   if (alone && !successor.holds_sockets) {
@@ -168,7 +170,7 @@ void FleetRunner::perform(const Fleet::DrainWorker& action) {
     if (!steerer_.is_chosen(occupant->second.slot, occupant->second.turn)) {
       steerer_.take_over(occupant->second.slot, occupant->second.turn);
     }
-    if (Inbox* inbox = inbox_of(occupant->second)) inbox->drain(action.deadline);
+    if (ConnectionSink* inbox = inbox_of(occupant->second)) inbox->drain(action.deadline);
     return;
   }
   occupant->second.farewell = std::make_unique<Timer>(loop_, [this, worker = action.worker] { say_goodbye(worker); });
@@ -270,11 +272,11 @@ void FleetRunner::perform(const Fleet::Finished&) {
   hooks_.on_finished();
 }
 
-Inbox* FleetRunner::inbox_of(const Occupant& occupant) const {
+ConnectionSink* FleetRunner::inbox_of(const Occupant& occupant) const {
   return occupant.own_inbox ? occupant.own_inbox.get() : slots_[occupant.slot.value].inbox.get();
 }
 
-std::optional<WorkerId> FleetRunner::worker_on(const Inbox& inbox) const {
+std::optional<WorkerId> FleetRunner::worker_on(const ConnectionSink& inbox) const {
   for (const auto& [id, occupant] : occupants_) {
     if (inbox_of(occupant) == &inbox) return id;
   }
@@ -319,6 +321,7 @@ void FleetRunner::on_exit(WorkerId worker, const ExitStatus& status) {
   steerer_.vacate(occupant.slot, occupant.turn);
   fleet_.on_exited(worker, final ? Fleet::WorkerEnd::DoNotRestart : Fleet::WorkerEnd::Ended, loop_.now());
   if (occupant.own_inbox) {
+    occupant.own_inbox->settle();  // what it had not taken up is there again
     place_again(*occupant.own_inbox);
     retire(occupant.slot, std::move(occupant.own_inbox));
   } else if (slot.inbox) {
@@ -332,30 +335,31 @@ void FleetRunner::on_exit(WorkerId worker, const ExitStatus& status) {
                       fmt::format("the worker in slot {} {}{}", occupant.slot.value, slot.last_exit.value_or("ended"),
                                   quote(slot.last_lines)));
   }
+  if (node_) node_->on_gone(worker);
   // We are inside the callback of the process's own watcher.
   loop_.defer([gone = std::make_shared<Occupant>(std::move(occupant))] {});
   schedule();
 }
 
-void FleetRunner::retire(SlotId slot, std::unique_ptr<Inbox> inbox) {
+void FleetRunner::retire(SlotId slot, std::unique_ptr<ConnectionSink> inbox) {
   inbox->settle();
-  const Inbox::Account account = inbox->account();
+  const ConnectionSink::Account account = inbox->account();
   slots_[slot.value].retired_handed += account.taken;
   slots_[slot.value].retired_accepted += account.accepted;
   slots_[slot.value].retired_lost += account.lost;
   // We may be inside one of its callbacks.
-  loop_.defer([kept = std::shared_ptr<Inbox>(std::move(inbox))] {});
+  loop_.defer([kept = std::shared_ptr<ConnectionSink>(std::move(inbox))] {});
 }
 
-void FleetRunner::place_again(Inbox& inbox) {
+void FleetRunner::place_again(ConnectionSink& inbox) {
   for (std::vector<Connection> some; !(some = inbox.take_back_some()).empty();) dispatcher_.redispatch(std::move(some));
 }
 
 // What waits in a channel that a worker has shut down follows into a new one.
 void FleetRunner::replace_inbox(SlotId id) {
   Slot& slot = slots_[id.value];
-  std::unique_ptr<Inbox> old = std::move(slot.inbox);
-  if (Result<std::unique_ptr<Inbox>> made = make_inbox()) slot.inbox = *std::move(made);
+  std::unique_ptr<ConnectionSink> old = std::move(slot.inbox);
+  if (Result<std::unique_ptr<ConnectionSink>> made = make_inbox()) slot.inbox = *std::move(made);
   dispatcher_.set_inbox(id, slot.inbox.get());  // none: the next start makes one
   place_again(*old);
   retire(id, std::move(old));

@@ -14,6 +14,7 @@
 #include "launch.h"
 #include "loop/loop.h"
 #include "loop/timer.h"
+#include "node_workers.h"
 #include "occupant.h"
 #include "renewals.h"
 #include "steerer.h"
@@ -80,7 +81,7 @@ class FleetRunner {
 
  private:
   struct Slot {
-    std::unique_ptr<Inbox> inbox;
+    std::unique_ptr<ConnectionSink> inbox;
     std::uint64_t starts = 0;
     std::uint64_t retired_handed = 0;  // by inboxes that are gone
     std::uint64_t retired_accepted = 0;
@@ -112,9 +113,9 @@ class FleetRunner {
   void watch_for_signs(Occupant& occupant, WorkerId worker);
   [[nodiscard]] std::unique_ptr<Capture> make_capture(Occupant& occupant, WorkerId worker);
   [[nodiscard]] Result<std::unique_ptr<NotifySocket>> make_notify_socket(WorkerId worker);
-  [[nodiscard]] Result<std::unique_ptr<Inbox>> make_inbox();
-  [[nodiscard]] Inbox* inbox_of(const Occupant& occupant) const;
-  [[nodiscard]] std::optional<WorkerId> worker_on(const Inbox& inbox) const;
+  [[nodiscard]] Result<std::unique_ptr<ConnectionSink>> make_inbox();
+  [[nodiscard]] ConnectionSink* inbox_of(const Occupant& occupant) const;
+  [[nodiscard]] std::optional<WorkerId> worker_on(const ConnectionSink& inbox) const;
   [[nodiscard]] std::string label(SlotId slot) const;
   [[nodiscard]] std::string missing_sign(const Occupant& occupant) const;
   void on_frame(Inbox& inbox, const WorkerFrame& frame);
@@ -125,10 +126,18 @@ class FleetRunner {
   void on_ready(WorkerId worker, std::string_view how);
   void on_settled();
   void say_goodbye(WorkerId worker);
-  void on_garbage(Inbox& inbox, const Error& error);
+  void on_garbage(const ConnectionSink& inbox, const Error& error);
+
+  // Of Node.js workers: fleet_runner_node.cc.
+  [[nodiscard]] std::unique_ptr<NodeWorkers> make_node_workers();
+  void on_node_accepting(WorkerId worker, bool accepts);
+  void on_node_leaves(WorkerId worker, const std::string& why);
+  void on_node_came_back(WorkerId worker);
+  [[nodiscard]] std::string missing_node_sign(const Occupant& occupant) const;
+
   void on_exit(WorkerId worker, const ExitStatus& status);
-  void retire(SlotId slot, std::unique_ptr<Inbox> inbox);
-  void place_again(Inbox& inbox);
+  void retire(SlotId slot, std::unique_ptr<ConnectionSink> inbox);
+  void place_again(ConnectionSink& inbox);
   void replace_inbox(SlotId slot);
   void tell_dispatcher();
   void adopt_size();
@@ -152,6 +161,7 @@ class FleetRunner {
   DescriptorReserve reserve_;  // for the start of a worker
   Renewals renewals_;
   Settlement settlement_;
+  std::unique_ptr<NodeWorkers> node_;  // none where the workers are no Node.js
   bool has_capture_ = true;
   bool retired_unwanted_ = false;
   std::vector<Slot> slots_;

@@ -28,8 +28,8 @@ PoolStatus FleetRunner::status() const {
     answer.last_exit = slot.last_exit;
     answer.buckets = dispatcher_.served_buckets(SlotId{i});
     answer.home_buckets = dispatcher_.table().share(SlotId{i});
-    const auto add_inbox = [&](const Inbox& inbox) {
-      const Inbox::Account account = inbox.account();
+    const auto add_inbox = [&](const ConnectionSink& inbox) {
+      const ConnectionSink::Account account = inbox.account();
       answer.handed += account.taken;
       answer.waiting += account.waiting;
       answer.accepted += account.accepted;

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "config/chosen_intake.h"
 #include "core/bucket_table.h"
 #include "core/ip_address.h"
 #include "sys/bind_filter.h"
@@ -31,10 +32,11 @@ Pool::Pool(Loop& loop, const PoolConfig& config, HashKey hash_key, FleetRunner::
       runner_(loop, config_, dispatcher_, steerer_, std::move(hooks)) {}
 
 Outcome Pool::check_system() {
-  if (config_.intake != Intake::Capture && config_.intake != Intake::Auto) return Done{};
+  const Intake intake = chosen_intake(config_);
+  if (intake != Intake::Capture && intake != Intake::Auto) return Done{};
   Outcome possible = check_interception();
   if (possible) return possible;
-  if (config_.intake == Intake::Capture) {
+  if (intake == Intake::Capture) {
     return Error{{}, possible.error().message() + " (--intake listen-fds and --intake sdk work without)"};
   }
   spdlog::warn(
@@ -46,8 +48,9 @@ Outcome Pool::check_system() {
 
 Outcome Pool::open_listener(const ListenerConfig& listener, int backlog) {
   const bool by_path = std::holds_alternative<UnixAddress>(listener.address);
-  const bool may_steer = config_.intake != Intake::Sdk || config_.plane == Plane::Steer;
-  const bool only_passed = config_.intake == Intake::Sdk || config_.intake == Intake::Auto;
+  const Intake intake = chosen_intake(config_);
+  const bool may_steer = (intake != Intake::Sdk && intake != Intake::Node) || config_.plane == Plane::Steer;
+  const bool only_passed = intake == Intake::Sdk || intake == Intake::Auto;
   const bool datagrams = std::holds_alternative<UdpAddress>(listener.address);
   if (!by_path && (may_steer || datagrams)) {
     Result<ListeningSocket> socket =

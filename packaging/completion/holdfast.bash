@@ -46,8 +46,14 @@ _holdfast() {
     -c | --config | --control) mapfile -t COMPREPLY < <(compgen -A file -- "$current") ;;
     --working-directory) mapfile -t COMPREPLY < <(compgen -A directory -- "$current") ;;
     --overflow) mapfile -t COMPREPLY < <(compgen -W "next wait refuse" -- "$current") ;;
-    --intake) mapfile -t COMPREPLY < <(compgen -W "auto sdk listen-fds capture none" -- "$current") ;;
+    --intake) mapfile -t COMPREPLY < <(compgen -W "auto sdk listen-fds capture node none" -- "$current") ;;
     --plane) mapfile -t COMPREPLY < <(compgen -W "auto pass steer self" -- "$current") ;;
+    --node-dialect)
+      mapfile -t COMPREPLY < <(compgen -W "auto cluster sticky-session sticky-session-0 sticky-cluster sticky-listen socket.io plain" -- "$current")
+      ;;
+    --node-ready) mapfile -t COMPREPLY < <(compgen -W "listening message" -- "$current") ;;
+    --node-farewell) mapfile -t COMPREPLY < <(compgen -W "disconnect message" -- "$current") ;;
+    --node-messages) mapfile -t COMPREPLY < <(compgen -W "log relay drop" -- "$current") ;;
     --log-level) mapfile -t COMPREPLY < <(compgen -W "debug info warning error" -- "$current") ;;
     -w | --workers) mapfile -t COMPREPLY < <(compgen -W "auto" -- "$current") ;;
     --name)

@@ -8,6 +8,7 @@
 #include "core/fleet.h"
 #include "core/intake.h"
 #include "core/listen_address.h"
+#include "core/node_dialect.h"
 #include "core/placement_key.h"
 #include "core/time.h"
 
@@ -28,6 +29,21 @@ enum class Overflow {
   Refuse,  // it is closed with a reset and counted
 };
 
+// What matters for Node.js workers alone.
+struct NodeConfig {
+  // By what a worker is known to be ready.
+  enum class Ready { Listening, Message };
+  // What it is told when it is to leave: to disconnect; and before that, as PM2 does it, a message of its own.
+  enum class Farewell { Disconnect, Message };
+  // What becomes of process.send() where it is meant for nobody we know.
+  enum class Messages { Log, Relay, Drop };
+
+  NodeDialect dialect = NodeDialect::Auto;
+  Ready ready = Ready::Listening;
+  Farewell farewell = Farewell::Disconnect;
+  Messages messages = Messages::Log;
+};
+
 struct PoolConfig {
   std::string name = "main";
   std::vector<std::string> command;
@@ -45,6 +61,7 @@ struct PoolConfig {
   unsigned queue_limit = 1024;  // connections sent to a worker and not taken up yet; beyond, they overflow
   Overflow overflow = Overflow::Next;
   KeyPrefix prefix;
+  NodeConfig node;
 };
 
 enum class LogLevel { Debug, Info, Warning, Error };

@@ -154,13 +154,30 @@ std::vector<Option> make_options() {
 
       pool_row(
           "intake", "INTAKE", where, Effect::NeedsRestart,
-          "How workers receive connections: sdk, listen-fds, capture, none, or auto: what the first worker shows "
-          "itself to be",
+          "How workers receive connections: sdk, listen-fds, capture, node, none, or auto: what the command or the "
+          "first worker shows itself to be",
           [](auto& p) -> auto& { return p.intake; }),
       pool_row(
           "plane", "PLANE", where, Effect::NeedsRestart,
           "Who places connections of workers with the SDK: pass (the supervisor) or steer (the kernel); auto: pass",
           [](auto& p) -> auto& { return p.plane; }),
+      pool_row(
+          "node-dialect", "DIALECT", where, Effect::RollWorkers,
+          "How Node.js workers take connections: cluster, sticky-session, sticky-session-0, sticky-cluster, "
+          "sticky-listen, socket.io or plain; auto: cluster",
+          [](auto& p) -> auto& { return p.node.dialect; }),
+      pool_row(
+          "node-ready", "SIGN", where, Effect::RollWorkers,
+          "What shows that a Node.js worker is ready: listening, or message: process.send('ready')",
+          [](auto& p) -> auto& { return p.node.ready; }),
+      pool_row(
+          "node-farewell", "WORD", where, Effect::RollWorkers,
+          "How a Node.js worker is told to drain: disconnect, or message: also 'shutdown' to process.on('message')",
+          [](auto& p) -> auto& { return p.node.farewell; }),
+      pool_row(
+          "node-messages", "WHERE", where, Effect::Live,
+          "Where process.send() of Node.js workers goes: log, relay (to all others) or drop",
+          [](auto& p) -> auto& { return p.node.messages; }),
       supervisor_row(
           "hash-key", "HEX", where, Effect::NeedsRestart,
           "16 hexadecimal digits; the same on machines that must place clients alike (0...0: derived from the machine "

@@ -5,10 +5,12 @@
 #include <string>
 #include <utility>
 
+#include "config/chosen_intake.h"
 #include "config/options.h"
 #include "config/parse.h"
 #include "config/values.h"
 #include "core/bucket_table.h"
+#include "core/node_command.h"
 
 namespace holdfast {
 
@@ -83,13 +85,15 @@ class Finder {
   void check_intake(const PoolConfig& pool) {
     const KeyPath intake = of(pool, "intake");
     const KeyPath plane = of(pool, "plane");
-    const bool by_sdk = pool.intake == Intake::Sdk || pool.intake == Intake::Auto;
+    const Intake chosen = chosen_intake(pool);
+    const bool passes = chosen == Intake::Sdk || chosen == Intake::Auto || chosen == Intake::Node;
     const std::string its_intake = called(intake) + " " + value_text(pool.intake);
-    require(pool.plane != Plane::Pass || by_sdk, {plane, intake},
+    require(pool.plane != Plane::Pass || passes, {plane, intake},
             called(plane) + " pass needs workers of the SDK: with " + its_intake +
                 " the kernel delivers to the workers' own sockets");
     require(pool.plane != Plane::Steer || pool.intake != Intake::None, {plane, intake},
             called(plane) + " steer is of no use to " + its_intake);
+    check_node(pool);
     require(pool.plane != Plane::Self || pool.intake == Intake::None, {plane, intake},
             called(plane) + " self is that of " + called(intake) + " none, which needs no " + called(plane));
     bool has_listener = false;
@@ -100,6 +104,21 @@ class Finder {
     require(has_listener || pool.intake == Intake::None || config_.listeners.empty(), {pool_itself(pool)},
             "pool '" + pool.name + "' has no listener: write pool = " + quoted(pool.name) +
                 " for one of them, or intake = \"none\" for the pool");
+  }
+
+  void check_node(const PoolConfig& pool) {
+    const KeyPath intake = of(pool, "intake");
+    const KeyPath plane = of(pool, "plane");
+    const KeyPath dialect = of(pool, "node-dialect");
+    const bool meant = pool.node.dialect != NodeDialect::Auto;
+    require(pool.plane != Plane::Steer || (pool.intake != Intake::Node && !meant), {plane, intake, dialect},
+            called(plane) + " steer is of no use to Node.js workers with " +
+                (meant ? called(dialect) : called(intake) + " node") + ": their connections are passed to them");
+    require(!meant || pool.intake == Intake::Auto || pool.intake == Intake::Node, {dialect, intake},
+            called(dialect) + " needs " + called(intake) + " node, not " + value_text(pool.intake));
+    if (chosen_intake(pool) != Intake::Node) return;
+    const std::optional<std::string> why = why_no_node_worker(pool.command);
+    require(!why, {of(pool, "command"), intake, dialect}, why.value_or(""));
   }
 
   void check_listeners() {
@@ -127,7 +146,14 @@ class Finder {
                      "listener '" + listener.name + "': there is no pool '" + listener.pool + "'" +
                          suggestion(listener.pool, known));
     }
-    require(!is_path || pool->intake == Intake::Sdk || pool->intake == Intake::Auto,
+    const Intake intake = chosen_intake(*pool);
+    require(!std::holds_alternative<UdpAddress>(listener.address) || intake != Intake::Node,
+            {of(listener, "address"), of(*pool, "intake")},
+            "listener " + listener.name +
+                ": datagrams do not go over the channel of Node.js: a program that binds the "
+                "address is served with " +
+                called(of(*pool, "intake")) + " capture");
+    require(!is_path || intake == Intake::Sdk || intake == Intake::Auto || intake == Intake::Node,
             {of(listener, "address"), of(*pool, "intake")},
             "listener " + listener.name + ": a Unix path cannot be steered by the kernel: it needs " +
                 called(of(*pool, "intake")) + " sdk, not " + value_text(pool->intake));

@@ -22,13 +22,20 @@ constexpr std::array<Unit, 6> kUnits = {{{"h", std::chrono::hours(1)},
                                          {"us", std::chrono::microseconds(1)},
                                          {"ns", std::chrono::nanoseconds(1)}}};
 
-constexpr std::array<std::pair<std::string_view, Intake>, 5> kIntakes = {{{"auto", Intake::Auto},
+constexpr std::array<std::pair<std::string_view, Intake>, 6> kIntakes = {{{"auto", Intake::Auto},
                                                                           {"sdk", Intake::Sdk},
                                                                           {"listen-fds", Intake::ListenFds},
                                                                           {"capture", Intake::Capture},
+                                                                          {"node", Intake::Node},
                                                                           {"none", Intake::None}}};
 constexpr std::array<std::pair<std::string_view, Plane>, 4> kPlanes = {
     {{"auto", Plane::Auto}, {"pass", Plane::Pass}, {"steer", Plane::Steer}, {"self", Plane::Self}}};
+constexpr std::array<std::pair<std::string_view, NodeConfig::Ready>, 2> kNodeReady = {
+    {{"listening", NodeConfig::Ready::Listening}, {"message", NodeConfig::Ready::Message}}};
+constexpr std::array<std::pair<std::string_view, NodeConfig::Farewell>, 2> kNodeFarewells = {
+    {{"disconnect", NodeConfig::Farewell::Disconnect}, {"message", NodeConfig::Farewell::Message}}};
+constexpr std::array<std::pair<std::string_view, NodeConfig::Messages>, 3> kNodeMessages = {
+    {{"log", NodeConfig::Messages::Log}, {"relay", NodeConfig::Messages::Relay}, {"drop", NodeConfig::Messages::Drop}}};
 constexpr std::array<std::pair<std::string_view, Overflow>, 3> kOverflows = {
     {{"next", Overflow::Next}, {"wait", Overflow::Wait}, {"refuse", Overflow::Refuse}}};
 constexpr std::array<std::pair<std::string_view, LogLevel>, 4> kLogLevels = {
@@ -138,6 +145,28 @@ Outcome parse_value(std::string_view text, CpuList& value) {
 Outcome parse_value(std::string_view text, Overflow& value) { return parse_enumerator(text, kOverflows, value); }
 Outcome parse_value(std::string_view text, Intake& value) { return parse_enumerator(text, kIntakes, value); }
 Outcome parse_value(std::string_view text, Plane& value) { return parse_enumerator(text, kPlanes, value); }
+
+Outcome parse_value(std::string_view text, NodeDialect& value) {
+  if (const std::optional<NodeDialect> dialect = parse_node_dialect(text)) {
+    value = *dialect;
+    return Done{};
+  }
+  std::string names;
+  for (const NodeDialectWords& words : kNodeDialects) names += (names.empty() ? "" : " or ") + std::string(words.name);
+  return wrong(text, names);
+}
+
+Outcome parse_value(std::string_view text, NodeConfig::Ready& value) {
+  return parse_enumerator(text, kNodeReady, value);
+}
+
+Outcome parse_value(std::string_view text, NodeConfig::Farewell& value) {
+  return parse_enumerator(text, kNodeFarewells, value);
+}
+
+Outcome parse_value(std::string_view text, NodeConfig::Messages& value) {
+  return parse_enumerator(text, kNodeMessages, value);
+}
 Outcome parse_value(std::string_view text, LogLevel& value) { return parse_enumerator(text, kLogLevels, value); }
 Outcome parse_value(std::string_view text, HashKey& value) {
   std::uint64_t both = 0;
@@ -174,6 +203,10 @@ std::string value_text(const CpuList& value) {
 std::string value_text(Overflow value) { return enumerator_text(kOverflows, value); }
 std::string value_text(Intake value) { return enumerator_text(kIntakes, value); }
 std::string value_text(Plane value) { return enumerator_text(kPlanes, value); }
+std::string value_text(NodeDialect value) { return std::string(words_of(value).name); }
+std::string value_text(NodeConfig::Ready value) { return enumerator_text(kNodeReady, value); }
+std::string value_text(NodeConfig::Farewell value) { return enumerator_text(kNodeFarewells, value); }
+std::string value_text(NodeConfig::Messages value) { return enumerator_text(kNodeMessages, value); }
 std::string value_text(LogLevel value) { return enumerator_text(kLogLevels, value); }
 std::string value_text(HashKey value) {
   constexpr std::string_view kDigits = "0123456789abcdef";

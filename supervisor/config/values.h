@@ -26,6 +26,10 @@ namespace holdfast {
 [[nodiscard]] Outcome parse_value(std::string_view text, LogLevel& value);
 [[nodiscard]] Outcome parse_value(std::string_view text, Intake& value);
 [[nodiscard]] Outcome parse_value(std::string_view text, Plane& value);
+[[nodiscard]] Outcome parse_value(std::string_view text, NodeDialect& value);
+[[nodiscard]] Outcome parse_value(std::string_view text, NodeConfig::Ready& value);
+[[nodiscard]] Outcome parse_value(std::string_view text, NodeConfig::Farewell& value);
+[[nodiscard]] Outcome parse_value(std::string_view text, NodeConfig::Messages& value);
 [[nodiscard]] Outcome parse_value(std::string_view text, HashKey& value);  // 16 hexadecimal digits
 [[nodiscard]] Outcome parse_value(std::string_view text, ListenAddress& value);
 
@@ -39,6 +43,10 @@ namespace holdfast {
 [[nodiscard]] std::string value_text(LogLevel value);
 [[nodiscard]] std::string value_text(Intake value);
 [[nodiscard]] std::string value_text(Plane value);
+[[nodiscard]] std::string value_text(NodeDialect value);
+[[nodiscard]] std::string value_text(NodeConfig::Ready value);
+[[nodiscard]] std::string value_text(NodeConfig::Farewell value);
+[[nodiscard]] std::string value_text(NodeConfig::Messages value);
 [[nodiscard]] std::string value_text(HashKey value);
 [[nodiscard]] std::string value_text(const ListenAddress& value);  // with what is chosen for the file of a path
 
