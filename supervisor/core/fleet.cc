@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <type_traits>
+#include <utility>
 
 namespace holdfast {
 
@@ -44,6 +45,30 @@ TimePoint deadline_of(const Fleet::Worker& worker, const Fleet::Policy& policy) 
 
 Fleet::Fleet(Policy policy, unsigned size, Generation generation, std::uint64_t seed)
     : policy_(policy), wished_size_(size), generation_(generation), random_state_(seed) {}
+
+Fleet::Fleet(Policy policy, Saved saved)
+    : policy_(policy),
+      wished_size_(saved.wished_size),
+      generation_(saved.generation),
+      random_state_(saved.random_state),
+      stop_(saved.stop),
+      stop_deadline_(saved.stop_deadline),
+      ever_ready_(saved.ever_ready),
+      concluded_(saved.concluded),
+      last_worker_(saved.last_worker),
+      slots_(std::move(saved.slots)) {}
+
+Fleet::Saved Fleet::save() const {
+  return {.wished_size = wished_size_,
+          .generation = generation_,
+          .random_state = random_state_,
+          .stop = stop_,
+          .stop_deadline = stop_deadline_,
+          .ever_ready = ever_ready_,
+          .concluded = concluded_,
+          .last_worker = last_worker_,
+          .slots = slots_};
+}
 
 void Fleet::set_stop(Stop stop) { stop_ = std::max(stop_, stop); }
 

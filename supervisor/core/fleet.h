@@ -118,6 +118,12 @@ class Fleet {
 
   Fleet(Policy policy, unsigned size, Generation generation, std::uint64_t seed);
 
+  // Everything that a fleet remembers beside its policy. One that is made of it answers from then on as this one would
+  // (wire/saved_fleet.h makes bytes of it: what is added here is added there).
+  struct Saved;
+  [[nodiscard]] Saved save() const;
+  Fleet(Policy policy, Saved saved);
+
   // Wishes.
   void set_policy(const Policy& policy) { policy_ = policy; }
   void set_size(unsigned size) { wished_size_ = size; }
@@ -201,6 +207,18 @@ class Fleet {
   [[nodiscard]] Stop stop() const { return stop_; }
   [[nodiscard]] bool renewing() const;  // a renewal is under way or asked for
   [[nodiscard]] const Worker* find(WorkerId worker) const;
+
+  struct Saved {
+    unsigned wished_size = 0;
+    Generation generation;
+    std::uint64_t random_state = 0;
+    Stop stop = Stop::No;
+    std::optional<TimePoint> stop_deadline;
+    bool ever_ready = false;
+    bool concluded = false;
+    std::uint32_t last_worker = 0;
+    std::vector<Slot> slots;
+  };
 
  private:
   using Actions = std::vector<Action>;

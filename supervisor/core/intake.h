@@ -30,7 +30,10 @@ enum class Plane {
 // workers of a pool run the same program.
 class Settlement {
  public:
-  Settlement(Intake wished, Plane wished_plane) : wished_(wished), wished_plane_(wished_plane) {}
+  // `found`: what another one had found out before.
+  Settlement(Intake wished, Plane wished_plane, std::optional<Intake> found = std::nullopt)
+      : wished_(wished), wished_plane_(wished_plane), found_(found) {}
+  [[nodiscard]] std::optional<Intake> found() const { return found_; }
 
   // Facts about a worker of the pool. Each answers whether the settlement has changed by it.
   [[nodiscard]] bool on_hello() { return on_sign(Intake::Sdk); }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <deque>
+#include <utility>
 
 #include "core/time.h"
 
@@ -16,6 +17,11 @@ struct StartLimitPolicy {
 // Remembers when a slot's workers failed, to tell a crash now and then from a crash loop.
 class StartLimit {
  public:
+  StartLimit() = default;
+  // As another one was that remembered these, oldest first.
+  explicit StartLimit(std::deque<TimePoint> failures) : failures_(std::move(failures)) {}
+  [[nodiscard]] const std::deque<TimePoint>& failures() const { return failures_; }
+
   // Records a failure; answers whether the limit is reached now. Forgets what is older than the interval.
   [[nodiscard]] bool on_failure(const StartLimitPolicy& policy, TimePoint now);
   void clear() { failures_.clear(); }

@@ -5,6 +5,7 @@
 #include <systemd/sd-id128.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 
@@ -34,6 +35,15 @@ Result<HashKey> random_hash_key() {
     return Error{std::error_code(errno, std::generic_category()), "draw a random hash key"};
   }
   return key;
+}
+
+Result<std::string> boot_id() {
+  sd_id128_t id{};
+  if (const int failed = sd_id128_get_boot(&id); failed < 0) {
+    return Error{std::error_code(-failed, std::generic_category()), "tell this boot from others"};
+  }
+  std::array<char, SD_ID128_STRING_MAX> text{};
+  return std::string(sd_id128_to_string(id, text.data()));
 }
 
 unsigned usable_cpus() {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <string>
+
 #include "core/placement_key.h"
 #include "core/result.h"
 
@@ -12,6 +14,9 @@ namespace holdfast {
 
 // A key for where nothing lasting is at hand: as secret as the other, but another one at each call.
 [[nodiscard]] Result<HashKey> random_hash_key();
+
+// Another one each time the machine starts: what is only good until then is told apart by it.
+[[nodiscard]] Result<std::string> boot_id();
 
 // Number of CPUs that this process may run on.
 [[nodiscard]] unsigned usable_cpus();

@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include <chrono>
+#include <ostream>
 #include <set>
 #include <string>
 #include <vector>
@@ -333,6 +334,7 @@ struct Library {
   NodeDialect dialect;
   const char* shown;
 };
+void PrintTo(const Library& library, std::ostream* out) { *out << library.shown; }
 class StickyLibraries : public testing::TestWithParam<Library> {
  protected:
   void SetUp() override {

@@ -110,8 +110,9 @@ void Supervisor::check_nothing_is_left() const {
   for (const std::string& socket : directory_->sockets()) ADD_FAILURE() << "socket file left behind: " << socket;
 }
 
-std::optional<std::string> Supervisor::ask(std::string_view verb) const {
-  const nlohmann::json request = {{"v", 1}, {"verb", verb}, {"arguments", nlohmann::json::object()}};
+std::optional<std::string> Supervisor::ask(std::string_view verb,
+                                           const std::map<std::string, std::string>& arguments) const {
+  const nlohmann::json request = {{"v", 1}, {"verb", verb}, {"arguments", arguments}};
   const std::optional<std::string> line = exchange_lines(control_, request.dump() + "\n", kPatience);
   if (!line) return std::nullopt;
   const nlohmann::json answer = nlohmann::json::parse(*line, nullptr, /*allow_exceptions=*/false);

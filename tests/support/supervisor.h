@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -48,7 +49,8 @@ class Supervisor {
   [[nodiscard]] std::string output() const { return text_of(output_file_); }
 
   // One question over the control socket: the JSON text of the answer's "result". Nothing if there is no good answer in time.
-  [[nodiscard]] std::optional<std::string> ask(std::string_view verb) const;
+  [[nodiscard]] std::optional<std::string> ask(std::string_view verb,
+                                               const std::map<std::string, std::string>& arguments = {}) const;
   [[nodiscard]] StatusView status() const;
   // Asks for the status until it is as told by `is_so`, and answers with that one. A failure of the test if that does
   // not happen.

@@ -13,36 +13,13 @@
 
 #include "support/load_loop.h"
 #include "support/supervisor.h"
+#include "system/steered/ways.h"
 
 namespace holdfast::test {
 namespace {
 
-// How the workers get their connections.
-struct Way {
-  const char* name;
-  std::vector<std::string> options;
-  std::vector<std::string> command;
-  std::string intake;
-};
-void PrintTo(const Way& way, std::ostream* out) { *out << way.name; }
-
-std::string server() { return source_file("tests/system/steered/server.py"); }
-
-Way captured() { return {"captured", {}, {"python3", server(), "capture"}, "capture"}; }
-Way inherited() { return {"inherited", {"--intake", "listen-fds"}, {"python3", server(), "listen-fds"}, "listen-fds"}; }
-Way by_sdk() { return {"sdk", {"--plane", "steer"}, {whoami_program()}, "sdk"}; }
-
-SupervisorPlan plan_of(const Way& way) {
-  SupervisorPlan plan;
-  plan.workers = 3;
-  plan.options = way.options;
-  plan.command = way.command;
-  return plan;
-}
-
 class Steered : public testing::TestWithParam<Way> {};
-INSTANTIATE_TEST_SUITE_P(Workers, Steered, testing::Values(captured(), inherited(), by_sdk()),
-                         [](const auto& way) { return std::string(way.param.name); });
+INSTANTIATE_TEST_SUITE_P(Workers, Steered, testing::Values(captured(), inherited(), by_sdk()), name_of_way);
 
 TEST_P(Steered, EachClientAlwaysMeetsTheSlotThatRouteNames) {
   const Supervisor supervisor(plan_of(GetParam()));

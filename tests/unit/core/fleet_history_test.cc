@@ -12,6 +12,7 @@
 #include "unit/core/fleet_rules.h"
 #include "unit/core/fleet_text.h"
 #include "unit/core/random_seed.h"
+#include "wire/saved_fleet.h"
 
 // Random histories of a fleet. A World stands in for the operating system and for the people: it performs the actions,
 // its workers become ready, crash, hang and refuse to end, and its people change their minds. After each step
@@ -59,6 +60,17 @@ Fleet::Policy random_policy(Dice& dice) {
   policy.start_limit = {
       .failures = dice.one_in(4) ? 0 : dice.between(1, 4), .interval = dice.time(0, 60), .rest = dice.time(0, 50)};
   return policy;
+}
+
+// As an upgrade in place does it: the fleet as bytes, and another one made of them.
+Fleet through_bytes(const Fleet& fleet, const Fleet::Policy& policy) {
+  std::string fault;
+  const Json read = parse_json(json_text(SavedWriter::object_of(fleet.save())));
+  SavedReader reader(read, fault);
+  Fleet::Saved saved;
+  members(reader, saved);
+  EXPECT_EQ(fault, "");
+  return Fleet(policy, std::move(saved));
 }
 
 class World {
@@ -145,7 +157,15 @@ class World {
     // A start that fails at once is a fact that asks for another answer at the same time.
     do {
       failed_starts_ = 0;
+      std::optional<Fleet> successor;
+      if (dice_.one_in(40)) successor = through_bytes(fleet_, policy_);
       const std::vector<Fleet::Action> answer = fleet_.reconcile(now_);
+      if (successor) {
+        require(texts_of(successor->reconcile(now_)) == texts_of(answer) &&
+                    successor->next_deadline() == fleet_.next_deadline(),
+                "a fleet that was saved and read again answers as before");
+        fleet_ = *std::move(successor);
+      }
       actions_ += answer.size();
       if (trace_ != nullptr) {
         for (const std::string& text : texts_of(answer)) say("  -> " + text);

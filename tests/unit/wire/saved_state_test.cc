@@ -1,0 +1,142 @@
+#include "wire/saved_state.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "wire/json_members.h"
+
+namespace holdfast {
+namespace {
+
+using std::chrono_literals::operator""s;
+using ::testing::HasSubstr;
+
+SavedInbox busy_inbox() {
+  SavedInbox inbox;
+  inbox.supervisor_end = "channel.17";
+  inbox.worker_end = "channel.18";
+  inbox.page = "page.9";
+  inbox.unsent = {{"connection.41", "00ff"}};
+  inbox.unsent_drain = TimePoint{5s};
+  inbox.messages = {{80, 1}, {144, 2}};
+  inbox.sent = 1'000'000'000'000;
+  inbox.greeted = inbox.uses_page = true;
+  return inbox;
+}
+
+SavedState busy_state() {
+  SavedState state;
+  state.version = "1.2.3";
+  state.boot = "b";
+  state.pid = 42;
+  state.epoch = 3;
+  state.name = "web";
+  state.config = "[supervisor]\nname = \"web\"\n";
+  state.open_files = 1024;
+  state.control = "control.1";
+  state.numbers = {{"control.1", 17}};
+  SavedPool& pool = state.pools.emplace_back();
+  pool.name = "main";
+  pool.found = Intake::Capture;
+  Fleet::Slot& slot = pool.fleet.slots.emplace_back();
+  Fleet::Worker incumbent{};
+  incumbent.id = WorkerId{7};
+  incumbent.phase = Fleet::Draining{TimePoint{9s}, TimePoint{8s}};
+  slot.incumbent = incumbent;
+  slot.pause = Fleet::Backoff{TimePoint{10s}};
+  slot.start_limit = StartLimit({TimePoint{1s}, TimePoint{2s}});
+  pool.slots.emplace_back().inbox = busy_inbox();
+  SavedWorker& worker = pool.workers.emplace_back();
+  worker.id = WorkerId{7};
+  worker.pidfd = "pidfd.7";
+  worker.offer.capture = true;
+  worker.captured = {{"12345678901234567890", 0}};
+  worker.told_to_end = Fleet::Why::Overdue;
+  pool.listeners.push_back({"main", ":8080", "listener.3", 12, {{"queue-full", 2}}});
+  pool.steered.push_back(
+      {ListenerId{0},
+       "main",
+       ":8080",
+       4096,
+       {{SocketDomain::Inet6,
+         {{"member.1", SavedGroup::Socket::Role::Control, 0}, {"member.2", SavedGroup::Socket::Role::Seat, 1}},
+         2,
+         5}},
+       {SocketDomain::Inet}});
+  pool.turns.push_back({1, {true, false}});
+  pool.unplaced = {{"connection.42", "ab"}};
+  return state;
+}
+
+std::string with_member(const std::string& json, const char* name, Json value) {
+  Json object = parse_json(json);
+  object[name] = std::move(value);
+  return json_text(object);
+}
+
+TEST(SavedState, ComesBackAsItWas) {
+  const std::string text = encode(busy_state());
+  const Result<SavedState> read = decode_saved_state(text);
+  ASSERT_TRUE(read) << read.error().message();
+  EXPECT_EQ(encode(*read), text);
+  EXPECT_EQ(read->pools[0].slots[0].inbox->sent, 1'000'000'000'000u);
+  EXPECT_EQ(read->pools[0].steered[0].groups[0].sockets[1].seat, 1u);
+  const auto& phase = std::get<Fleet::Draining>(read->pools[0].fleet.slots[0].incumbent->phase);
+  EXPECT_EQ(phase.last_heartbeat, TimePoint{8s});
+}
+
+TEST(SavedState, IgnoresMembersThatItDoesNotKnow) {
+  const std::string newer = with_member(encode(busy_state()), "moods", Json::array({1, 2}));
+  const Result<SavedState> read = decode_saved_state(newer);
+  ASSERT_TRUE(read) << read.error().message();
+  EXPECT_EQ(encode(*read), encode(busy_state()));
+}
+
+TEST(SavedState, TakesDefaultsForMembersThatAreMissing) {
+  Json older = parse_json(encode(busy_state()));
+  older.erase("epoch");
+  older["pools"][0]["slots"][0].erase("starts");
+  const Result<SavedState> read = decode_saved_state(json_text(older));
+  ASSERT_TRUE(read) << read.error().message();
+  EXPECT_EQ(read->epoch, 0u);
+  EXPECT_EQ(read->name, "web");
+}
+
+TEST(SavedState, RefusesANewerFormatAndSaysWhoWroteIt) {
+  const Result<SavedState> read = decode_saved_state(with_member(encode(busy_state()), "format", kSavedFormat + 1));
+  ASSERT_FALSE(read);
+  EXPECT_THAT(read.error().message(), HasSubstr("holdfast 1.2.3 wrote it in format 2"));
+}
+
+TEST(SavedState, RefusesWhatItMustKnowAndDoesNot) {
+  SavedState state = busy_state();
+  state.needs = {"telepathy"};
+  const Result<SavedState> read = decode_saved_state(encode(state));
+  ASSERT_FALSE(read);
+  EXPECT_THAT(read.error().message(), HasSubstr("'telepathy'"));
+}
+
+TEST(SavedState, NamesTheMemberThatDoesNotFit) {
+  const auto fault_of = [](const Json& json) {
+    const Result<SavedState> read = decode_saved_state(json_text(json));
+    return read ? "" : read.error().message();
+  };
+  Json wrong = parse_json(encode(busy_state()));
+  wrong["pools"][0]["fleet"]["slots"][0]["incumbent"]["phase"]["is"] = "dreaming";
+  EXPECT_THAT(fault_of(wrong), HasSubstr("'phase'"));
+  wrong = parse_json(encode(busy_state()));
+  wrong["pools"][0]["slots"][0]["inbox"]["sent"] = -1;
+  EXPECT_THAT(fault_of(wrong), HasSubstr("'sent'"));
+  EXPECT_THAT(fault_of(Json::array()), HasSubstr("it is none"));
+  EXPECT_THAT(fault_of(Json::object()), HasSubstr("it is none"));
+}
+
+TEST(SavedState, WritesBytesAsHexadecimalDigits) {
+  EXPECT_EQ(hex_of(std::string("\x00\xff\x10", 3)), "00ff10");
+  EXPECT_EQ(bytes_of_hex("00ff10"), std::string("\x00\xff\x10", 3));
+  EXPECT_EQ(bytes_of_hex("0"), std::nullopt);
+  EXPECT_EQ(bytes_of_hex("0g"), std::nullopt);
+}
+
+}  // namespace
+}  // namespace holdfast
