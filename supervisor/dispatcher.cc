@@ -62,8 +62,32 @@ void Dispatcher::add_listener(std::string name, ListeningSocket socket) {
                                                   [this](Listener& listener) { on_connections(listener); }));
 }
 
+void Dispatcher::serve_listener(ListenerId listener) {
+  listeners_[listener.value]->set_stage(Listener::Stage::Serving);
+  watch_listeners();
+}
+
+void Dispatcher::refuse_at_listener(ListenerId listener) {
+  listeners_[listener.value]->set_stage(Listener::Stage::Leaving);
+  watch_listeners();
+}
+
+void Dispatcher::revive_listener(ListenerId listener) {
+  listeners_[listener.value]->set_stage(Listener::Stage::Coming);
+  watch_listeners();
+}
+
+void Dispatcher::remove_listener(ListenerId id) {
+  Listener& listener = *listeners_[id.value];
+  if (listener.is_open()) accept_rest(listener);
+  listener.close();
+  listener.set_stage(Listener::Stage::Gone);
+  flush();
+}
+
 void Dispatcher::start() {
   started_ = true;
+  for (const std::unique_ptr<Listener>& listener : listeners_) listener->set_stage(Listener::Stage::Serving);
   watch_listeners();
 }
 
@@ -73,13 +97,17 @@ void Dispatcher::close_listeners() {
   watch_listeners();
   for (const std::unique_ptr<Listener>& listener : listeners_) {
     if (!listener->is_open()) continue;
-    // Those clients are connected as far as they know: closing the socket first would reset them.
-    // Bounded by what the backlog can hold: new clients must not keep us from stopping.
-    for (int i = 0; i < kMostInBacklog && accept_one(*listener) == Accepted::One; i++) continue;
+    accept_rest(*listener);
     listener->close();
   }
   flush();
   refuse_unplaced();
+}
+
+// Those clients are connected as far as they know: closing the socket first would reset them.
+// Bounded by what the backlog can hold: new clients must not keep us from going on.
+void Dispatcher::accept_rest(Listener& listener) {
+  for (int i = 0; i < kMostInBacklog && accept_one(listener) == Accepted::One; i++) continue;
 }
 
 void Dispatcher::refuse_unplaced() {
@@ -126,8 +154,16 @@ void Dispatcher::redispatch(std::vector<Connection> connections) {
 void Dispatcher::adopt(ListenerId listener, AcceptedConnection connection) {
   Listener& at = *listeners_[listener.value];
   at.count_adopted();
-  const ConnectionRecord record = describe(connection, at);
-  place(Connection{std::move(connection.fd), record});
+  take(at, std::move(connection));
+}
+
+void Dispatcher::take(Listener& listener, AcceptedConnection connection) {
+  if (listener.stage() == Listener::Stage::Serving) {
+    const ConnectionRecord record = describe(connection, listener);
+    return place(Connection{std::move(connection.fd), record});
+  }
+  listener.count_refusal(Refusal::Removed);
+  refuse_connection(std::move(connection.fd));
 }
 
 void Dispatcher::set_resolution(unsigned buckets) {
@@ -185,7 +221,7 @@ void Dispatcher::on_tick() {
 }
 
 std::size_t Dispatcher::accept_from(Listener& listener) {
-  if (!listener.is_open()) return 0;
+  if (!listener.is_open() || listener.stage() == Listener::Stage::Coming) return 0;
   std::size_t accepted = 0;
   while (accepted < kAcceptsPerTurn && started_ && pause_ == Pause::No && accept_one(listener) == Accepted::One)
     accepted++;
@@ -200,8 +236,7 @@ Dispatcher::Accepted Dispatcher::accept_one(Listener& listener) {
       return Accepted::Paused;
     }
     if (auto* connection = std::get_if<AcceptedConnection>(&*answer)) {
-      const ConnectionRecord record = describe(*connection, listener);
-      place(Connection{std::move(connection->fd), record});
+      take(listener, std::move(*connection));
       return Accepted::One;
     }
     switch (std::get<AcceptStop>(*answer)) {
@@ -363,8 +398,10 @@ void Dispatcher::pause_for_descriptors(const std::string& why) {
 void Dispatcher::watch_listeners() {
   const bool accepting = started_ && pause_ == Pause::No;
   const bool gathering = accepting && gather_.mode() == Gather::Mode::Gathering;
-  const Listener::Watch watch = accepting && !gathering ? Listener::Watch::On : Listener::Watch::Off;
-  for (const std::unique_ptr<Listener>& listener : listeners_) listener->watch(watch);
+  for (const std::unique_ptr<Listener>& listener : listeners_) {
+    const bool watched = accepting && !gathering && listener->stage() != Listener::Stage::Coming;
+    listener->watch(watched ? Listener::Watch::On : Listener::Watch::Off);
+  }
   if (!tick_) return;
   if (gathering) {
     tick_->arm(kGatherTick);

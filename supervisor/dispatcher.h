@@ -35,8 +35,16 @@ class Dispatcher {
   // `pool` is borrowed; its limits count as they are at the moment.
   Dispatcher(Loop& loop, const PoolConfig& pool, HashKey hash_key, const BucketTable& table);
 
-  // Takes a bound listener into service; it is watched from `start` on.
+  // Takes a bound listener. Those that are there at `start` serve from then on, later ones from `serve_listener` on: until
+  // then their clients wait in the kernel's queue.
   void add_listener(std::string name, ListeningSocket socket);
+  void serve_listener(ListenerId listener);
+  // Whoever comes from now on is refused, until the listener is removed, or serves again.
+  void refuse_at_listener(ListenerId listener);
+  // One that is leaving comes again.
+  void revive_listener(ListenerId listener);
+  // Serves those whom the kernel has already connected (unless they are refused there), and closes it.
+  void remove_listener(ListenerId listener);
   // Its socket is about to be shut down; its account goes on.
   void close_socket(ListenerId listener) { listeners_[listener.value]->close(); }
   // The id that the next one will have.
@@ -48,6 +56,7 @@ class Dispatcher {
   // Slots come and go at the end. They count from the next `set_table` on, which may have fewer slots than there are.
   void resize(unsigned slots);
   void set_table(const BucketTable& table);
+  void set_hash_key(HashKey key) { hash_key_ = key; }
 
   // What the fleet tells. An inbox is borrowed until it is replaced.
   void set_inbox(SlotId slot, ConnectionSink* inbox);
@@ -95,6 +104,8 @@ class Dispatcher {
   enum class Accepted { One, None, Paused };
   Accepted accept_one(Listener& listener);
   std::size_t accept_from(Listener& listener);
+  void accept_rest(Listener& listener);
+  void take(Listener& listener, AcceptedConnection connection);
   void end_turn(std::size_t accepted);
   [[nodiscard]] ConnectionRecord describe(const AcceptedConnection& connection, const Listener& listener);
   [[nodiscard]] unsigned bucket_for(const Endpoint& remote);
@@ -111,7 +122,7 @@ class Dispatcher {
 
   Loop& loop_;
   const PoolConfig& pool_;
-  const HashKey hash_key_;
+  HashKey hash_key_;
   BucketTable table_;
   std::vector<Slot> slots_;
   std::vector<bool> available_;

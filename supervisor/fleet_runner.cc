@@ -261,13 +261,15 @@ void FleetRunner::perform(const Fleet::GiveUp&) {
   const Slot& slot = slots_.front();
   const std::string wrote =
       slot.last_lines.empty() ? "; it wrote nothing: run it by hand to see why" : quote(slot.last_lines);
-  hooks_.on_give_up(fmt::format("no worker of pool {} stays up: `{}` {}{}", pool_.name, fmt::join(pool_.command, " "),
-                                slot.last_exit.value_or("did not start"), wrote));
+  const std::string why = fmt::format("no worker of pool {} stays up: `{}` {}{}", pool_.name,
+                                      fmt::join(pool_.command, " "), slot.last_exit.value_or("did not start"), wrote);
+  fail_wishes(why);
+  hooks_.on_give_up(why);
 }
 
 void FleetRunner::perform(const Fleet::Finished&) {
   renewals_.fail_all(Error{{}, "the supervisor stopped"});
-  for (const Wish& wish : std::exchange(wishes_, {})) wish.done(Error{{}, "the supervisor stopped"});
+  fail_wishes("the supervisor stopped");
   if (std::exchange(roll_back_to_, std::nullopt)) std::exchange(rolled_, nullptr)(Error{{}, "the supervisor stopped"});
   hooks_.on_finished();
 }
@@ -338,6 +340,7 @@ void FleetRunner::on_exit(WorkerId worker, const ExitStatus& status) {
   if (node_) node_->on_gone(worker);
   // We are inside the callback of the process's own watcher.
   loop_.defer([gone = std::make_shared<Occupant>(std::move(occupant))] {});
+  if (hooks_.on_left) hooks_.on_left();
   schedule();
 }
 

@@ -37,8 +37,9 @@ class FleetRunner {
   struct Hooks {
     std::function<void()> on_finished;  // stopped, and nobody is left
     std::function<void(const std::string& why)>
-        on_give_up;               // no worker ever became ready, or all said not to restart them
-    OutputCapture::Sink on_line;  // a worker's output
+        on_give_up;                   // no worker ever became ready, or all said not to restart them
+    OutputCapture::Sink on_line;      // a worker's output
+    std::function<void()> on_left{};  // a worker has ended
   };
   FleetRunner(Loop& loop, const PoolConfig& pool, Dispatcher& dispatcher, Steerer& steerer, Hooks hooks);
   ~FleetRunner();
@@ -59,6 +60,8 @@ class FleetRunner {
   // Changes the number of slots. Clients move once: to new slots as soon as all of these serve, from leaving ones at once. `done`
   // as above.
   void set_size(unsigned size, std::function<void(Outcome)> done);
+  // `done` is called when every slot serves, or with why one does not.
+  void await_serving(std::function<void(Outcome)> done);
   // Empties a slot and keeps it empty, or fills it again.
   void set_drained(SlotId slot, bool drained, std::function<void(Outcome)> done);
 
@@ -67,6 +70,11 @@ class FleetRunner {
   // Replaces every worker by one of a new generation, slot by slot. If one fails those that were replaced go back to the
   // generation before; by then `done` has been called, and who calls restores the configuration in it.
   void roll(std::function<void(Outcome)> done);
+
+  // Whether a worker lives that was started to serve it.
+  [[nodiscard]] bool is_known(ListenerId listener) const;
+  // Listeners have come of which the next workers will show what they want of them.
+  void expect_listeners() { retired_unwanted_ = false; }
 
   // At the end: resets what still waits for a worker.
   void refuse_waiting();
@@ -143,6 +151,7 @@ class FleetRunner {
   void adopt_size();
   [[nodiscard]] std::optional<Outcome> sized() const;
   void settle_wishes();
+  void fail_wishes(const std::string& why);
   void settle_roll();
   void fail_roll(const std::string& why);
 

@@ -73,6 +73,9 @@ Outcome FleetRunner::start(Occupant& occupant, WorkerId worker, Fleet::Role role
       WorkerProcess::start(loop_, plan_launch(pool_, launch), pool_.name, occupant.slot, std::move(hooks));
   if (!process) return std::move(process).error();
   occupant.process = *std::move(process);
+  for (const std::unique_ptr<Listener>& listener : dispatcher_.listeners()) {
+    if (listener->stays()) occupant.listeners.push_back(listener->id());
+  }
   steerer_.occupy(occupant.slot, occupant.turn);
   watch_for_signs(occupant, worker);
   return Done{};
@@ -116,8 +119,9 @@ std::unique_ptr<Capture> FleetRunner::make_capture(Occupant& occupant, WorkerId 
       std::make_unique<Capture>(loop_, std::move(notifications), steerer_.managed(), resolve, std::move(hooks));
   if (occupant.offer.listen_fds) {
     const std::vector<Steerer::GivenSocket> sockets = steerer_.sockets(occupant.slot, occupant.turn);
-    for (std::size_t i = 0; i < sockets.size(); i++) {
-      if (const Outcome known = capture->add_socket(i, sockets[i].fd); !known) {
+    for (const Steerer::GivenSocket& socket : sockets) {
+      const std::size_t managed = *steerer_.managed_index(socket.listener);
+      if (const Outcome known = capture->add_socket(managed, socket.fd); !known) {
         spdlog::warn("{}: {}", label(occupant.slot), known.error().message());
       }
     }

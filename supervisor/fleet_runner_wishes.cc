@@ -2,8 +2,11 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <iterator>
 #include <utility>
+
+#include "worker_texts.h"
 
 namespace holdfast {
 
@@ -47,6 +50,19 @@ void FleetRunner::set_drained(SlotId slot, bool drained, std::function<void(Outc
     return std::nullopt;
   };
   wishes_.push_back({settled, std::move(done)});
+  schedule();
+}
+
+void FleetRunner::await_serving(std::function<void(Outcome)> done) {
+  wishes_.push_back({[this]() -> std::optional<Outcome> {
+                       const auto serves = [](const Fleet::Slot& slot) {
+                         return slot.incumbent && std::holds_alternative<Fleet::Serving>(slot.incumbent->phase);
+                       };
+                       if (std::all_of(fleet_.slots().begin(), fleet_.slots().end(), serves)) return Done{};
+                       const std::optional<Outcome> outcome = sized();
+                       return outcome && !*outcome ? outcome : std::nullopt;
+                     },
+                     std::move(done)});
   schedule();
 }
 
@@ -102,9 +118,22 @@ std::optional<Outcome> FleetRunner::sized() const {
   if (dispatcher_.table().slots() != size_ || slots_.size() != size_) return std::nullopt;
   for (unsigned i = 0; i < size_; i++) {
     if (!fleet_.slots()[i].lent || fleet_.slots()[i].drained) continue;
-    return Error{{}, "slot " + std::to_string(i) + " has no worker: " + slots_[i].last_exit.value_or("it is starting")};
+    return Error{{},
+                 "slot " + std::to_string(i) + " has no worker: " + slots_[i].last_exit.value_or("it is starting") +
+                     quote(slots_[i].last_lines)};
   }
   return Done{};
+}
+
+void FleetRunner::fail_wishes(const std::string& why) {
+  for (const Wish& wish : std::exchange(wishes_, {})) wish.done(Error{{}, why});
+}
+
+bool FleetRunner::is_known(ListenerId listener) const {
+  return std::any_of(occupants_.begin(), occupants_.end(), [listener](const auto& entry) {
+    const std::vector<ListenerId>& known = entry.second.listeners;
+    return std::find(known.begin(), known.end(), listener) != known.end();
+  });
 }
 
 void FleetRunner::settle_wishes() {

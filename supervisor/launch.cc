@@ -37,7 +37,7 @@ std::string text_of(const std::vector<std::unique_ptr<Listener>>& listeners) {
   std::string text;
   for (const std::unique_ptr<Listener>& listener : listeners) {
     if (!text.empty()) text += ',';
-    text += escape(listener->name()) + "=" + escape(to_text(listener->address()));
+    text += escape(listener->name()) + "=" + (listener->stays() ? escape(to_text(listener->address())) : "-");
   }
   return text;
 }

@@ -9,7 +9,6 @@
 #include <filesystem>
 #include <utility>
 
-#include "config/reload_plan.h"
 #include "core/ip_address.h"
 #include "core/stop_signals.h"
 #include "exit_code.h"
@@ -17,7 +16,6 @@
 #include "sys/environment.h"
 #include "sys/machine.h"
 #include "sys/program.h"
-#include "wire/reload_answer.h"
 #include "wire/scale_answer.h"
 
 namespace holdfast {
@@ -65,7 +63,7 @@ std::optional<Failure> Master::start() {
                    [this](int signal) { on_signal(signal); });
   if (auto failure = choose_hash_key()) return failure;
   for (const PoolConfig& pool : config_.pools) {
-    pools_.push_back(std::make_unique<Pool>(loop_, pool, config_.hash_key, hooks_of_pool()));
+    pools_.push_back(make_pool(pool));
   }
   for (const std::unique_ptr<Pool>& pool : pools_) {
     if (Outcome possible = pool->check_system(); !possible) return Failure{possible.error(), kExitFailure};
@@ -96,22 +94,23 @@ std::optional<Failure> Master::check_commands() const {
 std::optional<Failure> Master::open_listeners() {
   for (const ListenerConfig& listener : config_.listeners) {
     const Outcome opened = pool_of(listener.pool)->open_listener(listener, config_.backlog);
-    if (!opened) {
-      const Error& error = opened.error();
-      std::string advice;
-      if (is(error, std::errc::address_in_use))
-        advice = " (another process listens there: stop it or choose another address)";
-      if (is(error, std::errc::address_not_available)) advice = " (no interface of this machine has the address)";
-      if (is(error, std::errc::no_such_file_or_directory)) advice = " (make the directory first)";
-      const bool forbidden = is(error, std::errc::permission_denied) || is(error, std::errc::operation_not_permitted);
-      if (forbidden)
-        advice =
-            " (ports below 1024 need CAP_NET_BIND_SERVICE; a path needs a directory that may be written, and only root "
-            "gives it to others)";
-      return Failure{Error{{}, error.message() + advice}, forbidden ? kExitPermission : kExitCannotBind};
-    }
+    if (!opened) return failure_to_listen(opened.error());
   }
   return std::nullopt;
+}
+
+Failure Master::failure_to_listen(const Error& error) {
+  std::string advice;
+  if (is(error, std::errc::address_in_use))
+    advice = " (another process listens there: stop it or choose another address)";
+  if (is(error, std::errc::address_not_available)) advice = " (no interface of this machine has the address)";
+  if (is(error, std::errc::no_such_file_or_directory)) advice = " (make the directory first)";
+  const bool forbidden = is(error, std::errc::permission_denied) || is(error, std::errc::operation_not_permitted);
+  if (forbidden)
+    advice =
+        " (ports below 1024 need CAP_NET_BIND_SERVICE; a path needs a directory that may be written, and only root "
+        "gives it to others)";
+  return Failure{Error{{}, error.message() + advice}, forbidden ? kExitPermission : kExitCannotBind};
 }
 
 std::optional<Failure> Master::open_control() {
@@ -163,24 +162,6 @@ void Master::start_workers() {
   }
   spdlog::info("holdfast {} '{}' pid {}: {} worker{}, control socket {}", HOLDFAST_VERSION, config_.name, getpid(),
                workers, workers == 1 ? "" : "s", config_.control_path);
-}
-
-FleetRunner::Hooks Master::hooks_of_pool() {
-  FleetRunner::Hooks hooks;
-  hooks.on_finished = [this] {
-    if (++finished_pools_ == pools_.size()) finish(exit_code_);
-  };
-  // A pool that has no hope takes the others with it: the machine's supervisor sees that and decides.
-  hooks.on_give_up = [this](const std::string& why) {
-    spdlog::error("giving up: {}", why);
-    exit_code_ = kExitCrashLoop;
-    stop(Fleet::Stop::Immediate);
-    if (++finished_pools_ == pools_.size()) finish(kExitCrashLoop);
-  };
-  hooks.on_line = [this](OutputStream stream, std::string_view line) {
-    (stream == OutputStream::Standard ? logging_.output() : logging_.error()).write(line);
-  };
-  return hooks;
 }
 
 Pool* Master::pool_of(std::string_view name) const {
@@ -249,6 +230,7 @@ void Master::stop(Fleet::Stop how) {
                                   : "gracefully: workers drain, a second signal ends them at once");
   stopping_ = true;
   for (const std::unique_ptr<Pool>& pool : pools_) pool->stop(how);
+  for (const std::unique_ptr<Pool>& pool : leaving_pools_) pool->stop(how);
 }
 
 void Master::finish(int exit_code) {
@@ -256,6 +238,7 @@ void Master::finish(int exit_code) {
   for (ControlReply& reply : waiting_for_stop_) reply.send(ControlSuccess{"{\"stopped\":true}"});
   waiting_for_stop_.clear();
   for (const std::unique_ptr<Pool>& pool : pools_) pool->refuse_waiting();
+  for (const std::unique_ptr<Pool>& pool : leaving_pools_) pool->refuse_waiting();
   const Status account = status();
   std::uint64_t refused = 0;
   for (const auto& [reason, count] : account.refused) refused += count;
@@ -373,74 +356,6 @@ void Master::answer_drain(const ControlRequest& request, ControlReply reply, boo
   (*pool)->runner().set_drained(**slot, drained, done);
 }
 
-void Master::reload(std::function<void(const Result<std::string>&)> answer) {
-  const auto finish = [this, answer = std::move(answer)](const Result<std::string>& result) {
-    reload_failed_ = !result;
-    last_reload_ = result ? *result : result.error().message();
-    spdlog::log(result ? spdlog::level::info : spdlog::level::err, "reload: {}", last_reload_);
-    answer(result);
-  };
-  if (stopping_) return finish(Error{{}, "the supervisor is stopping"});
-  if (source_.file.empty()) {
-    return finish(
-        Error{{}, "it runs without a configuration file (`holdfast run -c FILE`), so there is nothing to read anew"});
-  }
-  Assembled wished = load_config(source_);
-  if (!wished.mistakes.empty()) {
-    std::string text = "nothing was changed:";
-    for (const Mistake& mistake : wished.mistakes) text += "\n" + to_text(mistake);
-    return finish(Error{{}, text});
-  }
-  for (PoolConfig& pool : wished.config.pools) {
-    if (pool.workers == 0) pool.workers = std::min(usable_cpus(), kMaxSlots);
-  }
-  // What was found out at the start is not different from what the file leaves open.
-  if (wished.config.name.empty()) wished.config.name = config_.name;
-  if (wished.config.control_path.empty()) wished.config.control_path = config_.control_path;
-  if (wished.config.hash_key == HashKey{}) wished.config.hash_key = config_.hash_key;
-  ReloadPlan plan = plan_reload(config_, wished.config);
-  std::string text = plan.applied.empty() && plan.postponed.empty() ? "nothing has changed" : "";
-  for (const std::string& change : plan.applied) text += (text.empty() ? "" : "\n") + change;
-  for (const std::string& change : plan.postponed) {
-    text += (text.empty() ? "not applied: " : "\nnot applied: ") + change;
-    spdlog::warn("reload: not applied: {}", change);
-  }
-  const Config before = std::exchange(config_, std::move(plan.config));
-  logging_.set_level(config_.log_level);
-  struct Progress {
-    std::size_t pools;
-    std::string failures;
-  };
-  const auto progress = std::make_shared<Progress>(Progress{pools_.size(), {}});
-  for (std::size_t i = 0; i < pools_.size(); i++) {
-    const Pool::Roll roll = plan.rolled.contains(pools_[i]->name()) ? Pool::Roll::Yes : Pool::Roll::No;
-    pools_[i]->apply(config_.pools[i], roll,
-                     [this, progress, finish, text, i, old = before.pools[i]](const Outcome& done) {
-                       if (!done) {
-                         config_.pools[i] = old;
-                         progress->failures += (progress->failures.empty() ? "" : "; ") + done.error().message();
-                       }
-                       if (--progress->pools > 0) return;
-                       if (progress->failures.empty()) return finish(text);
-                       finish(Error{{}, "rolled back: " + progress->failures});
-                     });
-  }
-}
-
-void Master::answer_reload(const ControlRequest& request, ControlReply reply) {
-  const auto kept = std::make_shared<ControlReply>(std::move(reply));
-  const auto answered = std::make_shared<bool>(false);
-  const bool wait = request.is_set("wait");
-  reload([kept, answered](const Result<std::string>& result) {
-    if (std::exchange(*answered, true)) return;
-    if (result) return kept->send(ControlSuccess{to_json(ReloadAnswer{*result, true})});
-    kept->send(ControlFailure{result.error().message(), kExitBadConfig, {}});
-  });
-  if (!wait && !std::exchange(*answered, true)) {
-    kept->send(ControlSuccess{to_json(ReloadAnswer{"the workers are being replaced", false})});
-  }
-}
-
 void Master::answer_stop(const ControlRequest& request, ControlReply reply) {
   if (request.is_set("wait")) {
     waiting_for_stop_.push_back(std::move(reply));
@@ -451,7 +366,7 @@ void Master::answer_stop(const ControlRequest& request, ControlReply reply) {
 }
 
 Status Master::status() const {
-  Status status;
+  Status status = account_of_gone_;
   status.name = config_.name;
   status.version = HOLDFAST_VERSION;
   status.pid = getpid();
@@ -460,6 +375,7 @@ Status Master::status() const {
   status.last_reload = last_reload_;
   status.reload_failed = reload_failed_;
   for (const std::unique_ptr<Pool>& pool : pools_) pool->add_to(status);
+  for (const std::unique_ptr<Pool>& pool : leaving_pools_) pool->add_to(status);
   return status;
 }
 

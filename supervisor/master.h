@@ -3,11 +3,13 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "config/config.h"
+#include "config/reload_plan.h"
 #include "control/control_server.h"
 #include "core/result.h"
 #include "load_config.h"
@@ -44,7 +46,12 @@ class Master {
   [[nodiscard]] std::optional<Failure> open_control();
   [[nodiscard]] std::optional<Failure> choose_hash_key();
   void start_workers();
-  [[nodiscard]] FleetRunner::Hooks hooks_of_pool();
+  [[nodiscard]] static Failure failure_to_listen(const Error& error);
+  [[nodiscard]] std::unique_ptr<Pool> make_pool(const PoolConfig& config);
+  void on_finished(Pool& pool);
+  void on_give_up(Pool& pool, const std::string& why);
+  void remove_pool(const std::string& name);
+  void forget(const Pool& pool);
   [[nodiscard]] Pool* pool_of(std::string_view name) const;  // empty: the first; null: there is none of that name
   [[nodiscard]] Result<Pool*> pool_of(const ControlRequest& request) const;
   void on_signal(int signal);
@@ -62,8 +69,16 @@ class Master {
   void change_size(int change);
   void drain_all();
   // Reads the configuration anew and applies what differs. `answer` is called once, maybe at once: with what was done, or with
-  // why nothing was.
-  void reload(std::function<void(const Result<std::string>&)> answer);
+  // why nothing was. While one reload is under way the next waits, and stands for all that are wished meanwhile.
+  using Answer = std::function<void(const Result<std::string>&)>;
+  void reload(Answer answer);
+  [[nodiscard]] Result<ReloadPlan> plan_of_reload() const;
+  [[nodiscard]] Outcome prepare(const ReloadPlan& plan);
+  void abandon_preparation(const ReloadPlan& plan);
+  void perform_reload();
+  void on_part_done(const std::string& pool, const Outcome& outcome);
+  void conclude_reload();
+  void finish_reload(const Result<std::string>& result);
   void answer_reload(const ControlRequest& request, ControlReply reply);
   void answer_stop(const ControlRequest& request, ControlReply reply);
   void stop(Fleet::Stop how);
@@ -83,7 +98,20 @@ class Master {
   std::optional<TimePoint> signalled_;  // when a signal asked for a graceful stop: a second one means it more
   std::vector<ControlReply> waiting_for_stop_;
   std::vector<std::unique_ptr<Pool>> pools_;
+  std::vector<std::unique_ptr<Pool>> leaving_pools_;  // no longer wished, and not empty yet
+  std::set<const Pool*> given_up_;                    // new ones that no worker came up in
+  Status account_of_gone_;                            // the numbers of pools that have gone; nothing else
   std::size_t finished_pools_ = 0;
+  // A reload under way, and those who wait for the next.
+  struct Reload {
+    std::vector<Answer> answers;
+    ReloadPlan plan;
+    Config before;
+    std::size_t parts = 0;  // pools that have not answered yet
+    std::vector<std::string> failures;
+  };
+  std::unique_ptr<Reload> reload_;
+  std::vector<Answer> next_reload_;
   std::unique_ptr<ControlServer> control_;
   std::optional<SignalWatcher> signals_;
 };

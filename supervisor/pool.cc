@@ -25,11 +25,12 @@ std::string masked_text(const IpAddress& address, KeyPrefix prefix) {
 }  // namespace
 
 Pool::Pool(Loop& loop, const PoolConfig& config, HashKey hash_key, FleetRunner::Hooks hooks)
-    : config_(config),
+    : loop_(loop),
+      config_(config),
       dispatcher_(loop, config_, hash_key, equal_shares(config_.workers)),
       steerer_(loop, dispatcher_, config_, hash_key,
                [this](SlotId slot, bool stalled) { runner_.on_stalled(slot, stalled); }),
-      runner_(loop, config_, dispatcher_, steerer_, std::move(hooks)) {}
+      runner_(loop, config_, dispatcher_, steerer_, with_ours(std::move(hooks))) {}
 
 Outcome Pool::check_system() {
   const Intake intake = chosen_intake(config_);
@@ -47,6 +48,8 @@ Outcome Pool::check_system() {
 }
 
 Outcome Pool::open_listener(const ListenerConfig& listener, int backlog) {
+  if (revive(listener)) return Done{};
+  wished_[dispatcher_.next_listener()] = listener.address;
   const bool by_path = std::holds_alternative<UnixAddress>(listener.address);
   const Intake intake = chosen_intake(config_);
   const bool may_steer = (intake != Intake::Sdk && intake != Intake::Node) || config_.plane == Plane::Steer;
@@ -67,23 +70,6 @@ Outcome Pool::open_listener(const ListenerConfig& listener, int backlog) {
   if (!socket) return std::move(socket).error();
   dispatcher_.add_listener(listener.name, *std::move(socket));
   return Done{};
-}
-
-void Pool::apply(const PoolConfig& config, Roll roll, std::function<void(Outcome)> done) {
-  const PoolConfig before = std::exchange(config_, config);
-  runner_.on_policy_changed();
-  const bool resized = config_.workers != before.workers;
-  if (roll == Roll::No && !resized) return done(Done{});
-  if (roll == Roll::No) return runner_.set_size(config_.workers, std::move(done));
-  runner_.roll([this, before, resized, done = std::move(done)](const Outcome& outcome) {
-    if (!outcome) {
-      config_ = before;
-      runner_.on_policy_changed();
-      return done(outcome);
-    }
-    if (!resized) return done(outcome);
-    runner_.set_size(config_.workers, done);
-  });
 }
 
 void Pool::start() {
@@ -109,21 +95,7 @@ void Pool::refuse_waiting() {
 }
 
 void Pool::add_to(Status& status) const {
-  const bool paused = dispatcher_.pause() != Dispatcher::Pause::No;
-  for (const std::unique_ptr<Listener>& listener : dispatcher_.listeners()) {
-    ListenerStatus answer;
-    answer.name = listener->name();
-    answer.address = to_text(listener->address());
-    answer.accepted = listener->accepted();
-    answer.paused = paused || stopping_;
-    answer.paused_because = stopping_ ? "closed: the supervisor stops" : dispatcher_.pause_reason();
-    for (const auto& [refusal, count] : listener->refused()) {
-      answer.refused[std::string(to_text(refusal))] = count;
-      status.refused[std::string(to_text(refusal))] += count;
-    }
-    status.accepted += answer.accepted;
-    status.listeners.push_back(std::move(answer));
-  }
+  const std::uint64_t waiting_before = status.waiting;
   status.pools.push_back(runner_.status());
   for (const SlotStatus& slot : status.pools.back().slots) {
     status.handed += slot.handed;
@@ -131,6 +103,40 @@ void Pool::add_to(Status& status) const {
   }
   status.handed += runner_.handed_before();
   status.waiting += dispatcher_.unplaced();
+  add_listeners_to(status, status.waiting > waiting_before ? Shown::All : Shown::Open);
+}
+
+void Pool::add_listeners_to(Status& status, Shown shown) const {
+  for (const std::unique_ptr<Listener>& listener : dispatcher_.listeners()) {
+    ListenerStatus answer;
+    answer.name = listener->name();
+    answer.address = to_text(listener->address());
+    answer.accepted = listener->accepted();
+    answer.paused_because = why_paused(*listener);
+    answer.paused = !answer.paused_because.empty();
+    for (const auto& [refusal, count] : listener->refused()) {
+      answer.refused[std::string(to_text(refusal))] = count;
+      status.refused[std::string(to_text(refusal))] += count;
+    }
+    status.accepted += answer.accepted;
+    // One that was removed is told of until the last that came by it has been taken up: its numbers stay in the sum.
+    const bool gone = listener->stage() == Listener::Stage::Gone;
+    if (!gone || shown == Shown::All) status.listeners.push_back(std::move(answer));
+  }
+}
+
+std::string Pool::why_paused(const Listener& listener) const {
+  if (stopping_) return "closed: its workers stop";
+  switch (listener.stage()) {
+    case Listener::Stage::Coming:
+      return "its workers do not know it yet";
+    case Listener::Stage::Leaving:
+    case Listener::Stage::Gone:
+      return "closed: it was removed";
+    case Listener::Stage::Serving:
+      break;
+  }
+  return dispatcher_.pause_reason();
 }
 
 RouteAnswer Pool::route(const IpAddress& address) const {

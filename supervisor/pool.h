@@ -1,9 +1,12 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <vector>
 
 #include "config/config.h"
 #include "core/bucket_table.h"
@@ -17,6 +20,13 @@
 
 namespace holdfast {
 
+// What a reload changes in a pool that goes on.
+struct PoolChange {
+  PoolConfig config;
+  bool roll = false;                // a value has changed that only new workers have
+  std::vector<std::string> closed;  // names of listeners
+};
+
 // Workers that run the same command, the listeners whose clients they serve, and the account of both.
 class Pool {
  public:
@@ -27,21 +37,25 @@ class Pool {
 
   // Whether this system can do what the pool's intake needs; what is only offered is left out, and the log says so.
   [[nodiscard]] Outcome check_system();
-  // Binds; before `start`. Errors: those of listen_on.
+  // Binds. After `start` it serves nobody before the next `apply` has told the workers. Errors: those of listen_on.
   [[nodiscard]] Outcome open_listener(const ListenerConfig& listener, int backlog);
+  // Closes those that were opened after `start` and not applied.
+  void close_coming();
   void start();
   // The first call closes the listeners.
   void stop(Fleet::Stop how);
   // At the end, when nobody is left to take them up: resets the connections that still wait.
   void refuse_waiting();
 
-  // Another configuration with the same listeners, intake and plane. `roll`: every worker is replaced, and if one of the new
-  // ones fails, all goes back to what was. `done` is called once.
-  enum class Roll { No, Yes };
-  void apply(const PoolConfig& config, Roll roll, std::function<void(Outcome)> done);
+  // Another configuration with the same intake and plane, and the listeners that were opened before. Where workers must learn
+  // of that every one is replaced, and if a new one fails all goes back to what was. `done` is called once.
+  void apply(PoolChange change, std::function<void(Outcome)> done);
 
   [[nodiscard]] FleetRunner& runner() { return runner_; }
   [[nodiscard]] const FleetRunner& runner() const { return runner_; }
+
+  // Clients are placed anew.
+  void set_hash_key(HashKey key);
 
   // Adds its listeners, itself and its numbers.
   void add_to(Status& status) const;
@@ -52,11 +66,28 @@ class Pool {
   [[nodiscard]] RouteAnswer route(const IpAddress& address) const;
 
  private:
+  [[nodiscard]] FleetRunner::Hooks with_ours(FleetRunner::Hooks hooks);
+  [[nodiscard]] std::vector<ListenerId> listeners_in(Listener::Stage stage) const;
+  [[nodiscard]] bool revive(const ListenerConfig& listener);
+  [[nodiscard]] bool is_held_by_workers(ListenerId listener) const;
+  void begin_leaving(const std::vector<ListenerId>& listeners);
+  void keep_change(const std::vector<ListenerId>& coming, const std::vector<ListenerId>& leaving);
+  void undo_change(const std::vector<ListenerId>& coming, const std::vector<ListenerId>& leaving);
+  void remove_left();
+  enum class Shown { Open, All };
+  void add_listeners_to(Status& status, Shown shown) const;
+  [[nodiscard]] std::string why_paused(const Listener& listener) const;  // empty while it accepts
+
+  Loop& loop_;
   PoolConfig config_;
   bool stopping_ = false;
+  std::set<ListenerId> removed_;  // those that leave, and may be closed when no worker has their sockets
+  bool removal_due_ = false;
+  std::map<ListenerId, ListenAddress> wished_;  // as configured, by which one that comes back is known
   Dispatcher dispatcher_;
   Steerer steerer_;
   FleetRunner runner_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // what is deferred looks whether we are
 };
 
 }  // namespace holdfast

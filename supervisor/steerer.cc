@@ -24,6 +24,9 @@ constexpr int kErrorsInARow = 64;
 // More buckets than these do not fit where the kernel has no room for a program of them all.
 constexpr std::array<unsigned, 3> kFewerBuckets = {256, 128, 64};
 
+// A worker that binds port 0 means no listener of ours.
+const ManagedAddress kNobodysAddress = {Transport::Stream, TcpAddress{TcpAddress::Family::V4, {}, 0}};
+
 ManagedAddress managed_address(const ListenAddress& address) {
   if (const auto* udp = std::get_if<UdpAddress>(&address)) {
     return {Transport::Datagram, TcpAddress{udp->family, udp->address, udp->port}};
@@ -112,6 +115,7 @@ void Steerer::settle(Intake intake, Plane plane) {
 
 void Steerer::retire_unwanted() {
   for (Listener& listener : listeners_) {
+    if (listener.groups.empty()) continue;
     if (listener.wanted.empty()) {
       spdlog::warn("pool {}: the workers do not listen on {} ({}): its clients wait for nobody", pool_.name,
                    to_text(listener.address), listener.name);
@@ -163,6 +167,7 @@ void Steerer::close() {
 }
 
 void Steerer::occupy(SlotId id, Turn turn) {
+  note_knowledge(id, turn);
   Slot& slot = slots_[id.value];
   slot.users[number(turn)]++;
   slot.taken_over[number(turn)] = false;
@@ -199,7 +204,7 @@ void Steerer::set_lent(SlotId id, bool lent) {
 std::vector<Steerer::GivenSocket> Steerer::sockets(SlotId slot, Turn turn) {
   std::vector<GivenSocket> given;
   for (Listener& listener : listeners_) {
-    if (listener.groups.empty()) continue;
+    if (listener.groups.empty() || is_leaving(listener)) continue;
     if (const std::optional<BorrowedFd> fd = listener.groups.front()->member(slot, turn)) {
       given.push_back({listener.id, listener.name, *fd, listener.groups.front()->address().transport});
     }
@@ -209,7 +214,9 @@ std::vector<Steerer::GivenSocket> Steerer::sockets(SlotId slot, Turn turn) {
 
 std::vector<ManagedAddress> Steerer::managed() const {
   std::vector<ManagedAddress> managed;
-  for (const Listener& listener : listeners_) managed.push_back(managed_address(listener.address));
+  for (const Listener& listener : listeners_) {
+    managed.push_back(is_leaving(listener) ? kNobodysAddress : managed_address(listener.address));
+  }
   return managed;
 }
 
@@ -286,13 +293,14 @@ Result<std::unique_ptr<SteerGroup>> Steerer::make_group(std::size_t index, Socke
   return SteerGroup::create(loop_, *address, options, std::move(hooks));
 }
 
-std::vector<BpfInstruction> Steerer::program_for(const SteerGroup& group) const {
+std::vector<BpfInstruction> Steerer::program_for(const Listener& listener, const SteerGroup& group) const {
   if (plane_ != Plane::Steer && group.address().transport == Transport::Stream) return constant_program(0);
+  if (is_leaving(listener)) return constant_program(0);
   SteeringTable members{};
   for (unsigned bucket = 0; bucket < kBuckets; bucket++) {
     // Where nobody is available clients wait at their own slot.
     const SlotId slot = dispatcher_.serving_slot(bucket).value_or(dispatcher_.table().home(bucket));
-    members[bucket] = group.index(slot, slots_[slot.value].turn);
+    members[bucket] = group.index(slot, turn_for(listener, slot));
   }
   return compile_steering(members, pool_.prefix, hash_key_);
 }
@@ -304,7 +312,7 @@ void Steerer::attach_everywhere() {
 }
 
 void Steerer::attach(Listener& listener, SteerGroup& group) {
-  const Outcome attached = group.attach(program_for(group));
+  const Outcome attached = group.attach(program_for(listener, group));
   if (attached) return;
   const Error& error = attached.error();
   if (error.code == std::errc::not_enough_memory) return fall_back(error);
@@ -325,8 +333,9 @@ void Steerer::fall_back(const Error& error) {
   attach_everywhere();
 }
 
-bool Steerer::is_ours(SlotId id, Turn turn) const {
+bool Steerer::is_ours(const Listener& listener, SlotId id, Turn turn) const {
   if (!intake_) return false;  // who knows yet what may become of them
+  if (stage_of(listener) == holdfast::Listener::Stage::Coming) return false;
   if (plane_ != Plane::Steer) return true;
   const Slot& slot = slots_[id.value];
   if (slot.taken_over[number(turn)]) return true;
@@ -342,7 +351,7 @@ void Steerer::watch() {
     for (const std::unique_ptr<SteerGroup>& group : listener.groups) {
       for (std::uint32_t i = 0; i < slots_.size(); i++) {
         for (const Turn turn : {Turn::First, Turn::Second}) {
-          group->watch_waiting(SlotId{i}, turn, is_ours(SlotId{i}, turn));
+          group->watch_waiting(SlotId{i}, turn, is_ours(listener, SlotId{i}, turn));
         }
       }
     }
@@ -378,13 +387,18 @@ void Steerer::drain(const Listener& listener, SteerGroup& group, SlotId slot, Tu
 // Workers may hold its sockets: to close ours would leave clients with a listener that nobody serves.
 void Steerer::retire(const Listener& listener, SteerGroup& group) {
   if (!std::holds_alternative<TcpAddress>(listener.address)) return;
+  drain_all(listener, group);
+  group.shut_down();
+}
+
+// From here on new clients come to the control socket.
+void Steerer::drain_all(const Listener& listener, SteerGroup& group) {
   (void)group.attach(constant_program(0));
   for (std::uint32_t i = 0; i < slots_.size(); i++) {
     for (const Turn turn : {Turn::First, Turn::Second}) {
       if (group.waiting(SlotId{i}, turn) > 0) drain(listener, group, SlotId{i}, turn);
     }
   }
-  group.shut_down();
 }
 
 void Steerer::sample() {

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -50,8 +51,14 @@ class Steerer {
   // Those of a listener's sockets that no worker wants, because the first one has bound those of another family, are
   // closed: their clients are to be refused, not to wait for nobody.
   void retire_unwanted();
+  // The end of a listener, here and in the dispatcher: what waits is served or refused by its stage, and then nobody listens
+  // there. No worker that lives on may have sockets of it: they would turn dead in its hands.
+  void remove_listener(ListenerId listener);
+  // A listener that was leaving comes again: who knew it counts no more.
+  void forget_knowledge(ListenerId listener);
   // There are sockets for so many slots at least; of slots that leave they stay, and what comes there is ours.
   [[nodiscard]] Outcome grow(unsigned slots);
+  void set_hash_key(HashKey key);
   // The dispatcher's routes have changed.
   void refresh();
   // No new client: what waits is served as long as workers live.
@@ -75,15 +82,20 @@ class Steerer {
     BorrowedFd fd;
     Transport transport;
   };
-  // One for each steered listener, for a worker that inherits them.
+  // One for each steered listener that has come to stay, for a worker that inherits them.
   [[nodiscard]] std::vector<GivenSocket> sockets(SlotId slot, Turn turn);
-  // The addresses of the steered listeners, for capture. Its indexes are those of `socket_for`.
+  // The addresses of the steered listeners, for capture. Its indexes are those of `socket_for`. One that leaves has an address
+  // that nobody can mean.
   [[nodiscard]] std::vector<ManagedAddress> managed() const;
+  [[nodiscard]] std::optional<std::size_t> managed_index(ListenerId listener) const;
+  // Whether the slots have sockets of their own for the listener.
+  [[nodiscard]] bool is_steered(ListenerId listener) const { return managed_index(listener).has_value(); }
   [[nodiscard]] Result<BorrowedFd> socket_for(std::size_t managed, SocketDomain domain, SlotId slot, Turn turn);
   [[nodiscard]] const std::string& name_of(std::size_t managed) const { return listeners_[managed].name; }
   [[nodiscard]] bool is_datagram(std::size_t managed) const;
 
-  [[nodiscard]] bool empty() const { return listeners_.empty(); }
+  [[nodiscard]] bool empty() const;  // no listener has sockets
+  [[nodiscard]] Plane plane() const { return plane_; }
   // Whether new clients may come to this turn of the slot.
   [[nodiscard]] bool is_chosen(SlotId slot, Turn turn) const;
   // What waits at all listeners; not 0 if anything does (datagrams are counted in bytes).
@@ -98,6 +110,7 @@ class Steerer {
     int backlog;
     std::vector<std::unique_ptr<SteerGroup>> groups;  // one for each family; at first the natural one alone
     std::vector<SocketDomain> wanted;                 // families that a worker has bound
+    std::map<SlotId, Turn> known_at{};                // while it comes: the turns whose workers know it
   };
   struct Slot {
     Turn turn = Turn::First;
@@ -110,21 +123,26 @@ class Steerer {
 
   [[nodiscard]] Result<std::unique_ptr<SteerGroup>> make_group(std::size_t listener, SocketDomain domain,
                                                                Sibling sibling);
-  [[nodiscard]] std::vector<BpfInstruction> program_for(const SteerGroup& group) const;
+  [[nodiscard]] holdfast::Listener::Stage stage_of(const Listener& listener) const;
+  [[nodiscard]] bool is_leaving(const Listener& listener) const;
+  [[nodiscard]] Turn turn_for(const Listener& listener, SlotId slot) const;
+  [[nodiscard]] std::vector<BpfInstruction> program_for(const Listener& listener, const SteerGroup& group) const;
   void attach_everywhere();
   void attach(Listener& listener, SteerGroup& group);
   void fall_back(const Error& error);
-  [[nodiscard]] bool is_ours(SlotId slot, Turn turn) const;
+  [[nodiscard]] bool is_ours(const Listener& listener, SlotId slot, Turn turn) const;
   void watch();
   void drain(std::size_t listener, SocketDomain domain, SlotId slot, Turn turn);
   void drain(const Listener& listener, SteerGroup& group, SlotId slot, Turn turn);
   void retire(const Listener& listener, SteerGroup& group);
+  void drain_all(const Listener& listener, SteerGroup& group);
+  void note_knowledge(SlotId slot, Turn turn);
   void sample();
 
   Loop& loop_;
   Dispatcher& dispatcher_;
   const PoolConfig& pool_;
-  const HashKey hash_key_;
+  HashKey hash_key_;
   const OnStalled on_stalled_;
   std::optional<Intake> intake_;
   Plane plane_ = Plane::Steer;

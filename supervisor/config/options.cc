@@ -138,7 +138,7 @@ std::vector<Option> make_options() {
           [](auto& c) -> auto& { return c.backlog; }),
 
       listener_row(
-          "address", "ADDRESS", listen, Effect::NeedsRestart,
+          "address", "ADDRESS", listen, Effect::RollWorkers,
           "Where it listens: :8080, 127.0.0.1:8080, [::1]:8080, unix:/path[,mode=0660][,user=NAME][,group=NAME]",
           [](auto& l) -> auto& { return l.address; }),
       pool_of_listener_row(listen),
@@ -179,15 +179,15 @@ std::vector<Option> make_options() {
           "Where process.send() of Node.js workers goes: log, relay (to all others) or drop",
           [](auto& p) -> auto& { return p.node.messages; }),
       supervisor_row(
-          "hash-key", "HEX", where, Effect::NeedsRestart,
+          "hash-key", "HEX", where, Effect::Live,
           "16 hexadecimal digits; the same on machines that must place clients alike (0...0: derived from the machine "
           "id)",
           [](auto& c) -> auto& { return c.hash_key; }),
       pool_row(
-          "prefix-v4", "BITS", where, Effect::NeedsRestart, "Part of an IPv4 address that makes a client",
+          "prefix-v4", "BITS", where, Effect::Live, "Part of an IPv4 address that makes a client",
           [](auto& p) -> auto& { return p.prefix.v4; }),
       pool_row(
-          "prefix-v6", "BITS", where, Effect::NeedsRestart, "Part of an IPv6 address that makes a client",
+          "prefix-v6", "BITS", where, Effect::Live, "Part of an IPv6 address that makes a client",
           [](auto& p) -> auto& { return p.prefix.v6; }),
       pool_row(
           "queue-limit", "N", where, Effect::Live, "Connections that a worker may have been sent and not taken up",

@@ -14,6 +14,8 @@ std::string_view to_text(Refusal refusal) {
       return "stranded";
     case Refusal::Lost:
       return "descriptor-limit";
+    case Refusal::Removed:
+      return "listener-removed";
   }
   return "unknown";
 }

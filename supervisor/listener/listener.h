@@ -21,6 +21,7 @@ enum class Refusal {
   Stopping,   // the supervisor stopped before a worker took it up
   Stranded,   // it waited at a socket of a worker that ended, and no other can be given it
   Lost,       // the supervisor itself ran out of descriptors while it held it
+  Removed,    // its listener was being taken out by a reload
 };
 [[nodiscard]] std::string_view to_text(Refusal refusal);
 
@@ -39,6 +40,18 @@ class Listener {
   [[nodiscard]] const ListenAddress& address() const { return socket_.bound; }
 
   [[nodiscard]] bool is_open() const { return static_cast<bool>(socket_.fd); }  // never for UDP
+
+  enum class Stage {
+    Coming,   // bound; whoever connects waits until the workers know it
+    Serving,  // its clients are accepted and served
+    Leaving,  // nobody new is served: the workers that know it are being replaced
+    Gone,     // closed; its account stays, and its id is not used again
+  };
+  void set_stage(Stage stage) { stage_ = stage; }
+  [[nodiscard]] Stage stage() const { return stage_; }
+  // Whether a worker that is started now is to know it.
+  [[nodiscard]] bool stays() const { return stage_ == Stage::Coming || stage_ == Stage::Serving; }
+
   enum class Watch { Off, On };
   void watch(Watch watch);
   // Closes the socket and removes the file of a Unix path. The account stays.
@@ -55,6 +68,7 @@ class Listener {
  private:
   ListenerId id_;
   std::string name_;
+  Stage stage_ = Stage::Coming;
   ListeningSocket socket_;  // without a descriptor once closed
   std::uint64_t accepted_ = 0;
   std::map<Refusal, std::uint64_t> refused_;

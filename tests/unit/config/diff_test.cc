@@ -51,7 +51,8 @@ TEST(Differences, TellEachValueWithWhatItTakes) {
               ElementsAre("supervisor.name: \"\" -> \"x\" (takes effect when the supervisor is started anew)"));
   EXPECT_THAT(
       changes_after([](Config& c) { c.listeners[0].address = *parse_listen_address(":90"); }),
-      ElementsAre("listeners.http.address: \":80\" -> \":90\" (takes effect when the supervisor is started anew)"));
+      ElementsAre(
+          "listeners.http.address: \":80\" -> \":90\" (takes effect in new workers: they are replaced slot by slot)"));
   EXPECT_THAT(
       changes_after([](Config& c) { c.listeners[0].pool = "api"; }),
       ElementsAre("listeners.http.pool: \"web\" -> \"api\" (takes effect when the supervisor is started anew)"));

@@ -1,0 +1,74 @@
+// The pools come and go.
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "exit_code.h"
+#include "master.h"
+
+namespace holdfast {
+
+std::unique_ptr<Pool> Master::make_pool(const PoolConfig& config) {
+  const auto self = std::make_shared<Pool*>(nullptr);
+  FleetRunner::Hooks hooks;
+  hooks.on_finished = [this, self] { on_finished(**self); };
+  hooks.on_give_up = [this, self](const std::string& why) { on_give_up(**self, why); };
+  hooks.on_line = [this](OutputStream stream, std::string_view line) {
+    (stream == OutputStream::Standard ? logging_.output() : logging_.error()).write(line);
+  };
+  auto pool = std::make_unique<Pool>(loop_, config, config_.hash_key, std::move(hooks));
+  *self = pool.get();
+  return pool;
+}
+
+void Master::on_finished(Pool& pool) {
+  const auto leaving = std::find_if(leaving_pools_.begin(), leaving_pools_.end(),
+                                    [&](const std::unique_ptr<Pool>& other) { return other.get() == &pool; });
+  if (leaving == leaving_pools_.end()) {
+    finished_pools_++;
+  } else {
+    pool.refuse_waiting();
+    forget(pool);
+    // We are inside a callback of its own.
+    loop_.defer([gone = std::shared_ptr<Pool>(std::move(*leaving))] {});
+    leaving_pools_.erase(leaving);
+  }
+  if (stopping_ && finished_pools_ == pools_.size() && leaving_pools_.empty()) finish(exit_code_);
+}
+
+void Master::on_give_up(Pool& pool, const std::string& why) {
+  const bool on_trial = reload_ != nullptr && reload_->plan.started.contains(pool.name());
+  if (on_trial) {
+    given_up_.insert(&pool);
+    return;
+  }
+  // A pool that has no hope takes the others with it: the machine's supervisor sees that and decides.
+  spdlog::error("giving up: {}", why);
+  exit_code_ = kExitCrashLoop;
+  stop(Fleet::Stop::Immediate);
+  on_finished(pool);
+}
+
+void Master::remove_pool(const std::string& name) {
+  const auto found = std::find_if(pools_.begin(), pools_.end(),
+                                  [&](const std::unique_ptr<Pool>& pool) { return pool->name() == name; });
+  if (found == pools_.end()) return;
+  Pool& pool = **found;
+  leaving_pools_.push_back(std::move(*found));
+  pools_.erase(found);
+  spdlog::info("pool {}: it is stopped and removed", name);
+  pool.stop(Fleet::Stop::Graceful);
+  if (given_up_.erase(&pool) > 0) on_finished(pool);
+}
+
+void Master::forget(const Pool& pool) {
+  spdlog::info("pool {}: removed", pool.name());
+  Status last;
+  pool.add_to(last);
+  account_of_gone_.accepted += last.accepted;
+  account_of_gone_.handed += last.handed;
+  for (const auto& [reason, count] : last.refused) account_of_gone_.refused[reason] += count;
+}
+
+}  // namespace holdfast

@@ -1,0 +1,135 @@
+// What a reload does to a pool that goes on.
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "pool.h"
+
+namespace holdfast {
+
+void Pool::apply(PoolChange change, std::function<void(Outcome)> done) {
+  const PoolConfig before = std::exchange(config_, std::move(change.config));
+  runner_.on_policy_changed();
+  if (config_.prefix != before.prefix) steerer_.refresh();
+  const std::vector<ListenerId> coming = listeners_in(Listener::Stage::Coming);
+  std::vector<ListenerId> leaving = listeners_in(Listener::Stage::Serving);
+  std::erase_if(leaving, [&](ListenerId id) {
+    const std::string& name = dispatcher_.listeners()[id.value]->name();
+    return std::find(change.closed.begin(), change.closed.end(), name) == change.closed.end();
+  });
+  const bool held =
+      std::any_of(leaving.begin(), leaving.end(), [this](ListenerId id) { return is_held_by_workers(id); });
+  const bool resized = config_.workers != before.workers;
+  const auto finish = [this, resized, done](const Outcome& outcome) {
+    if (!outcome || !resized) return done(outcome);
+    runner_.set_size(config_.workers, done);
+  };
+  if (!change.roll && coming.empty() && !held) {
+    keep_change(coming, leaving);
+    return finish(Done{});
+  }
+  if (!coming.empty()) runner_.expect_listeners();
+  begin_leaving(leaving);
+  runner_.roll([this, before, coming, leaving, finish](const Outcome& outcome) {
+    if (outcome) {
+      keep_change(coming, leaving);
+    } else {
+      config_ = before;
+      runner_.on_policy_changed();
+      undo_change(coming, leaving);
+    }
+    finish(outcome);
+  });
+}
+
+void Pool::set_hash_key(HashKey key) {
+  dispatcher_.set_hash_key(key);
+  steerer_.set_hash_key(key);
+}
+
+void Pool::close_coming() { undo_change(listeners_in(Listener::Stage::Coming), {}); }
+
+FleetRunner::Hooks Pool::with_ours(FleetRunner::Hooks hooks) {
+  hooks.on_left = [this] { remove_left(); };
+  return hooks;
+}
+
+std::vector<ListenerId> Pool::listeners_in(Listener::Stage stage) const {
+  std::vector<ListenerId> found;
+  for (const std::unique_ptr<Listener>& listener : dispatcher_.listeners()) {
+    if (listener->stage() == stage) found.push_back(listener->id());
+  }
+  return found;
+}
+
+// Its sockets may still be held by workers that are on their way out, so that it could not be bound anew.
+bool Pool::revive(const ListenerConfig& listener) {
+  for (const ListenerId id : removed_) {
+    const Listener& left = *dispatcher_.listeners()[id.value];
+    if (left.name() != listener.name) continue;
+    if (listener.address != wished_.at(id) && listener.address != left.address()) continue;
+    removed_.erase(id);
+    dispatcher_.revive_listener(id);
+    steerer_.forget_knowledge(id);
+    return true;
+  }
+  return false;
+}
+
+// Its workers accept at sockets of their own: closed under their hands these would be a riddle to the program.
+bool Pool::is_held_by_workers(ListenerId listener) const {
+  const bool datagrams = std::holds_alternative<UdpAddress>(dispatcher_.listeners()[listener.value]->address());
+  return steerer_.is_steered(listener) && (datagrams || steerer_.plane() == Plane::Steer);
+}
+
+// Their workers serve what they have been given. Whoever comes later would wait for workers that do not know the listener.
+void Pool::begin_leaving(const std::vector<ListenerId>& listeners) {
+  for (const ListenerId listener : listeners) {
+    if (is_held_by_workers(listener)) dispatcher_.refuse_at_listener(listener);
+  }
+  steerer_.refresh();
+}
+
+void Pool::keep_change(const std::vector<ListenerId>& coming, const std::vector<ListenerId>& leaving) {
+  for (const ListenerId listener : coming) {
+    dispatcher_.serve_listener(listener);
+    const Listener& opened = *dispatcher_.listeners()[listener.value];
+    spdlog::info("listening on {} ({})", to_text(opened.address()), opened.name());
+  }
+  for (const ListenerId listener : leaving) {
+    const Listener& closed = *dispatcher_.listeners()[listener.value];
+    spdlog::info("no longer listening on {} ({})", to_text(closed.address()), closed.name());
+    if (is_held_by_workers(listener)) {
+      removed_.insert(listener);
+    } else {
+      steerer_.remove_listener(listener);
+    }
+  }
+  steerer_.refresh();
+  remove_left();
+}
+
+void Pool::undo_change(const std::vector<ListenerId>& coming, const std::vector<ListenerId>& leaving) {
+  for (const ListenerId listener : coming) dispatcher_.refuse_at_listener(listener);
+  removed_.insert(coming.begin(), coming.end());
+  for (const ListenerId listener : leaving) dispatcher_.serve_listener(listener);
+  steerer_.refresh();
+  remove_left();
+}
+
+// Those whose last worker has gone. Not now: we may be in the middle of that worker's end.
+void Pool::remove_left() {
+  if (std::exchange(removal_due_, true)) return;
+  loop_.defer([this, alive = std::weak_ptr(alive_)] {
+    if (alive.expired()) return;
+    removal_due_ = false;
+    std::erase_if(removed_, [this](ListenerId listener) {
+      if (is_held_by_workers(listener) && runner_.is_known(listener)) return false;
+      steerer_.remove_listener(listener);
+      return true;
+    });
+  });
+}
+
+}  // namespace holdfast
