@@ -160,10 +160,23 @@ void Dispatcher::adopt(ListenerId listener, AcceptedConnection connection) {
 void Dispatcher::take(Listener& listener, AcceptedConnection connection) {
   if (listener.stage() == Listener::Stage::Serving) {
     const ConnectionRecord record = describe(connection, listener);
-    return place(Connection{std::move(connection.fd), record});
+    Connection described{std::move(connection.fd), record};
+    if (door_ && door_(described)) {
+      at_door_++;
+      return;
+    }
+    return place(std::move(described));
   }
   listener.count_refusal(Refusal::Removed);
   refuse_connection(std::move(connection.fd));
+}
+
+void Dispatcher::admit(Connection connection, std::optional<SlotId> slot) {
+  at_door_--;
+  const auto bucket = std::find(routes_.begin(), routes_.end(), slot);
+  if (slot && bucket != routes_.end()) connection.record.bucket = static_cast<std::uint16_t>(bucket - routes_.begin());
+  place(std::move(connection));
+  flush();
 }
 
 void Dispatcher::set_resolution(unsigned buckets) {

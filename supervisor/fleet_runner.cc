@@ -66,10 +66,12 @@ FleetRunner::~FleetRunner() {
 
 void FleetRunner::start() {
   if (settlement_.intake()) on_settled();
+  if (node_ && pool_.node.sticky_by == NodeConfig::StickyBy::Session) open_node_door();
   reconcile();
 }
 
 void FleetRunner::stop(Fleet::Stop stop) {
+  if (node_door_) node_door_->open();
   fleet_.set_stop(stop);
   schedule();
 }

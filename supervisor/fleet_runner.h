@@ -14,6 +14,7 @@
 #include "launch.h"
 #include "loop/loop.h"
 #include "loop/timer.h"
+#include "node_session_door.h"
 #include "node_workers.h"
 #include "occupant.h"
 #include "renewals.h"
@@ -138,6 +139,7 @@ class FleetRunner {
 
   // Of Node.js workers: fleet_runner_node.cc.
   [[nodiscard]] std::unique_ptr<NodeWorkers> make_node_workers();
+  void open_node_door();
   void on_node_accepting(WorkerId worker, bool accepts);
   void on_node_leaves(WorkerId worker, const std::string& why);
   void on_node_came_back(WorkerId worker);
@@ -170,6 +172,7 @@ class FleetRunner {
   DescriptorReserve reserve_;  // for the start of a worker
   Renewals renewals_;
   Settlement settlement_;
+  std::unique_ptr<NodeSessionDoor> node_door_;
   std::unique_ptr<NodeWorkers> node_;  // none where the workers are no Node.js
   bool has_capture_ = true;
   bool retired_unwanted_ = false;

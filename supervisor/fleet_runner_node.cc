@@ -33,6 +33,20 @@ std::unique_ptr<NodeWorkers> FleetRunner::make_node_workers() {
   return std::make_unique<NodeWorkers>(loop_, pool_, std::move(hooks));
 }
 
+void FleetRunner::open_node_door() {
+  NodeSessionDoor::Hooks hooks;
+  hooks.slot_of = [this](const std::string& session) -> std::optional<SlotId> {
+    const std::optional<WorkerId> worker = node_->worker_with(session);
+    if (!worker || !occupants_.contains(*worker)) return std::nullopt;
+    return occupants_.at(*worker).slot;
+  };
+  hooks.on_placed = [this](Connection connection, std::optional<SlotId> slot) {
+    dispatcher_.admit(std::move(connection), slot);
+  };
+  node_door_ = std::make_unique<NodeSessionDoor>(loop_, std::move(hooks));
+  dispatcher_.set_door([this](Connection& connection) { return node_door_->take(connection); });
+}
+
 void FleetRunner::on_node_accepting(WorkerId worker, bool accepts) {
   spdlog::info("{}: pid {} has {}", label(occupants_.at(worker).slot), occupants_.at(worker).process->pid(),
                accepts ? "opened a server again" : "closed its servers: its clients go elsewhere until it opens one");

@@ -62,6 +62,13 @@ void NodeWorkers::on_gone(WorkerId worker) {
   }
 }
 
+std::optional<WorkerId> NodeWorkers::worker_with(const std::string& session) {
+  if (const std::optional<WorkerId> known = sessions_.worker_of(session)) return known;
+  const std::map<WorkerId, NodeInbox*> inboxes = inboxes_;  // a hook may change them
+  for (const auto& [worker, inbox] : inboxes) inbox->catch_up();
+  return sessions_.worker_of(session);
+}
+
 // One that is of nobody: a worker that never was.
 WorkerId NodeWorkers::worker_of(const NodeInbox& inbox) const {
   const auto is_meant = [&](const auto& entry) { return entry.second == &inbox; };

@@ -3,6 +3,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -43,6 +44,8 @@ class NodeWorkers {
   void on_ready(WorkerId worker);
   // It has ended, and its inbox has heard its last words: the others are told.
   void on_gone(WorkerId worker);
+  // In which the session of Socket.IO lives. Before it counts as unknown every worker is heard: what announces it may be on its way.
+  [[nodiscard]] std::optional<WorkerId> worker_with(const std::string& session);
   // Workers of another program are coming.
   void forget_servers() { servers_.forget_servers(); }
 

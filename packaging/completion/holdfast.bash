@@ -51,6 +51,7 @@ _holdfast() {
     --node-dialect)
       mapfile -t COMPREPLY < <(compgen -W "auto cluster sticky-session sticky-session-0 sticky-cluster sticky-listen socket.io plain" -- "$current")
       ;;
+    --node-sticky-by) mapfile -t COMPREPLY < <(compgen -W "address session" -- "$current") ;;
     --node-ready) mapfile -t COMPREPLY < <(compgen -W "listening message" -- "$current") ;;
     --node-farewell) mapfile -t COMPREPLY < <(compgen -W "disconnect message" -- "$current") ;;
     --node-messages) mapfile -t COMPREPLY < <(compgen -W "log relay drop" -- "$current") ;;

@@ -38,7 +38,11 @@ struct NodeConfig {
   // What becomes of process.send() where it is meant for nobody we know.
   enum class Messages { Log, Relay, Drop };
 
+  // By what a client of Socket.IO keeps its worker: by its address, like everybody; or its session, wherever it comes from.
+  enum class StickyBy { Address, Session };
+
   NodeDialect dialect = NodeDialect::Auto;
+  StickyBy sticky_by = StickyBy::Address;
   Ready ready = Ready::Listening;
   Farewell farewell = Farewell::Disconnect;
   Messages messages = Messages::Log;

@@ -167,6 +167,10 @@ std::vector<Option> make_options() {
           "sticky-listen, socket.io or plain; auto: cluster",
           [](auto& p) -> auto& { return p.node.dialect; }),
       pool_row(
+          "node-sticky-by", "WHAT", where, Effect::NeedsRestart,
+          "By what clients of @socket.io/sticky keep their worker: address, or session: the sid of their requests",
+          [](auto& p) -> auto& { return p.node.sticky_by; }),
+      pool_row(
           "node-ready", "SIGN", where, Effect::RollWorkers,
           "What shows that a Node.js worker is ready: listening, or message: process.send('ready')",
           [](auto& p) -> auto& { return p.node.ready; }),

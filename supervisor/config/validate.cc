@@ -116,6 +116,9 @@ class Finder {
                 (meant ? called(dialect) : called(intake) + " node") + ": their connections are passed to them");
     require(!meant || pool.intake == Intake::Auto || pool.intake == Intake::Node, {dialect, intake},
             called(dialect) + " needs " + called(intake) + " node, not " + value_text(pool.intake));
+    require(pool.node.sticky_by == NodeConfig::StickyBy::Address || pool.node.dialect == NodeDialect::SocketIo,
+            {of(pool, "node-sticky-by"), dialect},
+            called(of(pool, "node-sticky-by")) + " session needs " + called(dialect) + " socket.io");
     if (chosen_intake(pool) != Intake::Node) return;
     const std::optional<std::string> why = why_no_node_worker(pool.command);
     require(!why, {of(pool, "command"), intake, dialect}, why.value_or(""));

@@ -30,6 +30,8 @@ constexpr std::array<std::pair<std::string_view, Intake>, 6> kIntakes = {{{"auto
                                                                           {"none", Intake::None}}};
 constexpr std::array<std::pair<std::string_view, Plane>, 4> kPlanes = {
     {{"auto", Plane::Auto}, {"pass", Plane::Pass}, {"steer", Plane::Steer}, {"self", Plane::Self}}};
+constexpr std::array<std::pair<std::string_view, NodeConfig::StickyBy>, 2> kNodeStickyBy = {
+    {{"address", NodeConfig::StickyBy::Address}, {"session", NodeConfig::StickyBy::Session}}};
 constexpr std::array<std::pair<std::string_view, NodeConfig::Ready>, 2> kNodeReady = {
     {{"listening", NodeConfig::Ready::Listening}, {"message", NodeConfig::Ready::Message}}};
 constexpr std::array<std::pair<std::string_view, NodeConfig::Farewell>, 2> kNodeFarewells = {
@@ -156,6 +158,10 @@ Outcome parse_value(std::string_view text, NodeDialect& value) {
   return wrong(text, names);
 }
 
+Outcome parse_value(std::string_view text, NodeConfig::StickyBy& value) {
+  return parse_enumerator(text, kNodeStickyBy, value);
+}
+
 Outcome parse_value(std::string_view text, NodeConfig::Ready& value) {
   return parse_enumerator(text, kNodeReady, value);
 }
@@ -204,6 +210,7 @@ std::string value_text(Overflow value) { return enumerator_text(kOverflows, valu
 std::string value_text(Intake value) { return enumerator_text(kIntakes, value); }
 std::string value_text(Plane value) { return enumerator_text(kPlanes, value); }
 std::string value_text(NodeDialect value) { return std::string(words_of(value).name); }
+std::string value_text(NodeConfig::StickyBy value) { return enumerator_text(kNodeStickyBy, value); }
 std::string value_text(NodeConfig::Ready value) { return enumerator_text(kNodeReady, value); }
 std::string value_text(NodeConfig::Farewell value) { return enumerator_text(kNodeFarewells, value); }
 std::string value_text(NodeConfig::Messages value) { return enumerator_text(kNodeMessages, value); }

@@ -30,6 +30,7 @@ namespace holdfast {
 [[nodiscard]] Outcome parse_value(std::string_view text, NodeConfig::Ready& value);
 [[nodiscard]] Outcome parse_value(std::string_view text, NodeConfig::Farewell& value);
 [[nodiscard]] Outcome parse_value(std::string_view text, NodeConfig::Messages& value);
+[[nodiscard]] Outcome parse_value(std::string_view text, NodeConfig::StickyBy& value);
 [[nodiscard]] Outcome parse_value(std::string_view text, HashKey& value);  // 16 hexadecimal digits
 [[nodiscard]] Outcome parse_value(std::string_view text, ListenAddress& value);
 
@@ -47,6 +48,7 @@ namespace holdfast {
 [[nodiscard]] std::string value_text(NodeConfig::Ready value);
 [[nodiscard]] std::string value_text(NodeConfig::Farewell value);
 [[nodiscard]] std::string value_text(NodeConfig::Messages value);
+[[nodiscard]] std::string value_text(NodeConfig::StickyBy value);
 [[nodiscard]] std::string value_text(HashKey value);
 [[nodiscard]] std::string value_text(const ListenAddress& value);  // with what is chosen for the file of a path
 

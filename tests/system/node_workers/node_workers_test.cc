@@ -158,6 +158,34 @@ TEST_F(NodeServed, AForkedChildIsGivenConnectionsByMessage) {
   EXPECT_THAT(response->body, HasSubstr(R"("message":"connection")"));
 }
 
+TEST_F(NodeServed, AClientOfSocketIoKeepsItsSessionWhereverItComesFrom) {
+  if (!std::filesystem::exists(source_file("tests/interop/node/node_modules/.installed"))) {
+    GTEST_SKIP() << "tests/interop/node/install has not been run";
+  }
+  const Supervisor supervisor(
+      plan_of(node("socketio.js"), {"--node-dialect", "socket.io", "--node-sticky-by", "session"}));
+  supervisor.wait_until_serving();
+  for (const std::string& source : ipv4_sources(8)) {
+    const std::string path = "/socket.io/?EIO=4&transport=polling";
+    const std::optional<Response> opened = get_once(supervisor.target(), path, source);
+    ASSERT_TRUE(opened) << supervisor.errors();
+    const std::size_t sid = opened->body.find("\"sid\":\"") + 7;
+    ASSERT_NE(sid, std::string::npos + 7) << opened->body;
+    const std::string session = path + "&sid=" + opened->body.substr(sid, 20);
+    for (const char* other : {"127.0.3.1", "127.0.3.2", "127.0.3.3"}) {
+      HttpClient client(supervisor.target(), other);
+      // Connect to a namespace: answered at once by the worker that has the session, with 400 by any other.
+      client.send_raw("POST " + session + " HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nConnection: close\r\n\r\n40");
+      const std::optional<Response> response = client.receive();
+      ASSERT_TRUE(response) << name_of(client.ending());
+      EXPECT_EQ(response->code, 200) << response->body;
+    }
+  }
+  HttpClient silent(supervisor.target());
+  supervisor.wait_until("who says nothing waits", [](const StatusView& status) { return status.waiting == 1; });
+  supervisor.wait_until_settled();
+}
+
 TEST_F(NodeServed, WhatAProgramSaysIsLoggedOrRelayed) {
   for (const std::string where : {"log", "relay"}) {
     const Supervisor supervisor(plan_of(node("http.js", {"3000"}), {"--node-messages", where}));
