@@ -55,11 +55,13 @@ FleetRunner::FleetRunner(Loop& loop, const PoolConfig& pool, Dispatcher& dispatc
       slots_(pool.workers),
       size_(pool.workers),
       told_(pool.workers, Dispatcher::SlotState::Held),
+      sampling_(loop, [this] { sample_work(); }),
       retiring_(loop, [this] { steerer_.retire_unwanted(); }),
       timer_(loop, [this] { schedule(); }) {}
 
 FleetRunner::~FleetRunner() {
   for (auto& [id, occupant] : occupants_) {
+    occupant.health.reset();
     if (occupant.process) occupant.process->signal(SIGKILL);
   }
 }
@@ -82,6 +84,7 @@ void FleetRunner::on_policy_changed() {
   const std::optional<Intake> intake = settlement_.intake();
   if (intake && intake != Intake::Sdk && settlement_.plane() == Plane::Steer) policy.linger = 0;
   fleet_.set_policy(policy);
+  settle_upkeep();
   schedule();
 }
 
@@ -92,7 +95,7 @@ void FleetRunner::catch_up() {
 void FleetRunner::refuse_waiting() {
   for (Slot& slot : slots_) {
     if (!slot.inbox) continue;
-    for (std::vector<Connection> some; !(some = slot.inbox->take_back_some()).empty();)
+    for (std::vector<Connection> some; !(some = take_back_some(*slot.inbox)).empty();)
       dispatcher_.refuse(std::move(some), Refusal::Stopping);
   }
   dispatcher_.refuse_unplaced();
@@ -165,6 +168,8 @@ void FleetRunner::perform(const Fleet::Promote& action) {
 void FleetRunner::perform(const Fleet::DrainWorker& action) {
   const auto occupant = occupants_.find(action.worker);
   if (occupant == occupants_.end()) return;
+  occupant->second.health.reset();
+  occupant->second.recycle.reset();
   spdlog::info("{}: pid {} drains, for at most {}", label(occupant->second.slot), occupant->second.process->pid(),
                seconds_text(action.deadline - loop_.now()));
   if (occupant->second.spoke) {
@@ -199,12 +204,14 @@ void FleetRunner::perform(const Fleet::SignalWorker& action) {
   if (action.why == Fleet::Why::NotReady) {
     spdlog::warn("{}: {}", label(occupant->second.slot), missing_sign(occupant->second));
   }
+  occupant->second.health.reset();
   if (!occupant->second.told_to_end) occupant->second.told_to_end = action.why;
   occupant->second.process->signal(number);
 }
 
 void FleetRunner::perform(const Fleet::LendBuckets& action) {
-  spdlog::warn("{}: no worker accepts there: its clients go to their next choice until it is back", label(action.slot));
+  const char* const why = fleet_.is_shunned(action.slot) ? "its worker is unhealthy" : "no worker accepts there";
+  spdlog::warn("{}: {}: its clients go to their next choice until it is back", label(action.slot), why);
   told_[action.slot.value] = Dispatcher::SlotState::Lent;
   dispatcher_.set_state(action.slot, Dispatcher::SlotState::Lent);
   steerer_.set_lent(action.slot, true);
@@ -296,6 +303,7 @@ void FleetRunner::on_exit(WorkerId worker, const ExitStatus& status) {
   // From here on nobody speaks for it, whoever else has the address of its socket, or its filter.
   found->second.notify.reset();
   found->second.capture.reset();
+  found->second.health.reset();
   Occupant occupant = std::move(found->second);
   occupants_.erase(found);
   Slot& slot = slots_[occupant.slot.value];
@@ -357,7 +365,7 @@ void FleetRunner::retire(SlotId slot, std::unique_ptr<ConnectionSink> inbox) {
 }
 
 void FleetRunner::place_again(ConnectionSink& inbox) {
-  for (std::vector<Connection> some; !(some = inbox.take_back_some()).empty();) dispatcher_.redispatch(std::move(some));
+  for (std::vector<Connection> some; !(some = take_back_some(inbox)).empty();) dispatcher_.redispatch(std::move(some));
 }
 
 // What waits in a channel that a worker has shut down follows into a new one.

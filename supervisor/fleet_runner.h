@@ -84,6 +84,8 @@ class FleetRunner {
   void on_stalled(SlotId slot, bool stalled);
 
   [[nodiscard]] PoolStatus status() const;
+  // Connections of health checks that are, or were, among those handed and waiting.
+  [[nodiscard]] std::uint64_t checks() const { return checks_; }
   [[nodiscard]] unsigned slots() const { return static_cast<unsigned>(slots_.size()); }
   // Connections that were taken up in slots which have gone since.
   [[nodiscard]] std::uint64_t handed_before() const { return handed_before_; }
@@ -100,6 +102,7 @@ class FleetRunner {
     std::vector<std::string> last_lines;  // of the worker that ended last
   };
 
+  [[nodiscard]] WorkerStatus describe_worker(const Fleet::Worker& worker, const Occupant* occupant) const;
   void schedule();
   void reconcile();
   void sample_heartbeats(TimePoint now);
@@ -135,7 +138,6 @@ class FleetRunner {
   void on_ready(WorkerId worker, std::string_view how);
   void on_settled();
   void say_goodbye(WorkerId worker);
-  void on_garbage(const ConnectionSink& inbox, const Error& error);
 
   // Of Node.js workers: fleet_runner_node.cc.
   [[nodiscard]] std::unique_ptr<NodeWorkers> make_node_workers();
@@ -145,6 +147,18 @@ class FleetRunner {
   void on_node_came_back(WorkerId worker);
   [[nodiscard]] std::string missing_node_sign(const Occupant& occupant) const;
 
+  void settle_upkeep();
+  void settle_upkeep(WorkerId worker, Occupant& occupant);
+  [[nodiscard]] bool wants_checks() const;
+  [[nodiscard]] HealthWatch::Hooks hooks_of_watch(WorkerId worker);
+  [[nodiscard]] std::uint16_t listener_for_check(const Occupant& occupant) const;
+  [[nodiscard]] Result<SpawnPlan> plan_check(const Occupant& occupant) const;
+  void on_verdict(WorkerId worker, Health::State state, const std::string& why);
+  void bury(std::unique_ptr<CommandCheck> check);
+  void sample_work();
+  void recycle(WorkerId worker, Occupant& occupant, Recycle::Why why);
+  [[nodiscard]] std::vector<Connection> take_back_some(ConnectionSink& inbox);
+  void on_garbage(const ConnectionSink& inbox, const Error& error);
   void on_exit(WorkerId worker, const ExitStatus& status);
   void retire(SlotId slot, std::unique_ptr<ConnectionSink> inbox);
   void place_again(ConnectionSink& inbox);
@@ -188,6 +202,11 @@ class FleetRunner {
   std::vector<Dispatcher::SlotState> told_;  // what the dispatcher knows of each slot
   bool scheduled_ = false;
   TimePoint due_ = kNever;  // when the fleet asked to be asked next
+  std::uint64_t checks_ = 0;
+  bool is_sampling_ = false;
+  TimePoint next_check_complaint_{};
+  std::map<const CommandCheck*, std::unique_ptr<CommandCheck>> buried_;  // killed, and not ended yet
+  Timer sampling_;                                                       // of what recycling looks at
   Timer retiring_;
   Timer timer_;
 };

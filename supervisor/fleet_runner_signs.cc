@@ -82,6 +82,7 @@ void FleetRunner::on_ready(WorkerId worker, std::string_view how) {
                how.empty() ? "" : ": ", how);
   if (node_) node_->on_ready(worker);
   fleet_.on_ready(worker, loop_.now());
+  settle_upkeep(worker, occupants_.at(worker));
   schedule();
 }
 

@@ -42,6 +42,8 @@ Outcome FleetRunner::start(Occupant& occupant, WorkerId worker, Fleet::Role role
   }
   ConnectionSink& inbox = *(occupant.own_inbox ? occupant.own_inbox : slot.inbox);
   inbox.settle();
+  const ConnectionSink::Account before = inbox.account();
+  occupant.served_before = before.taken + before.accepted;
   (void)inbox.flush();  // dropped, and so closed
   Result<std::unique_ptr<NotifySocket>> notify = make_notify_socket(worker);
   if (!notify) return std::move(notify).error();

@@ -26,7 +26,7 @@ struct Launch {
   const std::vector<std::unique_ptr<Listener>>& listeners;
   std::vector<Steerer::GivenSocket> sockets;  // of the slot
   std::string notify_address;                 // for NOTIFY_SOCKET
-  WorkerId worker;
+  WorkerId worker{};
   std::optional<BorrowedFd> node_channel = std::nullopt;  // the worker's end
 };
 

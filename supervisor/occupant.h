@@ -8,6 +8,8 @@
 #include "core/fleet.h"
 #include "core/ids.h"
 #include "core/intake.h"
+#include "core/recycle.h"
+#include "health_watch.h"
 #include "loop/timer.h"
 #include "steering/steer_group.h"
 #include "worker/capture.h"
@@ -38,6 +40,9 @@ struct Occupant {
   bool beats = false;                     // it sends heartbeats by itself: by the SDK, or WATCHDOG=1
   std::vector<std::string> other_binds;   // TCP addresses that it bound and that are none of ours
   std::optional<Fleet::Why> told_to_end;  // why it was first sent a signal
+  std::unique_ptr<HealthWatch> health;    // while it serves, if its pool wants checks
+  std::optional<Recycle> recycle;         // the same, if its pool wants recycling
+  std::uint64_t served_before = 0;        // by others, of what its inbox counts
 };
 
 }  // namespace holdfast

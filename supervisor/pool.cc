@@ -102,6 +102,7 @@ void Pool::add_to(Status& status) const {
     status.waiting += slot.waiting;
   }
   status.handed += runner_.handed_before();
+  status.checks += runner_.checks();
   status.waiting += dispatcher_.unplaced();
   add_listeners_to(status, status.waiting > waiting_before ? Shown::All : Shown::Open);
 }

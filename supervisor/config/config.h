@@ -6,10 +6,12 @@
 
 #include "core/cpu_list.h"
 #include "core/fleet.h"
+#include "core/health.h"
 #include "core/intake.h"
 #include "core/listen_address.h"
 #include "core/node_dialect.h"
 #include "core/placement_key.h"
+#include "core/recycle.h"
 #include "core/time.h"
 
 namespace holdfast {
@@ -48,6 +50,20 @@ struct NodeConfig {
   Messages messages = Messages::Log;
 };
 
+// What becomes of a worker that fails its health checks.
+enum class HealthAction {
+  Drain,    // its new clients go to other slots until it passes
+  Restart,  // the same, and a successor replaces it
+};
+
+struct HealthConfig {
+  std::string http;                  // the target of a GET; empty: no such check
+  std::vector<std::string> command;  // a program that is run beside the worker; empty: none
+  HealthPolicy policy;
+  HealthAction action = HealthAction::Drain;
+  [[nodiscard]] bool wants_checks() const { return !http.empty() || !command.empty(); }
+};
+
 struct PoolConfig {
   std::string name = "main";
   std::vector<std::string> command;
@@ -66,6 +82,8 @@ struct PoolConfig {
   Overflow overflow = Overflow::Next;
   KeyPrefix prefix;
   NodeConfig node;
+  HealthConfig health;
+  RecyclePolicy recycle;
 };
 
 enum class LogLevel { Debug, Info, Warning, Error };

@@ -1,6 +1,7 @@
 #include "config/options.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace holdfast {
@@ -112,6 +113,75 @@ Option pool_of_listener_row(const std::string& group) {
     return Scalar{pool.empty() ? config.pools.front().name : pool};
   };
   return option;
+}
+
+// A command that may be left out; none is an empty list.
+Option check_command_row(const std::string& group) {
+  Option option = without_flag(pool_row(
+      "health-command", "COMMAND", group, Effect::Live,
+      "A program and its arguments that is run to check each worker (HOLDFAST_SLOT, HOLDFAST_PID): 0 is a pass",
+      [](auto& p) -> auto& { return p.health.command; }));
+  option.set = [](Config& config, const Place& place, const Value& value) -> Outcome {
+    std::vector<std::string>& command = config.pools[place.index].health.command;
+    const auto* list = std::get_if<std::vector<Scalar>>(&value);
+    if (list == nullptr || !list->empty()) return read_value(value, command);
+    command.clear();
+    return Done{};
+  };
+  return option;
+}
+
+std::vector<Option> health_rows() {
+  const std::string group = "Health";
+  return {
+      pool_row(
+          "health-http", "TARGET", group, Effect::Live,
+          "Check each worker with GET TARGET on a connection of our own, as in /healthz: 2xx and 3xx pass",
+          [](auto& p) -> auto& { return p.health.http; }),
+      check_command_row(group),
+      pool_row(
+          "health-interval", "TIME", group, Effect::Live, "From the beginning of one check to that of the next",
+          [](auto& p) -> auto& { return p.health.policy.interval; }),
+      pool_row(
+          "health-timeout", "TIME", group, Effect::Live, "A check without an answer for so long has failed",
+          [](auto& p) -> auto& { return p.health.policy.timeout; }),
+      pool_row(
+          "health-fail", "N", group, Effect::Live, "So many failed checks in a row make a worker unhealthy",
+          [](auto& p) -> auto& { return p.health.policy.fail; }),
+      pool_row(
+          "health-pass", "N", group, Effect::Live, "So many passed checks in a row make it healthy again",
+          [](auto& p) -> auto& { return p.health.policy.pass; }),
+      pool_row(
+          "health-action", "ACTION", group, Effect::Live,
+          "An unhealthy worker gets no new clients while another slot is healthy; restart: it is replaced as well, "
+          "drain: "
+          "it is not",
+          [](auto& p) -> auto& { return p.health.action; }),
+  };
+}
+
+std::vector<Option> recycle_rows() {
+  const std::string group = "Recycling";
+  return {
+      pool_row(
+          "recycle-age", "TIME", group, Effect::Live, "A worker that has served so long is replaced (0: never)",
+          [](auto& p) -> auto& { return p.recycle.age; }),
+      pool_row(
+          "recycle-connections", "N", group, Effect::Live,
+          "A worker of the SDK that has taken up so many connections is replaced (0: never)",
+          [](auto& p) -> auto& { return p.recycle.connections; }),
+      pool_row(
+          "recycle-memory", "SIZE", group, Effect::Live,
+          "A worker whose process group has more memory resident than this is replaced, as in 512M (0: never)",
+          [](auto& p) -> auto& { return p.recycle.memory; }),
+      pool_row(
+          "recycle-memory-time", "TIME", group, Effect::Live, "... if it has had more for so long",
+          [](auto& p) -> auto& { return p.recycle.memory_time; }),
+      pool_row(
+          "recycle-jitter", "N", group, Effect::Live,
+          "The limits of a slot are lower than these by up to N percent, in each slot by another part of it",
+          [](auto& p) -> auto& { return p.recycle.jitter; }),
+  };
 }
 
 std::vector<Option> make_options() {
@@ -311,7 +381,12 @@ std::string_view meaning_of(Effect effect) {
 }
 
 const std::vector<Option>& options() {
-  static const std::vector<Option> table = make_options();
+  static const std::vector<Option> table = [] {
+    std::vector<Option> all = make_options();
+    for (std::vector<Option> rows : {health_rows(), recycle_rows()})
+      std::move(rows.begin(), rows.end(), std::back_inserter(all));
+    return all;
+  }();
   return table;
 }
 

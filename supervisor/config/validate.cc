@@ -1,5 +1,7 @@
 #include "config/validate.h"
 
+#include <algorithm>
+#include <chrono>
 #include <initializer_list>
 #include <set>
 #include <string>
@@ -30,6 +32,8 @@ class Finder {
       require(names.insert(pool.name).second, {pool_itself(pool)}, "two pools are named '" + pool.name + "'");
       check_pool(pool);
       check_intake(pool);
+      check_health(pool);
+      check_recycling(pool);
     }
     check_listeners();
     return std::move(mistakes_);
@@ -122,6 +126,47 @@ class Finder {
     if (chosen_intake(pool) != Intake::Node) return;
     const std::optional<std::string> why = why_no_node_worker(pool.command);
     require(!why, {of(pool, "command"), intake, dialect}, why.value_or(""));
+  }
+
+  void check_health(const PoolConfig& pool) {
+    const HealthConfig& health = pool.health;
+    const auto key = [&](const char* word) { return of(pool, word); };
+    const auto name = [&](const char* word) { return called(of(pool, word)); };
+    require(health.http.empty() || health.command.empty(), {key("health-command"), key("health-http")},
+            name("health-command") + " and " + name("health-http") + ": choose one of them");
+    const bool is_target = health.http.empty() || (health.http.front() == '/' && is_printable(health.http));
+    require(
+        is_target, {key("health-http")},
+        name("health-http") + " " + quoted(health.http) + " is no target of a request: write for instance /healthz");
+    require(health.http.empty() || by_channel(pool), {key("health-http"), key("intake")},
+            name("health-http") + " needs workers that are passed connections: with " + called(of(pool, "intake")) +
+                " " + value_text(pool.intake) + " use health-command");
+    require(health.policy.interval >= std::chrono::milliseconds(100), {key("health-interval")},
+            name("health-interval") + " must be at least 100ms");
+    require(health.policy.timeout >= std::chrono::milliseconds(10), {key("health-timeout")},
+            name("health-timeout") + " must be at least 10ms");
+    require(health.policy.fail > 0, {key("health-fail")}, name("health-fail") + " must be at least 1");
+    require(health.policy.pass > 0, {key("health-pass")}, name("health-pass") + " must be at least 1");
+  }
+
+  void check_recycling(const PoolConfig& pool) {
+    const auto key = [&](const char* word) { return of(pool, word); };
+    const auto name = [&](const char* word) { return called(of(pool, word)); };
+    require(pool.recycle.jitter <= 90, {key("recycle-jitter")},
+            name("recycle-jitter") + " " + std::to_string(pool.recycle.jitter) + ": at most 90 percent");
+    require(pool.recycle.connections == 0 || by_channel(pool), {key("recycle-connections"), key("intake")},
+            name("recycle-connections") + " needs workers that tell how many they take up: with " +
+                called(of(pool, "intake")) + " " + value_text(pool.intake) + " use recycle-age or recycle-memory");
+  }
+
+  // Whether its workers may turn out to be such that we give connections to them ourselves.
+  static bool by_channel(const PoolConfig& pool) {
+    const Intake intake = chosen_intake(pool);
+    return intake == Intake::Sdk || intake == Intake::Auto;
+  }
+
+  static bool is_printable(const std::string& text) {
+    return std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < '\x7f'; });
   }
 
   void check_listeners() {

@@ -43,6 +43,16 @@ constexpr std::array<std::pair<std::string_view, Overflow>, 3> kOverflows = {
 constexpr std::array<std::pair<std::string_view, LogLevel>, 4> kLogLevels = {
     {{"debug", LogLevel::Debug}, {"info", LogLevel::Info}, {"warning", LogLevel::Warning}, {"error", LogLevel::Error}}};
 
+constexpr std::array<std::pair<std::string_view, HealthAction>, 2> kHealthActions = {
+    {{"drain", HealthAction::Drain}, {"restart", HealthAction::Restart}}};
+
+struct SizeUnit {
+  char letter;
+  unsigned shift;
+};
+// From the largest, as above.
+constexpr std::array<SizeUnit, 4> kSizeUnits = {{{'T', 40}, {'G', 30}, {'M', 20}, {'K', 10}}};
+
 Error wrong(std::string_view text, std::string_view expected) {
   return Error{{}, "'" + std::string(text) + "' is not " + std::string(expected)};
 }
@@ -174,6 +184,26 @@ Outcome parse_value(std::string_view text, NodeConfig::Messages& value) {
   return parse_enumerator(text, kNodeMessages, value);
 }
 Outcome parse_value(std::string_view text, LogLevel& value) { return parse_enumerator(text, kLogLevels, value); }
+Outcome parse_value(std::string_view text, HealthAction& value) {
+  return parse_enumerator(text, kHealthActions, value);
+}
+Outcome parse_value(std::string_view text, ByteCount& value) {
+  constexpr std::uint64_t kMost = std::uint64_t{1} << 50;
+  unsigned shift = 0;
+  std::string_view digits = text;
+  for (const SizeUnit& unit : kSizeUnits) {
+    if (text.empty() || text.back() != unit.letter) continue;
+    shift = unit.shift;
+    digits.remove_suffix(1);
+    break;
+  }
+  std::uint64_t number = 0;
+  if (!parse_number(digits, number) || number > kMost >> shift) {
+    return wrong(text, "a number of bytes such as 65536, 64K, 512M or 2G");
+  }
+  value.bytes = number << shift;
+  return Done{};
+}
 Outcome parse_value(std::string_view text, HashKey& value) {
   std::uint64_t both = 0;
   const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), both, 16);
@@ -215,6 +245,14 @@ std::string value_text(NodeConfig::Ready value) { return enumerator_text(kNodeRe
 std::string value_text(NodeConfig::Farewell value) { return enumerator_text(kNodeFarewells, value); }
 std::string value_text(NodeConfig::Messages value) { return enumerator_text(kNodeMessages, value); }
 std::string value_text(LogLevel value) { return enumerator_text(kLogLevels, value); }
+std::string value_text(HealthAction value) { return enumerator_text(kHealthActions, value); }
+std::string value_text(ByteCount value) {
+  for (const SizeUnit& unit : kSizeUnits) {
+    const std::uint64_t count = value.bytes >> unit.shift;
+    if (count > 0 && count << unit.shift == value.bytes) return std::to_string(count) + unit.letter;
+  }
+  return std::to_string(value.bytes);
+}
 std::string value_text(HashKey value) {
   constexpr std::string_view kDigits = "0123456789abcdef";
   std::uint64_t both = (std::uint64_t{value.a} << 32) | value.b;

@@ -236,5 +236,42 @@ TEST(Mistakes, OfSeveralPoolsAreFoundInEach) {
               ElementsAre(HasSubstr("pool 'second' has no listener: write pool = \"second\"")));
 }
 
+TEST(Validate, HealthChecksAndRecyclingMustBePossible) {
+  const auto pool = [](const std::function<void(PoolConfig&)>& change) {
+    return mistakes_after([&](Config& config) {
+      config.listeners.pop_back();  // a path, which not every intake takes
+      change(config.pools.front());
+    });
+  };
+  EXPECT_THAT(pool([](PoolConfig& p) { p.health.http = "/healthz"; }), IsEmpty());
+  EXPECT_THAT(pool([](PoolConfig& p) { p.health.http = "healthz"; }), ElementsAre(HasSubstr("no target of a request")));
+  EXPECT_THAT(pool([](PoolConfig& p) { p.health.http = "/a b"; }), ElementsAre(HasSubstr("no target of a request")));
+  EXPECT_THAT(pool([](PoolConfig& p) {
+                p.health.http = "/";
+                p.health.command = {"true"};
+              }),
+              ElementsAre(HasSubstr("choose one of them")));
+  EXPECT_THAT(pool([](PoolConfig& p) {
+                p.health.http = "/";
+                p.intake = Intake::Capture;
+              }),
+              ElementsAre(HasSubstr("needs workers that are passed connections")));
+  EXPECT_THAT(pool([](PoolConfig& p) {
+                p.health.command = {"true"};
+                p.intake = Intake::Capture;
+              }),
+              IsEmpty());
+  EXPECT_THAT(pool([](PoolConfig& p) { p.health.policy.interval = 1ms; }), ElementsAre(HasSubstr("health-interval")));
+  EXPECT_THAT(pool([](PoolConfig& p) { p.health.policy.timeout = 0ms; }), ElementsAre(HasSubstr("health-timeout")));
+  EXPECT_THAT(pool([](PoolConfig& p) { p.health.policy.fail = p.health.policy.pass = 0; }),
+              ElementsAre(HasSubstr("health-fail"), HasSubstr("health-pass")));
+  EXPECT_THAT(pool([](PoolConfig& p) { p.recycle.jitter = 91; }), ElementsAre(HasSubstr("recycle-jitter")));
+  EXPECT_THAT(pool([](PoolConfig& p) {
+                p.recycle.connections = 5;
+                p.intake = Intake::ListenFds;
+              }),
+              ElementsAre(HasSubstr("recycle-connections")));
+}
+
 }  // namespace
 }  // namespace holdfast
