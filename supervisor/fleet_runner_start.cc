@@ -20,6 +20,7 @@ void FleetRunner::perform(const Fleet::StartWorker& action) {
                  action.role == Fleet::Role::Successor ? " as successor" : "");
     return;
   }
+  if (node_) node_->on_gone(action.worker);
   occupants_.erase(action.worker);
   Slot& slot = slots_[action.slot.value];
   spdlog::error("{}: cannot start a worker: {}", label(action.slot), started.error().message());
