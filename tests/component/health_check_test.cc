@@ -59,9 +59,9 @@ TEST_F(HttpCheckTest, AsksAndPassesOn2xxAnd3xx) {
   EXPECT_TRUE(asked.starts_with("GET /healthz HTTP/1.1\r\nHost: ")) << asked;
   EXPECT_NE(asked.find("Connection: close\r\n"), std::string::npos);
   answer("HTTP/1.1 302 Found\r\n");
-  const CheckResult result = told();
-  EXPECT_TRUE(result.passed);
-  EXPECT_EQ(result.reason, "GET /healthz: 302 Found");
+  const CheckResult heard = told();
+  EXPECT_TRUE(heard.passed);
+  EXPECT_EQ(heard.reason, "GET /healthz: 302 Found");
 }
 
 TEST_F(HttpCheckTest, TheAnswerMayComeInPieces) {
@@ -74,9 +74,9 @@ TEST_F(HttpCheckTest, TheAnswerMayComeInPieces) {
 
 TEST_F(HttpCheckTest, FailsOnOtherAnswers) {
   answer("HTTP/1.1 404 Not Found\r\n\r\n");
-  const CheckResult result = told();
-  EXPECT_FALSE(result.passed);
-  EXPECT_EQ(result.reason, "GET /healthz: 404 Not Found");
+  const CheckResult heard = told();
+  EXPECT_FALSE(heard.passed);
+  EXPECT_EQ(heard.reason, "GET /healthz: 404 Not Found");
 }
 
 TEST_F(HttpCheckTest, FailsOnWhatIsNoHttp) {
@@ -86,9 +86,9 @@ TEST_F(HttpCheckTest, FailsOnWhatIsNoHttp) {
 
 TEST_F(HttpCheckTest, FailsWhenTheWorkerCloses) {
   worker.reset();
-  const CheckResult result = told();
-  EXPECT_FALSE(result.passed);
-  EXPECT_EQ(result.reason, "GET /healthz: closed without an answer");
+  const CheckResult heard = told();
+  EXPECT_FALSE(heard.passed);
+  EXPECT_EQ(heard.reason, "GET /healthz: closed without an answer");
 }
 
 TEST(LoopbackPair, IsATcpConnectionWithAddresses) {
