@@ -212,7 +212,7 @@ TEST_F(NodeServed, OneThatBindsByItselfIsToldOf) {
 
 TEST_F(NodeServed, ALauncherInTheWayIsToldOf) {
   const Ran ran = run({holdfast_program(), "run", "-l", "127.0.0.1:0", "--intake", "node", "--", "npm", "start"});
-  EXPECT_EQ(ran.exit_code, 78) << ran.errors;
+  EXPECT_EQ(ran.exit_code, 2) << ran.errors;
   EXPECT_THAT(ran.errors, HasSubstr("npm is a Node.js program that starts yours"));
 }
 
