@@ -72,7 +72,7 @@ class Supervised:
     def pids(self):
         """Of the workers, once all of them serve."""
         slots = self.slots()
-        return [slot["worker"]["pid"] for slot in slots] if all(slot["state"] == "serving" for slot in slots) else []
+        return [slot["pid"] for slot in slots] if all(slot["state"] == "serving" for slot in slots) else []
 
     def port(self):
         return int(self.status()["listeners"][0]["address"].rsplit(":", 1)[1])
