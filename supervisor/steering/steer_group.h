@@ -58,7 +58,7 @@ class SteerGroup {
     Sibling sibling = Sibling::None;
     // The control socket, if a service manager opened it (`check_can_be_steered`): a description of it is kept. It is never
     // shut down.
-    std::optional<BorrowedFd> activated;
+    std::optional<BorrowedFd> activated = std::nullopt;
   };
   // Called from the loop, never from inside a call of ours, and all must be set. The group must not be destroyed in them.
   struct Hooks {
