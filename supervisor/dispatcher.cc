@@ -104,10 +104,12 @@ void Dispatcher::close_listeners() {
   refuse_unplaced();
 }
 
-// Those clients are connected as far as they know: closing the socket first would reset them.
+// Those clients are connected as far as they know: closing the socket first would reset them, unless somebody else keeps it
+// open for whoever is started next.
 // Bounded by what the backlog can hold: new clients must not keep us from going on.
 void Dispatcher::accept_rest(Listener& listener) {
-  for (int i = 0; i < kMostInBacklog && accept_one(listener) == Accepted::One; i++) continue;
+  const int most = listener.owner() == SocketOwner::Us ? kMostInBacklog : 0;
+  for (int i = 0; i < most && accept_one(listener) == Accepted::One; i++) continue;
 }
 
 void Dispatcher::refuse_unplaced() {

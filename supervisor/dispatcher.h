@@ -51,7 +51,8 @@ class Dispatcher {
   // The id that the next one will have.
   [[nodiscard]] ListenerId next_listener() const { return ListenerId{static_cast<std::uint32_t>(listeners_.size())}; }
   void start();
-  // Accepts what the kernel has already completed, then closes the listeners. What finds no room is refused.
+  // Accepts what the kernel has already completed, then closes the listeners. What finds no room is refused. Those of a
+  // service manager are only closed: they go on without us.
   void close_listeners();
 
   // Slots come and go at the end. They count from the next `set_table` on, which may have fewer slots than there are.

@@ -125,6 +125,7 @@ void FleetRunner::reconcile() {
   settle_wishes();
   due_ = fleet_.next_deadline();
   timer_.arm(due_);
+  hooks_.on_acted();
 }
 
 void FleetRunner::forgive_silence(TimePoint now) {

@@ -36,6 +36,7 @@ namespace holdfast {
 class FleetRunner {
  public:
   struct Hooks {
+    std::function<void()> on_acted;     // something may have changed: after each time that the fleet has decided
     std::function<void()> on_finished;  // stopped, and nobody is left
     std::function<void(const std::string& why)>
         on_give_up;                   // no worker ever became ready, or all said not to restart them
@@ -86,6 +87,8 @@ class FleetRunner {
   [[nodiscard]] PoolStatus status() const;
   // Connections of health checks that are, or were, among those handed and waiting.
   [[nodiscard]] std::uint64_t checks() const { return checks_; }
+  // Slots whose worker serves.
+  [[nodiscard]] unsigned serving() const;
   [[nodiscard]] unsigned slots() const { return static_cast<unsigned>(slots_.size()); }
   // Connections that were taken up in slots which have gone since.
   [[nodiscard]] std::uint64_t handed_before() const { return handed_before_; }

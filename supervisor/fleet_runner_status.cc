@@ -78,4 +78,11 @@ PoolStatus FleetRunner::status() const {
   return pool;
 }
 
+unsigned FleetRunner::serving() const {
+  const auto serves = [](const Fleet::Slot& slot) {
+    return slot.incumbent && std::holds_alternative<Fleet::Serving>(slot.incumbent->phase);
+  };
+  return static_cast<unsigned>(std::count_if(fleet_.slots().begin(), fleet_.slots().end(), serves));
+}
+
 }  // namespace holdfast

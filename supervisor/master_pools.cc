@@ -12,6 +12,7 @@ namespace holdfast {
 std::unique_ptr<Pool> Master::make_pool(const PoolConfig& config) {
   const auto self = std::make_shared<Pool*>(nullptr);
   FleetRunner::Hooks hooks;
+  hooks.on_acted = [this] { service_.on_change(); };
   hooks.on_finished = [this, self] { on_finished(**self); };
   hooks.on_give_up = [this, self](const std::string& why) { on_give_up(**self, why); };
   hooks.on_line = [this](OutputStream stream, std::string_view line) {

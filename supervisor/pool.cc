@@ -9,6 +9,7 @@
 #include "config/chosen_intake.h"
 #include "core/bucket_table.h"
 #include "core/ip_address.h"
+#include "sys/activation.h"
 #include "sys/bind_filter.h"
 
 namespace holdfast {
@@ -47,15 +48,26 @@ Outcome Pool::check_system() {
   return Done{};
 }
 
-Outcome Pool::open_listener(const ListenerConfig& listener, int backlog) {
-  if (revive(listener)) return Done{};
-  wished_[dispatcher_.next_listener()] = listener.address;
-  const bool by_path = std::holds_alternative<UnixAddress>(listener.address);
+// Whether the listener is to have a socket for each slot.
+bool Pool::may_be_steered(const ListenAddress& address) const {
+  if (std::holds_alternative<UnixAddress>(address)) return false;
   const Intake intake = chosen_intake(config_);
   const bool may_steer = (intake != Intake::Sdk && intake != Intake::Node) || config_.plane == Plane::Steer;
+  return may_steer || std::holds_alternative<UdpAddress>(address);
+}
+
+Outcome Pool::open_listener(const ListenerConfig& listener, int backlog) {
+  if (revive(listener)) return Done{};
+  if (std::holds_alternative<ActivatedAddress>(listener.address)) {
+    return Error{{},
+                 "listener " + listener.name + ": " + to_text(listener.address) +
+                     " is given at the start only: restart the service"};
+  }
+  wished_[dispatcher_.next_listener()] = listener.address;
+  const Intake intake = chosen_intake(config_);
   const bool only_passed = intake == Intake::Sdk || intake == Intake::Auto;
   const bool datagrams = std::holds_alternative<UdpAddress>(listener.address);
-  if (!by_path && (may_steer || datagrams)) {
+  if (may_be_steered(listener.address)) {
     Result<ListeningSocket> socket =
         steerer_.open(dispatcher_.next_listener(), listener.name, listener.address, backlog);
     if (socket) {
@@ -69,6 +81,29 @@ Outcome Pool::open_listener(const ListenerConfig& listener, int backlog) {
   Result<ListeningSocket> socket = listen_on(listener.address, backlog);
   if (!socket) return std::move(socket).error();
   dispatcher_.add_listener(listener.name, *std::move(socket));
+  return Done{};
+}
+
+Outcome Pool::take_listener(const ListenerConfig& listener, ListeningSocket socket, int backlog) {
+  const std::string& name = listener.name;
+  wished_[dispatcher_.next_listener()] = listener.address;
+  if (may_be_steered(socket.bound)) {
+    const bool can_pass = config_.plane != Plane::Steer && config_.intake == Intake::Auto &&
+                          !std::holds_alternative<UdpAddress>(socket.bound);
+    const Outcome possible = check_can_be_steered(socket);
+    if (!possible && !can_pass) return possible;
+    if (possible) {
+      Result<ListeningSocket> control = steerer_.open_beside(dispatcher_.next_listener(), name, socket, backlog);
+      if (!control) return std::move(control).error();
+      dispatcher_.add_listener(name, *std::move(control));
+      return Done{};
+    }
+    spdlog::warn("listener {}: {}", name, possible.error().message());
+  } else if (std::holds_alternative<UnixAddress>(socket.bound) && config_.intake != Intake::Auto &&
+             config_.intake != Intake::Sdk) {
+    return Error{{}, "a Unix path cannot be steered by the kernel: it needs intake sdk"};
+  }
+  dispatcher_.add_listener(name, std::move(socket));
   return Done{};
 }
 

@@ -86,16 +86,37 @@ Result<ListeningSocket> Steerer::open(ListenerId id, const std::string& name, co
     listeners_.pop_back();
     return std::move(group).error();
   }
-  listener.address = with_port(listener.address, (*group)->address().port);
-  ListeningSocket socket{{}, listener.address};
-  if (std::holds_alternative<TcpAddress>(address)) {
-    socket.fd = UniqueFd(::fcntl((*group)->control().get(), F_DUPFD_CLOEXEC, 3));
+  return add(*std::move(group));
+}
+
+Result<ListeningSocket> Steerer::open_beside(ListenerId id, const std::string& name, const ListeningSocket& activated,
+                                             int backlog) {
+  listeners_.push_back({id, name, activated.bound, backlog, {}, {}});
+  Result<std::unique_ptr<SteerGroup>> group =
+      make_group(listeners_.size() - 1, natural_domain(activated.bound), Sibling::None, BorrowedFd(activated.fd));
+  if (!group) {
+    listeners_.pop_back();
+    return std::move(group).error();
+  }
+  Result<ListeningSocket> socket = add(*std::move(group));
+  if (socket) socket->owner = activated.owner;
+  return socket;
+}
+
+// The first group of the last listener.
+Result<ListeningSocket> Steerer::add(std::unique_ptr<SteerGroup> group) {
+  Listener& listener = listeners_.back();
+  listener.address = with_port(listener.address, group->address().port);
+  ListeningSocket socket{{}, listener.address, SocketOwner::Us};
+  if (std::holds_alternative<TcpAddress>(listener.address)) {
+    socket.fd = UniqueFd(::fcntl(group->control().get(), F_DUPFD_CLOEXEC, 3));
     if (!socket.fd) {
+      const Error error = last_error("listen on " + to_text(listener.address));
       listeners_.pop_back();
-      return last_error("listen on " + to_text(address));
+      return error;
     }
   }
-  listener.groups.push_back(*std::move(group));
+  listener.groups.push_back(std::move(group));
   attach(listener, *listener.groups.back());  // whoever comes before the workers waits at his slot's socket already
   return socket;
 }
@@ -267,7 +288,8 @@ std::uint64_t Steerer::queued(SlotId slot) const {
   return sum;
 }
 
-Result<std::unique_ptr<SteerGroup>> Steerer::make_group(std::size_t index, SocketDomain domain, Sibling sibling) {
+Result<std::unique_ptr<SteerGroup>> Steerer::make_group(std::size_t index, SocketDomain domain, Sibling sibling,
+                                                        std::optional<BorrowedFd> activated) {
   const Listener& listener = listeners_[index];
   const std::optional<GroupAddress> address = group_address(listener.address, domain);
   if (!address) {
@@ -290,6 +312,7 @@ Result<std::unique_ptr<SteerGroup>> Steerer::make_group(std::size_t index, Socke
   options.backlog = listener.backlog;
   options.slots = static_cast<unsigned>(slots_.size());
   options.sibling = sibling;
+  options.activated = activated;
   return SteerGroup::create(loop_, *address, options, std::move(hooks));
 }
 

@@ -41,6 +41,9 @@ class Steerer {
   // `is_steering_refused`.
   [[nodiscard]] Result<ListeningSocket> open(ListenerId id, const std::string& name, const ListenAddress& address,
                                              int backlog);
+  // The same with a socket that a service manager has opened (`check_can_be_steered`) as the control socket.
+  [[nodiscard]] Result<ListeningSocket> open_beside(ListenerId id, const std::string& name,
+                                                    const ListeningSocket& activated, int backlog);
   // Whether `open` failed because the system has no programs for reuseport groups.
   [[nodiscard]] static bool is_steering_refused(const Error& error);
   void start();
@@ -122,7 +125,9 @@ class Steerer {
   };
 
   [[nodiscard]] Result<std::unique_ptr<SteerGroup>> make_group(std::size_t listener, SocketDomain domain,
-                                                               Sibling sibling);
+                                                               Sibling sibling,
+                                                               std::optional<BorrowedFd> activated = std::nullopt);
+  [[nodiscard]] Result<ListeningSocket> add(std::unique_ptr<SteerGroup> group);
   [[nodiscard]] holdfast::Listener::Stage stage_of(const Listener& listener) const;
   [[nodiscard]] bool is_leaving(const Listener& listener) const;
   [[nodiscard]] Turn turn_for(const Listener& listener, SlotId slot) const;

@@ -209,7 +209,8 @@ std::vector<Option> make_options() {
 
       listener_row(
           "address", "ADDRESS", listen, Effect::RollWorkers,
-          "Where it listens: :8080, 127.0.0.1:8080, [::1]:8080, unix:/path[,mode=0660][,user=NAME][,group=NAME]",
+          "Where it listens: :8080, 127.0.0.1:8080, [::1]:8080, unix:/path[,mode=0660][,user=NAME][,group=NAME], "
+          "systemd:NAME",
           [](auto& l) -> auto& { return l.address; }),
       pool_of_listener_row(listen),
 
