@@ -31,6 +31,10 @@ constexpr std::array<std::pair<std::string_view, Plane>, 4> kPlanes = {
     {{"auto", Plane::Auto}, {"pass", Plane::Pass}, {"steer", Plane::Steer}, {"self", Plane::Self}}};
 constexpr std::array<std::pair<std::string_view, Overflow>, 3> kOverflows = {
     {{"next", Overflow::Next}, {"wait", Overflow::Wait}, {"refuse", Overflow::Refuse}}};
+constexpr std::array<std::pair<std::string_view, Fleet::StartOrder>, 2> kStartOrders = {
+    {{"together", Fleet::StartOrder::Together}, {"one-by-one", Fleet::StartOrder::OneByOne}}};
+constexpr std::array<std::pair<std::string_view, Fleet::RestartGroup>, 2> kRestartGroups = {
+    {{"one", Fleet::RestartGroup::One}, {"all", Fleet::RestartGroup::All}}};
 constexpr std::array<std::pair<std::string_view, LogLevel>, 4> kLogLevels = {
     {{"debug", LogLevel::Debug}, {"info", LogLevel::Info}, {"warning", LogLevel::Warning}, {"error", LogLevel::Error}}};
 
@@ -135,9 +139,28 @@ Outcome parse_value(std::string_view text, CpuList& value) {
   return Done{};
 }
 
+Outcome parse_value(std::string_view text, ResourceLimits& value) {
+  Result<ResourceLimits> limits = text == "none" ? ResourceLimits{} : parse_resource_limits(text);
+  if (!limits) return std::move(limits).error();
+  value = *std::move(limits);
+  return Done{};
+}
+Outcome parse_value(std::string_view text, FileMask& value) {
+  const Result<FileMask> mask = text == "none" ? FileMask{} : parse_file_mask(text);
+  if (!mask) return mask.error();
+  value = *mask;
+  return Done{};
+}
+
 Outcome parse_value(std::string_view text, Overflow& value) { return parse_enumerator(text, kOverflows, value); }
 Outcome parse_value(std::string_view text, Intake& value) { return parse_enumerator(text, kIntakes, value); }
 Outcome parse_value(std::string_view text, Plane& value) { return parse_enumerator(text, kPlanes, value); }
+Outcome parse_value(std::string_view text, Fleet::StartOrder& value) {
+  return parse_enumerator(text, kStartOrders, value);
+}
+Outcome parse_value(std::string_view text, Fleet::RestartGroup& value) {
+  return parse_enumerator(text, kRestartGroups, value);
+}
 Outcome parse_value(std::string_view text, LogLevel& value) { return parse_enumerator(text, kLogLevels, value); }
 Outcome parse_value(std::string_view text, HashKey& value) {
   std::uint64_t both = 0;
@@ -171,9 +194,14 @@ std::string value_text(const CpuList& value) {
   return text.empty() ? "all" : text;
 }
 
+std::string value_text(const ResourceLimits& value) { return value.empty() ? "none" : to_text(value); }
+std::string value_text(FileMask value) { return value.bits ? to_text(value) : "none"; }
+
 std::string value_text(Overflow value) { return enumerator_text(kOverflows, value); }
 std::string value_text(Intake value) { return enumerator_text(kIntakes, value); }
 std::string value_text(Plane value) { return enumerator_text(kPlanes, value); }
+std::string value_text(Fleet::StartOrder value) { return enumerator_text(kStartOrders, value); }
+std::string value_text(Fleet::RestartGroup value) { return enumerator_text(kRestartGroups, value); }
 std::string value_text(LogLevel value) { return enumerator_text(kLogLevels, value); }
 std::string value_text(HashKey value) {
   constexpr std::string_view kDigits = "0123456789abcdef";

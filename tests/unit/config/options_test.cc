@@ -34,6 +34,10 @@ const std::map<std::string, Value> kSamples = {
     {"INTAKE", Scalar{"capture"}},
     {"PLANE", Scalar{"steer"}},
     {"CPUS", Scalar{"0,2"}},
+    {"ORDER", Scalar{"one-by-one"}},
+    {"GROUP", Scalar{"all"}},
+    {"MASK", Scalar{"0027"}},
+    {"LIMITS", Scalar{"nofile=1024:65536,core=0"}},
 };
 
 const Place kPlace = {0, "VARIABLE"};
