@@ -6,13 +6,12 @@
 #include <vector>
 
 #include "config/default_file.h"
-#include "core/bucket_table.h"
 #include "ctl/render_config.h"
 #include "exit_code.h"
+#include "launch.h"
 #include "load_config.h"
 #include "master.h"
 #include "standard_output.h"
-#include "sys/machine.h"
 #include "sys/program.h"
 #include "sys/terminal.h"
 #include "sys/text_file.h"
@@ -30,13 +29,19 @@ void complain(const std::vector<Mistake>& mistakes) {
 }
 
 // What only this machine can tell of a configuration.
-std::vector<Mistake> mistakes_of_programs(const Assembled& assembled) {
+std::vector<Mistake> mistakes_of_machine(const Assembled& assembled) {
   std::vector<Mistake> mistakes;
+  const auto note = [&](const PoolConfig& pool, const char* key, const Outcome& outcome) {
+    if (outcome) return;
+    const auto origin = assembled.origins.find(KeyPath{Scope::Pool, pool.name, key, ""});
+    mistakes.push_back({origin == assembled.origins.end() ? Origin{} : origin->second, outcome.error().message()});
+  };
   for (const PoolConfig& pool : assembled.config.pools) {
-    const Outcome found = check_program(pool.command.front(), pool.working_directory);
-    if (found) continue;
-    const auto origin = assembled.origins.find(KeyPath{Scope::Pool, pool.name, "command", ""});
-    mistakes.push_back({origin == assembled.origins.end() ? Origin{} : origin->second, found.error().message()});
+    note(pool, "command", check_program(pool.command.front(), pool.working_directory));
+    // That it is not root who checks is no mistake.
+    const Outcome known = check_account(pool);
+    const bool forbidden = !known && known.error().code == std::errc::operation_not_permitted;
+    if (!forbidden) note(pool, pool.user.empty() ? "group" : "user", known);
   }
   return mistakes;
 }
@@ -49,15 +54,13 @@ int run_supervisor(const RunInvocation& invocation) {
     complain(assembled.mistakes);
     return invocation.source.file.empty() ? kExitUsage : kExitBadConfig;
   }
-  for (PoolConfig& pool : assembled.config.pools) {
-    if (pool.workers == 0) pool.workers = std::min(usable_cpus(), kMaxSlots);
-  }
+  choose_workers(assembled.config);
   return Master(std::move(assembled.config), invocation.source).run();
 }
 
 int check_config(const CheckInvocation& invocation) {
   Assembled assembled = load_config(invocation.source);
-  if (assembled.mistakes.empty()) assembled.mistakes = mistakes_of_programs(assembled);
+  if (assembled.mistakes.empty()) assembled.mistakes = mistakes_of_machine(assembled);
   complain(assembled.mistakes);
   const int verdict = assembled.mistakes.empty() ? kExitOk : kExitBadConfig;
   if (invocation.form == OutputForm::Json) {

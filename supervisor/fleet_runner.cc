@@ -64,9 +64,11 @@ FleetRunner::~FleetRunner() {
     occupant.health.reset();
     if (occupant.process) occupant.process->signal(SIGKILL);
   }
+  for (auto& [slot, running] : clean_ups_) running.process->signal(SIGKILL);
 }
 
 void FleetRunner::start() {
+  on_policy_changed();
   if (settlement_.intake()) on_settled();
   if (node_ && pool_.node.sticky_by == NodeConfig::StickyBy::Session) open_node_door();
   reconcile();
@@ -83,6 +85,7 @@ void FleetRunner::on_policy_changed() {
   // A slot has two sockets. Whoever departs goes on accepting at his until he is told to end: nobody else may have it.
   const std::optional<Intake> intake = settlement_.intake();
   if (intake && intake != Intake::Sdk && settlement_.plane() == Plane::Steer) policy.linger = 0;
+  policy.clean_up = pool_.clean_up.empty() ? Fleet::CleanUp::None : Fleet::CleanUp::BeforeRestart;
   fleet_.set_policy(policy);
   settle_upkeep();
   schedule();

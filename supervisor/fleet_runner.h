@@ -111,6 +111,7 @@ class FleetRunner {
   void sample_heartbeats(TimePoint now);
   void forgive_silence(TimePoint now);
   void perform(const Fleet::StartWorker& action);
+  void perform(const Fleet::CleanUpSlot& action);
   void perform(const Fleet::Promote& action);
   void perform(const Fleet::DrainWorker& action);
   void perform(const Fleet::SignalWorker& action);
@@ -125,9 +126,11 @@ class FleetRunner {
   void perform(const Fleet::Finished& action);
 
   [[nodiscard]] Outcome start(Occupant& occupant, WorkerId worker, Fleet::Role role);
+  [[nodiscard]] Outcome start_clean_up(SlotId slot);
+  void on_cleaned_up(SlotId slot, const ExitStatus& status);
   void watch_for_signs(Occupant& occupant, WorkerId worker);
   [[nodiscard]] std::unique_ptr<Capture> make_capture(Occupant& occupant, WorkerId worker);
-  [[nodiscard]] Result<std::unique_ptr<NotifySocket>> make_notify_socket(WorkerId worker);
+  [[nodiscard]] Result<std::unique_ptr<NotifySocket>> make_notify_socket(WorkerId worker, uid_t user);
   [[nodiscard]] Result<std::unique_ptr<ConnectionSink>> make_inbox();
   [[nodiscard]] ConnectionSink* inbox_of(const Occupant& occupant) const;
   [[nodiscard]] std::optional<WorkerId> worker_on(const ConnectionSink& inbox) const;
@@ -180,6 +183,11 @@ class FleetRunner {
     std::function<void(Outcome)> done;
   };
 
+  struct CleanUp {
+    std::unique_ptr<WorkerProcess> process;
+    std::unique_ptr<Timer> limit;
+  };
+
   Loop& loop_;
   const PoolConfig& pool_;
   Dispatcher& dispatcher_;
@@ -195,6 +203,7 @@ class FleetRunner {
   bool retired_unwanted_ = false;
   std::vector<Slot> slots_;
   std::map<WorkerId, Occupant> occupants_;
+  std::map<SlotId, CleanUp> clean_ups_;
   std::vector<Wish> wishes_;
   Generation generation_{1};  // as wished
   std::uint32_t last_generation_ = 1;

@@ -46,7 +46,11 @@ Outcome FleetRunner::start(Occupant& occupant, WorkerId worker, Fleet::Role role
   const ConnectionSink::Account before = inbox.account();
   occupant.served_before = before.taken + before.accepted;
   (void)inbox.flush();  // dropped, and so closed
-  Result<std::unique_ptr<NotifySocket>> notify = make_notify_socket(worker);
+  const bool as_we = pool_.user.empty() && pool_.group.empty();
+  const Result<Credentials> credentials =
+      as_we ? Credentials{getuid(), 0, {}} : credentials_of(pool_.user, pool_.group);
+  if (!credentials) return credentials.error();
+  Result<std::unique_ptr<NotifySocket>> notify = make_notify_socket(worker, credentials->user);
   if (!notify) return std::move(notify).error();
   occupant.notify = *std::move(notify);
   occupant.offer = settlement_.offer();
@@ -54,12 +58,13 @@ Outcome FleetRunner::start(Occupant& occupant, WorkerId worker, Fleet::Role role
   if (steerer_.empty()) occupant.offer.listen_fds = occupant.offer.capture = occupant.offer.sockets = false;
   occupant.turn = successor ? other(steerer_.turn(occupant.slot)) : steerer_.turn(occupant.slot);
 
-  Launch launch{occupant.slot, slots(), occupant.generation, occupant.offer, inbox, dispatcher_.listeners(), {}, {},
+  Launch launch{occupant.slot, slots(), occupant.generation, occupant.offer, inbox, dispatcher_.listeners(), {}, {}, {},
                 worker};
   launch.notify_address = occupant.notify->address();
   if (occupant.offer.listen_fds || occupant.offer.channel)
     launch.sockets = steerer_.sockets(occupant.slot, occupant.turn);
   occupant.holds_sockets = !launch.sockets.empty();
+  if (!as_we) launch.credentials = *credentials;
   if (Outcome set = set_socket_modes(launch); !set) return set;
   UniqueFd node_channel;
   if (occupant.offer.node) {
@@ -132,8 +137,8 @@ std::unique_ptr<Capture> FleetRunner::make_capture(Occupant& occupant, WorkerId 
   return capture;
 }
 
-Result<std::unique_ptr<NotifySocket>> FleetRunner::make_notify_socket(WorkerId worker) {
-  return NotifySocket::create(loop_, getuid(),
+Result<std::unique_ptr<NotifySocket>> FleetRunner::make_notify_socket(WorkerId worker, uid_t user) {
+  return NotifySocket::create(loop_, user,
                               [this, worker](const NotifyMessage& message, pid_t) { on_notify(worker, message); });
 }
 

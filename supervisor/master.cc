@@ -12,6 +12,7 @@
 #include "core/ip_address.h"
 #include "core/stop_signals.h"
 #include "exit_code.h"
+#include "launch.h"
 #include "sys/control_path.h"
 #include "sys/environment.h"
 #include "sys/machine.h"
@@ -39,7 +40,8 @@ Master::Master(Config config, ConfigSource source)
       source_(std::move(source)),
       logging_(loop_, config_.log_level),
       service_(loop_, [this] { return service_state(); }),
-      started_(loop_.now()) {
+      started_(loop_.now()),
+      cpus_timer_(loop_, [this] { follow_cpus(); }) {
   ignore_broken_pipes();
   if (config_.name.empty()) config_.name = default_name(config_.pools.front().command);
 }
@@ -91,6 +93,13 @@ std::optional<Failure> Master::check_commands() const {
     const std::string advice =
         forbidden ? " (make it executable: chmod +x)" : " (give a path, or a name that is in PATH)";
     return Failure{Error{{}, found.error().message() + advice}, forbidden ? kExitPermission : kExitBadConfig};
+  }
+  for (const PoolConfig& pool : config_.pools) {
+    const Outcome known = check_account(pool);
+    if (known) continue;
+    const bool forbidden = is(known.error(), std::errc::operation_not_permitted);
+    const std::string advice = forbidden ? " (only root may; leave out user and group, or start holdfast as root)" : "";
+    return Failure{Error{{}, known.error().message() + advice}, forbidden ? kExitPermission : kExitBadConfig};
   }
   return std::nullopt;
 }
@@ -179,6 +188,7 @@ void Master::start_workers() {
     pool->start();
     workers += pool->config().workers;
   }
+  follow_cpus();
   spdlog::info("holdfast {} '{}' pid {}: {} worker{}, control socket {}", HOLDFAST_VERSION, config_.name, getpid(),
                workers, workers == 1 ? "" : "s", config_.control_path);
 }

@@ -17,6 +17,7 @@
 #include "logging.h"
 #include "loop/loop.h"
 #include "loop/signal_watcher.h"
+#include "loop/timer.h"
 #include "pool.h"
 #include "service_link.h"
 #include "wire/service_news.h"
@@ -55,6 +56,7 @@ class Master {
   void on_finished(Pool& pool);
   void on_give_up(Pool& pool, const std::string& why);
   void remove_pool(const std::string& name);
+  void follow_cpus();
   void forget(const Pool& pool);
   [[nodiscard]] Pool* pool_of(std::string_view name) const;  // empty: the first; null: there is none of that name
   [[nodiscard]] Result<Pool*> pool_of(const ControlRequest& request) const;
@@ -109,6 +111,8 @@ class Master {
   std::set<const Pool*> given_up_;                    // new ones that no worker came up in
   Status account_of_gone_;                            // the numbers of pools that have gone; nothing else
   std::size_t finished_pools_ = 0;
+  unsigned cpus_ = 0;  // as last seen
+  Timer cpus_timer_;
   // A reload under way, and those who wait for the next.
   struct Reload {
     std::vector<Answer> answers;

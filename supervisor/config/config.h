@@ -11,6 +11,7 @@
 #include "core/listen_address.h"
 #include "core/node_dialect.h"
 #include "core/placement_key.h"
+#include "core/process_limits.h"
 #include "core/recycle.h"
 #include "core/time.h"
 
@@ -67,15 +68,23 @@ struct HealthConfig {
 struct PoolConfig {
   std::string name = "main";
   std::vector<std::string> command;
+  bool workers_auto = false;                       // `workers` was found out, and follows the CPUs
   unsigned workers = 0;                            // 0: one for each CPU that we may use
   std::string working_directory;                   // empty: the supervisor's
   std::map<std::string, std::string> environment;  // beside what the workers inherit, and in place of it
   Intake intake = Intake::Auto;
   Plane plane = Plane::Auto;
-  CpuList cpus;  // dealt out to the slots (core/cpu_list.h); empty: those of the supervisor
+  std::string user;       // of the workers; empty: the supervisor's
+  std::string group;      // empty: the user's own
+  FileMask umask;         // of the files that workers make
+  int nice = 0;           // added to the supervisor's
+  ResourceLimits limits;  // beside what the workers inherit
+  CpuList cpus;           // dealt out to the slots (core/cpu_list.h); empty: those of the supervisor
   // A worker that tells nothing of itself counts as ready when it has lived so long.
   Duration start_grace = std::chrono::seconds(1);
   Fleet::Policy fleet;
+  std::vector<std::string> clean_up;  // run before a worker is started again; empty: nothing
+  Duration clean_up_timeout = std::chrono::seconds(30);
   std::vector<int> no_restart_codes = {78};  // EX_CONFIG. Not 2: a Go panic exits with it
   unsigned hold_limit = 1024;   // connections that wait for a slot without a serving worker; beyond, they overflow
   unsigned queue_limit = 1024;  // connections sent to a worker and not taken up yet; beyond, they overflow

@@ -57,7 +57,8 @@ Option listener_row(std::string key, std::string value_name, std::string group, 
 // 0, for which `auto` stands, is no number that anybody may write.
 Option workers_row(const std::string& group) {
   Option option = pool_row(
-      "workers", "N", group, Effect::Live, "Number of workers; auto: one for each CPU",
+      "workers", "N", group, Effect::Live,
+      "Number of workers; auto: one for each CPU that the supervisor may use, now and later",
       [](auto& p) -> auto& { return p.workers; });
   option.letter = "-w";
   option.set = [](Config& config, const Place& place, const Value& value) -> Outcome {
@@ -69,11 +70,12 @@ Option workers_row(const std::string& group) {
       return Error{{}, text + " is not a number of workers (from 1) or auto"};
     }
     config.pools[place.index].workers = workers;
+    config.pools[place.index].workers_auto = false;
     return Done{};
   };
   option.get = [](const Config& config, const Place& place) -> Value {
     const unsigned workers = config.pools[place.index].workers;
-    return workers == 0 ? Value(Scalar{"auto"}) : value_of(workers);
+    return workers == 0 || config.pools[place.index].workers_auto ? Value(Scalar{"auto"}) : value_of(workers);
   };
   return option;
 }
@@ -99,6 +101,21 @@ Option environment_row(const std::string& group) {
     std::vector<std::string> names;
     for (const auto& [name, text] : config.pools[index].environment) names.push_back(name);
     return names;
+  };
+  return option;
+}
+
+// An empty list is none.
+Option clean_up_row(const std::string& group) {
+  Option option = without_flag(pool_row(
+      "clean-up", "COMMAND", group, Effect::Live,
+      "A program that is run before a worker is started again; if it fails, so has the start",
+      [](auto& p) -> auto& { return p.clean_up; }));
+  option.set = [](Config& config, const Place& place, const Value& value) -> Outcome {
+    std::vector<std::string>& command = config.pools[place.index].clean_up;
+    if (value != Value(std::vector<Scalar>{})) return read_value(value, command);
+    command.clear();
+    return Done{};
   };
   return option;
 }
@@ -222,6 +239,24 @@ std::vector<Option> make_options() {
           "working-directory", "DIR", work, Effect::RollWorkers, "Where the workers run (default: here)",
           [](auto& p) -> auto& { return p.working_directory; }),
       environment_row(work),
+      pool_row(
+          "user", "NAME", work, Effect::RollWorkers,
+          "The user of the workers, by name or number; only root may choose another than its own",
+          [](auto& p) -> auto& { return p.user; }),
+      pool_row(
+          "group", "NAME", work, Effect::RollWorkers, "The group of the workers (default: that of the user)",
+          [](auto& p) -> auto& { return p.group; }),
+      pool_row(
+          "umask", "MASK", work, Effect::RollWorkers,
+          "Permissions that the workers' new files do not get, in octal digits, or none: the supervisor's",
+          [](auto& p) -> auto& { return p.umask; }),
+      pool_row(
+          "nice", "N", work, Effect::RollWorkers, "Added to the supervisor's niceness; below 0 only root may",
+          [](auto& p) -> auto& { return p.nice; }),
+      pool_row(
+          "limits", "LIMITS", work, Effect::RollWorkers,
+          "Resource limits of the workers, as in nofile=65536,core=0:unlimited (soft:hard), or none",
+          [](auto& p) -> auto& { return p.limits; }),
 
       pool_row(
           "intake", "INTAKE", where, Effect::NeedsRestart,
@@ -335,6 +370,19 @@ std::vector<Option> make_options() {
       pool_row(
           "canary", "TIME", restart, Effect::Live, "How long a successor must be ready before it takes a slot",
           [](auto& p) -> auto& { return p.fleet.canary; }),
+      pool_row(
+          "start-order", "ORDER", restart, Effect::Live,
+          "together, or one-by-one: a worker is started when those of all slots below its own serve",
+          [](auto& p) -> auto& { return p.fleet.start_order; }),
+      pool_row(
+          "restart-group", "GROUP", restart, Effect::Live,
+          "Who is started again with a worker that has ended or is replaced: one, or all (stopped first, then one by "
+          "one)",
+          [](auto& p) -> auto& { return p.fleet.restart_group; }),
+      clean_up_row(restart),
+      pool_row(
+          "clean-up-timeout", "TIME", restart, Effect::Live, "How long that program may take",
+          [](auto& p) -> auto& { return p.clean_up_timeout; }),
       pool_row(
           "linger", "N", restart, Effect::Live,
           "Replaced workers of a slot that may still drain while it is renewed once more",

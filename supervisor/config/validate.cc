@@ -74,6 +74,8 @@ class Finder {
     require(pool.prefix.v6 <= 128, {key("prefix-v6")},
             name("prefix-v6") + " " + std::to_string(pool.prefix.v6) + ": at most 128");
     require(pool.queue_limit > 0, {key("queue-limit")}, name("queue-limit") + " 0 would let nobody in");
+    require(pool.nice >= -40 && pool.nice <= 40, {key("nice")},
+            name("nice") + " " + std::to_string(pool.nice) + ": from -40 to 40");
     require(fleet.surge > 0, {key("surge")}, name("surge") + " 0 would renew nothing");
     require(fleet.start_timeout > Duration::zero(), {key("start-timeout")},
             name("start-timeout") + " 0 would end every worker at once");

@@ -40,6 +40,10 @@ constexpr std::array<std::pair<std::string_view, NodeConfig::Messages>, 3> kNode
     {{"log", NodeConfig::Messages::Log}, {"relay", NodeConfig::Messages::Relay}, {"drop", NodeConfig::Messages::Drop}}};
 constexpr std::array<std::pair<std::string_view, Overflow>, 3> kOverflows = {
     {{"next", Overflow::Next}, {"wait", Overflow::Wait}, {"refuse", Overflow::Refuse}}};
+constexpr std::array<std::pair<std::string_view, Fleet::StartOrder>, 2> kStartOrders = {
+    {{"together", Fleet::StartOrder::Together}, {"one-by-one", Fleet::StartOrder::OneByOne}}};
+constexpr std::array<std::pair<std::string_view, Fleet::RestartGroup>, 2> kRestartGroups = {
+    {{"one", Fleet::RestartGroup::One}, {"all", Fleet::RestartGroup::All}}};
 constexpr std::array<std::pair<std::string_view, LogLevel>, 4> kLogLevels = {
     {{"debug", LogLevel::Debug}, {"info", LogLevel::Info}, {"warning", LogLevel::Warning}, {"error", LogLevel::Error}}};
 
@@ -154,6 +158,19 @@ Outcome parse_value(std::string_view text, CpuList& value) {
   return Done{};
 }
 
+Outcome parse_value(std::string_view text, ResourceLimits& value) {
+  Result<ResourceLimits> limits = text == "none" ? ResourceLimits{} : parse_resource_limits(text);
+  if (!limits) return std::move(limits).error();
+  value = *std::move(limits);
+  return Done{};
+}
+Outcome parse_value(std::string_view text, FileMask& value) {
+  const Result<FileMask> mask = text == "none" ? FileMask{} : parse_file_mask(text);
+  if (!mask) return mask.error();
+  value = *mask;
+  return Done{};
+}
+
 Outcome parse_value(std::string_view text, Overflow& value) { return parse_enumerator(text, kOverflows, value); }
 Outcome parse_value(std::string_view text, Intake& value) { return parse_enumerator(text, kIntakes, value); }
 Outcome parse_value(std::string_view text, Plane& value) { return parse_enumerator(text, kPlanes, value); }
@@ -182,6 +199,12 @@ Outcome parse_value(std::string_view text, NodeConfig::Farewell& value) {
 
 Outcome parse_value(std::string_view text, NodeConfig::Messages& value) {
   return parse_enumerator(text, kNodeMessages, value);
+}
+Outcome parse_value(std::string_view text, Fleet::StartOrder& value) {
+  return parse_enumerator(text, kStartOrders, value);
+}
+Outcome parse_value(std::string_view text, Fleet::RestartGroup& value) {
+  return parse_enumerator(text, kRestartGroups, value);
 }
 Outcome parse_value(std::string_view text, LogLevel& value) { return parse_enumerator(text, kLogLevels, value); }
 Outcome parse_value(std::string_view text, HealthAction& value) {
@@ -236,6 +259,9 @@ std::string value_text(const CpuList& value) {
   return text.empty() ? "all" : text;
 }
 
+std::string value_text(const ResourceLimits& value) { return value.empty() ? "none" : to_text(value); }
+std::string value_text(FileMask value) { return value.bits ? to_text(value) : "none"; }
+
 std::string value_text(Overflow value) { return enumerator_text(kOverflows, value); }
 std::string value_text(Intake value) { return enumerator_text(kIntakes, value); }
 std::string value_text(Plane value) { return enumerator_text(kPlanes, value); }
@@ -244,6 +270,8 @@ std::string value_text(NodeConfig::StickyBy value) { return enumerator_text(kNod
 std::string value_text(NodeConfig::Ready value) { return enumerator_text(kNodeReady, value); }
 std::string value_text(NodeConfig::Farewell value) { return enumerator_text(kNodeFarewells, value); }
 std::string value_text(NodeConfig::Messages value) { return enumerator_text(kNodeMessages, value); }
+std::string value_text(Fleet::StartOrder value) { return enumerator_text(kStartOrders, value); }
+std::string value_text(Fleet::RestartGroup value) { return enumerator_text(kRestartGroups, value); }
 std::string value_text(LogLevel value) { return enumerator_text(kLogLevels, value); }
 std::string value_text(HealthAction value) { return enumerator_text(kHealthActions, value); }
 std::string value_text(ByteCount value) {

@@ -1,5 +1,6 @@
 // More workers, fewer, and none in a slot for a while: nobody fails, and only the clients move that must.
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <signal.h>
 
 #include <nlohmann/json.hpp>
@@ -101,6 +102,30 @@ TEST(ScaleBySignal, OneWorkerMoreAndOneLess) {
   supervisor.wait_until("all are drained", [](const StatusView& status) {
     return status.slot(0).state == "drained" && status.slot(1).state == "drained";
   });
+}
+
+// Within ten seconds, which is how often it looks.
+TEST(ScaleByCpus, AutoFollowsTheCpusThatTheSupervisorMayUse) {
+  cpu_set_t ours;
+  ASSERT_EQ(sched_getaffinity(0, sizeof ours, &ours), 0);
+  if (CPU_COUNT(&ours) < 2) GTEST_SKIP() << "this needs two CPUs";
+  const auto all = static_cast<std::size_t>(CPU_COUNT(&ours));
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  for (int cpu = 0; CPU_COUNT(&one) == 0; cpu++) {
+    if (CPU_ISSET(cpu, &ours)) CPU_SET(cpu, &one);
+  }
+  SupervisorPlan plan;
+  plan.workers = 0;
+  plan.options = {"-w", "auto"};
+  const Supervisor supervisor(plan);
+  ASSERT_EQ(supervisor.wait_until_serving().slots.size(), all) << "is there a quota?";
+  ASSERT_EQ(sched_setaffinity(supervisor.pid(), sizeof one, &one), 0);
+  supervisor.wait_until("there is one worker", [](const StatusView& status) { return status.slots.size() == 1; });
+  supervisor.wait_until_told("1 CPUs may be used");
+  ASSERT_EQ(sched_setaffinity(supervisor.pid(), sizeof ours, &ours), 0);
+  supervisor.wait_until("there are all",
+                        [&](const StatusView& status) { return status.slots.size() == all && status.all_serving(); });
 }
 
 TEST(ScaleBadInput, IsToldAndChangesNothing) {

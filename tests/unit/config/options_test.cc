@@ -37,6 +37,10 @@ const std::map<std::string, Value> kSamples = {
     {"TARGET", Scalar{"/other"}},
     {"ACTION", Scalar{"restart"}},
     {"SIZE", Scalar{"64M"}},
+    {"ORDER", Scalar{"one-by-one"}},
+    {"GROUP", Scalar{"all"}},
+    {"MASK", Scalar{"0027"}},
+    {"LIMITS", Scalar{"nofile=1024:65536,core=0"}},
 };
 
 const Place kPlace = {0, "VARIABLE"};
