@@ -29,16 +29,18 @@ void complain(const std::vector<Mistake>& mistakes) {
   }
 }
 
-// What only this machine can tell of a configuration.
-std::vector<Mistake> mistakes_of_programs(const Assembled& assembled) {
-  std::vector<Mistake> mistakes;
+// Adds what only this machine can tell of a configuration.
+void find_mistakes_here(Assembled& assembled) {
+  const auto expect = [&](const Outcome& outcome, const PoolConfig& pool, const char* key) {
+    if (outcome) return;
+    const auto origin = assembled.origins.find(KeyPath{Scope::Pool, pool.name, key, ""});
+    const Origin where = origin == assembled.origins.end() ? Origin{} : origin->second;
+    assembled.mistakes.push_back({where, outcome.error().message()});
+  };
   for (const PoolConfig& pool : assembled.config.pools) {
-    const Outcome found = check_program(pool.command.front(), pool.working_directory);
-    if (found) continue;
-    const auto origin = assembled.origins.find(KeyPath{Scope::Pool, pool.name, "command", ""});
-    mistakes.push_back({origin == assembled.origins.end() ? Origin{} : origin->second, found.error().message()});
+    if (!pool.command.empty()) expect(check_program(pool.command.front(), pool.working_directory), pool, "command");
+    expect(check_cpus(pool.cpus), pool, "cpus");
   }
-  return mistakes;
 }
 
 }  // namespace
@@ -57,7 +59,7 @@ int run_supervisor(const RunInvocation& invocation) {
 
 int check_config(const CheckInvocation& invocation) {
   Assembled assembled = load_config(invocation.source);
-  if (assembled.mistakes.empty()) assembled.mistakes = mistakes_of_programs(assembled);
+  find_mistakes_here(assembled);
   complain(assembled.mistakes);
   const int verdict = assembled.mistakes.empty() ? kExitOk : kExitBadConfig;
   if (invocation.form == OutputForm::Json) {

@@ -8,6 +8,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <string>
 
 namespace holdfast {
 
@@ -51,6 +52,23 @@ unsigned usable_cpus() {
   CPU_ZERO(&cpus);
   if (sched_getaffinity(0, sizeof cpus, &cpus) != 0) return 1;
   return static_cast<unsigned>(std::max(1, CPU_COUNT(&cpus)));
+}
+
+Outcome check_cpus(const CpuList& cpus) {
+  cpu_set_t usable;
+  CPU_ZERO(&usable);
+  if (sched_getaffinity(0, sizeof usable, &usable) != 0) return Done{};  // more CPUs than the set has room for
+  std::string missing;
+  for (const unsigned cpu : cpus) {
+    if (CPU_ISSET(cpu, &usable)) continue;
+    missing += (missing.empty() ? "" : ", ") + std::to_string(cpu);
+  }
+  if (missing.empty()) return Done{};
+  std::string there;
+  for (unsigned cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (CPU_ISSET(cpu, &usable)) there += (there.empty() ? "" : ",") + std::to_string(cpu);
+  }
+  return Error{{}, "run workers on CPU " + missing + ": this machine lets us run on " + there};
 }
 
 }  // namespace holdfast

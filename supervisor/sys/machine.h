@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "core/cpu_list.h"
 #include "core/placement_key.h"
 #include "core/result.h"
 
@@ -20,5 +21,7 @@ namespace holdfast {
 
 // Number of CPUs that this process may run on.
 [[nodiscard]] unsigned usable_cpus();
+// Whether this process may run on all of these; the error names those that it may not.
+[[nodiscard]] Outcome check_cpus(const CpuList& cpus);
 
 }  // namespace holdfast
