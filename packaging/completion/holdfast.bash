@@ -47,6 +47,8 @@ _holdfast() {
     --working-directory) mapfile -t COMPREPLY < <(compgen -A directory -- "$current") ;;
     --overflow) mapfile -t COMPREPLY < <(compgen -W "next wait refuse" -- "$current") ;;
     --intake) mapfile -t COMPREPLY < <(compgen -W "auto sdk listen-fds capture none" -- "$current") ;;
+    --drain-wait) mapfile -t COMPREPLY < <(compgen -W "queue connections" -- "$current") ;;
+    --stop-signal) mapfile -t COMPREPLY < <(compgen -W "TERM INT QUIT HUP USR1 USR2 WINCH" -- "$current") ;;
     --plane) mapfile -t COMPREPLY < <(compgen -W "auto pass steer self" -- "$current") ;;
     --log-level) mapfile -t COMPREPLY < <(compgen -W "debug info warning error" -- "$current") ;;
     -w | --workers) mapfile -t COMPREPLY < <(compgen -W "auto" -- "$current") ;;

@@ -28,6 +28,18 @@ enum class Overflow {
   Refuse,  // it is closed with a reset and counted
 };
 
+// A signal by its name: "TERM", "QUIT", "INT" ...
+struct SignalName {
+  int number = 15;  // SIGTERM on every Linux
+  bool operator==(const SignalName&) const = default;
+};
+
+// What a worker that knows no drain serves out before it is sent its stop signal.
+enum class DrainWait {
+  Queue,        // whom the kernel has queued for it
+  Connections,  // and whom it has accepted, until their connections have ended
+};
+
 struct PoolConfig {
   std::string name = "main";
   std::vector<std::string> command;
@@ -39,6 +51,10 @@ struct PoolConfig {
   CpuList cpus;  // dealt out to the slots (core/cpu_list.h); empty: those of the supervisor
   // A worker that tells nothing of itself counts as ready when it has lived so long.
   Duration start_grace = std::chrono::seconds(1);
+  SignalName stop_signal;
+  // A server that finishes what it has begun when it is told to stop should be told at once: it alone knows which
+  // connections are idle, and a browser holds its own for minutes.
+  DrainWait drain_wait = DrainWait::Queue;
   Fleet::Policy fleet;
   std::vector<int> no_restart_codes = {78};  // EX_CONFIG. Not 2: a Go panic exits with it
   unsigned hold_limit = 1024;   // connections that wait for a slot without a serving worker; beyond, they overflow

@@ -3,6 +3,7 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <csignal>
 #include <limits>
 #include <utility>
 
@@ -31,6 +32,16 @@ constexpr std::array<std::pair<std::string_view, Plane>, 4> kPlanes = {
     {{"auto", Plane::Auto}, {"pass", Plane::Pass}, {"steer", Plane::Steer}, {"self", Plane::Self}}};
 constexpr std::array<std::pair<std::string_view, Overflow>, 3> kOverflows = {
     {{"next", Overflow::Next}, {"wait", Overflow::Wait}, {"refuse", Overflow::Refuse}}};
+constexpr std::array<std::pair<std::string_view, DrainWait>, 2> kDrainWaits = {
+    {{"queue", DrainWait::Queue}, {"connections", DrainWait::Connections}}};
+// Those by which servers are asked to stop. SIGKILL asks nobody.
+constexpr std::array<std::pair<std::string_view, int>, 7> kStopSignals = {{{"TERM", SIGTERM},
+                                                                           {"INT", SIGINT},
+                                                                           {"QUIT", SIGQUIT},
+                                                                           {"HUP", SIGHUP},
+                                                                           {"USR1", SIGUSR1},
+                                                                           {"USR2", SIGUSR2},
+                                                                           {"WINCH", SIGWINCH}}};
 constexpr std::array<std::pair<std::string_view, LogLevel>, 4> kLogLevels = {
     {{"debug", LogLevel::Debug}, {"info", LogLevel::Info}, {"warning", LogLevel::Warning}, {"error", LogLevel::Error}}};
 
@@ -135,6 +146,10 @@ Outcome parse_value(std::string_view text, CpuList& value) {
   return Done{};
 }
 
+Outcome parse_value(std::string_view text, DrainWait& value) { return parse_enumerator(text, kDrainWaits, value); }
+Outcome parse_value(std::string_view text, SignalName& value) {
+  return parse_enumerator(text.starts_with("SIG") ? text.substr(3) : text, kStopSignals, value.number);
+}
 Outcome parse_value(std::string_view text, Overflow& value) { return parse_enumerator(text, kOverflows, value); }
 Outcome parse_value(std::string_view text, Intake& value) { return parse_enumerator(text, kIntakes, value); }
 Outcome parse_value(std::string_view text, Plane& value) { return parse_enumerator(text, kPlanes, value); }
@@ -171,6 +186,8 @@ std::string value_text(const CpuList& value) {
   return text.empty() ? "all" : text;
 }
 
+std::string value_text(DrainWait value) { return enumerator_text(kDrainWaits, value); }
+std::string value_text(SignalName value) { return enumerator_text(kStopSignals, value.number); }
 std::string value_text(Overflow value) { return enumerator_text(kOverflows, value); }
 std::string value_text(Intake value) { return enumerator_text(kIntakes, value); }
 std::string value_text(Plane value) { return enumerator_text(kPlanes, value); }

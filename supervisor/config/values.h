@@ -23,6 +23,8 @@ namespace holdfast {
 [[nodiscard]] Outcome parse_value(std::string_view text, std::vector<int>& value);  // "2,78", "none"
 [[nodiscard]] Outcome parse_value(std::string_view text, CpuList& value);           // "0-3,8", "all"
 [[nodiscard]] Outcome parse_value(std::string_view text, Overflow& value);
+[[nodiscard]] Outcome parse_value(std::string_view text, DrainWait& value);
+[[nodiscard]] Outcome parse_value(std::string_view text, SignalName& value);  // "TERM", "SIGTERM"
 [[nodiscard]] Outcome parse_value(std::string_view text, LogLevel& value);
 [[nodiscard]] Outcome parse_value(std::string_view text, Intake& value);
 [[nodiscard]] Outcome parse_value(std::string_view text, Plane& value);
@@ -36,6 +38,8 @@ namespace holdfast {
 [[nodiscard]] std::string value_text(const std::vector<int>& value);
 [[nodiscard]] std::string value_text(const CpuList& value);
 [[nodiscard]] std::string value_text(Overflow value);
+[[nodiscard]] std::string value_text(DrainWait value);
+[[nodiscard]] std::string value_text(SignalName value);
 [[nodiscard]] std::string value_text(LogLevel value);
 [[nodiscard]] std::string value_text(Intake value);
 [[nodiscard]] std::string value_text(Plane value);
