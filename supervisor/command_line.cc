@@ -43,6 +43,7 @@ struct Arguments {
   std::vector<std::string> scale = {};
   bool dry_run = false;
   std::string path = "holdfast.toml";
+  std::string format = {};
 };
 
 void add_table(CLI::App& command, Arguments& arguments) {
@@ -243,6 +244,11 @@ Invocation read_command_line(int argc, char** argv) {
   CLI::App* init =
       app.add_subcommand("init", "Write a configuration file to start from, with every key and its default");
   init->add_option("FILE", arguments.path, "File to make; - is the standard output")->capture_default_str();
+  CLI::App* import =
+      app.add_subcommand("import", "Print the configuration that does what a file of another supervisor describes");
+  import->add_option("FORMAT", arguments.format, "pm2")->required();
+  import->add_option("FILE", arguments.path, "An ecosystem file: JavaScript, which node evaluates, or JSON")
+      ->required();
   const CLI::App* status = add_client(app, arguments, "status", "Show listeners, slots and workers");
   CLI::App* route = add_client(app, arguments, "route", "Show which slot serves a client's address, and why");
   route->add_option("ADDRESS", arguments.address, "IPv4 or IPv6 address")->required();
@@ -312,6 +318,10 @@ Invocation read_command_line(int argc, char** argv) {
   if (check->parsed()) return CheckInvocation{source_of(*check, arguments, std::move(command)), form};
   if (!command.empty()) return mistake("only `holdfast run` and `holdfast check` take a command after `--`");
   if (init->parsed()) return InitInvocation{arguments.path};
+  if (import->parsed() && arguments.format != "pm2") {
+    return mistake("'" + arguments.format + "' is no format that can be imported: pm2 is");
+  }
+  if (import->parsed()) return ImportInvocation{arguments.path};
   if (status->parsed()) return StatusInvocation{arguments.target, form};
   if (route->parsed()) return RouteInvocation{arguments.target, form, arguments.address};
   if (restart->parsed()) return finish_restart(arguments, form, waiting);

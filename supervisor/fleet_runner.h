@@ -14,6 +14,8 @@
 #include "launch.h"
 #include "loop/loop.h"
 #include "loop/timer.h"
+#include "node_session_door.h"
+#include "node_workers.h"
 #include "occupant.h"
 #include "renewals.h"
 #include "steerer.h"
@@ -84,13 +86,15 @@ class FleetRunner {
   void on_stalled(SlotId slot, bool stalled);
 
   [[nodiscard]] PoolStatus status() const;
+  // Connections of health checks that are, or were, among those handed and waiting.
+  [[nodiscard]] std::uint64_t checks() const { return checks_; }
   [[nodiscard]] unsigned slots() const { return static_cast<unsigned>(slots_.size()); }
   // Connections that were taken up in slots which have gone since.
   [[nodiscard]] std::uint64_t handed_before() const { return handed_before_; }
 
  private:
   struct Slot {
-    std::unique_ptr<Inbox> inbox;
+    std::unique_ptr<ConnectionSink> inbox;
     std::uint64_t starts = 0;
     std::uint64_t retired_handed = 0;  // by inboxes that are gone
     std::uint64_t retired_accepted = 0;
@@ -100,6 +104,7 @@ class FleetRunner {
     std::vector<std::string> last_lines;  // of the worker that ended last
   };
 
+  [[nodiscard]] WorkerStatus describe_worker(const Fleet::Worker& worker, const Occupant* occupant) const;
   void schedule();
   void reconcile();
   void sample_heartbeats(TimePoint now);
@@ -122,9 +127,9 @@ class FleetRunner {
   void watch_for_signs(Occupant& occupant, WorkerId worker);
   [[nodiscard]] std::unique_ptr<Capture> make_capture(Occupant& occupant, WorkerId worker);
   [[nodiscard]] Result<std::unique_ptr<NotifySocket>> make_notify_socket(WorkerId worker);
-  [[nodiscard]] Result<std::unique_ptr<Inbox>> make_inbox();
-  [[nodiscard]] Inbox* inbox_of(const Occupant& occupant) const;
-  [[nodiscard]] std::optional<WorkerId> worker_on(const Inbox& inbox) const;
+  [[nodiscard]] Result<std::unique_ptr<ConnectionSink>> make_inbox();
+  [[nodiscard]] ConnectionSink* inbox_of(const Occupant& occupant) const;
+  [[nodiscard]] std::optional<WorkerId> worker_on(const ConnectionSink& inbox) const;
   [[nodiscard]] std::string label(SlotId slot) const;
   [[nodiscard]] std::string missing_sign(const Occupant& occupant) const;
   [[nodiscard]] std::string listening_elsewhere() const;
@@ -138,10 +143,30 @@ class FleetRunner {
   void on_ready(WorkerId worker, std::string_view how);
   void on_settled();
   void say_goodbye(WorkerId worker);
-  void on_garbage(Inbox& inbox, const Error& error);
+
+  // Of Node.js workers: fleet_runner_node.cc.
+  [[nodiscard]] std::unique_ptr<NodeWorkers> make_node_workers();
+  void open_node_door();
+  void on_node_accepting(WorkerId worker, bool accepts);
+  void on_node_leaves(WorkerId worker, const std::string& why);
+  void on_node_came_back(WorkerId worker);
+  [[nodiscard]] std::string missing_node_sign(const Occupant& occupant) const;
+
+  void settle_upkeep();
+  void settle_upkeep(WorkerId worker, Occupant& occupant);
+  [[nodiscard]] bool wants_checks() const;
+  [[nodiscard]] HealthWatch::Hooks hooks_of_watch(WorkerId worker);
+  [[nodiscard]] std::uint16_t listener_for_check(const Occupant& occupant) const;
+  [[nodiscard]] Result<SpawnPlan> plan_check(const Occupant& occupant) const;
+  void on_verdict(WorkerId worker, Health::State state, const std::string& why);
+  void bury(std::unique_ptr<CommandCheck> check);
+  void sample_work();
+  void recycle(WorkerId worker, Occupant& occupant, Recycle::Why why);
+  [[nodiscard]] std::vector<Connection> take_back_some(ConnectionSink& inbox);
+  void on_garbage(const ConnectionSink& inbox, const Error& error);
   void on_exit(WorkerId worker, const ExitStatus& status);
-  void retire(SlotId slot, std::unique_ptr<Inbox> inbox);
-  void place_again(Inbox& inbox);
+  void retire(SlotId slot, std::unique_ptr<ConnectionSink> inbox);
+  void place_again(ConnectionSink& inbox);
   void replace_inbox(SlotId slot);
   void tell_dispatcher();
   void adopt_size();
@@ -166,6 +191,8 @@ class FleetRunner {
   DescriptorReserve reserve_;  // for the start of a worker
   Renewals renewals_;
   Settlement settlement_;
+  std::unique_ptr<NodeSessionDoor> node_door_;
+  std::unique_ptr<NodeWorkers> node_;  // none where the workers are no Node.js
   bool has_capture_ = true;
   bool retired_unwanted_ = false;
   std::vector<Slot> slots_;
@@ -180,6 +207,11 @@ class FleetRunner {
   std::vector<Dispatcher::SlotState> told_;  // what the dispatcher knows of each slot
   bool scheduled_ = false;
   TimePoint due_ = kNever;  // when the fleet asked to be asked next
+  std::uint64_t checks_ = 0;
+  bool is_sampling_ = false;
+  TimePoint next_check_complaint_{};
+  std::map<const CommandCheck*, std::unique_ptr<CommandCheck>> buried_;  // killed, and not ended yet
+  Timer sampling_;                                                       // of what recycling looks at
   Timer retiring_;
   Timer timer_;
 };

@@ -117,7 +117,9 @@ void FleetRunner::on_ready(WorkerId worker, std::string_view how) {
   spdlog::info("{}: pid {} is ready after {:.0f} ms{}{}", label(occupant.slot), occupant.process->pid(),
                std::chrono::duration<double, std::milli>(loop_.now() - occupant.started).count(),
                how.empty() ? "" : ": ", how);
+  if (node_) node_->on_ready(worker);
   fleet_.on_ready(worker, loop_.now());
+  settle_upkeep(worker, occupants_.at(worker));
   schedule();
 }
 
@@ -142,7 +144,7 @@ void FleetRunner::on_settled() {
     spdlog::info("pool {}: intake {}, plane {}", pool_.name, value_text(intake), value_text(settlement_.plane()));
   }
   on_policy_changed();
-  const bool passing = intake == Intake::Sdk;
+  const bool passing = intake == Intake::Sdk || intake == Intake::Node;
   dispatcher_.set_passing(passing);
   steerer_.settle(intake, settlement_.plane());
   if (passing) return;
@@ -184,6 +186,7 @@ std::string FleetRunner::listening_elsewhere() const {
 
 // Why a worker that was not ready in time may not have been.
 std::string FleetRunner::missing_sign(const Occupant& occupant) const {
+  if (node_) return missing_node_sign(occupant);
   if (!occupant.other_binds.empty()) {
     std::string listeners;
     for (const std::unique_ptr<Listener>& listener : dispatcher_.listeners()) {
@@ -198,7 +201,7 @@ std::string FleetRunner::missing_sign(const Occupant& occupant) const {
   return "it never spoke on its channel: is the program linked with the worker SDK (holdfast-worker(3))?";
 }
 
-void FleetRunner::on_garbage(Inbox& inbox, const Error& error) {
+void FleetRunner::on_garbage(const ConnectionSink& inbox, const Error& error) {
   const std::optional<WorkerId> worker = worker_on(inbox);
   if (!worker) return;
   const Occupant& occupant = occupants_.at(*worker);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,10 +22,12 @@ struct Launch {
   unsigned slots = 0;
   Generation generation;
   Settlement::Offer offer{};
-  const Inbox& inbox;
+  const ConnectionSink& inbox;  // an Inbox, where a channel of the SDK is offered
   const std::vector<std::unique_ptr<Listener>>& listeners;
   std::vector<Steerer::GivenSocket> sockets;  // of the slot
   std::string notify_address;                 // for NOTIFY_SOCKET
+  WorkerId worker{};
+  std::optional<BorrowedFd> node_channel = std::nullopt;  // the worker's end
 };
 
 // Command and environment with their templates filled in, and the descriptors: from 3 on those of LISTEN_FDS, then the

@@ -67,6 +67,7 @@ void Master::forget(const Pool& pool) {
   Status last;
   pool.add_to(last);
   account_of_gone_.accepted += last.accepted;
+  account_of_gone_.checks += last.checks;
   account_of_gone_.handed += last.handed;
   for (const auto& [reason, count] : last.refused) account_of_gone_.refused[reason] += count;
 }

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "config/chosen_intake.h"
 #include "core/bucket_table.h"
 #include "core/ip_address.h"
 #include "sys/bind_filter.h"
@@ -32,10 +33,11 @@ Pool::Pool(Loop& loop, const PoolConfig& config, HashKey hash_key, FleetRunner::
       runner_(loop, config_, dispatcher_, steerer_, with_ours(std::move(hooks))) {}
 
 Outcome Pool::check_system() {
-  if (config_.intake != Intake::Capture && config_.intake != Intake::Auto) return Done{};
+  const Intake intake = chosen_intake(config_);
+  if (intake != Intake::Capture && intake != Intake::Auto) return Done{};
   Outcome possible = check_interception();
   if (possible) return possible;
-  if (config_.intake == Intake::Capture) {
+  if (intake == Intake::Capture) {
     return Error{{}, possible.error().message() + " (--intake listen-fds and --intake sdk work without)"};
   }
   spdlog::warn(
@@ -49,8 +51,9 @@ Outcome Pool::open_listener(const ListenerConfig& listener, int backlog) {
   if (revive(listener)) return Done{};
   wished_[dispatcher_.next_listener()] = listener.address;
   const bool by_path = std::holds_alternative<UnixAddress>(listener.address);
-  const bool may_steer = config_.intake != Intake::Sdk || config_.plane == Plane::Steer;
-  const bool only_passed = config_.intake == Intake::Sdk || config_.intake == Intake::Auto;
+  const Intake intake = chosen_intake(config_);
+  const bool may_steer = (intake != Intake::Sdk && intake != Intake::Node) || config_.plane == Plane::Steer;
+  const bool only_passed = intake == Intake::Sdk || intake == Intake::Auto;
   const bool datagrams = std::holds_alternative<UdpAddress>(listener.address);
   if (!by_path && (may_steer || datagrams)) {
     Result<ListeningSocket> socket =
@@ -107,6 +110,7 @@ void Pool::add_to(Status& status) const {
     status.waiting += slot.waiting;
   }
   status.handed += runner_.handed_before();
+  status.checks += runner_.checks();
   status.waiting += dispatcher_.unplaced();
   add_listeners_to(status, status.waiting > waiting_before ? Shown::All : Shown::Open);
 }

@@ -6,9 +6,12 @@
 
 #include "core/cpu_list.h"
 #include "core/fleet.h"
+#include "core/health.h"
 #include "core/intake.h"
 #include "core/listen_address.h"
+#include "core/node_dialect.h"
 #include "core/placement_key.h"
+#include "core/recycle.h"
 #include "core/time.h"
 
 namespace holdfast {
@@ -40,6 +43,39 @@ enum class DrainWait {
   Connections,  // and whom it has accepted, until their connections have ended
 };
 
+// What matters for Node.js workers alone.
+struct NodeConfig {
+  // By what a worker is known to be ready.
+  enum class Ready { Listening, Message };
+  // What it is told when it is to leave: to disconnect; and before that, as PM2 does it, a message of its own.
+  enum class Farewell { Disconnect, Message };
+  // What becomes of process.send() where it is meant for nobody we know.
+  enum class Messages { Log, Relay, Drop };
+
+  // By what a client of Socket.IO keeps its worker: by its address, like everybody; or its session, wherever it comes from.
+  enum class StickyBy { Address, Session };
+
+  NodeDialect dialect = NodeDialect::Auto;
+  StickyBy sticky_by = StickyBy::Address;
+  Ready ready = Ready::Listening;
+  Farewell farewell = Farewell::Disconnect;
+  Messages messages = Messages::Log;
+};
+
+// What becomes of a worker that fails its health checks.
+enum class HealthAction {
+  Drain,    // its new clients go to other slots until it passes
+  Restart,  // the same, and a successor replaces it
+};
+
+struct HealthConfig {
+  std::string http;                  // the target of a GET; empty: no such check
+  std::vector<std::string> command;  // a program that is run beside the worker; empty: none
+  HealthPolicy policy;
+  HealthAction action = HealthAction::Drain;
+  [[nodiscard]] bool wants_checks() const { return !http.empty() || !command.empty(); }
+};
+
 struct PoolConfig {
   std::string name = "main";
   std::vector<std::string> command;
@@ -61,6 +97,9 @@ struct PoolConfig {
   unsigned queue_limit = 1024;  // connections sent to a worker and not taken up yet; beyond, they overflow
   Overflow overflow = Overflow::Next;
   KeyPrefix prefix;
+  NodeConfig node;
+  HealthConfig health;
+  RecyclePolicy recycle;
 };
 
 enum class LogLevel { Debug, Info, Warning, Error };

@@ -29,6 +29,7 @@ std::optional<Intake> Settlement::intake() const {
 Plane Settlement::plane() const {
   const std::optional<Intake> settled = intake();
   if (settled == Intake::None) return Plane::Self;
+  if (settled == Intake::Node) return Plane::Pass;
   if (settled == Intake::Sdk && wished_plane_ != Plane::Steer) return Plane::Pass;
   return Plane::Steer;
 }
@@ -42,7 +43,8 @@ Settlement::Offer Settlement::offer() const {
   return {.channel = settled == Intake::Sdk,
           .sockets = settled == Intake::Sdk && plane() == Plane::Steer,
           .listen_fds = settled == Intake::ListenFds,
-          .capture = settled == Intake::Capture};
+          .capture = settled == Intake::Capture,
+          .node = settled == Intake::Node};
 }
 
 }  // namespace holdfast

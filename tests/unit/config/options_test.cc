@@ -34,6 +34,9 @@ const std::map<std::string, Value> kSamples = {
     {"INTAKE", Scalar{"capture"}},
     {"PLANE", Scalar{"steer"}},
     {"CPUS", Scalar{"0,2"}},
+    {"TARGET", Scalar{"/other"}},
+    {"ACTION", Scalar{"restart"}},
+    {"SIZE", Scalar{"64M"}},
 };
 
 const Place kPlace = {0, "VARIABLE"};

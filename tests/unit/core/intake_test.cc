@@ -88,6 +88,14 @@ TEST(Settlement, WhereTheKernelDoesNotSteerOnlyTheSdkIsLeftAndIsPassed) {
   EXPECT_EQ(wished.plane(), Plane::Pass);
 }
 
+TEST(Settlement, NodeIsPassedItsConnectionsOverAChannelOfItsOwn) {
+  Settlement pool(Intake::Node, Plane::Auto);
+  EXPECT_EQ(pool.plane(), Plane::Pass);
+  EXPECT_FALSE(pool.on_hello() || pool.on_capture() || pool.on_ready_without_sign());
+  EXPECT_EQ(pool.offer(),
+            (Offer{.channel = false, .sockets = false, .listen_fds = false, .capture = false, .node = true}));
+}
+
 TEST(Settlement, NoneIsOfferedNothing) {
   const Settlement pool(Intake::None, Plane::Auto);
   EXPECT_EQ(pool.plane(), Plane::Self);
