@@ -201,6 +201,14 @@ std::string flag_mistake(std::string_view complaint) {
 }
 
 // CLI11 names what it did not expect; we add what might have been meant.
+// "--name" in front of the command that it is an option of; the others are said to be unknown.
+std::string misplaced(const CLI::App& command, const std::vector<std::string>& words) {
+  if (words.empty() || !words.front().starts_with("-")) return "";
+  const std::string option = words.front().substr(0, words.front().find('='));
+  if (command.get_option_no_throw(option) == nullptr) return "";
+  return "'" + option + "' goes after the command: holdfast " + command.get_name() + " " + option + " ...";
+}
+
 std::string with_suggestion(const CLI::App& app, const std::string& unexpected) {
   std::vector<std::string> known;
   for (const CLI::Option* option : app.get_options()) {
@@ -283,6 +291,8 @@ Invocation read_command_line(int argc, char** argv) {
     const CLI::App* used = app.get_subcommands().empty() ? &app : app.get_subcommands().front();
     const std::vector<std::string> extras = app.remaining(true);
     const std::string first = extras.empty() ? "?" : extras.front();
+    if (const std::string text = misplaced(*used, {all.begin() + 1, all.end()}); used != &app && !text.empty())
+      return mistake(text);
     std::string text = with_suggestion(*used, first);
     if ((used == run || used == check) && command.empty() && !first.starts_with("-"))
       text += " The worker's command goes after `--`.";

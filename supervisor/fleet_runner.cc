@@ -11,6 +11,7 @@
 #include "config/chosen_intake.h"
 #include "config/values.h"
 #include "sys/environment.h"
+#include "sys/worker_sockets.h"
 #include "worker_texts.h"
 
 namespace holdfast {
@@ -26,11 +27,13 @@ constexpr Duration kOverslept = std::chrono::seconds(1);
 // socket end there.
 constexpr Duration kHandshake = std::chrono::seconds(1);
 constexpr Duration kFarewellPoll = std::chrono::milliseconds(20);
+constexpr Duration kConnectionsPoll =
+    std::chrono::seconds(1);  // to look them up costs milliseconds where there are thousands
 
-int signal_number(Fleet::Signal signal) {
+int signal_number(Fleet::Signal signal, SignalName stop_signal) {
   switch (signal) {
     case Fleet::Signal::Terminate:
-      return SIGTERM;
+      return stop_signal.number;
     case Fleet::Signal::Abort:
       return SIGABRT;
     case Fleet::Signal::Kill:
@@ -56,7 +59,7 @@ FleetRunner::FleetRunner(Loop& loop, const PoolConfig& pool, Dispatcher& dispatc
       size_(pool.workers),
       told_(pool.workers, Dispatcher::SlotState::Held),
       sampling_(loop, [this] { sample_work(); }),
-      retiring_(loop, [this] { steerer_.retire_unwanted(); }),
+      retiring_(loop, [this] { steerer_.retire_unwanted(listening_elsewhere()); }),
       timer_(loop, [this] { schedule(); }) {}
 
 FleetRunner::~FleetRunner() {
@@ -190,22 +193,27 @@ void FleetRunner::perform(const Fleet::DrainWorker& action) {
   occupant->second.farewell->arm(loop_.now() + (at_once ? Duration::zero() : kHandshake));
 }
 
-// It knows no drain but SIGTERM, and may take that as the end: so first it serves its queue out.
+// It knows no drain but its stop signal, and may take that as the end: so first it serves its queue out.
 void FleetRunner::say_goodbye(WorkerId worker) {
   Occupant& occupant = occupants_.at(worker);
   const bool queued = steerer_.waiting(occupant.slot, occupant.turn) > 0 && fleet_.stop() == Fleet::Stop::No;
   if (queued) return occupant.farewell->arm(loop_.now() + kFarewellPoll);
-  occupant.process->signal(SIGTERM);
+  const bool serves =
+      pool_.drain_wait == DrainWait::Connections && open_connections(occupant.process->pid(), steerer_.ports()) > 0;
+  if (serves) return occupant.farewell->arm(loop_.now() + kConnectionsPoll);
+  occupant.process->signal(pool_.stop_signal.number);
 }
 
 void FleetRunner::perform(const Fleet::SignalWorker& action) {
   const auto occupant = occupants_.find(action.worker);
   if (occupant == occupants_.end()) return;
-  const int number = signal_number(action.signal);
+  const int number = signal_number(action.signal, pool_.stop_signal);
+  if (occupant->second.farewell) occupant->second.farewell->disarm();  // to be told twice means "at once" to many
   spdlog::log(action.why == Fleet::Why::Stopping ? spdlog::level::info : spdlog::level::warn, "{}: {} to pid {}: {}",
               label(occupant->second.slot), signal_name(number), occupant->second.process->pid(),
               reason_text(action.why));
   if (action.why == Fleet::Why::NotReady) {
+    look_where_it_listens(occupant->second);
     spdlog::warn("{}: {}", label(occupant->second.slot), missing_sign(occupant->second));
   }
   occupant->second.health.reset();
@@ -323,11 +331,16 @@ void FleetRunner::on_exit(WorkerId worker, const ExitStatus& status) {
   slot.last_lines = occupant.process->last_lines();
   const bool expected = known != nullptr && (std::holds_alternative<Fleet::Draining>(known->phase) ||
                                              (fleet_.stop() != Fleet::Stop::No && status == ExitStatus{}));
-  // Who knows no drain but SIGTERM may die of it.
-  const bool by_farewell = expected && occupant.farewell && status.signal == SIGTERM;
+  // Who knows no drain but a signal may die of it.
+  const bool by_farewell = expected && occupant.farewell && status.signal == pool_.stop_signal.number;
+  const bool as_told = occupant.told_to_end == Fleet::Why::Stopping &&
+                       (status.signal == pool_.stop_signal.number || status.signal == SIGKILL);
   if (by_farewell || (expected && status == ExitStatus{})) {
     spdlog::info("{}: pid {} has {}", label(occupant.slot), occupant.process->pid(),
-                 by_farewell ? "left on SIGTERM" : "drained and left");
+                 by_farewell ? "left on " + signal_name(status.signal) : "drained and left");
+  } else if (as_told) {
+    spdlog::info("{}: pid {} {}, as it was told to end", label(occupant.slot), occupant.process->pid(),
+                 to_text(status));
   } else {
     spdlog::warn("{}: pid {} {}{}{}", label(occupant.slot), occupant.process->pid(), to_text(status), hint,
                  quote(slot.last_lines));

@@ -48,6 +48,8 @@ class FleetRunner {
 
   // Workers are not offered capture: this system has none. Before `start`.
   void forgo_capture() { has_capture_ = false; }
+  // The kernel does not steer here. Before `start`.
+  void forgo_steering() { settlement_.forgo_steering(); }
   void start();
   void stop(Fleet::Stop stop);
 
@@ -136,6 +138,9 @@ class FleetRunner {
   [[nodiscard]] std::optional<WorkerId> worker_on(const ConnectionSink& inbox) const;
   [[nodiscard]] std::string label(SlotId slot) const;
   [[nodiscard]] std::string missing_sign(const Occupant& occupant) const;
+  [[nodiscard]] std::string listening_elsewhere() const;
+  [[nodiscard]] bool waits_at_its_sockets(const Occupant& occupant);
+  void look_where_it_listens(Occupant& occupant) const;
   void on_frame(Inbox& inbox, const WorkerFrame& frame);
   void on_notify(WorkerId worker, const NotifyMessage& message);
   void on_captured(WorkerId worker, std::size_t listener);

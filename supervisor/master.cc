@@ -88,6 +88,7 @@ std::optional<Failure> Master::start() {
 std::optional<Failure> Master::check_commands() const {
   for (const PoolConfig& pool : config_.pools) {
     const Outcome found = check_program(pool.command.front(), pool.working_directory);
+    if (const Outcome cpus = check_cpus(pool.cpus); found && !cpus) return Failure{cpus.error(), kExitBadConfig};
     if (found) continue;
     const bool forbidden = is(found.error(), std::errc::permission_denied);
     const std::string advice =
@@ -313,9 +314,16 @@ void Master::answer_route(const ControlRequest& request, ControlReply reply) con
 }
 
 // The slot that a request names in the pool, or nothing if it names none.
-Result<std::optional<SlotId>> Master::slot_of(const ControlRequest& request, const Pool& pool) {
+Result<std::optional<SlotId>> Master::slot_of(const ControlRequest& request, const Pool& pool) const {
   const std::optional<std::int64_t> number = request.number("slot");
   if (!number) return std::optional<SlotId>();
+  if (pools_.size() > 1 && !request.text("pool")) {
+    std::string slots;
+    for (const std::unique_ptr<Pool>& each : pools_) {
+      slots += (slots.empty() ? "" : " or ") + each->name() + "/" + std::to_string(*number);
+    }
+    return Error{{}, "there are several pools: say which one, " + slots};
+  }
   const unsigned slots = pool.runner().slots();
   if (*number >= 0 && *number < slots) return std::optional(SlotId{static_cast<std::uint32_t>(*number)});
   return Error{{}, "there is no slot " + std::to_string(*number) + ": slots are 0 to " + std::to_string(slots - 1)};

@@ -67,7 +67,7 @@ class Master {
   void answer_route(const ControlRequest& request, ControlReply reply) const;
   void answer_restart(const ControlRequest& request, ControlReply reply);
   using Done = std::function<void(const Outcome&)>;
-  [[nodiscard]] static Result<std::optional<SlotId>> slot_of(const ControlRequest& request, const Pool& pool);
+  [[nodiscard]] Result<std::optional<SlotId>> slot_of(const ControlRequest& request, const Pool& pool) const;
   [[nodiscard]] static Done answer_when_done(const ControlRequest& request, ControlReply reply, std::size_t parts,
                                              std::string begun, std::string done);
   void answer_scale(const ControlRequest& request, ControlReply reply);

@@ -39,6 +39,7 @@ struct Occupant {
   bool spoke = false;                     // it said HELLO
   bool beats = false;                     // it sends heartbeats by itself: by the SDK, or WATCHDOG=1
   std::vector<std::string> other_binds;   // TCP addresses that it bound and that are none of ours
+  bool told_elsewhere = false;            // somebody was told of these
   std::optional<Fleet::Why> told_to_end;  // why it was first sent a signal
   std::unique_ptr<HealthWatch> health;    // while it serves, if its pool wants checks
   std::optional<Recycle> recycle;         // the same, if its pool wants recycling

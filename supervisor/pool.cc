@@ -74,9 +74,16 @@ Outcome Pool::open_listener(const ListenerConfig& listener, int backlog) {
       dispatcher_.add_listener(listener.name, *std::move(socket));
       return Done{};
     }
-    if (!Steerer::is_steering_refused(socket.error()) || !only_passed || datagrams) return std::move(socket).error();
-    spdlog::warn("{}: the kernel does not steer here: connections are passed, to workers of the SDK alone",
-                 socket.error().message());
+    if (!Steerer::is_steering_refused(socket.error())) return std::move(socket).error();
+    const std::string advice = socket.error().code == std::errc::not_enough_memory ? ", raise net.core.optmem_max" : "";
+    // Workers that live already have been told how they get their connections.
+    if (!only_passed || datagrams || started_) {
+      const char* const other = datagrams ? "datagrams cannot be passed" : "--intake sdk works without";
+      return Error{{}, socket.error().message() + " (" + other + advice + ")"};
+    }
+    spdlog::warn("{}: the kernel does not steer here: connections are passed, to workers of the SDK alone{}",
+                 socket.error().message(), advice);
+    runner_.forgo_steering();
   }
   Result<ListeningSocket> socket = listen_on(listener.address, backlog);
   if (!socket) return std::move(socket).error();
@@ -108,6 +115,7 @@ Outcome Pool::take_listener(const ListenerConfig& listener, ListeningSocket sock
 }
 
 void Pool::start() {
+  started_ = true;
   for (const std::unique_ptr<Listener>& listener : dispatcher_.listeners()) {
     spdlog::info("listening on {} ({})", to_text(listener->address()), listener->name());
   }

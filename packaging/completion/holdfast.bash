@@ -47,6 +47,8 @@ _holdfast() {
     --working-directory) mapfile -t COMPREPLY < <(compgen -A directory -- "$current") ;;
     --overflow) mapfile -t COMPREPLY < <(compgen -W "next wait refuse" -- "$current") ;;
     --intake) mapfile -t COMPREPLY < <(compgen -W "auto sdk listen-fds capture node none" -- "$current") ;;
+    --drain-wait) mapfile -t COMPREPLY < <(compgen -W "queue connections" -- "$current") ;;
+    --stop-signal) mapfile -t COMPREPLY < <(compgen -W "TERM INT QUIT HUP USR1 USR2 WINCH" -- "$current") ;;
     --plane) mapfile -t COMPREPLY < <(compgen -W "auto pass steer self" -- "$current") ;;
     --node-dialect)
       mapfile -t COMPREPLY < <(compgen -W "auto cluster sticky-session sticky-session-0 sticky-cluster sticky-listen socket.io plain" -- "$current")

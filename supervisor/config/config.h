@@ -32,6 +32,18 @@ enum class Overflow {
   Refuse,  // it is closed with a reset and counted
 };
 
+// A signal by its name: "TERM", "QUIT", "INT" ...
+struct SignalName {
+  int number = 15;  // SIGTERM on every Linux
+  bool operator==(const SignalName&) const = default;
+};
+
+// What a worker that knows no drain serves out before it is sent its stop signal.
+enum class DrainWait {
+  Queue,        // whom the kernel has queued for it
+  Connections,  // and whom it has accepted, until their connections have ended
+};
+
 // What matters for Node.js workers alone.
 struct NodeConfig {
   // By what a worker is known to be ready.
@@ -82,6 +94,10 @@ struct PoolConfig {
   CpuList cpus;           // dealt out to the slots (core/cpu_list.h); empty: those of the supervisor
   // A worker that tells nothing of itself counts as ready when it has lived so long.
   Duration start_grace = std::chrono::seconds(1);
+  SignalName stop_signal;
+  // A server that finishes what it has begun when it is told to stop should be told at once: it alone knows which
+  // connections are idle, and a browser holds its own for minutes.
+  DrainWait drain_wait = DrainWait::Queue;
   Fleet::Policy fleet;
   std::vector<std::string> clean_up;  // run before a worker is started again; empty: nothing
   Duration clean_up_timeout = std::chrono::seconds(30);

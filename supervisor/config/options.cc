@@ -330,10 +330,18 @@ std::vector<Option> make_options() {
           "Without a heartbeat for so long a worker counts as hung (0: never)",
           [](auto& p) -> auto& { return p.fleet.heartbeat_timeout; }),
       pool_row(
-          "drain-timeout", "TIME", life, Effect::Live, "From the request to drain to SIGTERM",
+          "drain-timeout", "TIME", life, Effect::Live, "From the request to drain to the stop signal",
           [](auto& p) -> auto& { return p.fleet.drain_timeout; }),
       pool_row(
-          "kill-timeout", "TIME", life, Effect::Live, "From SIGTERM (or SIGABRT, for the hung) to SIGKILL",
+          "drain-wait", "WHAT", life, Effect::Live,
+          "What a worker without the SDK serves out before its stop signal: queue, or connections: also those it has "
+          "accepted",
+          [](auto& p) -> auto& { return p.drain_wait; }),
+      pool_row(
+          "stop-signal", "SIGNAL", life, Effect::Live, "The signal that asks a worker to stop: TERM, QUIT, INT ...",
+          [](auto& p) -> auto& { return p.stop_signal; }),
+      pool_row(
+          "kill-timeout", "TIME", life, Effect::Live, "From the stop signal (or SIGABRT, for the hung) to SIGKILL",
           [](auto& p) -> auto& { return p.fleet.kill_timeout; }),
       pool_row(
           "stop-timeout", "TIME", life, Effect::Live, "The whole of a graceful stop",

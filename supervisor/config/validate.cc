@@ -76,6 +76,10 @@ class Finder {
     require(pool.queue_limit > 0, {key("queue-limit")}, name("queue-limit") + " 0 would let nobody in");
     require(pool.nice >= -40 && pool.nice <= 40, {key("nice")},
             name("nice") + " " + std::to_string(pool.nice) + ": from -40 to 40");
+    for (const int code : pool.no_restart_codes) {
+      require(code >= 0 && code <= 255, {key("no-restart-codes")},
+              name("no-restart-codes") + " " + std::to_string(code) + ": exit codes are 0 to 255");
+    }
     require(fleet.surge > 0, {key("surge")}, name("surge") + " 0 would renew nothing");
     require(fleet.start_timeout > Duration::zero(), {key("start-timeout")},
             name("start-timeout") + " 0 would end every worker at once");

@@ -3,6 +3,7 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <csignal>
 #include <limits>
 #include <utility>
 
@@ -44,6 +45,16 @@ constexpr std::array<std::pair<std::string_view, Fleet::StartOrder>, 2> kStartOr
     {{"together", Fleet::StartOrder::Together}, {"one-by-one", Fleet::StartOrder::OneByOne}}};
 constexpr std::array<std::pair<std::string_view, Fleet::RestartGroup>, 2> kRestartGroups = {
     {{"one", Fleet::RestartGroup::One}, {"all", Fleet::RestartGroup::All}}};
+constexpr std::array<std::pair<std::string_view, DrainWait>, 2> kDrainWaits = {
+    {{"queue", DrainWait::Queue}, {"connections", DrainWait::Connections}}};
+// Those by which servers are asked to stop. SIGKILL asks nobody.
+constexpr std::array<std::pair<std::string_view, int>, 7> kStopSignals = {{{"TERM", SIGTERM},
+                                                                           {"INT", SIGINT},
+                                                                           {"QUIT", SIGQUIT},
+                                                                           {"HUP", SIGHUP},
+                                                                           {"USR1", SIGUSR1},
+                                                                           {"USR2", SIGUSR2},
+                                                                           {"WINCH", SIGWINCH}}};
 constexpr std::array<std::pair<std::string_view, LogLevel>, 4> kLogLevels = {
     {{"debug", LogLevel::Debug}, {"info", LogLevel::Info}, {"warning", LogLevel::Warning}, {"error", LogLevel::Error}}};
 
@@ -171,6 +182,10 @@ Outcome parse_value(std::string_view text, FileMask& value) {
   return Done{};
 }
 
+Outcome parse_value(std::string_view text, DrainWait& value) { return parse_enumerator(text, kDrainWaits, value); }
+Outcome parse_value(std::string_view text, SignalName& value) {
+  return parse_enumerator(text.starts_with("SIG") ? text.substr(3) : text, kStopSignals, value.number);
+}
 Outcome parse_value(std::string_view text, Overflow& value) { return parse_enumerator(text, kOverflows, value); }
 Outcome parse_value(std::string_view text, Intake& value) { return parse_enumerator(text, kIntakes, value); }
 Outcome parse_value(std::string_view text, Plane& value) { return parse_enumerator(text, kPlanes, value); }
@@ -262,6 +277,8 @@ std::string value_text(const CpuList& value) {
 std::string value_text(const ResourceLimits& value) { return value.empty() ? "none" : to_text(value); }
 std::string value_text(FileMask value) { return value.bits ? to_text(value) : "none"; }
 
+std::string value_text(DrainWait value) { return enumerator_text(kDrainWaits, value); }
+std::string value_text(SignalName value) { return enumerator_text(kStopSignals, value.number); }
 std::string value_text(Overflow value) { return enumerator_text(kOverflows, value); }
 std::string value_text(Intake value) { return enumerator_text(kIntakes, value); }
 std::string value_text(Plane value) { return enumerator_text(kPlanes, value); }

@@ -27,6 +27,8 @@ namespace holdfast {
 [[nodiscard]] Outcome parse_value(std::string_view text, Overflow& value);
 [[nodiscard]] Outcome parse_value(std::string_view text, Fleet::StartOrder& value);
 [[nodiscard]] Outcome parse_value(std::string_view text, Fleet::RestartGroup& value);
+[[nodiscard]] Outcome parse_value(std::string_view text, DrainWait& value);
+[[nodiscard]] Outcome parse_value(std::string_view text, SignalName& value);  // "TERM", "SIGTERM"
 [[nodiscard]] Outcome parse_value(std::string_view text, LogLevel& value);
 [[nodiscard]] Outcome parse_value(std::string_view text, Intake& value);
 [[nodiscard]] Outcome parse_value(std::string_view text, Plane& value);
@@ -51,6 +53,8 @@ namespace holdfast {
 [[nodiscard]] std::string value_text(Overflow value);
 [[nodiscard]] std::string value_text(Fleet::StartOrder value);
 [[nodiscard]] std::string value_text(Fleet::RestartGroup value);
+[[nodiscard]] std::string value_text(DrainWait value);
+[[nodiscard]] std::string value_text(SignalName value);
 [[nodiscard]] std::string value_text(LogLevel value);
 [[nodiscard]] std::string value_text(Intake value);
 [[nodiscard]] std::string value_text(Plane value);

@@ -16,6 +16,11 @@ bool Settlement::on_ready_without_sign() {
   return true;
 }
 
+void Settlement::forgo_steering() {
+  wished_plane_ = Plane::Pass;
+  if (wished_ == Intake::Auto) found_ = Intake::Sdk;
+}
+
 std::optional<Intake> Settlement::intake() const {
   if (wished_ != Intake::Auto) return wished_;
   return found_;

@@ -40,6 +40,9 @@ class Settlement {
   [[nodiscard]] bool on_capture() { return on_sign(Intake::Capture); }
   [[nodiscard]] bool on_ready_without_sign();
 
+  // The kernel does not steer here: only workers of the SDK can be served, in the pass plane. Before any fact.
+  void forgo_steering();
+
   // Nothing while it is open.
   [[nodiscard]] std::optional<Intake> intake() const;
   // While the intake is open this is Steer: what waits at the slots' sockets can still go either way.

@@ -57,6 +57,11 @@ TEST(Mistakes, EachIsFoundAndNamedAlone) {
       {"--queue-limit 0", [](Config& c) { c.pools.front().queue_limit = 0; }},
       {"--backlog must be at least 1", [](Config& c) { c.backlog = 0; }},
       {"--backlog must be at least 1", [](Config& c) { c.backlog = -1; }},
+      {"--no-restart-codes 256: exit codes are 0 to 255",
+       [](Config& c) {
+         c.pools.front().no_restart_codes = {0, 255, 256};
+       }},
+      {"--no-restart-codes -1", [](Config& c) { c.pools.front().no_restart_codes = {-1}; }},
       {"--surge 0", [](Config& c) { c.pools.front().fleet.surge = 0; }},
       {"--heartbeat-timeout must be 0 or at least 100ms",
        [](Config& c) { c.pools.front().fleet.heartbeat_timeout = 99ms; }},
