@@ -12,6 +12,7 @@
 #include "load_config.h"
 #include "master.h"
 #include "standard_output.h"
+#include "sys/machine.h"
 #include "sys/program.h"
 #include "sys/terminal.h"
 #include "sys/text_file.h"

@@ -98,7 +98,12 @@ std::uint16_t FleetRunner::listener_for_check(const Occupant& occupant) const {
 Result<SpawnPlan> FleetRunner::plan_check(const Occupant& occupant) const {
   const ConnectionSink* const inbox = inbox_of(occupant);
   if (inbox == nullptr) return Error{{}, "its channel is shut"};
-  const Launch launch{occupant.slot, slots(), occupant.generation, {}, *inbox, dispatcher_.listeners(), {}, {}};
+  Launch launch{occupant.slot, slots(), occupant.generation, {}, *inbox, dispatcher_.listeners(), {}, {}, {}};
+  if (!pool_.user.empty() || !pool_.group.empty()) {
+    const Result<Credentials> credentials = credentials_of(pool_.user, pool_.group);
+    if (!credentials) return credentials.error();
+    launch.credentials = *credentials;
+  }
   SpawnPlan plan = plan_launch(pool_, launch);
   plan.command = pool_.health.command;
   plan.cpus.clear();

@@ -254,7 +254,7 @@ class GroupHistory {
       }
     }
     if (group() && a.slot.value == 0) {
-      for (const auto& [id, life] : lives_) ASSERT_TRUE(false) << "somebody of the old group still lives";
+      ASSERT_TRUE(lives_.empty()) << "somebody of the old group still lives";
       end_of_one_ = false;
     }
     lives_[a.worker] = Life{a.slot.value};
