@@ -185,7 +185,7 @@ TEST(Options, OfASharedKindReachTheMembersThatTheyAreNamedFor) {
 }
 
 TEST(Options, EachThatIsNoFreeTextRefusesJunkAndKeepsItsValue) {
-  const std::set<std::string> free_texts = {"NAME", "PATH", "DIR", "TABLE"};
+  const std::set<std::string> free_texts = {"NAME", "PATH", "DIR", "TABLE", "TARGET"};
   for (const Option& option : options()) {
     if (free_texts.contains(option.value_name)) continue;
     for (const std::string junk : {"", "junk!", "7,junk"}) {

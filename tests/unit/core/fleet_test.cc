@@ -616,7 +616,7 @@ TEST_F(FleetTest, AnUnhealthySuccessorIsEndedAndTheIncumbentServesOn) {
   after(5s);
   (void)reconcile();
   exited(2);
-  EXPECT_THAT(reconcile(), ElementsAre("abandon the renewal of slot 0"));
+  EXPECT_THAT(reconcile(), ElementsAre("abandon renewal of slot 0"));
   EXPECT_EQ(fleet.slots()[0].incumbent->id, WorkerId{1});
 }
 
