@@ -18,11 +18,11 @@ using testing::HasSubstr;
 
 // For each kind of value one that is no option's default, in the form in which it is told.
 const std::map<std::string, Value> kSamples = {
-    {"node-dialect", Scalar{"socket.io"}},
-    {"node-sticky-by", Scalar{"session"}},
-    {"node-ready", Scalar{"message"}},
-    {"node-farewell", Scalar{"message"}},
-    {"node-messages", Scalar{"relay"}},
+    {"DIALECT", Scalar{"socket.io"}},
+    {"WHAT", Scalar{"session"}},
+    {"SIGN", Scalar{"message"}},
+    {"WORD", Scalar{"message"}},
+    {"WHERE", Scalar{"relay"}},
     {"NAME", Scalar{"other"}},
     {"PATH", Scalar{"/run/other.sock"}},
     {"DIR", Scalar{"/other"}},
