@@ -208,6 +208,8 @@ TEST_F(NodeServed, PM2sSignsAreUnderstood) {
       plan_of(node("http.js", {"3000"}), {"--node-ready", "message", "--node-farewell", "message"}, 1));
   wait_until_written(supervisor, "listening 0");
   EXPECT_THAT(supervisor.status().json, HasSubstr(R"("state": "starting")")) << "it has not said that it is ready";
+  EXPECT_TRUE(get_once(supervisor.target(), "/ready")) << "it listens, and says so now";
+  supervisor.wait_until_serving();
   EXPECT_EQ(supervisor.tell("stop").exit_code, 0);
   wait_until_written(supervisor, "message \"shutdown\"");
 }
