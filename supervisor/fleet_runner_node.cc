@@ -75,7 +75,8 @@ void FleetRunner::on_node_came_back(WorkerId worker) {
   loop_.defer([this, worker] {
     const auto occupant = occupants_.find(worker);
     if (occupant == occupants_.end()) return;
-    if (ConnectionSink* inbox = inbox_of(occupant->second)) place_again(*inbox);
+    // Once: where its slot has no other inbox they come back into this one, and wait there for the next worker.
+    if (ConnectionSink* inbox = inbox_of(occupant->second)) dispatcher_.redispatch(take_back_some(*inbox));
   });
 }
 

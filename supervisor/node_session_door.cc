@@ -18,6 +18,8 @@ constexpr std::size_t kLongestTarget = 4096;  // of what is looked at: Engine.IO
 constexpr Duration kPatience = std::chrono::seconds(2);
 // Between two looks at a request of which a part has come: it stays readable, so watching it would spin.
 constexpr Duration kLookAgain = std::chrono::milliseconds(10);
+// A worker answers the client first, and then announces the session: the client may be here again before that is said.
+constexpr Duration kAnnouncement = std::chrono::milliseconds(250);
 
 // The target of the request whose first line begins so; nothing: more is needed.
 std::optional<std::string_view> target_in(std::string_view text) {
@@ -36,6 +38,7 @@ struct NodeSessionDoor::Waiting {
   Connection connection;
   TimePoint until;
   TimePoint look_at = kNever;
+  std::optional<TimePoint> unknown_until;  // its session is not known yet
   std::unique_ptr<FdWatcher> watcher;
 };
 
@@ -69,13 +72,19 @@ void NodeSessionDoor::look(std::uint64_t id) {
   if (!length) return let_through(id, std::nullopt);  // the worker will see how it has ended
   if (!*length) return waiting.watcher->watch(FdWatcher::Interest::Readable);
   const std::optional<std::string_view> target = target_in({buffer.data(), **length});
-  if (!target && loop_.now() < waiting.until && **length > 0) {
-    waiting.watcher->watch(FdWatcher::Interest::None);
-    waiting.look_at = loop_.now() + kLookAgain;
-    return arm(waiting.look_at);
-  }
+  if (!target && loop_.now() < waiting.until && **length > 0) return look_again(waiting);
   const std::string session(session_in(target.value_or(std::string_view())));
-  let_through(id, session.empty() ? std::nullopt : hooks_.slot_of(session));
+  if (session.empty()) return let_through(id, std::nullopt);
+  const std::optional<SlotId> slot = hooks_.slot_of(session);
+  if (!waiting.unknown_until) waiting.unknown_until = loop_.now() + kAnnouncement;
+  if (!slot && loop_.now() < *waiting.unknown_until) return look_again(waiting);
+  let_through(id, slot);
+}
+
+void NodeSessionDoor::look_again(Waiting& waiting) {
+  waiting.watcher->watch(FdWatcher::Interest::None);
+  waiting.look_at = loop_.now() + kLookAgain;
+  arm(waiting.look_at);
 }
 
 void NodeSessionDoor::let_through(std::uint64_t id, std::optional<SlotId> slot) {

@@ -36,6 +36,7 @@ class NodeSessionDoor {
  private:
   struct Waiting;
   void look(std::uint64_t id);
+  void look_again(Waiting& waiting);
   void let_through(std::uint64_t id, std::optional<SlotId> slot);
   void on_due();
   void arm(TimePoint due);

@@ -100,7 +100,7 @@ Result<Pm2App> read_app(const Json& json) {
   // Without a mode of its own an application with `instances` is in cluster mode.
   app.cluster = json.contains("instances");
   for (const auto& [key, value] : json.items()) {
-    if (value.is_null()) continue;
+    if (value.is_null() || value == false) continue;
     if (const auto reader = readers().find(key); reader != readers().end()) {
       reader->second(value, app);
     } else {

@@ -59,7 +59,7 @@ TEST(Recycle, ByTheMemoryOfTheWholeGroup) {
   plan.options = {"--recycle-memory", "48M", "--recycle-memory-time", "1s", "--recycle-jitter", "0"};
   plan.command = {"/bin/sh", "-c",
                   "if [ ! -e {dir}/once ]; then : >{dir}/once; "
-                  "(x=$(head -c 67108864 /dev/zero | tr '\\0' x); echo grown; sleep 1000) & fi; exec " +
+                  "(x=$(head -c 67108864 /dev/zero | tr '\\0' x); echo grown; sleep 1000; echo) & fi; exec " +
                       whoami_program()};
   const Supervisor supervisor(plan);
   const StatusView before = supervisor.wait_until_serving();

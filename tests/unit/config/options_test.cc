@@ -18,6 +18,11 @@ using testing::HasSubstr;
 
 // For each kind of value one that is no option's default, in the form in which it is told.
 const std::map<std::string, Value> kSamples = {
+    {"DIALECT", Scalar{"socket.io"}},
+    {"WHAT", Scalar{"session"}},
+    {"SIGN", Scalar{"message"}},
+    {"WORD", Scalar{"message"}},
+    {"WHERE", Scalar{"relay"}},
     {"NAME", Scalar{"other"}},
     {"PATH", Scalar{"/run/other.sock"}},
     {"DIR", Scalar{"/other"}},

@@ -39,7 +39,7 @@ TEST(Pm2Import, AForkApplicationBindsForItself) {
 
 TEST(Pm2Import, WhatHasNoEquivalentIsSaid) {
   const std::string toml = imported(R"({"apps": [{"script": "a b/my app.js", "instances": 2, "watch": true,
-      "vizion": false, "env_staging": {"A": "1"}}]})");
+      "vizion": true, "env_staging": {"A": "1"}}]})");
   EXPECT_THAT(toml, HasSubstr("# watch: nothing restarts workers when files change"));
   EXPECT_THAT(toml, HasSubstr("# vizion: has no equivalent\n"));
   EXPECT_THAT(toml, HasSubstr("# env_staging: write it as [environments.staging.pools.my_app.environment]"));

@@ -172,7 +172,7 @@ TEST(Mistakes, NodeWorkersNeedTheirChannel) {
 TEST(Mistakes, DatagramsDoNotGoOverTheChannelOfNode) {
   const auto mistakes = mistakes_after([](Config& c) {
     c.pools.front().command = {"node", "a.js"};
-    c.listeners.front().address = *parse_listen_address("udp::5353");
+    c.listeners.front().address = *parse_listen_address("udp://:5353");
   });
   EXPECT_THAT(mistakes, ElementsAre(HasSubstr("datagrams")));
 }
