@@ -130,13 +130,11 @@ std::string SystemdMachine::journal(std::string_view unit) const {
   return run({"journalctl", "--output", "short-monotonic", "--unit", std::string(unit)}).output;
 }
 
-// A control group that is left by a test which was killed goes with the next machine.
 void SystemdMachine::remove_control_groups() const {
-  const Ran removed = test::run(
-      {"unshare", "--mount", "sh", "-c",
-       "mount -t cgroup2 cgroup2 \"$1\" && find \"$1\"/holdfast-test-* -depth -type d -exec rmdir {} + 2>&1; true",
-       "sh", directory_.path().string()});
-  (void)removed;  // those of other tests are in use, and stay
+  const Ran removed = test::run({"unshare", "--mount", "sh", "-c",
+                                 "mount -t cgroup2 cgroup2 \"$1\" && find \"$1/$2\" -depth -type d -exec rmdir {} +",
+                                 "sh", directory_.path().string(), cgroup_});
+  EXPECT_EQ(removed.exit_code, 0) << removed.errors;
 }
 
 SystemdMachine::Network::Network(const SystemdMachine& machine)
