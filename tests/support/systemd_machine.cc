@@ -43,6 +43,10 @@ SystemdMachine::~SystemdMachine() {
 std::string SystemdMachine::boot() {
   if (::geteuid() != 0) return "a systemd in namespaces of its own needs root";
   if (::access("/lib/systemd/systemd", X_OK) != 0) return "there is no /lib/systemd/systemd";
+  const Ran allowed = test::run({"unshare", "--pid", "--fork", "--mount", "--uts", "--ipc", "--net", "sh", "-c",
+                                 "mount -t cgroup2 cgroup2 \"$1\" && mkdir \"$1/$2\" && rmdir \"$1/$2\"", "sh",
+                                 directory_.path().string(), cgroup_});
+  if (allowed.exit_code != 0) return "namespaces and control groups are not to be had: " + allowed.errors;
   ProcessPlan plan;
   plan.command = {
       "unshare", "--pid",        "--fork", "--mount",      "--uts",
@@ -61,7 +65,9 @@ std::string SystemdMachine::boot() {
     return systemctl({"is-active", "basic.target"}).exit_code == 0;
   };
   const bool up = eventually([&] { return ended() || booted(); }) && !ended();
-  return up ? "" : "no systemd boots here: " + text_of(plan.error_file);
+  if (up) return "";
+  ADD_FAILURE() << "systemd does not boot: " << text_of(plan.output_file) << text_of(plan.error_file);
+  return "it does not boot";
 }
 
 Ran SystemdMachine::run(const std::vector<std::string>& command) const {
@@ -130,13 +136,11 @@ std::string SystemdMachine::journal(std::string_view unit) const {
   return run({"journalctl", "--output", "short-monotonic", "--unit", std::string(unit)}).output;
 }
 
-// A control group that is left by a test which was killed goes with the next machine.
 void SystemdMachine::remove_control_groups() const {
-  const Ran removed = test::run(
-      {"unshare", "--mount", "sh", "-c",
-       "mount -t cgroup2 cgroup2 \"$1\" && find \"$1\"/holdfast-test-* -depth -type d -exec rmdir {} + 2>&1; true",
-       "sh", directory_.path().string()});
-  (void)removed;  // those of other tests are in use, and stay
+  const Ran removed = test::run({"unshare", "--mount", "sh", "-c",
+                                 "mount -t cgroup2 cgroup2 \"$1\" && find \"$1/$2\" -depth -type d -exec rmdir {} +",
+                                 "sh", directory_.path().string(), cgroup_});
+  EXPECT_EQ(removed.exit_code, 0) << removed.errors;
 }
 
 SystemdMachine::Network::Network(const SystemdMachine& machine)
