@@ -53,6 +53,7 @@ FleetRunner::FleetRunner(Loop& loop, const PoolConfig& pool, Dispatcher& dispatc
       slots_(pool.workers),
       size_(pool.workers),
       told_(pool.workers, Dispatcher::SlotState::Held),
+      warming_up_(loop, [this] { warm_up(); }),
       retiring_(loop, [this] { steerer_.retire_unwanted(); }),
       timer_(loop, [this] { schedule(); }) {}
 
