@@ -28,22 +28,22 @@ void complain(const std::vector<Mistake>& mistakes) {
   }
 }
 
-// What only this machine can tell of a configuration.
-std::vector<Mistake> mistakes_of_machine(const Assembled& assembled) {
-  std::vector<Mistake> mistakes;
-  const auto note = [&](const PoolConfig& pool, const char* key, const Outcome& outcome) {
+// Adds what only this machine can tell of a configuration.
+void find_mistakes_here(Assembled& assembled) {
+  const auto expect = [&](const Outcome& outcome, const PoolConfig& pool, const char* key) {
     if (outcome) return;
     const auto origin = assembled.origins.find(KeyPath{Scope::Pool, pool.name, key, ""});
-    mistakes.push_back({origin == assembled.origins.end() ? Origin{} : origin->second, outcome.error().message()});
+    const Origin where = origin == assembled.origins.end() ? Origin{} : origin->second;
+    assembled.mistakes.push_back({where, outcome.error().message()});
   };
   for (const PoolConfig& pool : assembled.config.pools) {
-    note(pool, "command", check_program(pool.command.front(), pool.working_directory));
+    if (!pool.command.empty()) expect(check_program(pool.command.front(), pool.working_directory), pool, "command");
+    expect(check_cpus(pool.cpus), pool, "cpus");
     // That it is not root who checks is no mistake.
     const Outcome known = check_account(pool);
     const bool forbidden = !known && known.error().code == std::errc::operation_not_permitted;
-    if (!forbidden) note(pool, pool.user.empty() ? "group" : "user", known);
+    if (!forbidden) expect(known, pool, pool.user.empty() ? "group" : "user");
   }
-  return mistakes;
 }
 
 }  // namespace
@@ -60,7 +60,7 @@ int run_supervisor(const RunInvocation& invocation) {
 
 int check_config(const CheckInvocation& invocation) {
   Assembled assembled = load_config(invocation.source);
-  if (assembled.mistakes.empty()) assembled.mistakes = mistakes_of_machine(assembled);
+  find_mistakes_here(assembled);
   complain(assembled.mistakes);
   const int verdict = assembled.mistakes.empty() ? kExitOk : kExitBadConfig;
   if (invocation.form == OutputForm::Json) {

@@ -81,6 +81,7 @@ void FleetRunner::roll(std::function<void(Outcome)> done) {
   generation_ = Generation{++last_generation_};
   spdlog::info("pool {}: generation {} replaces {}", pool_.name, generation_.value, roll_back_to_->value);
   fleet_.set_generation(generation_);
+  if (node_) node_->forget_servers();
   schedule();
 }
 

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <utility>
 
+#include "core/node_command.h"
 #include "core/worker_template.h"
 #include "sys/environment.h"
 #include "sys/socket_facts.h"
@@ -70,6 +71,15 @@ std::string give_sockets(SpawnPlan& plan, const Launch& launch) {
   return numbers;
 }
 
+// PM2 may have started us, and its names stand in our environment.
+void give_node_channel(SpawnPlan& plan, const PoolConfig& pool, const Launch& launch) {
+  for (auto& [name, value] : node_environment(pool.node.dialect, launch.worker, launch.slot)) {
+    std::erase_if(plan.environment, [&name = name](const auto& variable) { return variable.first == name; });
+    plan.environment.emplace_back(name, std::move(value));
+  }
+  plan.fds.emplace_back(*launch.node_channel, kNodeChannelFd);
+}
+
 // What all programs of a slot have in common.
 void describe_program(SpawnPlan& plan, const PoolConfig& pool, const std::vector<std::string>& command, SlotId slot,
                       unsigned slots) {
@@ -107,9 +117,11 @@ SpawnPlan plan_launch(const PoolConfig& pool, const Launch& launch) {
   if (launch.offer.listen_fds) {
     for (const Steerer::GivenSocket& socket : launch.sockets) plan.listen_fds.push_back({socket.fd, socket.name});
   }
+  if (launch.node_channel) give_node_channel(plan, pool, launch);
   if (launch.offer.channel) {
-    set(HF_ENV_CHANNEL, give(plan, launch.inbox.worker_end()));
-    set(HF_ENV_PAGE, give(plan, launch.inbox.page_fd()));
+    const auto& inbox = static_cast<const Inbox&>(launch.inbox);
+    set(HF_ENV_CHANNEL, give(plan, inbox.worker_end()));
+    set(HF_ENV_PAGE, give(plan, inbox.page_fd()));
     set(HF_ENV_HEARTBEAT, count_of<std::chrono::milliseconds>(heartbeat));
   }
   const bool sockets = std::any_of(launch.sockets.begin(), launch.sockets.end(),

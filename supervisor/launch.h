@@ -22,11 +22,13 @@ struct Launch {
   unsigned slots = 0;
   Generation generation;
   Settlement::Offer offer{};
-  const Inbox& inbox;
+  const ConnectionSink& inbox;  // an Inbox, where a channel of the SDK is offered
   const std::vector<std::unique_ptr<Listener>>& listeners;
   std::vector<Steerer::GivenSocket> sockets;  // of the slot
   std::string notify_address;                 // for NOTIFY_SOCKET
   std::optional<Credentials> credentials;     // nothing: ours
+  WorkerId worker{};
+  std::optional<BorrowedFd> node_channel = std::nullopt;  // the worker's end
 };
 
 // Command and environment with their templates filled in, and the descriptors: from 3 on those of LISTEN_FDS, then the

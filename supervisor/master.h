@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "activation.h"
 #include "config/config.h"
 #include "config/reload_plan.h"
 #include "control/control_server.h"
@@ -18,6 +19,8 @@
 #include "loop/signal_watcher.h"
 #include "loop/timer.h"
 #include "pool.h"
+#include "service_link.h"
+#include "wire/service_news.h"
 #include "wire/status.h"
 
 namespace holdfast {
@@ -44,6 +47,7 @@ class Master {
   [[nodiscard]] std::optional<Failure> start();
   [[nodiscard]] std::optional<Failure> check_commands() const;
   [[nodiscard]] std::optional<Failure> open_listeners();
+  [[nodiscard]] std::optional<Failure> take_activated(const ListenerConfig& listener);
   [[nodiscard]] std::optional<Failure> open_control();
   [[nodiscard]] std::optional<Failure> choose_hash_key();
   void start_workers();
@@ -63,7 +67,7 @@ class Master {
   void answer_route(const ControlRequest& request, ControlReply reply) const;
   void answer_restart(const ControlRequest& request, ControlReply reply);
   using Done = std::function<void(const Outcome&)>;
-  [[nodiscard]] static Result<std::optional<SlotId>> slot_of(const ControlRequest& request, const Pool& pool);
+  [[nodiscard]] Result<std::optional<SlotId>> slot_of(const ControlRequest& request, const Pool& pool) const;
   [[nodiscard]] static Done answer_when_done(const ControlRequest& request, ControlReply reply, std::size_t parts,
                                              std::string begun, std::string done);
   void answer_scale(const ControlRequest& request, ControlReply reply);
@@ -86,6 +90,7 @@ class Master {
   void stop(Fleet::Stop how);
   void finish(int exit_code);
   [[nodiscard]] Status status() const;
+  [[nodiscard]] ServiceState service_state() const;
 
   Config config_;
   ConfigSource source_;
@@ -93,6 +98,8 @@ class Master {
   bool reload_failed_ = false;
   Loop loop_;
   Logging logging_;
+  Activation activation_;
+  ServiceLink service_;
   TimePoint started_;
   std::optional<Error> no_lasting_key_;  // why the hash key is a random one: told when the start has succeeded
   int exit_code_ = 0;

@@ -20,6 +20,7 @@ constexpr Duration kCpuPeriod = std::chrono::seconds(10);
 std::unique_ptr<Pool> Master::make_pool(const PoolConfig& config) {
   const auto self = std::make_shared<Pool*>(nullptr);
   FleetRunner::Hooks hooks;
+  hooks.on_acted = [this] { service_.on_change(); };
   hooks.on_finished = [this, self] { on_finished(**self); };
   hooks.on_give_up = [this, self](const std::string& why) { on_give_up(**self, why); };
   hooks.on_line = [this](OutputStream stream, std::string_view line) {
@@ -92,6 +93,7 @@ void Master::forget(const Pool& pool) {
   Status last;
   pool.add_to(last);
   account_of_gone_.accepted += last.accepted;
+  account_of_gone_.checks += last.checks;
   account_of_gone_.handed += last.handed;
   for (const auto& [reason, count] : last.refused) account_of_gone_.refused[reason] += count;
 }

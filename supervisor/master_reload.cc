@@ -17,6 +17,7 @@ void Master::reload(Answer answer) {
   if (reload_) return next_reload_.push_back(std::move(answer));
   reload_ = std::make_unique<Reload>();
   reload_->answers.push_back(std::move(answer));
+  service_.on_change();
   Result<ReloadPlan> plan = plan_of_reload();
   if (!plan) return finish_reload(plan.error());
   reload_->plan = *std::move(plan);
@@ -133,6 +134,7 @@ void Master::finish_reload(const Result<std::string>& result) {
   last_reload_ = result ? *result : result.error().message();
   spdlog::log(result ? spdlog::level::info : spdlog::level::err, "reload: {}", last_reload_);
   const std::unique_ptr<Reload> finished = std::move(reload_);
+  service_.tell_now();
   for (const Answer& answer : finished->answers) answer(result);
   std::vector<Answer> next = std::exchange(next_reload_, {});
   if (next.empty()) return;

@@ -27,10 +27,19 @@ namespace holdfast {
 [[nodiscard]] Outcome parse_value(std::string_view text, Overflow& value);
 [[nodiscard]] Outcome parse_value(std::string_view text, Fleet::StartOrder& value);
 [[nodiscard]] Outcome parse_value(std::string_view text, Fleet::RestartGroup& value);
+[[nodiscard]] Outcome parse_value(std::string_view text, DrainWait& value);
+[[nodiscard]] Outcome parse_value(std::string_view text, SignalName& value);  // "TERM", "SIGTERM"
 [[nodiscard]] Outcome parse_value(std::string_view text, LogLevel& value);
 [[nodiscard]] Outcome parse_value(std::string_view text, Intake& value);
 [[nodiscard]] Outcome parse_value(std::string_view text, Plane& value);
-[[nodiscard]] Outcome parse_value(std::string_view text, HashKey& value);  // 16 hexadecimal digits
+[[nodiscard]] Outcome parse_value(std::string_view text, NodeDialect& value);
+[[nodiscard]] Outcome parse_value(std::string_view text, NodeConfig::Ready& value);
+[[nodiscard]] Outcome parse_value(std::string_view text, NodeConfig::Farewell& value);
+[[nodiscard]] Outcome parse_value(std::string_view text, NodeConfig::Messages& value);
+[[nodiscard]] Outcome parse_value(std::string_view text, NodeConfig::StickyBy& value);
+[[nodiscard]] Outcome parse_value(std::string_view text, HealthAction& value);
+[[nodiscard]] Outcome parse_value(std::string_view text, ByteCount& value);  // "512M", "65536", "0"
+[[nodiscard]] Outcome parse_value(std::string_view text, HashKey& value);    // 16 hexadecimal digits
 [[nodiscard]] Outcome parse_value(std::string_view text, ListenAddress& value);
 
 [[nodiscard]] std::string value_text(Duration value);
@@ -44,9 +53,18 @@ namespace holdfast {
 [[nodiscard]] std::string value_text(Overflow value);
 [[nodiscard]] std::string value_text(Fleet::StartOrder value);
 [[nodiscard]] std::string value_text(Fleet::RestartGroup value);
+[[nodiscard]] std::string value_text(DrainWait value);
+[[nodiscard]] std::string value_text(SignalName value);
 [[nodiscard]] std::string value_text(LogLevel value);
 [[nodiscard]] std::string value_text(Intake value);
 [[nodiscard]] std::string value_text(Plane value);
+[[nodiscard]] std::string value_text(NodeDialect value);
+[[nodiscard]] std::string value_text(NodeConfig::Ready value);
+[[nodiscard]] std::string value_text(NodeConfig::Farewell value);
+[[nodiscard]] std::string value_text(NodeConfig::Messages value);
+[[nodiscard]] std::string value_text(NodeConfig::StickyBy value);
+[[nodiscard]] std::string value_text(HealthAction value);
+[[nodiscard]] std::string value_text(ByteCount value);
 [[nodiscard]] std::string value_text(HashKey value);
 [[nodiscard]] std::string value_text(const ListenAddress& value);  // with what is chosen for the file of a path
 

@@ -120,6 +120,10 @@ void Fleet::on_stalled(WorkerId id, bool stalled) {
   if (Worker* worker = find_mutable(id)) worker->stalled = stalled;
 }
 
+void Fleet::on_health(WorkerId id, bool healthy) {
+  if (Worker* worker = find_mutable(id)) worker->unhealthy = !healthy;
+}
+
 void Fleet::on_cleaned_up(SlotId id, bool done) {
   if (id.value >= slots_.size() || slots_[id.value].cleaning != Cleaning::Asked) return;
   slots_[id.value].cleaning = done ? Cleaning::NotNeeded : Cleaning::Failed;
@@ -192,6 +196,15 @@ Fleet::Worker* Fleet::find_mutable(WorkerId id) {
 
 SlotId Fleet::id_of(const Slot& slot) const { return SlotId{static_cast<std::uint32_t>(&slot - slots_.data())}; }
 
+bool Fleet::is_shunned(SlotId slot) const { return slot.value < slots_.size() && shunned(slots_[slot.value]); }
+
+bool Fleet::shunned(const Slot& slot) const {
+  if (!serves(slot.incumbent) || !slot.incumbent->unhealthy) return false;
+  return std::any_of(slots_.begin(), slots_.end(), [&](const Slot& other) {
+    return serves(other.incumbent) && !other.incumbent->unhealthy && !other.incumbent->stalled && !leaving(other);
+  });
+}
+
 bool Fleet::leaving(const Slot& slot) const { return id_of(slot).value >= wished_size_ || slot.drained; }
 
 bool Fleet::wants_renewal(const Slot& slot) const {
@@ -207,7 +220,8 @@ unsigned Fleet::renewals_under_way() const {
 
 // Whether connections may be given to it: it is not about to end.
 bool Fleet::may_take_over(const Worker& worker, TimePoint now) const {
-  return (in<Starting>(worker) || in<Serving>(worker)) && !worker.misbehaved && now < deadline_of(worker, policy_);
+  return (in<Starting>(worker) || in<Serving>(worker)) && !worker.misbehaved && !worker.unhealthy &&
+         now < deadline_of(worker, policy_);
 }
 
 // SplitMix64 (Sebastiano Vigna, public domain): jitter needs no better.
@@ -293,8 +307,19 @@ void Fleet::record_failure(Slot& slot, const Worker& worker, WorkerEnd end, Time
 
 void Fleet::enforce_deadlines(Slot& slot, TimePoint now, Actions& actions) {
   if (slot.incumbent) enforce_deadline(*slot.incumbent, now, actions);
+  if (slot.successor) end_if_unhealthy(*slot.successor, now, actions);
   if (slot.successor) enforce_deadline(*slot.successor, now, actions);
-  for (Worker& worker : slot.departing) enforce_deadline(worker, now, actions);
+  for (Worker& worker : slot.departing) {
+    end_if_unhealthy(worker, now, actions);  // it was a successor when its incumbent died
+    enforce_deadline(worker, now, actions);
+  }
+}
+
+void Fleet::end_if_unhealthy(Worker& worker, TimePoint now, Actions& actions) const {
+  if (!worker.unhealthy || worker.misbehaved || !(in<Starting>(worker) || in<Serving>(worker))) return;
+  if (now >= deadline_of(worker, policy_)) return;  // it is ended for that
+  worker.phase = Ending{now + policy_.kill_timeout};
+  actions.push_back(SignalWorker{worker.id, Signal::Terminate, Why::Unhealthy});
 }
 
 void Fleet::enforce_deadline(Worker& worker, TimePoint now, Actions& actions) {
@@ -349,7 +374,7 @@ void Fleet::dismiss(Worker& worker, TimePoint now, Actions& actions) {
     actions.push_back(SignalWorker{worker.id, Signal::Terminate, Why::Stopping});
   } else if (in<Serving>(worker)) {
     worker.phase =
-        Draining{std::min(now + policy_.drain_timeout, last_call), std::get<Serving>(worker.phase).last_heartbeat};
+        Draining{std::min(now + policy_.drain_timeout, last_call), std::get<Serving>(worker.phase).last_heartbeat, now};
     actions.push_back(DrainWorker{worker.id, std::get<Draining>(worker.phase).deadline});
   } else if (in<Draining>(worker)) {
     Draining& draining = std::get<Draining>(worker.phase);
@@ -373,7 +398,7 @@ void Fleet::promote(Slot& slot, TimePoint now, Actions& actions) {
   if (slot.incumbent) {
     Worker departing = *slot.incumbent;
     if (in<Serving>(departing)) {
-      departing.phase = Draining{now + policy_.drain_timeout, std::get<Serving>(departing.phase).last_heartbeat};
+      departing.phase = Draining{now + policy_.drain_timeout, std::get<Serving>(departing.phase).last_heartbeat, now};
       actions.push_back(DrainWorker{departing.id, std::get<Draining>(departing.phase).deadline});
     }
     slot.departing.push_back(departing);
@@ -424,8 +449,8 @@ Fleet::Worker Fleet::start(const Slot& slot, Role role, TimePoint now, Actions& 
 
 void Fleet::settle_buckets(Slot& slot, TimePoint now, Actions& actions) {
   if (leaving(slot)) return;
-  const bool stalled = slot.incumbent && slot.incumbent->stalled;
-  if (serves(slot.incumbent) && !stalled) {
+  const bool avoided = (slot.incumbent && slot.incumbent->stalled) || shunned(slot);
+  if (serves(slot.incumbent) && !avoided) {
     slot.unserved_since.reset();
     if (slot.lent) actions.push_back(ReturnBuckets{id_of(slot)});
     slot.lent = false;
@@ -435,7 +460,7 @@ void Fleet::settle_buckets(Slot& slot, TimePoint now, Actions& actions) {
   if (slot.lent || stop_ != Stop::No) return;
   const bool hopeless =
       !slot.incumbent && (std::holds_alternative<Resting>(slot.pause) || std::holds_alternative<Stopped>(slot.pause));
-  if (hopeless || stalled || now >= *slot.unserved_since + policy_.hold_timeout) lend(slot, actions);
+  if (hopeless || avoided || now >= *slot.unserved_since + policy_.hold_timeout) lend(slot, actions);
 }
 
 void Fleet::lend(Slot& slot, Actions& actions) {

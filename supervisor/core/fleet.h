@@ -77,8 +77,9 @@ class Fleet {
 
   enum class Role { Incumbent, Successor };
   enum class Signal { Terminate, Abort, Kill };
-  enum class Why { Drained, Hung, NotReady, Misbehaved, Overdue, Stopping };  // why a worker gets a signal
-  enum class WorkerEnd { Ended, DoNotRestart };                               // DoNotRestart: an exit code that says so
+  // Why a worker gets a signal.
+  enum class Why { Drained, Hung, NotReady, Unhealthy, Misbehaved, Overdue, Stopping };
+  enum class WorkerEnd { Ended, DoNotRestart };  // DoNotRestart: an exit code that says so
   enum class Stop { No, Graceful, Immediate };
 
   // What the shell is to do, in this order. What it cannot do comes back as a fact (on_start_failed, on_exited).
@@ -157,6 +158,9 @@ class Fleet {
   void on_heartbeat(WorkerId worker, TimePoint at);  // an older one than the last is ignored
   void on_misbehaved(WorkerId worker);               // it broke the protocol
   void on_stalled(WorkerId worker, bool stalled);  // it lives and has stopped (or begun again) to accept: core/stall.h
+  // What its health checks say. New clients of an unhealthy incumbent go elsewhere, as long as another slot is well: if
+  // all are ill, everybody serves his own. An unhealthy successor is ended and never takes the slot.
+  void on_health(WorkerId worker, bool healthy);
   void on_exited(WorkerId worker, WorkerEnd end, TimePoint now);
   void on_start_failed(WorkerId worker, WorkerEnd end, TimePoint now) { on_exited(worker, end, now); }
   void on_cleaned_up(SlotId slot, bool done);
@@ -176,6 +180,7 @@ class Fleet {
   struct Draining {
     TimePoint deadline;
     TimePoint last_heartbeat;
+    TimePoint since{};
   };
   struct Ending {
     TimePoint deadline;
@@ -194,6 +199,7 @@ class Fleet {
     Phase phase;
     bool outdated = false;    // somebody asked to replace it
     bool stalled = false;     // it does not accept: the slot counts as unserved, its clients go elsewhere at once
+    bool unhealthy = false;   // it fails its health checks
     bool misbehaved = false;  // it broke the protocol and is to be killed
     bool dismissed = false;   // told to go because its slot leaves or the pool stops: its end is no failure
 
@@ -228,6 +234,7 @@ class Fleet {
   [[nodiscard]] Stop stop() const { return stop_; }
   [[nodiscard]] bool renewing() const;  // a renewal is under way or asked for
   [[nodiscard]] const Worker* find(WorkerId worker) const;
+  [[nodiscard]] bool is_shunned(SlotId slot) const;  // it serves, is unhealthy, and others can take its new clients
 
   struct Saved {
     unsigned wished_size = 0;
@@ -246,6 +253,7 @@ class Fleet {
   Worker* find_mutable(WorkerId worker);
   [[nodiscard]] SlotId id_of(const Slot& slot) const;
   [[nodiscard]] bool leaving(const Slot& slot) const;
+  [[nodiscard]] bool shunned(const Slot& slot) const;
   [[nodiscard]] bool wants_renewal(const Slot& slot) const;
   [[nodiscard]] unsigned renewals_under_way() const;
   [[nodiscard]] bool may_take_over(const Worker& worker, TimePoint now) const;
@@ -257,6 +265,7 @@ class Fleet {
   void abandon_renewal(Slot& slot, Actions& actions);
   void record_failure(Slot& slot, const Worker& worker, WorkerEnd end, TimePoint now, Actions& actions);
   void enforce_deadlines(Slot& slot, TimePoint now, Actions& actions);
+  void end_if_unhealthy(Worker& worker, TimePoint now, Actions& actions) const;
   void enforce_deadline(Worker& worker, TimePoint now, Actions& actions);
   void dismiss(Slot& slot, TimePoint now, Actions& actions);
   void dismiss(Worker& worker, TimePoint now, Actions& actions);

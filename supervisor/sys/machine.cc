@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 #include <optional>
+#include <string>
 
 #include "core/cpu_quota.h"
 #include "sys/text_file.h"
@@ -70,6 +71,23 @@ std::vector<double> cpu_quotas(const std::string& root, std::string path) {
     if (path.empty() || path == "/") return quotas;
     path.erase(path.rfind('/'));
   }
+}
+
+Outcome check_cpus(const CpuList& cpus) {
+  cpu_set_t usable;
+  CPU_ZERO(&usable);
+  if (sched_getaffinity(0, sizeof usable, &usable) != 0) return Done{};  // more CPUs than the set has room for
+  std::string missing;
+  for (const unsigned cpu : cpus) {
+    if (CPU_ISSET(cpu, &usable)) continue;
+    missing += (missing.empty() ? "" : ", ") + std::to_string(cpu);
+  }
+  if (missing.empty()) return Done{};
+  std::string there;
+  for (unsigned cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (CPU_ISSET(cpu, &usable)) there += (there.empty() ? "" : ",") + std::to_string(cpu);
+  }
+  return Error{{}, "run workers on CPU " + missing + ": this machine lets us run on " + there};
 }
 
 }  // namespace holdfast

@@ -38,6 +38,7 @@ template <class Form>
 void members(Form& form, Fleet::Draining& phase) {
   form("deadline", phase.deadline);
   form("last_heartbeat", phase.last_heartbeat);
+  form("since", phase.since);
 }
 template <class Form>
 void members(Form& form, Fleet::Ending& phase) {
@@ -80,6 +81,7 @@ void members(Form& form, Fleet::Worker& worker) {
   form("phase", worker.phase);
   form("outdated", worker.outdated);
   form("stalled", worker.stalled);
+  form("unhealthy", worker.unhealthy);
   form("misbehaved", worker.misbehaved);
   form("dismissed", worker.dismissed);
   form("failed_successor", worker.failed_successor);

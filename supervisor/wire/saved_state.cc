@@ -9,7 +9,7 @@ namespace holdfast {
 
 template <>
 struct SavedNames<Fleet::Why> {
-  static constexpr std::array<std::string_view, 6> value = {"drained",    "hung",    "not-ready",
+  static constexpr std::array<std::string_view, 7> value = {"drained",    "hung",    "not-ready", "unhealthy",
                                                             "misbehaved", "overdue", "stopping"};
 };
 template <>

@@ -149,12 +149,12 @@ class Holdfast(Contender):
     """Holdfast with workers of the SDK, or, with `listen`, with workers that see to their sockets themselves."""
 
     def __init__(self, place, name="holdfast", options=("--intake", "sdk"), listen=None, address="127.0.0.1:0",
-                 workers=WORKERS):
+                 workers=WORKERS, command=None):
         super().__init__(name, place)
         self.binary = place.binaries / "holdfast"
         self.control = place.directory / f"{name}.sock"
-        command = [self.binary, "run", "-l", address, "-w", workers, "--control", self.control, *options, "--",
-                   place.binaries / "whoami", *(["--listen", listen] if listen else [])]
+        program = command or [place.binaries / "whoami", *(["--listen", listen] if listen else [])]
+        command = [self.binary, "run", "-l", address, "-w", workers, "--control", self.control, *options, "--", *program]
         self.supervisor = self.start(command, "starting holdfast", self.serving).pid
         self.target = self.status()["listeners"][0]["address"]
 

@@ -27,6 +27,14 @@ TEST(Machine, ItsHashKeyIsTheSameEachTime) {
   EXPECT_NE(*one, HashKey{});
 }
 
+TEST(Machine, ThatLacksACpuSaysWhichThereAre) {
+  EXPECT_TRUE(check_cpus({}));
+  const Outcome missing = check_cpus({8191});
+  ASSERT_FALSE(missing);
+  EXPECT_NE(missing.error().message().find("CPU 8191: this machine lets us run on "), std::string::npos)
+      << missing.error().message();
+}
+
 TEST(Machine, HasACpuForUs) { EXPECT_GE(usable_cpus(), 1U); }
 
 TEST(Machine, TheQuotasOfAControlGroupAndAllAboveItCount) {

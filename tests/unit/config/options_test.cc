@@ -34,6 +34,9 @@ const std::map<std::string, Value> kSamples = {
     {"INTAKE", Scalar{"capture"}},
     {"PLANE", Scalar{"steer"}},
     {"CPUS", Scalar{"0,2"}},
+    {"TARGET", Scalar{"/other"}},
+    {"ACTION", Scalar{"restart"}},
+    {"SIZE", Scalar{"64M"}},
     {"ORDER", Scalar{"one-by-one"}},
     {"GROUP", Scalar{"all"}},
     {"MASK", Scalar{"0027"}},
@@ -181,7 +184,7 @@ TEST(Options, OfASharedKindReachTheMembersThatTheyAreNamedFor) {
 }
 
 TEST(Options, EachThatIsNoFreeTextRefusesJunkAndKeepsItsValue) {
-  const std::set<std::string> free_texts = {"NAME", "PATH", "DIR", "TABLE"};
+  const std::set<std::string> free_texts = {"NAME", "PATH", "DIR", "TABLE", "TARGET"};
   for (const Option& option : options()) {
     if (free_texts.contains(option.value_name)) continue;
     for (const std::string junk : {"", "junk!", "7,junk"}) {

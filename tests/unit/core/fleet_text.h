@@ -33,6 +33,8 @@ struct FleetText {
         return "hung";
       case Fleet::Why::NotReady:
         return "not ready";
+      case Fleet::Why::Unhealthy:
+        return "unhealthy";
       case Fleet::Why::Misbehaved:
         return "misbehaved";
       case Fleet::Why::Overdue:
