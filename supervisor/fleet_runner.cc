@@ -58,6 +58,7 @@ FleetRunner::FleetRunner(Loop& loop, const PoolConfig& pool, Dispatcher& dispatc
       slots_(pool.workers),
       size_(pool.workers),
       told_(pool.workers, Dispatcher::SlotState::Held),
+      warming_up_(loop, [this] { warm_up(); }),
       sampling_(loop, [this] { sample_work(); }),
       retiring_(loop, [this] { steerer_.retire_unwanted(listening_elsewhere()); }),
       timer_(loop, [this] { schedule(); }) {}

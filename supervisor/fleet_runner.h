@@ -176,6 +176,7 @@ class FleetRunner {
   void replace_inbox(SlotId slot);
   void tell_dispatcher();
   void adopt_size();
+  void warm_up();
   [[nodiscard]] std::optional<Outcome> sized() const;
   void settle_wishes();
   void fail_wishes(const std::string& why);
@@ -217,8 +218,11 @@ class FleetRunner {
   unsigned size_;                            // as wished
   std::uint64_t handed_before_ = 0;          // by slots that have gone
   std::vector<Dispatcher::SlotState> told_;  // what the dispatcher knows of each slot
+  std::optional<BucketTable> warm_up_from_;  // while new slots get their clients
+  TimePoint warm_up_begun_{};
   bool scheduled_ = false;
   TimePoint due_ = kNever;  // when the fleet asked to be asked next
+  Timer warming_up_;
   std::uint64_t checks_ = 0;
   bool is_sampling_ = false;
   TimePoint next_check_complaint_{};

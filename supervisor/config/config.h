@@ -105,6 +105,7 @@ struct PoolConfig {
   unsigned hold_limit = 1024;   // connections that wait for a slot without a serving worker; beyond, they overflow
   unsigned queue_limit = 1024;  // connections sent to a worker and not taken up yet; beyond, they overflow
   Overflow overflow = Overflow::Next;
+  Duration slow_start = Duration::zero();  // over which new slots get their clients
   KeyPrefix prefix;
   NodeConfig node;
   HealthConfig health;

@@ -315,6 +315,11 @@ std::vector<Option> make_options() {
           [](auto& p) -> auto& { return p.overflow; }),
 
       pool_row(
+          "slow-start", "TIME", where, Effect::Live,
+          "Over which new slots get their share of the clients, step by step (0: at once)",
+          [](auto& p) -> auto& { return p.slow_start; }),
+
+      pool_row(
           "cpus", "CPUS", life, Effect::RollWorkers,
           "CPUs that are dealt out to the slots, as in 0-3,8, or all: every worker runs where the supervisor may",
           [](auto& p) -> auto& { return p.cpus; }),

@@ -22,7 +22,8 @@ std::optional<id_t> number_of(const std::string& text) {
 }
 
 Error missing(const std::string& what, const std::string& name) {
-  if (errno != 0 && errno != ENOENT && errno != ESRCH) {
+  // What it is set to where there is just no such name differs from source to source.
+  if (errno == EIO || errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ERANGE || errno == EINTR) {
     return Error{std::error_code(errno, std::generic_category()), "look up the " + what + " " + name};
   }
   return Error{{}, "there is no " + what + " '" + name + "'"};

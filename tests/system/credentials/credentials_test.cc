@@ -102,7 +102,8 @@ TEST_F(Credentials, OfAUserThatThereIsNotAreAMistake) {
       "[listeners.main]\naddress = \"127.0.0.1:0\"\n[pools.web]\ncommand = [\"/bin/sh\"]\nuser = \"nosuchuser\"\n");
   const Ran checked = run({holdfast_program(), "check", "-c", file});
   EXPECT_EQ(checked.exit_code, kBadConfiguration);
-  EXPECT_THAT(checked.errors, HasSubstr("web.toml:5:1: pool web: there is no user 'nosuchuser'"));
+  EXPECT_THAT(checked.errors, HasSubstr("web.toml:5:"));
+  EXPECT_THAT(checked.errors, HasSubstr("there is no user 'nosuchuser'"));
   const Ran ran = run({holdfast_program(), "run", "-c", file, "--control", directory_ / "control"});
   EXPECT_EQ(ran.exit_code, kBadConfiguration);
   EXPECT_THAT(ran.errors, HasSubstr("there is no user 'nosuchuser'"));

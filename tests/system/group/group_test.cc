@@ -91,8 +91,9 @@ TEST_F(Group, AWorkerOfNoneComesBackAloneAfterItsOwnCleanUp) {
 
 TEST_F(Group, ACleanUpThatFailsOrHangsIsAFailedStart) {
   const Supervisor supervisor(
-      plan("clean-up-timeout = \"300ms\"\nrestart-delay-step = \"20ms\"", "true",
-           "echo what a mess; test -e " + go_ + ".fails && exit 3; test -e " + go_ + " || sleep 3600"),
+      plan(
+          "clean-up-timeout = \"300ms\"\nrestart-delay-step = \"20ms\"\nrestart-delay-max = \"200ms\"\nstart-limit = 0",
+          "true", "echo what a mess; test -e " + go_ + ".fails && exit 3; test -e " + go_ + " || sleep 3600"),
       &directory_);
   const StatusView before = supervisor.wait_until_serving();
   write_text(go_ + ".fails", "");

@@ -70,6 +70,34 @@ TEST_P(Scale, MovesOnlyTheClientsThatTheNewSlotReceives) {
   EXPECT_LT(moved, 200U / 4 * 2);
 }
 
+TEST_P(Scale, UnderSlowStartNewSlotsGetTheirClientsOverTime) {
+  SupervisorPlan slow = plan(2);
+  slow.options.insert(slow.options.end(), {"--slow-start", "10h"});
+  const Supervisor supervisor(slow);
+  supervisor.wait_until_serving();
+  ASSERT_EQ(supervisor.tell("scale", {"3"}).exit_code, 0);
+  const StatusView first = supervisor.wait_until("the first step is made", [](const StatusView& status) {
+    return status.slots.size() == 3 && status.slot(2).buckets > 0;
+  });
+  EXPECT_NEAR(first.slot(2).buckets, 512.0 / 3 / 16, 1);
+  ASSERT_EQ(supervisor.tell("scale", {"--wait", "2"}).exit_code, 0) << "it can be taken back";
+  EXPECT_EQ(supervisor.status().slots.size(), 2U);
+}
+
+TEST_P(Scale, SlowStartEndsAndScaleWaitsForItsEnd) {
+  SupervisorPlan slow = plan(2);
+  slow.options.insert(slow.options.end(), {"--slow-start", "500ms"});
+  const Supervisor supervisor(slow);
+  supervisor.wait_until_serving();
+  LoadLoop load(LoadPlan{supervisor.target(), ipv4_sources(200), 8, std::nullopt, "/", kPatience});
+  ASSERT_TRUE(eventually([&] { return load.answered() > 100; }));
+  ASSERT_EQ(supervisor.tell("scale", {"--wait", "3"}).exit_code, 0);
+  EXPECT_NEAR(supervisor.status().slot(2).buckets, 512.0 / 3, 1);
+  const LoadReport report = load.stop();
+  EXPECT_EQ(report.failed(), 0U) << report.summary();
+  for (const std::string& source : report.moved()) EXPECT_TRUE(report.slots.at(source).contains(2)) << source;
+}
+
 TEST_P(Scale, ADrainedSlotHasNoClientsUntilItIsFilledAgain) {
   const Supervisor supervisor(plan(2));
   const StatusView before = supervisor.wait_until_serving();
