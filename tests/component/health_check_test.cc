@@ -152,7 +152,7 @@ TEST(ResidentMemory, CountsTheGroupsOfThisMachine) {
   };
   EXPECT_GT(of_group(::getpgrp()), 1U << 20);
   test::ProcessPlan plan;
-  plan.command = {"/bin/sh", "-c", "held=$(head -c 32000000 /dev/zero | tr '\\0' x); sleep 1000"};
+  plan.command = {"/bin/sh", "-c", "held=$(head -c 32000000 /dev/zero | tr '\\0' x); kill -STOP $$"};
   const test::Process holder(plan);
   EXPECT_TRUE(test::eventually([&] { return of_group(holder.pid()) > 32'000'000; }));
 }
