@@ -72,6 +72,9 @@ struct StopInvocation {
   OutputForm form = OutputForm::Text;
   Waiting waiting = Waiting::No;
 };
+struct ImportInvocation {
+  std::string path;  // an ecosystem file of PM2
+};
 struct VersionInvocation {
   OutputForm form = OutputForm::Text;
 };
@@ -80,9 +83,9 @@ struct ExitNow {
   int code;
 };  // help was printed, or a mistake was reported
 
-using Invocation =
-    std::variant<RunInvocation, CheckInvocation, InitInvocation, StatusInvocation, RouteInvocation, RestartInvocation,
-                 DrainInvocation, ScaleInvocation, ReloadInvocation, StopInvocation, VersionInvocation, ExitNow>;
+using Invocation = std::variant<RunInvocation, CheckInvocation, InitInvocation, StatusInvocation, RouteInvocation,
+                                RestartInvocation, DrainInvocation, ScaleInvocation, ReloadInvocation, StopInvocation,
+                                ImportInvocation, VersionInvocation, ExitNow>;
 
 // Reads the command line and the HOLDFAST_ environment (the command line goes first). Help goes to standard output,
 // mistakes to standard error, each in one line that says what is wrong and what would be right.

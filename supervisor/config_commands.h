@@ -8,5 +8,6 @@ namespace holdfast {
 [[nodiscard]] int run_supervisor(const RunInvocation& invocation);
 [[nodiscard]] int check_config(const CheckInvocation& invocation);
 [[nodiscard]] int write_default_config(const InitInvocation& invocation);
+[[nodiscard]] int import_config(const ImportInvocation& invocation);
 
 }  // namespace holdfast

@@ -62,7 +62,7 @@ void FleetRunner::settle_upkeep(WorkerId worker, Occupant& occupant) {
 HealthWatch::Hooks FleetRunner::hooks_of_watch(WorkerId worker) {
   HealthWatch::Hooks hooks;
   hooks.give = [this, worker](Connection connection) {
-    Inbox* const inbox = inbox_of(occupants_.at(worker));
+    ConnectionSink* const inbox = inbox_of(occupants_.at(worker));
     if (inbox == nullptr) return;
     checks_++;
     connection.record.listener = listener_for_check(occupants_.at(worker));
@@ -70,8 +70,8 @@ HealthWatch::Hooks FleetRunner::hooks_of_watch(WorkerId worker) {
     (void)inbox->flush();
   };
   hooks.account = [this, worker] {
-    const Inbox* const inbox = inbox_of(occupants_.at(worker));
-    return inbox != nullptr ? inbox->account() : Inbox::Account{};
+    const ConnectionSink* const inbox = inbox_of(occupants_.at(worker));
+    return inbox != nullptr ? inbox->account() : ConnectionSink::Account{};
   };
   hooks.plan_command = [this, worker] { return plan_check(occupants_.at(worker)); };
   hooks.on_verdict = [this, worker](Health::State state, const std::string& why) { on_verdict(worker, state, why); };
@@ -96,9 +96,14 @@ std::uint16_t FleetRunner::listener_for_check(const Occupant& occupant) const {
 
 // It finds what the worker finds, but no descriptor of the worker's.
 Result<SpawnPlan> FleetRunner::plan_check(const Occupant& occupant) const {
-  const Inbox* const inbox = inbox_of(occupant);
+  const ConnectionSink* const inbox = inbox_of(occupant);
   if (inbox == nullptr) return Error{{}, "its channel is shut"};
-  const Launch launch{occupant.slot, slots(), occupant.generation, {}, *inbox, dispatcher_.listeners(), {}, {}};
+  Launch launch{occupant.slot, slots(), occupant.generation, {}, *inbox, dispatcher_.listeners(), {}, {}, {}};
+  if (!pool_.user.empty() || !pool_.group.empty()) {
+    const Result<Credentials> credentials = credentials_of(pool_.user, pool_.group);
+    if (!credentials) return credentials.error();
+    launch.credentials = *credentials;
+  }
   SpawnPlan plan = plan_launch(pool_, launch);
   plan.command = pool_.health.command;
   plan.cpus.clear();
@@ -138,7 +143,7 @@ void FleetRunner::bury(std::unique_ptr<CommandCheck> check) {
 }
 
 // What is read back from an inbox, without the connections of checks: those are closed, and count no more.
-std::vector<Connection> FleetRunner::take_back_some(Inbox& inbox) {
+std::vector<Connection> FleetRunner::take_back_some(ConnectionSink& inbox) {
   std::vector<Connection> some;
   for (bool only_checks = true; only_checks;) {
     some = inbox.take_back_some();
@@ -164,8 +169,8 @@ void FleetRunner::sample_work() {
   for (auto& [id, occupant] : occupants_) {
     if (!occupant.recycle) continue;
     Recycle::Sample sample;
-    if (const Inbox* inbox = inbox_of(occupant)) {
-      const Inbox::Account account = inbox->account();
+    if (const ConnectionSink* inbox = inbox_of(occupant)) {
+      const ConnectionSink::Account account = inbox->account();
       sample.connections = account.taken + account.accepted - occupant.served_before;
     }
     const auto group = resident.find(occupant.process->pid());

@@ -124,6 +124,11 @@ void Fleet::on_health(WorkerId id, bool healthy) {
   if (Worker* worker = find_mutable(id)) worker->unhealthy = !healthy;
 }
 
+void Fleet::on_cleaned_up(SlotId id, bool done) {
+  if (id.value >= slots_.size() || slots_[id.value].cleaning != Cleaning::Asked) return;
+  slots_[id.value].cleaning = done ? Cleaning::NotNeeded : Cleaning::Failed;
+}
+
 void Fleet::on_exited(WorkerId id, WorkerEnd end, TimePoint now) {
   if (Worker* worker = find_mutable(id)) worker->phase = Gone{end, now};
 }
@@ -143,6 +148,7 @@ std::vector<Fleet::Action> Fleet::reconcile(TimePoint now) {
     }
     enforce_deadlines(slot, now, actions);
   }
+  if (is_group() && stop_ == Stop::No) regroup(now, actions);
   // From here on no renewal ends: every slot sees the same budget for new ones, whichever slot has freed it.
   for (Slot& slot : slots_) {
     start_if_due(slot, now, actions);
@@ -246,6 +252,7 @@ void Fleet::bury(Slot& slot, TimePoint now, Actions& actions) {
   if (!slot.incumbent || !in<Gone>(*slot.incumbent)) return;
   const Worker dead = *slot.incumbent;
   slot.incumbent.reset();
+  if (policy_.clean_up == CleanUp::BeforeRestart) slot.cleaning = Cleaning::Needed;
   if (stop_ != Stop::No || leaving(slot)) return;
   if (dead.dismissed) {  // and the slot was wished back meanwhile
     slot.pause = MayStart{};
@@ -253,6 +260,7 @@ void Fleet::bury(Slot& slot, TimePoint now, Actions& actions) {
   }
   if (slot.successor && !may_take_over(*slot.successor, now)) abandon_renewal(slot, actions);
   record_failure(slot, dead, std::get<Gone>(dead.phase).end, now, actions);
+  regrouping_ = regrouping_ || is_group();
   if (slot.successor) promote(slot, now, actions);
 }
 
@@ -401,11 +409,12 @@ void Fleet::promote(Slot& slot, TimePoint now, Actions& actions) {
 void Fleet::start_if_due(Slot& slot, TimePoint now, Actions& actions) {
   if (stop_ != Stop::No || leaving(slot)) return;
   if (slot.incumbent) {
-    if (!wants_renewal(slot) || slot.successor || !in<Serving>(*slot.incumbent)) return;
+    if (is_group() || !wants_renewal(slot) || slot.successor || !in<Serving>(*slot.incumbent)) return;
     if (slot.departing.size() > policy_.linger) return;
     if (renewals_under_way() < policy_.surge) slot.successor = start(slot, Role::Successor, now, actions);
     return;
   }
+  note_failed_clean_up(slot, now, actions);
   if (slot.paused_generation != generation_) {
     slot.pause = MayStart{};
     slot.paused_generation = generation_;
@@ -413,14 +422,19 @@ void Fleet::start_if_due(Slot& slot, TimePoint now, Actions& actions) {
     slot.start_limit.clear();
     slot.on_probation = false;
   }
-  const bool due = std::visit(Overloaded{
-                                  [](const MayStart&) { return true; },
-                                  [&](const Backoff& pause) { return now >= pause.until; },
-                                  [&](const Resting& pause) { return now >= pause.until; },
-                                  [](const Stopped&) { return false; },
-                              },
-                              slot.pause);
-  if (due) slot.incumbent = start(slot, Role::Incumbent, now, actions);
+  if (!is_due(slot, now)) return;
+  slot.pause = MayStart{};  // it may have to wait for its turn
+  if (is_turn_of(slot) && clean_up(slot, actions)) slot.incumbent = start(slot, Role::Incumbent, now, actions);
+}
+
+bool Fleet::is_due(const Slot& slot, TimePoint now) {
+  return std::visit(Overloaded{
+                        [](const MayStart&) { return true; },
+                        [&](const Backoff& pause) { return now >= pause.until; },
+                        [&](const Resting& pause) { return now >= pause.until; },
+                        [](const Stopped&) { return false; },
+                    },
+                    slot.pause);
 }
 
 Fleet::Worker Fleet::start(const Slot& slot, Role role, TimePoint now, Actions& actions) {
@@ -476,11 +490,13 @@ void Fleet::conclude(Actions& actions) {
   }
   // A drained slot is no failure: whoever has emptied it may fill it again.
   const auto stopped = [](const Slot& slot) { return !slot.drained && std::holds_alternative<Stopped>(slot.pause); };
+  // No worker of a group lives without the others.
+  const bool group_stopped = is_group() && std::any_of(slots_.begin(), slots_.end(), stopped);
   const auto rests = [](const Slot& slot) { return !slot.drained && std::holds_alternative<Resting>(slot.pause); };
   const bool all_stopped = !slots_.empty() && std::all_of(slots_.begin(), slots_.end(), stopped);
   const bool hopeless = !slots_.empty() && std::all_of(slots_.begin(), slots_.end(),
                                                        [&](const Slot& slot) { return stopped(slot) || rests(slot); });
-  if (all_stopped || (hopeless && !ever_ready_)) {
+  if (all_stopped || group_stopped || (hopeless && !ever_ready_)) {
     concluded_ = true;
     actions.push_back(GiveUp{});
   }

@@ -113,8 +113,11 @@ Cell exit_cell(const SlotStatus& slot) {
   return {std::move(text), slot.lost > 0 || slot.protocol_errors > 0 ? Style::Bad : Style::Plain};
 }
 
-// Workers that accept by themselves, and are not of the SDK, tell nobody how many.
-bool tells_numbers(const PoolStatus& pool) { return pool.plane != "steer" || pool.intake == "sdk"; }
+std::string account_line(const PoolStatus& pool, Colours colours) {
+  if (pool.counts_connections || pool.plane != "steer") return "";
+  return styled("the kernel hands connections to these workers, which tell nobody how many", Style::Dim, colours) +
+         "\n";
+}
 
 void add_slot(Table& table, const SlotStatus& slot, bool tells) {
   const std::string wait = slot.next_start ? " " + short_duration(*slot.next_start) : "";
@@ -156,7 +159,7 @@ std::string slot_table(const PoolStatus& pool, Colours colours) {
                {"OPEN", Right},
                {"BUCKETS", Right},
                {"LAST EXIT"}});
-  for (const SlotStatus& slot : pool.slots) add_slot(table, slot, tells_numbers(pool));
+  for (const SlotStatus& slot : pool.slots) add_slot(table, slot, pool.counts_connections);
   return table.text(colours);
 }
 
@@ -180,7 +183,8 @@ std::string render_status(const Status& status, Colours colours) {
   std::string out = head_line(status, colours) + "\n" + listener_table(status.listeners, colours) +
                     pause_lines(status.listeners, colours);
   for (const PoolStatus& pool : status.pools) {
-    out += "\n" + pool_line(pool, colours) + slot_table(pool, colours) + health_lines(pool, colours);
+    out += "\n" + pool_line(pool, colours) + slot_table(pool, colours) + account_line(pool, colours) +
+           health_lines(pool, colours);
   }
   if (status.reload_failed)
     out += "\n" + styled("last reload failed: ", Style::Bad, colours) + status.last_reload + "\n";

@@ -60,6 +60,9 @@ struct PoolStatus {
   std::string intake;  // "sdk", "capture", ...; "auto" while that is open
   std::string plane;   // "pass", "steer", "self"; likewise
   std::vector<SlotStatus> slots;
+  // Whether `handed`, `accepted` and `open` of the slots tell anything: workers to whom the kernel hands connections, and
+  // who are not of the SDK, tell nobody how many.
+  bool counts_connections = true;
 };
 
 struct Status {

@@ -66,6 +66,7 @@ TEST(Status, ItsJsonHasTheMembersThatScriptsReadByName) {
   EXPECT_EQ(listener["refused"]["queue full"], 2);
   EXPECT_EQ(listener["paused"], true);
   EXPECT_EQ(object["pools"][0]["command"], json({"./worker", "--fast"}));
+  EXPECT_EQ(object["pools"][0]["counts_connections"], true);
   const json& living = object["pools"][0]["slots"][0];
   EXPECT_EQ(living["slot"], 0);
   EXPECT_EQ(living["state"], "serving");

@@ -1,6 +1,7 @@
 #include "config/values.h"
 
 #include <chrono>
+#include <csignal>
 #include <cstdint>
 #include <optional>
 #include <random>
@@ -185,6 +186,22 @@ TEST(Values, EachOverflowHasItsName) {
   }
   for (const std::string_view text : {"", "Next", "nex", "nextt", " wait"})
     EXPECT_THAT(refusal(text, Overflow::Wait), HasSubstr("is not next or wait or refuse")) << text;
+}
+
+TEST(Values, WhatADrainWaitsForHasItsName) {
+  for (const auto& [name, what] : {std::pair{"queue", DrainWait::Queue}, {"connections", DrainWait::Connections}}) {
+    EXPECT_EQ(value<DrainWait>(name), what) << name;
+    EXPECT_EQ(value_text(what), name);
+  }
+  EXPECT_THAT(refusal("connection", DrainWait::Queue), HasSubstr("is not queue or connections"));
+}
+
+TEST(Values, AStopSignalIsNamedWithOrWithoutItsPrefix) {
+  EXPECT_EQ(value<SignalName>("QUIT"), SignalName{SIGQUIT});
+  EXPECT_EQ(value<SignalName>("SIGINT"), SignalName{SIGINT});
+  EXPECT_EQ(value_text(SignalName{}), "TERM");
+  for (const std::string_view text : {"", "SIG", "quit", "3", "KILL", "STOP", "CHLD"})
+    EXPECT_THAT(refusal(text, SignalName{}), HasSubstr("is not TERM or INT or QUIT")) << text;
 }
 
 TEST(Values, EachLogLevelHasItsName) {

@@ -199,6 +199,7 @@ class World {
 
   // The operating system.
 
+  void perform(const Fleet::CleanUpSlot&) {}
   void perform(const Fleet::StartWorker& a) {
     last_worker_ = a.worker;
     Worker worker;

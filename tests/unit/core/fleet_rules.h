@@ -320,6 +320,7 @@ class FleetRules {
     return life;
   }
 
+  void permit(const Fleet::CleanUpSlot&) { require(false, "nobody has wished that anything is cleaned up"); }
   void permit(const Fleet::StartWorker& a) {
     Slot* slot = slot_at(a.slot);
     if (slot == nullptr) return;

@@ -50,6 +50,7 @@ struct FleetText {
            (a.role == Fleet::Role::Successor ? " as successor" : "") + " of generation " +
            std::to_string(a.generation.value);
   }
+  std::string operator()(const Fleet::CleanUpSlot& a) const { return "clean up " + slot(a.slot); }
   std::string operator()(const Fleet::Promote& a) const {
     return "promote " + worker(a.worker) + " in " + slot(a.slot) +
            (a.predecessor ? " after " + worker(*a.predecessor) : "");
