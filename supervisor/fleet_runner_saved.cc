@@ -99,6 +99,7 @@ Outcome FleetRunner::adopt(const SavedWorker& saved, FdTable& fds) {
   steerer_.occupy(occupant.slot, occupant.turn);
   watch_for_signs_again(occupant, saved, fds);
   fleet_.on_heartbeat(saved.id, loop_.now());  // nobody has listened for a while
+  fleet_.on_stalled(saved.id, false);          // the Steerer looks at its queue anew, and tells only what has changed
   return Done{};
 }
 
