@@ -82,6 +82,9 @@ struct UpgradeInvocation {
 struct CheckUpgradeInvocation {
   int state = -1;  // descriptor
 };
+struct ImportInvocation {
+  std::string path;  // an ecosystem file of PM2
+};
 struct VersionInvocation {
   OutputForm form = OutputForm::Text;
 };
@@ -92,7 +95,7 @@ struct ExitNow {
 
 using Invocation = std::variant<RunInvocation, CheckInvocation, InitInvocation, StatusInvocation, RouteInvocation,
                                 RestartInvocation, DrainInvocation, ScaleInvocation, ReloadInvocation, StopInvocation,
-                                UpgradeInvocation, CheckUpgradeInvocation, VersionInvocation, ExitNow>;
+                                ImportInvocation, UpgradeInvocation, CheckImportInvocation, UpgradeInvocation, VersionInvocation, ExitNow>;
 
 // Reads the command line and the HOLDFAST_ environment (the command line goes first). Help goes to standard output,
 // mistakes to standard error, each in one line that says what is wrong and what would be right.

@@ -149,7 +149,7 @@ void FleetRunner::save(SavedPool& saved, FdList& fds) const {
   saved.handed_before = handed_before_;
   for (const Slot& slot : slots_) {
     SavedSlot& written = saved.slots.emplace_back();
-    if (slot.inbox) written.inbox = slot.inbox->save(fds);
+    if (const auto* inbox = dynamic_cast<const Inbox*>(slot.inbox.get())) written.inbox = inbox->save(fds);
     written.starts = slot.starts;
     written.retired_handed = slot.retired_handed;
     written.retired_accepted = slot.retired_accepted;
@@ -173,7 +173,7 @@ SavedWorker FleetRunner::save(WorkerId worker, const Occupant& occupant, FdList&
   saved.offer = occupant.offer;
   saved.turn = occupant.turn == Turn::First ? 0 : 1;
   saved.holds_sockets = occupant.holds_sockets;
-  if (occupant.own_inbox) saved.own_inbox = occupant.own_inbox->save(fds);
+  if (const auto* inbox = dynamic_cast<const Inbox*>(occupant.own_inbox.get())) saved.own_inbox = inbox->save(fds);
   saved.output = occupant.process->output().save(fds);
   if (occupant.notify) {
     saved.notify = fds.add("notify", occupant.notify->descriptor());

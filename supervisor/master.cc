@@ -12,6 +12,7 @@
 #include "core/ip_address.h"
 #include "core/stop_signals.h"
 #include "exit_code.h"
+#include "launch.h"
 #include "sys/control_path.h"
 #include "sys/environment.h"
 #include "sys/machine.h"
@@ -41,7 +42,9 @@ Master::Master(Config config, ConfigSource source)
     : config_(std::move(config)),
       source_(std::move(source)),
       logging_(loop_, config_.log_level),
+      service_(loop_, [this] { return service_state(); }),
       started_(loop_.now()),
+      cpus_timer_(loop_, [this] { follow_cpus(); }),
       upgrade_timer_(loop_, [this] { check_next_program(); }) {
   ignore_broken_pipes();
   if (config_.name.empty()) config_.name = default_name(config_.pools.front().command);
@@ -66,6 +69,9 @@ int Master::run() {
 std::optional<Failure> Master::start() {
   if (const Result<std::uint64_t> limit = raise_open_file_limit(); !limit) spdlog::warn("{}", limit.error().message());
   if (takeover_) return take_over();
+  Result<std::vector<GivenDescriptor>> given = take_given_descriptors();
+  if (!given) return Failure{given.error(), kExitFailure};
+  activation_ = Activation(*std::move(given));
   if (auto failure = check_commands()) return failure;
   // From here on no signal ends us before socket files can be removed: it is heard when the loop runs.
   listen_to_signals();
@@ -94,19 +100,42 @@ void Master::listen_to_signals() {
 std::optional<Failure> Master::check_commands() const {
   for (const PoolConfig& pool : config_.pools) {
     const Outcome found = check_program(pool.command.front(), pool.working_directory);
+    if (const Outcome cpus = check_cpus(pool.cpus); found && !cpus) return Failure{cpus.error(), kExitBadConfig};
     if (found) continue;
     const bool forbidden = is(found.error(), std::errc::permission_denied);
     const std::string advice =
         forbidden ? " (make it executable: chmod +x)" : " (give a path, or a name that is in PATH)";
     return Failure{Error{{}, found.error().message() + advice}, forbidden ? kExitPermission : kExitBadConfig};
   }
+  for (const PoolConfig& pool : config_.pools) {
+    const Outcome known = check_account(pool);
+    if (known) continue;
+    const bool forbidden = is(known.error(), std::errc::operation_not_permitted);
+    const std::string advice = forbidden ? " (only root may; leave out user and group, or start holdfast as root)" : "";
+    return Failure{Error{{}, known.error().message() + advice}, forbidden ? kExitPermission : kExitBadConfig};
+  }
   return std::nullopt;
 }
 
 std::optional<Failure> Master::open_listeners() {
   for (const ListenerConfig& listener : config_.listeners) {
+    if (std::holds_alternative<ActivatedAddress>(listener.address)) {
+      if (auto failure = take_activated(listener)) return failure;
+      continue;
+    }
     const Outcome opened = pool_of(listener.pool)->open_listener(listener, config_.backlog);
     if (!opened) return failure_to_listen(opened.error());
+  }
+  if (const Outcome taken = activation_.check_all_taken(); !taken) return Failure{taken.error(), kExitBadConfig};
+  return std::nullopt;
+}
+
+std::optional<Failure> Master::take_activated(const ListenerConfig& listener) {
+  Result<std::vector<ListeningSocket>> sockets = activation_.take(std::get<ActivatedAddress>(listener.address));
+  if (!sockets) return Failure{{{}, "listener " + listener.name + ": " + sockets.error().message()}, kExitCannotBind};
+  for (ListeningSocket& socket : *sockets) {
+    const Outcome taken = pool_of(listener.pool)->take_listener(listener, std::move(socket), config_.backlog);
+    if (!taken) return Failure{{{}, "listener " + listener.name + ": " + taken.error().message()}, kExitCannotBind};
   }
   return std::nullopt;
 }
@@ -172,6 +201,7 @@ void Master::start_workers() {
     pool->start();
     workers += pool->config().workers;
   }
+  follow_cpus();
   spdlog::info("holdfast {} '{}' pid {}: {} worker{}, control socket {}", HOLDFAST_VERSION, config_.name, getpid(),
                workers, workers == 1 ? "" : "s", config_.control_path);
 }
@@ -243,6 +273,7 @@ void Master::stop(Fleet::Stop how) {
                                   ? "at once"
                                   : "gracefully: workers drain, a second signal ends them at once");
   stopping_ = true;
+  service_.on_change();
   for (const std::unique_ptr<Pool>& pool : pools_) pool->stop(how);
   for (const std::unique_ptr<Pool>& pool : leaving_pools_) pool->stop(how);
 }
@@ -299,9 +330,16 @@ void Master::answer_route(const ControlRequest& request, ControlReply reply) con
 }
 
 // The slot that a request names in the pool, or nothing if it names none.
-Result<std::optional<SlotId>> Master::slot_of(const ControlRequest& request, const Pool& pool) {
+Result<std::optional<SlotId>> Master::slot_of(const ControlRequest& request, const Pool& pool) const {
   const std::optional<std::int64_t> number = request.number("slot");
   if (!number) return std::optional<SlotId>();
+  if (pools_.size() > 1 && !request.text("pool")) {
+    std::string slots;
+    for (const std::unique_ptr<Pool>& each : pools_) {
+      slots += (slots.empty() ? "" : " or ") + each->name() + "/" + std::to_string(*number);
+    }
+    return Error{{}, "there are several pools: say which one, " + slots};
+  }
   const unsigned slots = pool.runner().slots();
   if (*number >= 0 && *number < slots) return std::optional(SlotId{static_cast<std::uint32_t>(*number)});
   return Error{{}, "there is no slot " + std::to_string(*number) + ": slots are 0 to " + std::to_string(slots - 1)};
@@ -379,6 +417,20 @@ void Master::answer_stop(const ControlRequest& request, ControlReply reply) {
     reply.send(ControlSuccess{"{\"stopping\":true}"});
   }
   if (!stopping_) stop(Fleet::Stop::Graceful);
+}
+
+ServiceState Master::service_state() const {
+  ServiceState state;
+  if (reload_) state.phase = ServiceState::Phase::Reloading;
+  if (stopping_) state.phase = ServiceState::Phase::Stopping;
+  state.every_pool_serves = true;
+  for (const std::unique_ptr<Pool>& pool : pools_) {
+    state.serving += pool->runner().serving();
+    state.slots += pool->runner().slots();
+    state.every_pool_serves &= pool->runner().serving() > 0;
+  }
+  if (reload_failed_) state.trouble = last_reload_;
+  return state;
 }
 
 Status Master::status() const {

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "activation.h"
 #include "config/config.h"
 #include "config/reload_plan.h"
 #include "control/control_server.h"
@@ -18,6 +19,8 @@
 #include "loop/signal_watcher.h"
 #include "loop/timer.h"
 #include "pool.h"
+#include "service_link.h"
+#include "wire/service_news.h"
 #include "takeover.h"
 #include "upgrade/upgrade_check.h"
 #include "wire/status.h"
@@ -50,6 +53,7 @@ class Master {
   void listen_to_signals();
   [[nodiscard]] std::optional<Failure> check_commands() const;
   [[nodiscard]] std::optional<Failure> open_listeners();
+  [[nodiscard]] std::optional<Failure> take_activated(const ListenerConfig& listener);
   [[nodiscard]] std::optional<Failure> open_control();
   [[nodiscard]] std::optional<Failure> choose_hash_key();
   void start_workers();
@@ -58,6 +62,7 @@ class Master {
   void on_finished(Pool& pool);
   void on_give_up(Pool& pool, const std::string& why);
   void remove_pool(const std::string& name);
+  void follow_cpus();
   void forget(const Pool& pool);
   [[nodiscard]] Pool* pool_of(std::string_view name) const;  // empty: the first; null: there is none of that name
   [[nodiscard]] Result<Pool*> pool_of(const ControlRequest& request) const;
@@ -68,7 +73,7 @@ class Master {
   void answer_route(const ControlRequest& request, ControlReply reply) const;
   void answer_restart(const ControlRequest& request, ControlReply reply);
   using Done = std::function<void(const Outcome&)>;
-  [[nodiscard]] static Result<std::optional<SlotId>> slot_of(const ControlRequest& request, const Pool& pool);
+  [[nodiscard]] Result<std::optional<SlotId>> slot_of(const ControlRequest& request, const Pool& pool) const;
   [[nodiscard]] static Done answer_when_done(const ControlRequest& request, ControlReply reply, std::size_t parts,
                                              std::string begun, std::string done);
   void answer_scale(const ControlRequest& request, ControlReply reply);
@@ -110,6 +115,7 @@ class Master {
   void stop(Fleet::Stop how);
   void finish(int exit_code);
   [[nodiscard]] Status status() const;
+  [[nodiscard]] ServiceState service_state() const;
 
   Config config_;
   ConfigSource source_;
@@ -117,6 +123,8 @@ class Master {
   bool reload_failed_ = false;
   Loop loop_;
   Logging logging_;
+  Activation activation_;
+  ServiceLink service_;
   TimePoint started_;
   std::optional<Error> no_lasting_key_;  // why the hash key is a random one: told when the start has succeeded
   int exit_code_ = 0;
@@ -132,6 +140,8 @@ class Master {
   std::set<const Pool*> given_up_;                    // new ones that no worker came up in
   Status account_of_gone_;                            // the numbers of pools that have gone; nothing else
   std::size_t finished_pools_ = 0;
+  unsigned cpus_ = 0;  // as last seen
+  Timer cpus_timer_;
   // A reload under way, and those who wait for the next.
   struct Reload {
     std::vector<Answer> answers;

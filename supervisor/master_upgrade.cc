@@ -118,6 +118,10 @@ void Master::become_next_program() {
 }
 
 Result<SavedState> Master::snapshot(FdList& fds) const {
+  for (const std::unique_ptr<Pool>& pool : pools_) {
+    if (pool->config().intake != Intake::Node) continue;
+    return Error{{}, "pool " + pool->name() + ": the channels of Node.js workers cannot be handed on yet"};
+  }
   SavedState state;
   state.version = HOLDFAST_VERSION;
   Result<std::string> boot = boot_id();

@@ -39,6 +39,8 @@ class Pool {
   [[nodiscard]] Outcome check_system();
   // Binds. After `start` it serves nobody before the next `apply` has told the workers. Errors: those of listen_on.
   [[nodiscard]] Outcome open_listener(const ListenerConfig& listener, int backlog);
+  // The same with a socket that a service manager has opened.
+  [[nodiscard]] Outcome take_listener(const ListenerConfig& listener, ListeningSocket socket, int backlog);
   // Closes those that were opened after `start` and not applied.
   void close_coming();
   void start();
@@ -71,6 +73,7 @@ class Pool {
   [[nodiscard]] RouteAnswer route(const IpAddress& address) const;
 
  private:
+  [[nodiscard]] bool may_be_steered(const ListenAddress& address) const;
   [[nodiscard]] FleetRunner::Hooks with_ours(FleetRunner::Hooks hooks);
   [[nodiscard]] std::vector<ListenerId> listeners_in(Listener::Stage stage) const;
   [[nodiscard]] bool revive(const ListenerConfig& listener);
@@ -85,6 +88,7 @@ class Pool {
 
   Loop& loop_;
   PoolConfig config_;
+  bool started_ = false;
   bool stopping_ = false;
   std::set<ListenerId> removed_;  // those that leave, and may be closed when no worker has their sockets
   bool removal_due_ = false;

@@ -50,7 +50,8 @@ Listener::Listener(Loop& loop, ListenerId id, std::string name, ListeningSocket 
 void Listener::close() {
   if (!socket_.fd) return;
   watcher_.reset();
-  if (const auto* unix_address = std::get_if<UnixAddress>(&socket_.bound)) remove_unix_path(*unix_address, socket_.fd);
+  const auto* const unix_address = std::get_if<UnixAddress>(&socket_.bound);
+  if (unix_address != nullptr && socket_.owner == SocketOwner::Us) remove_unix_path(*unix_address, socket_.fd);
   socket_.fd.reset();
 }
 

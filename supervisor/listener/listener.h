@@ -40,6 +40,7 @@ class Listener {
   [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] const ListenAddress& address() const { return socket_.bound; }
 
+  [[nodiscard]] SocketOwner owner() const { return socket_.owner; }
   [[nodiscard]] bool is_open() const { return static_cast<bool>(socket_.fd); }  // never for UDP
 
   enum class Stage {
@@ -55,7 +56,7 @@ class Listener {
 
   enum class Watch { Off, On };
   void watch(Watch watch);
-  // Closes the socket and removes the file of a Unix path. The account stays.
+  // Closes the socket and, if it is ours, removes the file of a Unix path. The account stays.
   void close();
   // One accept4; see sys/sockets.h. A connection is counted here and must end as handed, waiting or refused.
   [[nodiscard]] Result<std::variant<AcceptedConnection, AcceptStop>> accept();

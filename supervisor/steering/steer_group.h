@@ -58,6 +58,9 @@ class SteerGroup {
     int backlog = 0;
     unsigned slots = 0;
     Sibling sibling = Sibling::None;
+    // The control socket, if a service manager opened it (`check_can_be_steered`): a description of it is kept. It is never
+    // shut down.
+    std::optional<BorrowedFd> activated = std::nullopt;
   };
   // Called from the loop, never from inside a call of ours, and all must be set. The group must not be destroyed in them.
   struct Hooks {
@@ -128,7 +131,7 @@ class SteerGroup {
     bool waiting_watched = false;  // a seat of which the owner wants to know that something waits
   };
 
-  SteerGroup(Loop& loop, GroupSocket control, int backlog, Hooks hooks);
+  SteerGroup(Loop& loop, GroupSocket control, const Options& options, Hooks hooks);
   // The sockets as they should be: nobody in the group who has left it, one for each seat, and the spares.
   [[nodiscard]] Outcome settle();
   [[nodiscard]] std::vector<bool> find_gone();
@@ -149,6 +152,7 @@ class SteerGroup {
   Loop& loop_;
   const GroupAddress address_;
   const int backlog_;
+  const SocketOwner control_owner_;
   const Hooks hooks_;
   unsigned slots_ = 0;
   std::vector<std::uint16_t> index_;  // by seat; 0: it has no socket

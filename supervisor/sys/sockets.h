@@ -12,10 +12,15 @@
 
 namespace holdfast {
 
+// Who opened a listening socket, and so who ends it: a service manager goes on listening when we are gone, and starts us
+// again for the clients that wait there.
+enum class SocketOwner : std::uint8_t { Us, ServiceManager };
+
 // A listening socket: non-blocking, close-on-exec, SO_REUSEADDR, listening.
 struct ListeningSocket {
   UniqueFd fd;
   ListenAddress bound;  // with the port that the kernel chose
+  SocketOwner owner = SocketOwner::Us;
 };
 
 // Binds and listens. `backlog` is capped by net.core.somaxconn. DualStack falls back to IPv4 where the host has no

@@ -9,12 +9,13 @@ namespace holdfast {
 
 template <>
 struct SavedNames<Fleet::Why> {
-  static constexpr std::array<std::string_view, 6> value = {"drained",    "hung",    "not-ready",
+  static constexpr std::array<std::string_view, 7> value = {"drained",    "hung",    "not-ready", "unhealthy",
                                                             "misbehaved", "overdue", "stopping"};
 };
 template <>
 struct SavedNames<Intake> {
-  static constexpr std::array<std::string_view, 5> value = {"auto", "sdk", "listen-fds", "capture", "none"};
+  static constexpr std::array<std::string_view, 6> value = {"auto",    "sdk",  "listen-fds",
+                                                            "capture", "node", "none"};
 };
 template <>
 struct SavedNames<SocketDomain> {
@@ -136,6 +137,7 @@ void members(Form& form, SavedListener& listener) {
   form("address", listener.address);
   form("wished", listener.wished);
   form("stage", listener.stage);
+  form("of_service_manager", listener.of_service_manager);
   form("fd", listener.fd);
   form("accepted", listener.accepted);
   form("refused", listener.refused);

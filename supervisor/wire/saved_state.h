@@ -112,6 +112,7 @@ struct SavedListener {
   std::string address;  // as bound
   std::string wished;   // as configured
   Stage stage = Stage::Serving;
+  bool of_service_manager = false;  // it opened the socket, and goes on listening when we end
   std::string fd;  // empty: closed, or UDP
   std::uint64_t accepted = 0;
   std::map<std::string, std::uint64_t> refused;

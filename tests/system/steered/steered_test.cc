@@ -274,7 +274,7 @@ TEST(SteeredStart, WhoComesWhileWorkersAreStartedWaitsAtTheSocketOfHisSlot) {
   SupervisorPlan plan;
   plan.workers = 64;
   plan.command = {"/bin/sh", "-c", "[ {slot} = 0 ] && echo $HOLDFAST_LISTENERS >{dir}/listeners; exec sleep 1000"};
-  plan.options = {"--start-timeout", "1h"};
+  plan.options = {"--start-timeout", "1h", "--start-grace", "200ms"};
   const Supervisor supervisor(plan);
   std::string listeners;  // "main=127.0.0.1:8080"; the other workers are not there yet
   ASSERT_TRUE(eventually([&] {
@@ -348,6 +348,45 @@ TEST(Readiness, AWorkerThatGoesToTheBackgroundIsToldSo) {
   plan.command = {"/bin/true"};
   const Supervisor supervisor(plan);
   supervisor.wait_until_told("have it stay in the foreground");
+}
+
+TEST(Readiness, AWorkerThatIsSlowToBindIsNotTakenForOneThatInherits) {
+  SupervisorPlan plan = plan_of(captured_plain());
+  plan.workers = 1;
+  plan.command = {"/bin/sh", "-c", "sleep 2.5; exec \"$@\"", "worker", plan.command[0], "capture"};
+  plan.options.clear();  // --intake auto
+  const Supervisor supervisor(plan);
+  supervisor.wait_until_serving();
+  EXPECT_NE(supervisor.errors().find("intake capture"), std::string::npos) << supervisor.errors();
+  EXPECT_EQ(supervisor.errors().find("intake listen-fds"), std::string::npos) << supervisor.errors();
+}
+
+TEST(Readiness, AWorkerThatWaitsAtItsInheritedSocketsIsSeenToDoSo) {
+  SupervisorPlan plan = plan_of(inherited());
+  plan.workers = 1;
+  plan.options = {"--start-timeout", "2h", "--start-grace", "2s"};  // --intake auto
+  plan.command.emplace_back("blocking");
+  const Supervisor supervisor(plan);
+  supervisor.wait_until_serving();
+  supervisor.wait_until_told("it waits at the sockets that it has inherited");
+}
+
+TEST(Readiness, AWorkerThatBindsElsewhereIsToldLongBeforeItsTimeIsOver) {
+  SupervisorPlan plan = plan_of(captured());
+  plan.workers = 1;
+  plan.command.emplace_back("elsewhere");
+  plan.options = {"--intake", "capture", "--start-timeout", "1h", "--start-grace", "100ms"};
+  const Supervisor supervisor(plan);
+  supervisor.wait_until_told("so far it listens on 127.0.0.1:");
+}
+
+TEST(Readiness, AWorkerThatOughtToInheritAndListensElsewhereIsToldWhere) {
+  SupervisorPlan plan = plan_of(captured());
+  plan.workers = 1;
+  plan.command.emplace_back("elsewhere");
+  plan.options = {"--intake", "listen-fds", "--start-grace", "3s"};
+  const Supervisor supervisor(plan);
+  supervisor.wait_until_told("if clients are to come there, it does not take inherited sockets");
 }
 
 TEST(Readiness, AWorkerThatBindsElsewhereIsToldWhere) {
