@@ -338,7 +338,7 @@ std::vector<Option> make_options() {
           "drain-timeout", "TIME", life, Effect::Live, "From the request to drain to the stop signal",
           [](auto& p) -> auto& { return p.fleet.drain_timeout; }),
       pool_row(
-          "drain-wait", "WHAT", life, Effect::Live,
+          "drain-wait", "FOR", life, Effect::Live,
           "What a worker without the SDK serves out before its stop signal: queue, or connections: also those it has "
           "accepted",
           [](auto& p) -> auto& { return p.drain_wait; }),

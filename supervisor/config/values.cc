@@ -171,7 +171,7 @@ Outcome parse_value(std::string_view text, CpuList& value) {
 
 Outcome parse_value(std::string_view text, ResourceLimits& value) {
   Result<ResourceLimits> limits = text == "none" ? ResourceLimits{} : parse_resource_limits(text);
-  if (!limits) return std::move(limits).error();
+  if (!limits) return Error{{}, "'" + std::string(text) + "': " + limits.error().message()};
   value = *std::move(limits);
   return Done{};
 }

@@ -184,7 +184,8 @@ std::string render_status(const Status& status, Colours colours) {
   std::string out = head_line(status, colours) + "\n" + listener_table(status.listeners, colours) +
                     pause_lines(status.listeners, colours);
   for (const PoolStatus& pool : status.pools) {
-    out += "\n" + pool_line(pool, colours) + slot_table(pool, colours) + account_line(pool, colours) + health_lines(pool, colours);
+    out += "\n" + pool_line(pool, colours) + slot_table(pool, colours) + account_line(pool, colours) +
+           health_lines(pool, colours);
   }
   if (status.reload_failed)
     out += "\n" + styled("last reload failed: ", Style::Bad, colours) + status.last_reload + "\n";

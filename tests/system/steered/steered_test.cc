@@ -405,7 +405,8 @@ class WithoutInterception : public testing::Test {
   static SupervisorPlan inner(const std::vector<std::string>& options) {
     SupervisorPlan plan;
     plan.workers = 1;
-    plan.options = {"--start-limit", "1"};
+    // Sockets that it inherits it would take for those of a service manager.
+    plan.options = {"--start-limit", "1", "--intake", "capture"};
     plan.command = {holdfast_program(), "run", "-l", "127.0.0.1:0", "-w", "1", "--control", "{dir}/inner"};
     plan.command.insert(plan.command.end(), options.begin(), options.end());
     plan.command.insert(plan.command.end(), {"--", whoami_program()});

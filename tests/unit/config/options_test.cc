@@ -42,6 +42,8 @@ const std::map<std::string, Value> kSamples = {
     {"TARGET", Scalar{"/other"}},
     {"ACTION", Scalar{"restart"}},
     {"SIZE", Scalar{"64M"}},
+    {"FOR", Scalar{"connections"}},
+    {"SIGNAL", Scalar{"QUIT"}},
     {"ORDER", Scalar{"one-by-one"}},
     {"GROUP", Scalar{"all"}},
     {"MASK", Scalar{"0027"}},
