@@ -68,6 +68,11 @@ FleetRunner::~FleetRunner() {
   for (auto& [slot, running] : clean_ups_) running.process->signal(SIGKILL);
 }
 
+void FleetRunner::forgo_steering() {
+  has_steering_ = false;
+  settlement_.forgo_steering();
+}
+
 void FleetRunner::start() {
   on_policy_changed();
   if (settlement_.intake()) on_settled();

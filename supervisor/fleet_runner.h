@@ -51,15 +51,24 @@ class FleetRunner {
   // Workers are not offered capture: this system has none. Before `start`.
   void forgo_capture() { has_capture_ = false; }
   // The kernel does not steer here. Before `start`.
-  void forgo_steering() { settlement_.forgo_steering(); }
+  void forgo_steering();
   void start();
 
   // Goes on with the workers of another one, in place of nobody: before `start`, after Dispatcher and Steerer have adopted. A
   // worker of which nothing can be had is given up, and replaced like one that has ended.
   [[nodiscard]] Outcome adopt(const SavedPool& saved, FdTable& fds);
   void save(SavedPool& saved, FdList& fds) const;
-  // Somebody waits for what cannot be saved: who asked for a reload, a restart, another size.
-  [[nodiscard]] bool is_changing() const { return roll_back_to_ || !renewals_.empty() || !wishes_.empty(); }
+  // What cannot be saved and comes to an end: somebody waits for a reload, a restart, another size; new slots get their clients;
+  // a process of ours runs that is no worker.
+  [[nodiscard]] bool is_changing() const {
+    return roll_back_to_ || !renewals_.empty() || !wishes_.empty() || warm_up_from_ || !clean_ups_.empty() ||
+           !buried_.empty();
+  }
+  // Its workers hang on channels that cannot be saved.
+  [[nodiscard]] bool has_node_workers() const { return node_ != nullptr; }
+  // Ends the health checks of all workers that live; `resume_checks` begins them anew.
+  void pause_checks();
+  void resume_checks();
 
   void stop(Fleet::Stop stop);
 
@@ -226,6 +235,7 @@ class FleetRunner {
   std::unique_ptr<NodeSessionDoor> node_door_;
   std::unique_ptr<NodeWorkers> node_;  // none where the workers are no Node.js
   bool has_capture_ = true;
+  bool has_steering_ = true;
   bool retired_unwanted_ = false;
   std::vector<Slot> slots_;
   std::map<WorkerId, Occupant> occupants_;

@@ -89,6 +89,7 @@ void members(Form& form, Settlement::Offer& offer) {
   form("sockets", offer.sockets);
   form("listen_fds", offer.listen_fds);
   form("capture", offer.capture);
+  form("node", offer.node);
 }
 
 template <class Form>
@@ -107,6 +108,7 @@ void members(Form& form, SavedWorker& worker) {
   form("output", worker.output);
   form("notify", worker.notify);
   form("notify_address", worker.notify_address);
+  form("notify_user", worker.notify_user);
   form("capture", worker.capture);
   form("captured", worker.captured);
   form("waits_for_grace", worker.waits_for_grace);
@@ -117,6 +119,7 @@ void members(Form& form, SavedWorker& worker) {
   form("beats", worker.beats);
   form("other_binds", worker.other_binds);
   form("told_to_end", worker.told_to_end);
+  form("served_before", worker.served_before);
 }
 
 template <class Form>
@@ -179,6 +182,7 @@ void members(Form& form, SavedPool& pool) {
   form("name", pool.name);
   form("found", pool.found);
   form("has_capture", pool.has_capture);
+  form("has_steering", pool.has_steering);
   form("retired_unwanted", pool.retired_unwanted);
   form("fleet", pool.fleet);
   form("last_generation", pool.last_generation);
@@ -187,6 +191,7 @@ void members(Form& form, SavedPool& pool) {
   form("table_slots", pool.table_slots);
   form("resolution", pool.resolution);
   form("handed_before", pool.handed_before);
+  form("checks", pool.checks);
   form("last_connection", pool.last_connection);
   form("listeners", pool.listeners);
   form("steered", pool.steered);
