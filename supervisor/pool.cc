@@ -115,7 +115,6 @@ Outcome Pool::take_listener(const ListenerConfig& listener, ListeningSocket sock
 }
 
 void Pool::start() {
-  started_ = true;
   for (const std::unique_ptr<Listener>& listener : dispatcher_.listeners()) {
     spdlog::info("listening on {} ({})", to_text(listener->address()), listener->name());
   }

@@ -17,6 +17,7 @@ Outcome Pool::adopt(const SavedPool& saved, FdTable& fds) {
 }
 
 void Pool::resume() {
+  started_ = true;
   runner_.start();
   steerer_.start();
   dispatcher_.start();
