@@ -159,6 +159,7 @@ void members(Form& form, SavedGroup& group) {
   form("sockets", group.sockets);
   form("certain", group.certain);
   form("stray_datagrams", group.stray_datagrams);
+  form("of_service_manager", group.of_service_manager);
 }
 
 template <class Form>

@@ -132,6 +132,7 @@ struct SavedGroup {
   std::vector<Socket> sockets;
   std::uint64_t certain = 1;
   std::uint64_t stray_datagrams = 0;
+  bool of_service_manager = false;  // as in SavedListener: the control socket
 };
 struct SavedSteered {
   ListenerId listener;

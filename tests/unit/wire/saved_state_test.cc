@@ -66,7 +66,8 @@ SavedState busy_state() {
        {{SocketDomain::Inet6,
          {{"member.1", SavedGroup::Socket::Role::Control, 0}, {"member.2", SavedGroup::Socket::Role::Seat, 1}},
          2,
-         5}},
+         5,
+         true}},
        {SocketDomain::Inet}});
   pool.turns.push_back({1, {true, false}});
   pool.unplaced = {{"connection.42", "ab"}};
