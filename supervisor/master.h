@@ -20,9 +20,9 @@
 #include "loop/timer.h"
 #include "pool.h"
 #include "service_link.h"
-#include "wire/service_news.h"
 #include "takeover.h"
 #include "upgrade/upgrade_check.h"
+#include "wire/service_news.h"
 #include "wire/status.h"
 
 namespace holdfast {

@@ -14,8 +14,7 @@ struct SavedNames<Fleet::Why> {
 };
 template <>
 struct SavedNames<Intake> {
-  static constexpr std::array<std::string_view, 6> value = {"auto",    "sdk",  "listen-fds",
-                                                            "capture", "node", "none"};
+  static constexpr std::array<std::string_view, 6> value = {"auto", "sdk", "listen-fds", "capture", "node", "none"};
 };
 template <>
 struct SavedNames<SocketDomain> {
