@@ -83,6 +83,10 @@ void Logging::reopen() {
 
 Logging::~Logging() {
   log_to(std::make_shared<spdlog::sinks::stderr_sink_st>(), spdlog::default_logger()->level());
+  flush();
+}
+
+void Logging::flush() {
   output_.finish(kPatience);
   error_.finish(kPatience);
   if (file_sink_) file_sink_->finish(kPatience);

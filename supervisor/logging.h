@@ -28,6 +28,8 @@ class Logging {
   [[nodiscard]] Outcome write_to(const std::string& path);
   // Opens the file anew, after somebody has renamed it; says so, or that it goes on with the old one and why.
   void reopen();
+  // Writes what waits, for a moment: this program is about to become another one.
+  void flush();
   [[nodiscard]] OutputSink& output() { return file_sink_ ? *file_sink_ : output_; }
   [[nodiscard]] OutputSink& error() { return file_sink_ ? *file_sink_ : error_; }
 

@@ -115,13 +115,10 @@ Outcome Pool::take_listener(const ListenerConfig& listener, ListeningSocket sock
 }
 
 void Pool::start() {
-  started_ = true;
   for (const std::unique_ptr<Listener>& listener : dispatcher_.listeners()) {
     spdlog::info("listening on {} ({})", to_text(listener->address()), listener->name());
   }
-  runner_.start();
-  steerer_.start();
-  dispatcher_.start();
+  resume();
 }
 
 void Pool::stop(Fleet::Stop how) {
