@@ -14,6 +14,7 @@ namespace holdfast {
 [[nodiscard]] int run_client(const PublishInvocation& invocation);
 [[nodiscard]] int run_client(const TailInvocation& invocation);
 [[nodiscard]] int run_client(const StopInvocation& invocation);
+[[nodiscard]] int run_client(const UpgradeInvocation& invocation);
 [[nodiscard]] int print_version(const VersionInvocation& invocation);
 
 }  // namespace holdfast

@@ -4,9 +4,11 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdio>
+#include <filesystem>
 #include <map>
 #include <optional>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -46,6 +48,9 @@ struct Arguments {
   std::string topic = {};
   std::string message = {};
   std::string file = {};
+  std::string binary = {};
+  int state = -1;
+  std::string format = {};
 };
 
 void add_table(CLI::App& command, Arguments& arguments) {
@@ -189,6 +194,25 @@ Invocation finish_scale(const Arguments& arguments, OutputForm form, Waiting wai
   return scale;
 }
 
+Invocation finish_upgrade(const Arguments& arguments, OutputForm form, Waiting waiting) {
+  std::error_code code;
+  std::string binary = arguments.binary;
+  if (!binary.empty()) binary = std::filesystem::absolute(binary, code).string();  // the supervisor may be elsewhere
+  if (code) return mistake("--binary " + arguments.binary + ": " + code.message());
+  return UpgradeInvocation{arguments.target, form, std::move(binary), waiting};
+}
+
+// The command line of the supervisor whose place is to be taken must be one of ours.
+Invocation finish_check_upgrade(const Arguments& arguments, const std::vector<std::string>& words) {
+  std::vector<std::string> all = {"holdfast"};
+  all.insert(all.end(), words.begin(), words.end());
+  std::vector<char*> pointers;
+  for (std::string& word : all) pointers.push_back(word.data());
+  const Invocation run = read_command_line(static_cast<int>(pointers.size()), pointers.data());
+  if (std::holds_alternative<RunInvocation>(run)) return CheckUpgradeInvocation{arguments.state};
+  return std::holds_alternative<ExitNow>(run) ? run : mistake("only `holdfast run` can be taken over");
+}
+
 // Of CLI11's complaint about the number of an option's values, which begins with its name.
 std::string count_mistake(std::string_view complaint) {
   const std::string name(complaint.substr(0, complaint.find(':')));
@@ -203,6 +227,14 @@ std::string flag_mistake(std::string_view complaint) {
 }
 
 // CLI11 names what it did not expect; we add what might have been meant.
+// "--name" in front of the command that it is an option of; the others are said to be unknown.
+std::string misplaced(const CLI::App& command, const std::vector<std::string>& words) {
+  if (words.empty() || !words.front().starts_with("-")) return "";
+  const std::string option = words.front().substr(0, words.front().find('='));
+  if (command.get_option_no_throw(option) == nullptr) return "";
+  return "'" + option + "' goes after the command: holdfast " + command.get_name() + " " + option + " ...";
+}
+
 std::string with_suggestion(const CLI::App& app, const std::string& unexpected) {
   std::vector<std::string> known;
   for (const CLI::Option* option : app.get_options()) {
@@ -238,6 +270,11 @@ Invocation read_command_line(int argc, char** argv) {
   CLI::App* init =
       app.add_subcommand("init", "Write a configuration file to start from, with every key and its default");
   init->add_option("FILE", arguments.path, "File to make; - is the standard output")->capture_default_str();
+  CLI::App* import =
+      app.add_subcommand("import", "Print the configuration that does what a file of another supervisor describes");
+  import->add_option("FORMAT", arguments.format, "pm2")->required();
+  import->add_option("FILE", arguments.path, "An ecosystem file: JavaScript, which node evaluates, or JSON")
+      ->required();
   const CLI::App* status = add_client(app, arguments, "status", "Show listeners, slots and workers");
   CLI::App* route = add_client(app, arguments, "route", "Show which slot serves a client's address, and why");
   route->add_option("ADDRESS", arguments.address, "IPv4 or IPv6 address")->required();
@@ -269,6 +306,14 @@ Invocation read_command_line(int argc, char** argv) {
       ->type_name("FILE");
   CLI::App* tail = add_client(app, arguments, "tail", "Show what is published on the bus, until it is interrupted");
   tail->add_option("TOPIC", arguments.topic, "Pattern of topics: * is one segment, ** any number of them")->required();
+  CLI::App* upgrade = add_client(app, arguments, "upgrade", "Exchange the supervisor's own program, in place");
+  upgrade
+      ->add_option("--binary", arguments.binary, "The program (default: what stands where the present one was started)")
+      ->type_name("PATH");
+  upgrade->add_flag("--wait", arguments.wait, "Return when the new program serves, or has been refused");
+  CLI::App* check_upgrade =
+      app.add_subcommand("check-upgrade", "Whether this program can take over a state")->group("");
+  check_upgrade->add_option("FD", arguments.state)->required();
   CLI::App* version = app.add_subcommand("version", "Print the version");
   version->add_flag("--json", arguments.json, "Print the answer as JSON");
   app.set_version_flag("--version", std::string("holdfast ") + HOLDFAST_VERSION);
@@ -287,6 +332,8 @@ Invocation read_command_line(int argc, char** argv) {
     const CLI::App* used = app.get_subcommands().empty() ? &app : app.get_subcommands().front();
     const std::vector<std::string> extras = app.remaining(true);
     const std::string first = extras.empty() ? "?" : extras.front();
+    if (const std::string text = misplaced(*used, {all.begin() + 1, all.end()}); used != &app && !text.empty())
+      return mistake(text);
     std::string text = with_suggestion(*used, first);
     if ((used == run || used == check) && command.empty() && !first.starts_with("-"))
       text += " The worker's command goes after `--`.";
@@ -310,8 +357,13 @@ Invocation read_command_line(int argc, char** argv) {
   const Waiting waiting = arguments.wait ? Waiting::Yes : Waiting::No;
   if (run->parsed()) return RunInvocation{source_of(*run, arguments, std::move(command))};
   if (check->parsed()) return CheckInvocation{source_of(*check, arguments, std::move(command)), form};
+  if (check_upgrade->parsed()) return finish_check_upgrade(arguments, command);
   if (!command.empty()) return mistake("only `holdfast run` and `holdfast check` take a command after `--`");
   if (init->parsed()) return InitInvocation{arguments.path};
+  if (import->parsed() && arguments.format != "pm2") {
+    return mistake("'" + arguments.format + "' is no format that can be imported: pm2 is");
+  }
+  if (import->parsed()) return ImportInvocation{arguments.path};
   if (status->parsed()) return StatusInvocation{arguments.target, form};
   if (route->parsed()) return RouteInvocation{arguments.target, form, arguments.address};
   if (restart->parsed()) return finish_restart(arguments, form, waiting);
@@ -324,6 +376,7 @@ Invocation read_command_line(int argc, char** argv) {
   }
   if (tail->parsed()) return TailInvocation{arguments.target, form, arguments.topic};
   if (stop->parsed()) return StopInvocation{arguments.target, form, waiting};
+  if (upgrade->parsed()) return finish_upgrade(arguments, form, waiting);
   return VersionInvocation{form};
 }
 

@@ -34,8 +34,8 @@ std::uint16_t family_of(const Endpoint& endpoint) {
   return HF_FAMILY_UNIX;
 }
 
-std::uint64_t load_of(const Inbox& inbox) {
-  const Inbox::Account account = inbox.account();
+std::uint64_t load_of(const ConnectionSink& inbox) {
+  const ConnectionSink::Account account = inbox.account();
   return account.waiting + account.open;
 }
 
@@ -87,7 +87,9 @@ void Dispatcher::remove_listener(ListenerId id) {
 
 void Dispatcher::start() {
   started_ = true;
-  for (const std::unique_ptr<Listener>& listener : listeners_) listener->set_stage(Listener::Stage::Serving);
+  for (const std::unique_ptr<Listener>& listener : listeners_) {
+    if (listener->stage() == Listener::Stage::Coming) listener->set_stage(Listener::Stage::Serving);
+  }
   watch_listeners();
 }
 
@@ -104,10 +106,12 @@ void Dispatcher::close_listeners() {
   refuse_unplaced();
 }
 
-// Those clients are connected as far as they know: closing the socket first would reset them.
+// Those clients are connected as far as they know: closing the socket first would reset them, unless somebody else keeps it
+// open for whoever is started next.
 // Bounded by what the backlog can hold: new clients must not keep us from going on.
 void Dispatcher::accept_rest(Listener& listener) {
-  for (int i = 0; i < kMostInBacklog && accept_one(listener) == Accepted::One; i++) continue;
+  const int most = listener.owner() == SocketOwner::Us ? kMostInBacklog : 0;
+  for (int i = 0; i < most && accept_one(listener) == Accepted::One; i++) continue;
 }
 
 void Dispatcher::refuse_unplaced() {
@@ -128,7 +132,7 @@ void Dispatcher::set_table(const BucketTable& table) {
   on_room();
 }
 
-void Dispatcher::set_inbox(SlotId slot, Inbox* inbox) {
+void Dispatcher::set_inbox(SlotId slot, ConnectionSink* inbox) {
   slots_[slot.value].inbox = inbox;
   if (inbox != nullptr) inbox->want_room(pause_ == Pause::NoRoom);
 }
@@ -160,10 +164,23 @@ void Dispatcher::adopt(ListenerId listener, AcceptedConnection connection) {
 void Dispatcher::take(Listener& listener, AcceptedConnection connection) {
   if (listener.stage() == Listener::Stage::Serving) {
     const ConnectionRecord record = describe(connection, listener);
-    return place(Connection{std::move(connection.fd), record});
+    Connection described{std::move(connection.fd), record};
+    if (door_ && door_(described)) {
+      at_door_++;
+      return;
+    }
+    return place(std::move(described));
   }
   listener.count_refusal(Refusal::Removed);
   refuse_connection(std::move(connection.fd));
+}
+
+void Dispatcher::admit(Connection connection, std::optional<SlotId> slot) {
+  at_door_--;
+  const auto bucket = std::find(routes_.begin(), routes_.end(), slot);
+  if (slot && bucket != routes_.end()) connection.record.bucket = static_cast<std::uint16_t>(bucket - routes_.begin());
+  place(std::move(connection));
+  flush();
 }
 
 void Dispatcher::set_resolution(unsigned buckets) {

@@ -15,10 +15,14 @@
 #include "launch.h"
 #include "loop/loop.h"
 #include "loop/timer.h"
+#include "node_session_door.h"
+#include "node_workers.h"
 #include "occupant.h"
 #include "renewals.h"
 #include "steerer.h"
 #include "sys/descriptor_reserve.h"
+#include "sys/fd_table.h"
+#include "wire/saved_state.h"
 #include "wire/status.h"
 #include "worker/inbox.h"
 #include "worker/notify_socket.h"
@@ -35,6 +39,7 @@ namespace holdfast {
 class FleetRunner {
  public:
   struct Hooks {
+    std::function<void()> on_acted;     // something may have changed: after each time that the fleet has decided
     std::function<void()> on_finished;  // stopped, and nobody is left
     std::function<void(const std::string& why)>
         on_give_up;                   // no worker ever became ready, or all said not to restart them
@@ -47,7 +52,26 @@ class FleetRunner {
 
   // Workers are not offered capture: this system has none. Before `start`.
   void forgo_capture() { has_capture_ = false; }
+  // The kernel does not steer here. Before `start`.
+  void forgo_steering();
   void start();
+
+  // Goes on with the workers of another one, in place of nobody: before `start`, after Dispatcher and Steerer have adopted. A
+  // worker of which nothing can be had is given up, and replaced like one that has ended.
+  [[nodiscard]] Outcome adopt(const SavedPool& saved, FdTable& fds);
+  void save(SavedPool& saved, FdList& fds) const;
+  // What cannot be saved and comes to an end: somebody waits for a reload, a restart, another size; new slots get their clients;
+  // a process of ours runs that is no worker.
+  [[nodiscard]] bool is_changing() const {
+    return roll_back_to_ || !renewals_.empty() || !wishes_.empty() || warm_up_from_ || !clean_ups_.empty() ||
+           !buried_.empty();
+  }
+  // Its workers hang on channels that cannot be saved.
+  [[nodiscard]] bool has_node_workers() const { return node_ != nullptr; }
+  // Ends the health checks of all workers that live; `resume_checks` begins them anew.
+  void pause_checks();
+  void resume_checks();
+
   void stop(Fleet::Stop stop);
 
   // Replaces the workers of one slot or of all, one after the other; `done` is called once with the outcome. It may be
@@ -88,13 +112,17 @@ class FleetRunner {
   [[nodiscard]] std::optional<BusMember::Number> bus_member(SlotId slot) const;
 
   [[nodiscard]] PoolStatus status() const;
+  // Connections of health checks that are, or were, among those handed and waiting.
+  [[nodiscard]] std::uint64_t checks() const { return checks_; }
+  // Slots whose worker serves.
+  [[nodiscard]] unsigned serving() const;
   [[nodiscard]] unsigned slots() const { return static_cast<unsigned>(slots_.size()); }
   // Connections that were taken up in slots which have gone since.
   [[nodiscard]] std::uint64_t handed_before() const { return handed_before_; }
 
  private:
   struct Slot {
-    std::unique_ptr<Inbox> inbox;
+    std::unique_ptr<ConnectionSink> inbox;
     std::uint64_t starts = 0;
     std::uint64_t retired_handed = 0;  // by inboxes that are gone
     std::uint64_t retired_accepted = 0;
@@ -104,11 +132,13 @@ class FleetRunner {
     std::vector<std::string> last_lines;  // of the worker that ended last
   };
 
+  [[nodiscard]] WorkerStatus describe_worker(const Fleet::Worker& worker, const Occupant* occupant) const;
   void schedule();
   void reconcile();
   void sample_heartbeats(TimePoint now);
   void forgive_silence(TimePoint now);
   void perform(const Fleet::StartWorker& action);
+  void perform(const Fleet::CleanUpSlot& action);
   void perform(const Fleet::Promote& action);
   void perform(const Fleet::DrainWorker& action);
   void perform(const Fleet::SignalWorker& action);
@@ -123,14 +153,25 @@ class FleetRunner {
   void perform(const Fleet::Finished& action);
 
   [[nodiscard]] Outcome start(Occupant& occupant, WorkerId worker, Fleet::Role role);
+  [[nodiscard]] Outcome start_clean_up(SlotId slot);
+  void on_cleaned_up(SlotId slot, const ExitStatus& status);
   void watch_for_signs(Occupant& occupant, WorkerId worker);
-  [[nodiscard]] std::unique_ptr<Capture> make_capture(Occupant& occupant, WorkerId worker);
-  [[nodiscard]] Result<std::unique_ptr<NotifySocket>> make_notify_socket(WorkerId worker);
-  [[nodiscard]] Result<std::unique_ptr<Inbox>> make_inbox();
-  [[nodiscard]] Inbox* inbox_of(const Occupant& occupant) const;
-  [[nodiscard]] std::optional<WorkerId> worker_on(const Inbox& inbox) const;
+  [[nodiscard]] std::unique_ptr<Capture> make_capture(Occupant& occupant, WorkerId worker, UniqueFd notifications);
+  [[nodiscard]] Result<std::unique_ptr<NotifySocket>> make_notify_socket(WorkerId worker, uid_t user);
+  [[nodiscard]] Result<std::unique_ptr<ConnectionSink>> make_inbox();
+  [[nodiscard]] Inbox::Hooks hooks_of_inbox();
+  [[nodiscard]] WorkerProcess::Hooks hooks_of_process(WorkerId worker);
+  [[nodiscard]] Outcome adopt(const SavedWorker& saved, FdTable& fds);
+  void watch_for_signs_again(Occupant& occupant, const SavedWorker& saved, FdTable& fds);
+  void give_up_unknown_workers();
+  [[nodiscard]] SavedWorker save(WorkerId worker, const Occupant& occupant, FdList& fds) const;
+  [[nodiscard]] ConnectionSink* inbox_of(const Occupant& occupant) const;
+  [[nodiscard]] std::optional<WorkerId> worker_on(const ConnectionSink& inbox) const;
   [[nodiscard]] std::string label(SlotId slot) const;
   [[nodiscard]] std::string missing_sign(const Occupant& occupant) const;
+  [[nodiscard]] std::string listening_elsewhere() const;
+  [[nodiscard]] bool waits_at_its_sockets(const Occupant& occupant);
+  void look_where_it_listens(Occupant& occupant) const;
   void on_frame(Inbox& inbox, const WorkerFrame& frame);
   void on_notify(WorkerId worker, const NotifyMessage& message);
   void on_captured(WorkerId worker, std::size_t listener);
@@ -138,14 +179,36 @@ class FleetRunner {
   void on_other_bind(WorkerId worker, const std::string& address);
   void on_ready(WorkerId worker, std::string_view how);
   void on_settled();
+  [[nodiscard]] Duration drain_spread(TimePoint deadline) const;
   void say_goodbye(WorkerId worker);
-  void on_garbage(Inbox& inbox, const Error& error);
+
+  // Of Node.js workers: fleet_runner_node.cc.
+  [[nodiscard]] std::unique_ptr<NodeWorkers> make_node_workers();
+  void open_node_door();
+  void on_node_accepting(WorkerId worker, bool accepts);
+  void on_node_leaves(WorkerId worker, const std::string& why);
+  void on_node_came_back(WorkerId worker);
+  [[nodiscard]] std::string missing_node_sign(const Occupant& occupant) const;
+
+  void settle_upkeep();
+  void settle_upkeep(WorkerId worker, Occupant& occupant);
+  [[nodiscard]] bool wants_checks() const;
+  [[nodiscard]] HealthWatch::Hooks hooks_of_watch(WorkerId worker);
+  [[nodiscard]] std::uint16_t listener_for_check(const Occupant& occupant) const;
+  [[nodiscard]] Result<SpawnPlan> plan_check(const Occupant& occupant) const;
+  void on_verdict(WorkerId worker, Health::State state, const std::string& why);
+  void bury(std::unique_ptr<CommandCheck> check);
+  void sample_work();
+  void recycle(WorkerId worker, Occupant& occupant, Recycle::Why why);
+  [[nodiscard]] std::vector<Connection> take_back_some(ConnectionSink& inbox);
+  void on_garbage(const ConnectionSink& inbox, const Error& error);
   void on_exit(WorkerId worker, const ExitStatus& status);
-  void retire(SlotId slot, std::unique_ptr<Inbox> inbox);
-  void place_again(Inbox& inbox);
+  void retire(SlotId slot, std::unique_ptr<ConnectionSink> inbox);
+  void place_again(ConnectionSink& inbox);
   void replace_inbox(SlotId slot);
   void tell_dispatcher();
   void adopt_size();
+  void warm_up();
   [[nodiscard]] std::optional<Outcome> sized() const;
   void settle_wishes();
   [[nodiscard]] Outcome join_bus(Occupant& occupant);
@@ -153,10 +216,19 @@ class FleetRunner {
   void settle_roll();
   void fail_roll(const std::string& why);
 
+  // A worker that is replaced in the steer plane goes on accepting so long at least: handshakes that had begun at its
+  // socket end there.
+  static constexpr Duration kHandshake = std::chrono::seconds(1);
+
   // Something that somebody waits for, asked after each reconcile; nothing: it is not settled yet.
   struct Wish {
     std::function<std::optional<Outcome>()> settled;
     std::function<void(Outcome)> done;
+  };
+
+  struct CleanUp {
+    std::unique_ptr<WorkerProcess> process;
+    std::unique_ptr<Timer> limit;
   };
 
   Loop& loop_;
@@ -168,10 +240,14 @@ class FleetRunner {
   DescriptorReserve reserve_;  // for the start of a worker
   Renewals renewals_;
   Settlement settlement_;
+  std::unique_ptr<NodeSessionDoor> node_door_;
+  std::unique_ptr<NodeWorkers> node_;  // none where the workers are no Node.js
   bool has_capture_ = true;
+  bool has_steering_ = true;
   bool retired_unwanted_ = false;
   std::vector<Slot> slots_;
   std::map<WorkerId, Occupant> occupants_;
+  std::map<SlotId, CleanUp> clean_ups_;
   std::vector<Wish> wishes_;
   Generation generation_{1};  // as wished
   std::uint32_t last_generation_ = 1;
@@ -180,8 +256,16 @@ class FleetRunner {
   unsigned size_;                            // as wished
   std::uint64_t handed_before_ = 0;          // by slots that have gone
   std::vector<Dispatcher::SlotState> told_;  // what the dispatcher knows of each slot
+  std::optional<BucketTable> warm_up_from_;  // while new slots get their clients
+  TimePoint warm_up_begun_{};
   bool scheduled_ = false;
   TimePoint due_ = kNever;  // when the fleet asked to be asked next
+  Timer warming_up_;
+  std::uint64_t checks_ = 0;
+  bool is_sampling_ = false;
+  TimePoint next_check_complaint_{};
+  std::map<const CommandCheck*, std::unique_ptr<CommandCheck>> buried_;  // killed, and not ended yet
+  Timer sampling_;                                                       // of what recycling looks at
   Timer retiring_;
   Timer timer_;
 };

@@ -12,6 +12,7 @@
 #include "core/ip_address.h"
 #include "core/stop_signals.h"
 #include "exit_code.h"
+#include "launch.h"
 #include "sys/control_path.h"
 #include "sys/environment.h"
 #include "sys/machine.h"
@@ -34,11 +35,17 @@ std::string default_name(const std::vector<std::string>& command) {
 
 }  // namespace
 
+const std::vector<int> Master::kHeard = {SIGTERM, SIGINT,   SIGQUIT, SIGHUP, SIGUSR1,
+                                         SIGUSR2, SIGWINCH, SIGTTIN, SIGTTOU};
+
 Master::Master(Config config, ConfigSource source)
     : config_(std::move(config)),
       source_(std::move(source)),
       logging_(loop_, config_.log_level),
-      started_(loop_.now()) {
+      service_(loop_, [this] { return service_state(); }),
+      started_(loop_.now()),
+      cpus_timer_(loop_, [this] { follow_cpus(); }),
+      upgrade_timer_(loop_, [this] { check_next_program(); }) {
   ignore_broken_pipes();
   if (config_.name.empty()) config_.name = default_name(config_.pools.front().command);
 }
@@ -51,16 +58,27 @@ int Master::run() {
     return failure->exit_code;
   }
   loop_.run();
+  // Outside of every callback: what is saved there is whole.
+  while (upgrade_ && upgrade_->checked) {
+    become_next_program();
+    if (!finished_) loop_.run();
+  }
   return exit_code_;
 }
 
 std::optional<Failure> Master::start() {
+  if (auto failure = open_log()) {
+    if (!takeover_) return failure;
+    spdlog::error("{}: the log goes to the standard error output", failure->error.message());  // there is no way back
+  }
   if (const Result<std::uint64_t> limit = raise_open_file_limit(); !limit) spdlog::warn("{}", limit.error().message());
+  if (takeover_) return take_over();
+  Result<std::vector<GivenDescriptor>> given = take_given_descriptors();
+  if (!given) return Failure{given.error(), kExitFailure};
+  activation_ = Activation(*std::move(given));
   if (auto failure = check_commands()) return failure;
   // From here on no signal ends us before socket files can be removed: it is heard when the loop runs.
-  signals_.emplace(loop_,
-                   std::vector<int>{SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH, SIGTTIN, SIGTTOU},
-                   [this](int signal) { on_signal(signal); });
+  listen_to_signals();
   if (auto failure = choose_hash_key()) return failure;
   if (const Outcome made = make_bus(); !made) return Failure{made.error(), kExitFailure};
   for (const PoolConfig& pool : config_.pools) {
@@ -80,22 +98,57 @@ std::optional<Failure> Master::start() {
   return std::nullopt;
 }
 
+std::optional<Failure> Master::open_log() {
+  if (config_.log_file.empty()) return std::nullopt;
+  const Outcome opened = logging_.write_to(config_.log_file);
+  if (opened) return std::nullopt;
+  const bool forbidden = is(opened.error(), std::errc::permission_denied);
+  return Failure{opened.error(), forbidden ? kExitPermission : kExitFailure};
+}
+
+void Master::listen_to_signals() {
+  signals_.emplace(loop_, kHeard, [this](int signal) { on_signal(signal); });
+}
+
 std::optional<Failure> Master::check_commands() const {
   for (const PoolConfig& pool : config_.pools) {
     const Outcome found = check_program(pool.command.front(), pool.working_directory);
+    if (const Outcome cpus = check_cpus(pool.cpus); found && !cpus) return Failure{cpus.error(), kExitBadConfig};
     if (found) continue;
     const bool forbidden = is(found.error(), std::errc::permission_denied);
     const std::string advice =
         forbidden ? " (make it executable: chmod +x)" : " (give a path, or a name that is in PATH)";
     return Failure{Error{{}, found.error().message() + advice}, forbidden ? kExitPermission : kExitBadConfig};
   }
+  for (const PoolConfig& pool : config_.pools) {
+    const Outcome known = check_account(pool);
+    if (known) continue;
+    const bool forbidden = is(known.error(), std::errc::operation_not_permitted);
+    const std::string advice = forbidden ? " (only root may; leave out user and group, or start holdfast as root)" : "";
+    return Failure{Error{{}, known.error().message() + advice}, forbidden ? kExitPermission : kExitBadConfig};
+  }
   return std::nullopt;
 }
 
 std::optional<Failure> Master::open_listeners() {
   for (const ListenerConfig& listener : config_.listeners) {
+    if (std::holds_alternative<ActivatedAddress>(listener.address)) {
+      if (auto failure = take_activated(listener)) return failure;
+      continue;
+    }
     const Outcome opened = pool_of(listener.pool)->open_listener(listener, config_.backlog);
     if (!opened) return failure_to_listen(opened.error());
+  }
+  if (const Outcome taken = activation_.check_all_taken(); !taken) return Failure{taken.error(), kExitBadConfig};
+  return std::nullopt;
+}
+
+std::optional<Failure> Master::take_activated(const ListenerConfig& listener) {
+  Result<std::vector<ListeningSocket>> sockets = activation_.take(std::get<ActivatedAddress>(listener.address));
+  if (!sockets) return Failure{{{}, "listener " + listener.name + ": " + sockets.error().message()}, kExitCannotBind};
+  for (ListeningSocket& socket : *sockets) {
+    const Outcome taken = pool_of(listener.pool)->take_listener(listener, std::move(socket), config_.backlog);
+    if (!taken) return Failure{{{}, "listener " + listener.name + ": " + taken.error().message()}, kExitCannotBind};
   }
   return std::nullopt;
 }
@@ -161,6 +214,7 @@ void Master::start_workers() {
     pool->start();
     workers += pool->config().workers;
   }
+  follow_cpus();
   spdlog::info("holdfast {} '{}' pid {}: {} worker{}, control socket {}", HOLDFAST_VERSION, config_.name, getpid(),
                workers, workers == 1 ? "" : "s", config_.control_path);
 }
@@ -184,11 +238,15 @@ void Master::on_signal(int signal) {
       return;
     case SIGHUP:
       return reload([](const Result<std::string>&) {});
+    case SIGUSR1:
+      return logging_.reopen();
     case SIGTTIN:
     case SIGTTOU:
       return change_size(signal == SIGTTIN ? 1 : -1);
     case SIGWINCH:
       return drain_all();
+    case SIGUSR2:
+      return begin_upgrade({});
     default:
       spdlog::warn("{} has no meaning yet and is ignored", signal_name(signal));
   }
@@ -230,11 +288,13 @@ void Master::stop(Fleet::Stop how) {
                                   ? "at once"
                                   : "gracefully: workers drain, a second signal ends them at once");
   stopping_ = true;
+  service_.on_change();
   for (const std::unique_ptr<Pool>& pool : pools_) pool->stop(how);
   for (const std::unique_ptr<Pool>& pool : leaving_pools_) pool->stop(how);
 }
 
 void Master::finish(int exit_code) {
+  finished_ = true;
   exit_code_ = exit_code;
   for (ControlReply& reply : waiting_for_stop_) reply.send(ControlSuccess{"{\"stopped\":true}"});
   waiting_for_stop_.clear();
@@ -259,6 +319,7 @@ void Master::on_control(ControlRequest request, ControlReply reply) {
   if (request.verb == "undrain") return answer_drain(request, std::move(reply), false);
   if (request.verb == "publish") return answer_publish(request, std::move(reply));
   if (request.verb == "tail") return answer_tail(request, std::move(reply));
+  if (request.verb == "upgrade") return answer_upgrade(request, std::move(reply));
   if (request.verb == "stop") return answer_stop(request, std::move(reply));
   reply.send(ControlFailure{"this supervisor knows no verb '" + request.verb + "'", kExitUsage, {}});
 }
@@ -286,9 +347,16 @@ void Master::answer_route(const ControlRequest& request, ControlReply reply) con
 }
 
 // The slot that a request names in the pool, or nothing if it names none.
-Result<std::optional<SlotId>> Master::slot_of(const ControlRequest& request, const Pool& pool) {
+Result<std::optional<SlotId>> Master::slot_of(const ControlRequest& request, const Pool& pool) const {
   const std::optional<std::int64_t> number = request.number("slot");
   if (!number) return std::optional<SlotId>();
+  if (pools_.size() > 1 && !request.text("pool")) {
+    std::string slots;
+    for (const std::unique_ptr<Pool>& each : pools_) {
+      slots += (slots.empty() ? "" : " or ") + each->name() + "/" + std::to_string(*number);
+    }
+    return Error{{}, "there are several pools: say which one, " + slots};
+  }
   const unsigned slots = pool.runner().slots();
   if (*number >= 0 && *number < slots) return std::optional(SlotId{static_cast<std::uint32_t>(*number)});
   return Error{{}, "there is no slot " + std::to_string(*number) + ": slots are 0 to " + std::to_string(slots - 1)};
@@ -368,11 +436,26 @@ void Master::answer_stop(const ControlRequest& request, ControlReply reply) {
   if (!stopping_) stop(Fleet::Stop::Graceful);
 }
 
+ServiceState Master::service_state() const {
+  ServiceState state;
+  if (reload_) state.phase = ServiceState::Phase::Reloading;
+  if (stopping_) state.phase = ServiceState::Phase::Stopping;
+  state.every_pool_serves = true;
+  for (const std::unique_ptr<Pool>& pool : pools_) {
+    state.serving += pool->runner().serving();
+    state.slots += pool->runner().slots();
+    state.every_pool_serves &= pool->runner().serving() > 0;
+  }
+  if (reload_failed_) state.trouble = last_reload_;
+  return state;
+}
+
 Status Master::status() const {
   Status status = account_of_gone_;
   status.name = config_.name;
   status.version = HOLDFAST_VERSION;
   status.pid = getpid();
+  status.epoch = epoch_;
   status.uptime = loop_.now() - started_;
   status.state = stopping_ ? "stopping" : "running";
   status.last_reload = last_reload_;

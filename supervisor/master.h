@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "activation.h"
 #include "bus/bus.h"
 #include "config/config.h"
 #include "config/reload_plan.h"
@@ -17,7 +18,12 @@
 #include "logging.h"
 #include "loop/loop.h"
 #include "loop/signal_watcher.h"
+#include "loop/timer.h"
 #include "pool.h"
+#include "service_link.h"
+#include "takeover.h"
+#include "upgrade/upgrade_check.h"
+#include "wire/service_news.h"
 #include "wire/status.h"
 
 namespace holdfast {
@@ -34,6 +40,8 @@ class Master {
  public:
   // `source`: where `config` was read, for reloads.
   Master(Config config, ConfigSource source);
+  // Goes on where another one has stopped: `run` starts nobody who runs already.
+  Master(Takeover takeover, ConfigSource source);
   ~Master();
 
   // Checks the command, binds everything and starts the workers; then runs until it is told to stop. The result is the
@@ -42,8 +50,12 @@ class Master {
 
  private:
   [[nodiscard]] std::optional<Failure> start();
+  [[nodiscard]] std::optional<Failure> open_log();
+  static const std::vector<int> kHeard;  // signals
+  void listen_to_signals();
   [[nodiscard]] std::optional<Failure> check_commands() const;
   [[nodiscard]] std::optional<Failure> open_listeners();
+  [[nodiscard]] std::optional<Failure> take_activated(const ListenerConfig& listener);
   [[nodiscard]] std::optional<Failure> open_control();
   [[nodiscard]] std::optional<Failure> choose_hash_key();
   void start_workers();
@@ -52,6 +64,7 @@ class Master {
   void on_finished(Pool& pool);
   void on_give_up(Pool& pool, const std::string& why);
   void remove_pool(const std::string& name);
+  void follow_cpus();
   void forget(const Pool& pool);
   [[nodiscard]] Pool* pool_of(std::string_view name) const;  // empty: the first; null: there is none of that name
   [[nodiscard]] Result<Pool*> pool_of(const ControlRequest& request) const;
@@ -62,7 +75,7 @@ class Master {
   void answer_route(const ControlRequest& request, ControlReply reply) const;
   void answer_restart(const ControlRequest& request, ControlReply reply);
   using Done = std::function<void(const Outcome&)>;
-  [[nodiscard]] static Result<std::optional<SlotId>> slot_of(const ControlRequest& request, const Pool& pool);
+  [[nodiscard]] Result<std::optional<SlotId>> slot_of(const ControlRequest& request, const Pool& pool) const;
   [[nodiscard]] static Done answer_when_done(const ControlRequest& request, ControlReply reply, std::size_t parts,
                                              std::string begun, std::string done);
   void answer_scale(const ControlRequest& request, ControlReply reply);
@@ -86,10 +99,30 @@ class Master {
   [[nodiscard]] std::vector<BusPool> pools_on_bus() const;
   void answer_publish(const ControlRequest& request, ControlReply reply);
   void answer_tail(const ControlRequest& request, ControlReply reply);
+  // Upgrade in place (master_upgrade.cc): asked for -> nobody waits for anything else -> the new program has checked our
+  // state -> nothing is under way in the loop -> exec. Whatever fails ends it, with a reason, and nothing has changed.
+  struct Upgrade {
+    std::string binary;
+    std::optional<ControlReply> reply;  // none: it was a signal, or it is answered
+    bool wait = false;
+    std::unique_ptr<UpgradeCheck> check;
+    bool checked = false;
+  };
+  void answer_upgrade(const ControlRequest& request, ControlReply reply);
+  void begin_upgrade(Upgrade upgrade);
+  void check_next_program();
+  void on_checked(const Outcome& outcome);
+  void end_upgrade(const Error& why);
+  void become_next_program();
+  [[nodiscard]] bool is_changing() const;
+  [[nodiscard]] Result<SavedState> snapshot(FdList& fds) const;
+  [[nodiscard]] std::optional<Failure> take_over();
+  void resume();
   void answer_stop(const ControlRequest& request, ControlReply reply);
   void stop(Fleet::Stop how);
   void finish(int exit_code);
   [[nodiscard]] Status status() const;
+  [[nodiscard]] ServiceState service_state() const;
 
   Config config_;
   ConfigSource source_;
@@ -97,18 +130,26 @@ class Master {
   bool reload_failed_ = false;
   Loop loop_;
   Logging logging_;
+  Activation activation_;
+  ServiceLink service_;
   TimePoint started_;
   std::optional<Error> no_lasting_key_;  // why the hash key is a random one: told when the start has succeeded
   int exit_code_ = 0;
   bool stopping_ = false;
+  bool finished_ = false;
   std::optional<TimePoint> signalled_;  // when a signal asked for a graceful stop: a second one means it more
   std::vector<ControlReply> waiting_for_stop_;
   std::unique_ptr<Bus> bus_;
+  std::optional<Takeover> takeover_;  // until it is done
+  std::uint64_t epoch_ = 0;
+  std::optional<Upgrade> upgrade_;
   std::vector<std::unique_ptr<Pool>> pools_;
   std::vector<std::unique_ptr<Pool>> leaving_pools_;  // no longer wished, and not empty yet
   std::set<const Pool*> given_up_;                    // new ones that no worker came up in
   Status account_of_gone_;                            // the numbers of pools that have gone; nothing else
   std::size_t finished_pools_ = 0;
+  unsigned cpus_ = 0;  // as last seen
+  Timer cpus_timer_;
   // A reload under way, and those who wait for the next.
   struct Reload {
     std::vector<Answer> answers;
@@ -121,6 +162,7 @@ class Master {
   std::vector<Answer> next_reload_;
   std::unique_ptr<ControlServer> control_;
   std::optional<SignalWatcher> signals_;
+  Timer upgrade_timer_;  // until nobody waits for anything else
 };
 
 }  // namespace holdfast

@@ -5,10 +5,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "core/bucket_table.h"
 #include "exit_code.h"
+#include "launch.h"
 #include "master.h"
-#include "sys/machine.h"
 #include "sys/program.h"
 #include "wire/reload_answer.h"
 
@@ -18,6 +17,7 @@ void Master::reload(Answer answer) {
   if (reload_) return next_reload_.push_back(std::move(answer));
   reload_ = std::make_unique<Reload>();
   reload_->answers.push_back(std::move(answer));
+  service_.on_change();
   Result<ReloadPlan> plan = plan_of_reload();
   if (!plan) return finish_reload(plan.error());
   reload_->plan = *std::move(plan);
@@ -40,9 +40,7 @@ Result<ReloadPlan> Master::plan_of_reload() const {
     for (const Mistake& mistake : wished.mistakes) text += "\n" + to_text(mistake);
     return Error{{}, text};
   }
-  for (PoolConfig& pool : wished.config.pools) {
-    if (pool.workers == 0) pool.workers = std::min(usable_cpus(), kMaxSlots);
-  }
+  choose_workers(wished.config);
   // What was found out at the start is not different from what the file leaves open.
   if (wished.config.name.empty()) wished.config.name = config_.name;
   if (wished.config.control_path.empty()) wished.config.control_path = config_.control_path;
@@ -55,6 +53,7 @@ Outcome Master::prepare(const ReloadPlan& plan) {
   for (const PoolConfig& pool : plan.config.pools) {
     if (!plan.started.contains(pool.name) && !plan.rolled.contains(pool.name)) continue;
     if (Outcome found = check_program(pool.command.front(), pool.working_directory); !found) return found;
+    if (Outcome known = check_account(pool); !known) return known;
   }
   for (const PoolConfig& pool : plan.config.pools) {
     if (!plan.started.contains(pool.name)) continue;
@@ -136,6 +135,7 @@ void Master::finish_reload(const Result<std::string>& result) {
   last_reload_ = result ? *result : result.error().message();
   spdlog::log(result ? spdlog::level::info : spdlog::level::err, "reload: {}", last_reload_);
   const std::unique_ptr<Reload> finished = std::move(reload_);
+  service_.tell_now();
   for (const Answer& answer : finished->answers) answer(result);
   std::vector<Answer> next = std::exchange(next_reload_, {});
   if (next.empty()) return;

@@ -6,8 +6,10 @@
 #include <utility>
 #include <vector>
 
+#include "config/chosen_intake.h"
 #include "core/bucket_table.h"
 #include "core/ip_address.h"
+#include "sys/activation.h"
 #include "sys/bind_filter.h"
 
 namespace holdfast {
@@ -32,10 +34,11 @@ Pool::Pool(Loop& loop, const PoolConfig& config, HashKey hash_key, FleetRunner::
       runner_(loop, config_, dispatcher_, steerer_, with_ours(std::move(hooks))) {}
 
 Outcome Pool::check_system() {
-  if (config_.intake != Intake::Capture && config_.intake != Intake::Auto) return Done{};
+  const Intake intake = chosen_intake(config_);
+  if (intake != Intake::Capture && intake != Intake::Auto) return Done{};
   Outcome possible = check_interception();
   if (possible) return possible;
-  if (config_.intake == Intake::Capture) {
+  if (intake == Intake::Capture) {
     return Error{{}, possible.error().message() + " (--intake listen-fds and --intake sdk work without)"};
   }
   spdlog::warn(
@@ -45,23 +48,42 @@ Outcome Pool::check_system() {
   return Done{};
 }
 
+// Whether the listener is to have a socket for each slot.
+bool Pool::may_be_steered(const ListenAddress& address) const {
+  if (std::holds_alternative<UnixAddress>(address)) return false;
+  const Intake intake = chosen_intake(config_);
+  const bool may_steer = (intake != Intake::Sdk && intake != Intake::Node) || config_.plane == Plane::Steer;
+  return may_steer || std::holds_alternative<UdpAddress>(address);
+}
+
 Outcome Pool::open_listener(const ListenerConfig& listener, int backlog) {
   if (revive(listener)) return Done{};
+  if (std::holds_alternative<ActivatedAddress>(listener.address)) {
+    return Error{{},
+                 "listener " + listener.name + ": " + to_text(listener.address) +
+                     " is given at the start only: restart the service"};
+  }
   wished_[dispatcher_.next_listener()] = listener.address;
-  const bool by_path = std::holds_alternative<UnixAddress>(listener.address);
-  const bool may_steer = config_.intake != Intake::Sdk || config_.plane == Plane::Steer;
-  const bool only_passed = config_.intake == Intake::Sdk || config_.intake == Intake::Auto;
+  const Intake intake = chosen_intake(config_);
+  const bool only_passed = intake == Intake::Sdk || intake == Intake::Auto;
   const bool datagrams = std::holds_alternative<UdpAddress>(listener.address);
-  if (!by_path && (may_steer || datagrams)) {
+  if (may_be_steered(listener.address)) {
     Result<ListeningSocket> socket =
         steerer_.open(dispatcher_.next_listener(), listener.name, listener.address, backlog);
     if (socket) {
       dispatcher_.add_listener(listener.name, *std::move(socket));
       return Done{};
     }
-    if (!Steerer::is_steering_refused(socket.error()) || !only_passed || datagrams) return std::move(socket).error();
-    spdlog::warn("{}: the kernel does not steer here: connections are passed, to workers of the SDK alone",
-                 socket.error().message());
+    if (!Steerer::is_steering_refused(socket.error())) return std::move(socket).error();
+    const std::string advice = socket.error().code == std::errc::not_enough_memory ? ", raise net.core.optmem_max" : "";
+    // Workers that live already have been told how they get their connections.
+    if (!only_passed || datagrams || started_) {
+      const char* const other = datagrams ? "datagrams cannot be passed" : "--intake sdk works without";
+      return Error{{}, socket.error().message() + " (" + other + advice + ")"};
+    }
+    spdlog::warn("{}: the kernel does not steer here: connections are passed, to workers of the SDK alone{}",
+                 socket.error().message(), advice);
+    runner_.forgo_steering();
   }
   Result<ListeningSocket> socket = listen_on(listener.address, backlog);
   if (!socket) return std::move(socket).error();
@@ -69,13 +91,34 @@ Outcome Pool::open_listener(const ListenerConfig& listener, int backlog) {
   return Done{};
 }
 
+Outcome Pool::take_listener(const ListenerConfig& listener, ListeningSocket socket, int backlog) {
+  const std::string& name = listener.name;
+  wished_[dispatcher_.next_listener()] = listener.address;
+  if (may_be_steered(socket.bound)) {
+    const bool can_pass = config_.plane != Plane::Steer && config_.intake == Intake::Auto &&
+                          !std::holds_alternative<UdpAddress>(socket.bound);
+    const Outcome possible = check_can_be_steered(socket);
+    if (!possible && !can_pass) return possible;
+    if (possible) {
+      Result<ListeningSocket> control = steerer_.open_beside(dispatcher_.next_listener(), name, socket, backlog);
+      if (!control) return std::move(control).error();
+      dispatcher_.add_listener(name, *std::move(control));
+      return Done{};
+    }
+    spdlog::warn("listener {}: {}", name, possible.error().message());
+  } else if (std::holds_alternative<UnixAddress>(socket.bound) && config_.intake != Intake::Auto &&
+             config_.intake != Intake::Sdk) {
+    return Error{{}, "a Unix path cannot be steered by the kernel: it needs intake sdk"};
+  }
+  dispatcher_.add_listener(name, std::move(socket));
+  return Done{};
+}
+
 void Pool::start() {
   for (const std::unique_ptr<Listener>& listener : dispatcher_.listeners()) {
     spdlog::info("listening on {} ({})", to_text(listener->address()), listener->name());
   }
-  runner_.start();
-  steerer_.start();
-  dispatcher_.start();
+  resume();
 }
 
 void Pool::stop(Fleet::Stop how) {
@@ -99,6 +142,7 @@ void Pool::add_to(Status& status) const {
     status.waiting += slot.waiting;
   }
   status.handed += runner_.handed_before();
+  status.checks += runner_.checks();
   status.waiting += dispatcher_.unplaced();
   add_listeners_to(status, status.waiting > waiting_before ? Shown::All : Shown::Open);
 }

@@ -40,9 +40,16 @@ class Pool {
   [[nodiscard]] Outcome check_system();
   // Binds. After `start` it serves nobody before the next `apply` has told the workers. Errors: those of listen_on.
   [[nodiscard]] Outcome open_listener(const ListenerConfig& listener, int backlog);
+  // The same with a socket that a service manager has opened.
+  [[nodiscard]] Outcome take_listener(const ListenerConfig& listener, ListeningSocket socket, int backlog);
   // Closes those that were opened after `start` and not applied.
   void close_coming();
   void start();
+
+  // In place of `check_system` and `open_listener`: goes on where another pool has stopped.
+  [[nodiscard]] Outcome adopt(const SavedPool& saved, FdTable& fds);
+  [[nodiscard]] SavedPool save(FdList& fds) const;
+  void resume();  // `start` after `adopt`
   // The first call closes the listeners.
   void stop(Fleet::Stop how);
   // At the end, when nobody is left to take them up: resets the connections that still wait.
@@ -69,6 +76,7 @@ class Pool {
   [[nodiscard]] std::optional<SlotId> slot_of_key(std::string_view key) const;
 
  private:
+  [[nodiscard]] bool may_be_steered(const ListenAddress& address) const;
   [[nodiscard]] FleetRunner::Hooks with_ours(FleetRunner::Hooks hooks);
   [[nodiscard]] std::vector<ListenerId> listeners_in(Listener::Stage stage) const;
   [[nodiscard]] bool revive(const ListenerConfig& listener);
@@ -83,6 +91,7 @@ class Pool {
 
   Loop& loop_;
   PoolConfig config_;
+  bool started_ = false;
   bool stopping_ = false;
   std::set<ListenerId> removed_;  // those that leave, and may be closed when no worker has their sockets
   bool removal_due_ = false;

@@ -86,17 +86,45 @@ Result<ListeningSocket> Steerer::open(ListenerId id, const std::string& name, co
     listeners_.pop_back();
     return std::move(group).error();
   }
-  listener.address = with_port(listener.address, (*group)->address().port);
-  ListeningSocket socket{{}, listener.address};
-  if (std::holds_alternative<TcpAddress>(address)) {
-    socket.fd = UniqueFd(::fcntl((*group)->control().get(), F_DUPFD_CLOEXEC, 3));
+  return add(*std::move(group));
+}
+
+Result<ListeningSocket> Steerer::open_beside(ListenerId id, const std::string& name, const ListeningSocket& activated,
+                                             int backlog) {
+  listeners_.push_back({id, name, activated.bound, backlog, {}, {}});
+  Result<std::unique_ptr<SteerGroup>> group =
+      make_group(listeners_.size() - 1, natural_domain(activated.bound), Sibling::None, BorrowedFd(activated.fd));
+  if (!group) {
+    listeners_.pop_back();
+    return std::move(group).error();
+  }
+  Result<ListeningSocket> socket = add(*std::move(group));
+  if (socket) socket->owner = activated.owner;
+  return socket;
+}
+
+// The first group of the last listener.
+Result<ListeningSocket> Steerer::add(std::unique_ptr<SteerGroup> group) {
+  Listener& listener = listeners_.back();
+  listener.address = with_port(listener.address, group->address().port);
+  ListeningSocket socket{{}, listener.address, SocketOwner::Us};
+  if (std::holds_alternative<TcpAddress>(listener.address)) {
+    socket.fd = UniqueFd(::fcntl(group->control().get(), F_DUPFD_CLOEXEC, 3));
     if (!socket.fd) {
+      const Error error = last_error("listen on " + to_text(listener.address));
       listeners_.pop_back();
-      return last_error("listen on " + to_text(address));
+      return error;
     }
   }
-  listener.groups.push_back(*std::move(group));
-  attach(listener, *listener.groups.back());  // whoever comes before the workers waits at his slot's socket already
+  // Whoever comes before the workers waits at his slot's socket already.
+  if (const Outcome attached = attach_whole_or_fewer(listener, *group); !attached) {
+    const std::string where = to_text(listener.address);
+    group->shut_down();
+    listeners_.pop_back();
+    if (listeners_.empty()) dispatcher_.set_resolution(kBuckets);
+    return Error{attached.error().code, "steer the clients of " + where + ": " + attached.error().doing};
+  }
+  listener.groups.push_back(std::move(group));
   return socket;
 }
 
@@ -113,18 +141,18 @@ void Steerer::settle(Intake intake, Plane plane) {
   watch();
 }
 
-void Steerer::retire_unwanted() {
+void Steerer::retire_unwanted(std::string_view elsewhere) {
   for (Listener& listener : listeners_) {
     if (listener.groups.empty()) continue;
     if (listener.wanted.empty()) {
-      spdlog::warn("pool {}: the workers do not listen on {} ({}): its clients wait for nobody", pool_.name,
-                   to_text(listener.address), listener.name);
+      spdlog::warn("pool {}: the workers do not listen on {} ({}): its clients wait for nobody{}", pool_.name,
+                   to_text(listener.address), listener.name, elsewhere);
       continue;
     }
     std::erase_if(listener.groups, [&](const std::unique_ptr<SteerGroup>& group) {
       const SocketDomain domain = group->address().domain;
       if (std::count(listener.wanted.begin(), listener.wanted.end(), domain) > 0) return false;
-      spdlog::info("pool {}: the workers listen on {} only: {} is closed", pool_.name,
+      spdlog::info("pool {}: the workers listen on {}; the sockets kept for {} are not needed", pool_.name,
                    to_text(listener.groups.back()->address()), to_text(group->address()));
       if (group->address().domain == natural_domain(listener.address)) dispatcher_.close_socket(listener.id);
       retire(listener, *group);
@@ -239,6 +267,14 @@ Result<BorrowedFd> Steerer::socket_for(std::size_t index, SocketDomain domain, S
                "give " + to_text(group->address()) + " to a worker"};
 }
 
+std::vector<std::uint16_t> Steerer::ports() const {
+  std::vector<std::uint16_t> ports;
+  for (const Listener& listener : listeners_) {
+    if (const auto* tcp = std::get_if<TcpAddress>(&listener.address)) ports.push_back(tcp->port);
+  }
+  return ports;
+}
+
 bool Steerer::is_datagram(std::size_t managed) const {
   return std::holds_alternative<UdpAddress>(listeners_[managed].address);
 }
@@ -267,13 +303,23 @@ std::uint64_t Steerer::queued(SlotId slot) const {
   return sum;
 }
 
-Result<std::unique_ptr<SteerGroup>> Steerer::make_group(std::size_t index, SocketDomain domain, Sibling sibling) {
+Result<std::unique_ptr<SteerGroup>> Steerer::make_group(std::size_t index, SocketDomain domain, Sibling sibling,
+                                                        std::optional<BorrowedFd> activated) {
   const Listener& listener = listeners_[index];
   const std::optional<GroupAddress> address = group_address(listener.address, domain);
   if (!address) {
     return Error{std::make_error_code(std::errc::address_family_not_supported),
                  "listen on " + to_text(listener.address)};
   }
+  SteerGroup::Options options;
+  options.backlog = listener.backlog;
+  options.slots = static_cast<unsigned>(slots_.size());
+  options.sibling = sibling;
+  options.activated = activated;
+  return SteerGroup::create(loop_, *address, options, hooks_of(index, domain));
+}
+
+SteerGroup::Hooks Steerer::hooks_of(std::size_t index, SocketDomain domain) {
   SteerGroup::Hooks hooks;
   hooks.on_replaced = [this](SlotId slot, Turn) {
     spdlog::warn("{}/{}: its worker has shut its listening socket down: new clients wait for the next one", pool_.name,
@@ -281,16 +327,12 @@ Result<std::unique_ptr<SteerGroup>> Steerer::make_group(std::size_t index, Socke
     watch();
   };
   hooks.on_renumbered = [this] { attach_everywhere(); };
-  hooks.on_stray = [this, id = listener.id](AcceptedConnection connection) {
+  hooks.on_stray = [this, id = listeners_[index].id](AcceptedConnection connection) {
     dispatcher_.adopt(id, std::move(connection));
     dispatcher_.flush_adopted();
   };
   hooks.on_waiting = [this, index, domain](SlotId slot, Turn turn) { drain(index, domain, slot, turn); };
-  SteerGroup::Options options;
-  options.backlog = listener.backlog;
-  options.slots = static_cast<unsigned>(slots_.size());
-  options.sibling = sibling;
-  return SteerGroup::create(loop_, *address, options, std::move(hooks));
+  return hooks;
 }
 
 std::vector<BpfInstruction> Steerer::program_for(const Listener& listener, const SteerGroup& group) const {
@@ -311,26 +353,35 @@ void Steerer::attach_everywhere() {
   }
 }
 
-void Steerer::attach(Listener& listener, SteerGroup& group) {
-  const Outcome attached = group.attach(program_for(listener, group));
-  if (attached) return;
-  const Error& error = attached.error();
-  if (error.code == std::errc::not_enough_memory) return fall_back(error);
-  spdlog::error("listener {}: {}: clients go where they went before", listener.name, error.message());
+Outcome Steerer::attach_whole_or_fewer(const Listener& listener, SteerGroup& group) {
+  for (;;) {
+    Outcome attached = group.attach(program_for(listener, group));
+    if (attached || attached.error().code != std::errc::not_enough_memory || !fall_back(attached.error())) {
+      return attached;
+    }
+  }
 }
 
-void Steerer::fall_back(const Error& error) {
+void Steerer::attach(Listener& listener, SteerGroup& group) {
+  const unsigned before = dispatcher_.resolution();
+  const Outcome attached = attach_whole_or_fewer(listener, group);
+  if (!attached) {
+    spdlog::error("listener {}: {}: clients go where they went before (raise net.core.optmem_max)", listener.name,
+                  attached.error().message());
+  } else if (dispatcher_.resolution() != before) {
+    attach_everywhere();  // one table for all
+  }
+}
+
+// Whether fewer buckets are left to try.
+bool Steerer::fall_back(const Error& error) {
   const auto fewer = std::find_if(kFewerBuckets.begin(), kFewerBuckets.end(),
                                   [&](unsigned buckets) { return buckets < dispatcher_.resolution(); });
-  if (fewer == kFewerBuckets.end()) {
-    spdlog::error("pool {}: {}: clients go where they went before (raise net.core.optmem_max)", pool_.name,
-                  error.message());
-    return;
-  }
+  if (fewer == kFewerBuckets.end()) return false;
   spdlog::warn("pool {}: {}: {} buckets instead of {} (raise net.core.optmem_max to have them all)", pool_.name,
                error.message(), *fewer, dispatcher_.resolution());
   dispatcher_.set_resolution(*fewer);
-  attach_everywhere();
+  return true;
 }
 
 bool Steerer::is_ours(const Listener& listener, SlotId id, Turn turn) const {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "config/config.h"
@@ -17,6 +18,8 @@
 #include "loop/loop.h"
 #include "loop/timer.h"
 #include "steering/steer_group.h"
+#include "sys/fd_table.h"
+#include "wire/saved_state.h"
 
 namespace holdfast {
 
@@ -41,16 +44,24 @@ class Steerer {
   // `is_steering_refused`.
   [[nodiscard]] Result<ListeningSocket> open(ListenerId id, const std::string& name, const ListenAddress& address,
                                              int backlog);
+  // The same with a socket that a service manager has opened (`check_can_be_steered`) as the control socket.
+  [[nodiscard]] Result<ListeningSocket> open_beside(ListenerId id, const std::string& name,
+                                                    const ListeningSocket& activated, int backlog);
   // Whether `open` failed because the system has no programs for reuseport groups.
   [[nodiscard]] static bool is_steering_refused(const Error& error);
   void start();
+
+  // The sockets of all listeners and whose turn it is: goes on where another one has stopped, before `start`.
+  [[nodiscard]] Outcome adopt(const SavedPool& saved, FdTable& fds);
+  void save(SavedPool& saved, FdList& fds) const;
 
   // What the workers have turned out to be; the pass plane means that programs send everybody to the dispatcher, but
   // for datagrams, which cannot be passed.
   void settle(Intake intake, Plane plane);
   // Those of a listener's sockets that no worker wants, because the first one has bound those of another family, are
-  // closed: their clients are to be refused, not to wait for nobody.
-  void retire_unwanted();
+  // closed: their clients are to be refused, not to wait for nobody. `elsewhere` ends the warning about a listener that
+  // nobody has bound: where the workers listen instead.
+  void retire_unwanted(std::string_view elsewhere);
   // The end of a listener, here and in the dispatcher: what waits is served or refused by its stage, and then nobody listens
   // there. No worker that lives on may have sockets of it: they would turn dead in its hands.
   void remove_listener(ListenerId listener);
@@ -94,6 +105,8 @@ class Steerer {
   [[nodiscard]] const std::string& name_of(std::size_t managed) const { return listeners_[managed].name; }
   [[nodiscard]] bool is_datagram(std::size_t managed) const;
 
+  [[nodiscard]] std::vector<std::uint16_t> ports() const;  // of the TCP listeners
+
   [[nodiscard]] bool empty() const;  // no listener has sockets
   [[nodiscard]] Plane plane() const { return plane_; }
   // Whether new clients may come to this turn of the slot.
@@ -121,15 +134,20 @@ class Steerer {
     bool told_stalled = false;  // what on_stalled_ was told last
   };
 
+  [[nodiscard]] SteerGroup::Hooks hooks_of(std::size_t listener, SocketDomain domain);
+  [[nodiscard]] Outcome adopt(const SavedSteered& saved, FdTable& fds);
   [[nodiscard]] Result<std::unique_ptr<SteerGroup>> make_group(std::size_t listener, SocketDomain domain,
-                                                               Sibling sibling);
+                                                               Sibling sibling,
+                                                               std::optional<BorrowedFd> activated = std::nullopt);
+  [[nodiscard]] Result<ListeningSocket> add(std::unique_ptr<SteerGroup> group);
   [[nodiscard]] holdfast::Listener::Stage stage_of(const Listener& listener) const;
   [[nodiscard]] bool is_leaving(const Listener& listener) const;
   [[nodiscard]] Turn turn_for(const Listener& listener, SlotId slot) const;
   [[nodiscard]] std::vector<BpfInstruction> program_for(const Listener& listener, const SteerGroup& group) const;
   void attach_everywhere();
+  [[nodiscard]] Outcome attach_whole_or_fewer(const Listener& listener, SteerGroup& group);
   void attach(Listener& listener, SteerGroup& group);
-  void fall_back(const Error& error);
+  [[nodiscard]] bool fall_back(const Error& error);
   [[nodiscard]] bool is_ours(const Listener& listener, SlotId slot, Turn turn) const;
   void watch();
   void drain(std::size_t listener, SocketDomain domain, SlotId slot, Turn turn);

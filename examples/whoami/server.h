@@ -32,6 +32,7 @@ enum class Doing {
 struct Client {
   holdfast::Connection connection;
   hf_address remote{};
+  std::uint64_t id = 0;
   std::uint16_t listener = 0;
   hf_plane plane = HF_PLANE_PASS;
   Doing doing = Doing::Reading;
@@ -85,12 +86,15 @@ class Server {
   void clear_timer(Client& client);
 
   void begin_drain(Time deadline);
+  void spread_out();
+  [[nodiscard]] bool is_to_go(const Client& client) const;
   void close_idle();
   [[nodiscard]] int timeout() const;
   [[nodiscard]] bool is_finished() const;
 
   holdfast::Worker worker_;
   int epoll_;
+  bool is_well_ = true;    // what /healthz says
   bool has_more_ = false;  // connections of a batch wait in the SDK
   // The JSON in pieces: head_, the client's address, then those of its listener and its plane.
   std::string head_;
@@ -101,6 +105,7 @@ class Server {
   Timers timers_;
   std::optional<Time> drain_deadline_;
   std::vector<Time> sweeps_;  // when idle connections are closed while draining, latest first
+  bool spreads_ = false;      // each connection has a moment of its own to go (Worker::close_at)
 };
 
 }  // namespace whoami

@@ -10,12 +10,14 @@ namespace holdfast {
 namespace {
 
 constexpr std::string_view kUnixPrefix = "unix:";
+constexpr std::string_view kActivatedPrefix = "systemd:";
 constexpr std::string_view kUdpPrefix = "udp://";
 
 // What sun_path (108 bytes) has room for: a path keeps one byte for the zero at its end, an abstract name one for the
 // zero in front, in whose place the text has its '@'.
 constexpr std::size_t kLongestPath = 107;
 constexpr std::size_t kLongestAbstractName = 108;
+constexpr std::size_t kLongestActivatedName = 255;  // what FileDescriptorName= takes
 
 Error refuse(std::string_view text, std::string_view reason) {
   return Error{{}, "listen address '" + std::string(text) + "': " + std::string(reason)};
@@ -89,6 +91,15 @@ Result<ListenAddress> parse_unix(std::string_view text, std::string_view path) {
   return ListenAddress{std::move(address)};
 }
 
+Result<ListenAddress> parse_activated(std::string_view text, std::string_view name) {
+  if (name.empty()) return refuse(text, "the name is empty; write for instance systemd:web");
+  const bool printable = std::all_of(name.begin(), name.end(), [](char c) { return c > ' ' && c < 0x7f && c != ':'; });
+  if (!printable || name.size() > kLongestActivatedName) {
+    return refuse(text, "the name is none that FileDescriptorName= of a socket unit can give");
+  }
+  return ListenAddress{ActivatedAddress{std::string(name)}};
+}
+
 // An address with a port, of either transport. `prefix` is what stands before it in `text` and in the forms to write.
 struct IpText {
   std::string_view text;
@@ -160,9 +171,17 @@ struct ToText {
     return std::string(kUdpPrefix) + (*this)(TcpAddress{udp.family, udp.address, udp.port});
   }
   std::string operator()(const UnixAddress& unix_address) const { return std::string(kUnixPrefix) + unix_address.path; }
+  std::string operator()(const ActivatedAddress& activated) const {
+    return std::string(kActivatedPrefix) + activated.name;
+  }
 };
 
 bool is_every_address(const TcpAddress& tcp) { return tcp.address == IpAddress() || tcp.address == IpAddress::v6({}); }
+
+TcpAddress address_and_port(const ListenAddress& address) {
+  if (const auto* udp = std::get_if<UdpAddress>(&address)) return {udp->family, udp->address, udp->port};
+  return std::get<TcpAddress>(address);
+}
 
 bool share_a_family(const TcpAddress& one, const TcpAddress& other) {
   using Family = TcpAddress::Family;
@@ -173,6 +192,7 @@ bool share_a_family(const TcpAddress& one, const TcpAddress& other) {
 
 Result<ListenAddress> parse_listen_address(std::string_view text) {
   if (text.starts_with(kUnixPrefix)) return parse_unix(text, text.substr(kUnixPrefix.size()));
+  if (text.starts_with(kActivatedPrefix)) return parse_activated(text, text.substr(kActivatedPrefix.size()));
   if (text.empty())
     return refuse(text, "it is empty; write for instance :8080, 127.0.0.1:8080, [::1]:8080 or unix:/run/app.sock");
   if (text.front() == '/' || text.front() == '@' || text.front() == '.') {
@@ -191,8 +211,9 @@ Result<ListenAddress> parse_listen_address(std::string_view text) {
 bool in_each_others_way(const ListenAddress& one, const ListenAddress& other) {
   if (one.index() != other.index()) return false;
   if (const auto* path = std::get_if<UnixAddress>(&one)) return path->path == std::get<UnixAddress>(other).path;
-  const TcpAddress& first = std::get<TcpAddress>(one);
-  const TcpAddress& second = std::get<TcpAddress>(other);
+  if (std::holds_alternative<ActivatedAddress>(one)) return one == other;
+  const TcpAddress first = address_and_port(one);
+  const TcpAddress second = address_and_port(other);
   if (first.port == 0 || first.port != second.port || !share_a_family(first, second)) return false;
   return is_every_address(first) || is_every_address(second) || first.address == second.address;
 }

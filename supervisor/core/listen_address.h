@@ -17,6 +17,7 @@ namespace holdfast {
 //   "[::1]:8080"       one IPv6 address ("[::]:8080": every IPv6 address, and no IPv4)
 //   "unix:/run/x.sock" a path; "unix:@name" the abstract name space
 //   "unix:/run/x.sock,mode=0660,user=www,group=www" a path whose file is not what umask and user make of it
+//   "systemd:web"      the sockets that a service manager opened under this name (FileDescriptorName=)
 //   "udp://:5353"      the first three for UDP: "udp://127.0.0.1:53", "udp://[::1]:53"
 // Port 0 asks the kernel to choose one.
 struct TcpAddress {
@@ -50,13 +51,19 @@ struct UnixAddress {
   bool operator==(const UnixAddress&) const = default;
 };
 
-using ListenAddress = std::variant<TcpAddress, UdpAddress, UnixAddress>;
+// What it really is the sockets tell, once they are there: nothing that listens has such an address.
+struct ActivatedAddress {
+  std::string name;
+  bool operator==(const ActivatedAddress&) const = default;
+};
+
+using ListenAddress = std::variant<TcpAddress, UdpAddress, UnixAddress, ActivatedAddress>;
 
 // Errors say what was wrong with the text and show a form that would be right.
 [[nodiscard]] Result<ListenAddress> parse_listen_address(std::string_view text);
-// Where it is: ":8080", "127.0.0.1:8080", "[::1]:8080", "unix:/path", "udp://:5353", without what is chosen for the file.
+// Where it is: ":8080", "127.0.0.1:8080", "[::1]:8080", "unix:/path", "udp://:5353", "systemd:web", without what is chosen for the file.
 [[nodiscard]] std::string to_text(const ListenAddress& address);
-// Whether the kernel refuses the second of two listeners of one process: the same path, or the same port of addresses of
+// Whether the kernel refuses the second of two listeners of one process: the same path or name, or the same port of addresses of
 // which one is, or covers, the other. Port 0 is another one each time.
 [[nodiscard]] bool in_each_others_way(const ListenAddress& one, const ListenAddress& other);
 

@@ -1,8 +1,16 @@
 #include "listener/listener.h"
 
+#include <array>
 #include <utility>
 
 namespace holdfast {
+
+namespace {
+
+constexpr std::array kRefusals = {Refusal::QueueFull, Refusal::Stopping, Refusal::Stranded, Refusal::Lost,
+                                  Refusal::Removed};
+
+}  // namespace
 
 std::string_view to_text(Refusal refusal) {
   switch (refusal) {
@@ -20,6 +28,18 @@ std::string_view to_text(Refusal refusal) {
   return "unknown";
 }
 
+std::optional<Refusal> refusal_of(std::string_view text) {
+  for (const Refusal refusal : kRefusals) {
+    if (to_text(refusal) == text) return refusal;
+  }
+  return std::nullopt;
+}
+
+void Listener::adopt_account(std::uint64_t accepted, std::map<Refusal, std::uint64_t> refused) {
+  accepted_ = accepted;
+  refused_ = std::move(refused);
+}
+
 Listener::Listener(Loop& loop, ListenerId id, std::string name, ListeningSocket socket,
                    std::function<void(Listener&)> on_connections)
     : id_(id), name_(std::move(name)), socket_(std::move(socket)) {
@@ -30,7 +50,8 @@ Listener::Listener(Loop& loop, ListenerId id, std::string name, ListeningSocket 
 void Listener::close() {
   if (!socket_.fd) return;
   watcher_.reset();
-  if (const auto* unix_address = std::get_if<UnixAddress>(&socket_.bound)) remove_unix_path(*unix_address, socket_.fd);
+  const auto* const unix_address = std::get_if<UnixAddress>(&socket_.bound);
+  if (unix_address != nullptr && socket_.owner == SocketOwner::Us) remove_unix_path(*unix_address, socket_.fd);
   socket_.fd.reset();
 }
 

@@ -19,15 +19,20 @@ Turn turn_of(std::size_t seat) { return seat % 2 == 0 ? Turn::First : Turn::Seco
 
 Result<std::unique_ptr<SteerGroup>> SteerGroup::create(Loop& loop, const GroupAddress& address, const Options& options,
                                                        Hooks hooks) {
-  Result<GroupSocket> control = open_control_socket(address, options.backlog, options.sibling);
+  Result<GroupSocket> control = options.activated ? share_control_socket(*options.activated, address)
+                                                  : open_control_socket(address, options.backlog, options.sibling);
   if (!control) return std::move(control).error();
-  std::unique_ptr<SteerGroup> group(new SteerGroup(loop, *std::move(control), options.backlog, std::move(hooks)));
+  std::unique_ptr<SteerGroup> group(new SteerGroup(loop, *std::move(control), options, std::move(hooks)));
   if (Outcome grown = group->grow(options.slots); !grown) return std::move(grown).error();
   return group;
 }
 
-SteerGroup::SteerGroup(Loop& loop, GroupSocket control, int backlog, Hooks hooks)
-    : loop_(loop), address_(control.bound), backlog_(backlog), hooks_(std::move(hooks)) {
+SteerGroup::SteerGroup(Loop& loop, GroupSocket control, const Options& options, Hooks hooks)
+    : loop_(loop),
+      address_(control.bound),
+      backlog_(options.backlog),
+      control_owner_(options.activated ? SocketOwner::ServiceManager : SocketOwner::Us),
+      hooks_(std::move(hooks)) {
   sockets_.push_back({std::move(control.fd), Control{}, nullptr});
   if (address_.transport == Transport::Datagram) watch(sockets_.front(), FdWatcher::Interest::Readable);
 }
@@ -47,7 +52,8 @@ Outcome SteerGroup::attach(std::span<const BpfInstruction> program) { return att
 void SteerGroup::shut_down() {
   for (Socket& socket : sockets_) {
     socket.watcher.reset();
-    if (address_.transport == Transport::Stream) expel(socket.fd);
+    const bool stays = std::holds_alternative<Control>(socket.role) && control_owner_ == SocketOwner::ServiceManager;
+    if (address_.transport == Transport::Stream && !stays) expel(socket.fd);
   }
 }
 

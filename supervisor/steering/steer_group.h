@@ -14,8 +14,10 @@
 #include "core/result.h"
 #include "core/steering_program.h"
 #include "loop/fd_watcher.h"
+#include "sys/fd_table.h"
 #include "sys/reuseport.h"
 #include "sys/sockets.h"
+#include "wire/saved_state.h"
 
 namespace holdfast {
 
@@ -56,6 +58,9 @@ class SteerGroup {
     int backlog = 0;
     unsigned slots = 0;
     Sibling sibling = Sibling::None;
+    // The control socket, if a service manager opened it (`check_can_be_steered`): a description of it is kept. It is never
+    // shut down.
+    std::optional<BorrowedFd> activated = std::nullopt;
   };
   // Called from the loop, never from inside a call of ours, and all must be set. The group must not be destroyed in them.
   struct Hooks {
@@ -73,6 +78,12 @@ class SteerGroup {
   // Errors: those of open_control_socket and open_member_socket; EMFILE, ENFILE.
   [[nodiscard]] static Result<std::unique_ptr<SteerGroup>> create(Loop& loop, const GroupAddress& address,
                                                                   const Options& options, Hooks hooks);
+  // Goes on with the sockets of another one, `options.slots` as there were then at least. Who has left the group meanwhile is
+  // found out. The program is still in force. Errors: a socket that is not there.
+  [[nodiscard]] static Result<std::unique_ptr<SteerGroup>> adopt(Loop& loop, const GroupAddress& address,
+                                                                 const Options& options, const SavedGroup& saved,
+                                                                 FdTable& fds, Hooks hooks);
+  [[nodiscard]] SavedGroup save(FdList& fds) const;
   ~SteerGroup();
   SteerGroup(const SteerGroup&) = delete;
   SteerGroup& operator=(const SteerGroup&) = delete;
@@ -120,7 +131,7 @@ class SteerGroup {
     bool waiting_watched = false;  // a seat of which the owner wants to know that something waits
   };
 
-  SteerGroup(Loop& loop, GroupSocket control, int backlog, Hooks hooks);
+  SteerGroup(Loop& loop, GroupSocket control, const Options& options, Hooks hooks);
   // The sockets as they should be: nobody in the group who has left it, one for each seat, and the spares.
   [[nodiscard]] Outcome settle();
   [[nodiscard]] std::vector<bool> find_gone();
@@ -141,6 +152,7 @@ class SteerGroup {
   Loop& loop_;
   const GroupAddress address_;
   const int backlog_;
+  const SocketOwner control_owner_;
   const Hooks hooks_;
   unsigned slots_ = 0;
   std::vector<std::uint16_t> index_;  // by seat; 0: it has no socket

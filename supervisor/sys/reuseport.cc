@@ -86,6 +86,14 @@ Result<GroupSocket> open_control_socket(const GroupAddress& address, int backlog
   return GroupSocket{*std::move(fd), bound};
 }
 
+Result<GroupSocket> share_control_socket(BorrowedFd socket, const GroupAddress& address) {
+  UniqueFd fd(::fcntl(socket.get(), F_DUPFD_CLOEXEC, 3));
+  if (!fd) return last_error("listen on " + to_text(address));
+  if (Outcome done = attach_program(fd, constant_program(0)); !done) return std::move(done).error();
+  make_nonblocking(fd);
+  return GroupSocket{std::move(fd), address};
+}
+
 Result<UniqueFd> open_member_socket(const GroupAddress& address, int backlog) {
   const std::string doing = "listen on " + to_text(address) + " once more";
   Result<UniqueFd> fd = new_socket(address, doing);
@@ -147,6 +155,11 @@ std::uint64_t discard_datagrams(BorrowedFd member) {
     }  // else an error stood on the socket (ICMP, a bad checksum), and is gone now
   }
   return count;
+}
+
+bool is_nonblocking(BorrowedFd member) {
+  const int flags = ::fcntl(member.get(), F_GETFL);
+  return flags >= 0 && (flags & O_NONBLOCK) != 0;
 }
 
 void make_nonblocking(BorrowedFd member) {

@@ -34,6 +34,10 @@ struct GroupSocket {
 // Errors: what bind and listen say; EAFNOSUPPORT or EADDRNOTAVAIL without IPv6; what `attach_program` says.
 [[nodiscard]] Result<GroupSocket> open_control_socket(const GroupAddress& address, int backlog, Sibling sibling);
 
+// The same from a socket that somebody else has opened with SO_REUSEPORT, and that is alone in its group: the same open
+// file description. `address` is what it is bound to.
+[[nodiscard]] Result<GroupSocket> share_control_socket(BorrowedFd socket, const GroupAddress& address);
+
 // One more member, behind all others. It cannot be used to change the program (SO_LOCK_FILTER), only to remove it.
 [[nodiscard]] Result<UniqueFd> open_member_socket(const GroupAddress& address, int backlog);
 
@@ -59,5 +63,6 @@ std::uint64_t discard_datagrams(BorrowedFd member);
 
 // Accepting must never wait, but a worker may have made the shared description blocking.
 void make_nonblocking(BorrowedFd member);
+[[nodiscard]] bool is_nonblocking(BorrowedFd member);
 
 }  // namespace holdfast

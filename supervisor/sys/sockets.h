@@ -12,10 +12,15 @@
 
 namespace holdfast {
 
+// Who opened a listening socket, and so who ends it: a service manager goes on listening when we are gone, and starts us
+// again for the clients that wait there.
+enum class SocketOwner : std::uint8_t { Us, ServiceManager };
+
 // A listening socket: non-blocking, close-on-exec, SO_REUSEADDR, listening.
 struct ListeningSocket {
   UniqueFd fd;
   ListenAddress bound;  // with the port that the kernel chose
+  SocketOwner owner = SocketOwner::Us;
 };
 
 // Binds and listens. `backlog` is capped by net.core.somaxconn. DualStack falls back to IPv4 where the host has no
@@ -77,6 +82,8 @@ void refuse_connection(UniqueFd connection);
 [[nodiscard]] Result<std::uint64_t> raise_open_file_limit();
 // The soft limit that held before the first call of `raise_open_file_limit`; nothing if there was none. For children.
 [[nodiscard]] std::optional<std::uint64_t> original_open_file_limit();
+// What it was for the program before us, which has raised it already.
+void set_original_open_file_limit(std::uint64_t limit);
 // Number of descriptors that this process has open (reads /proc/self/fd).
 [[nodiscard]] std::uint64_t open_file_count();  // 0 where /proc cannot be read
 

@@ -7,8 +7,10 @@
 #include <utility>
 #include <vector>
 
+#include "core/process_limits.h"
 #include "core/result.h"
 #include "sys/unique_fd.h"
+#include "sys/user.h"
 
 namespace holdfast {
 
@@ -34,6 +36,10 @@ struct SpawnPlan {
   std::vector<ListenFd> listen_fds;
   std::optional<BorrowedFd> standard_output;  // becomes 1 in the child; else it is ours
   std::optional<BorrowedFd> standard_error;   // becomes 2 in the child; else it is ours
+  std::optional<Credentials> credentials;     // as whom it runs; nothing: as we do
+  FileMask umask;                             // nothing: ours
+  int nice = 0;                               // added to ours
+  ResourceLimits limits;                      // of others ours hold, but for the one below
   std::vector<unsigned> cpus;                 // that it may run on (sched_setaffinity); empty: ours
   // It gets this signal when the calling thread ends (PR_SET_PDEATHSIG); 0: none. Gone with the exec of a set-user-ID program.
   int death_signal = 0;
@@ -62,10 +68,13 @@ struct ExitStatus {
   int code = 0;    // meaningful if signal == 0
   int signal = 0;  // the signal that killed it, or 0
   bool core_dumped = false;
+  bool is_known = true;  // not of a process that is no child of ours: then all the rest is empty
   bool operator==(const ExitStatus&) const = default;
 };
 // Collects a child that has ended (waitid P_PIDFD). Nothing while it still runs.
 [[nodiscard]] Result<std::optional<ExitStatus>> reap(BorrowedFd pidfd);
+// Whether it is a child of ours, of which the end can be collected. One that was adopted from another supervisor is none.
+[[nodiscard]] bool is_child(BorrowedFd pidfd);
 // "exited with code 3", "killed by signal 11 (SIGSEGV), core written"
 [[nodiscard]] std::string to_text(const ExitStatus& status);
 // "SIGSEGV"; "signal 42" where there is no name.

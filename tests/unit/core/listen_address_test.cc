@@ -191,5 +191,28 @@ TEST(ListenAddress, TheSamePathIsInItsOwnWay) {
   EXPECT_FALSE(in_the_way("unix:@x", ":80"));
 }
 
+TEST(ListenAddress, ReadsTheNamesOfActivatedSockets) {
+  EXPECT_EQ(parsed("systemd:web"), ListenAddress(ActivatedAddress{"web"}));
+  EXPECT_EQ(parsed("systemd:holdfast@web.socket"), ListenAddress(ActivatedAddress{"holdfast@web.socket"}));
+  EXPECT_EQ(to_text(parsed("systemd:web")), "systemd:web");
+  EXPECT_THAT(refusal("systemd:"), HasSubstr("the name is empty"));
+  for (const std::string name : {"a b", "a:b", "a\n", "\xc3\xa4"}) {
+    EXPECT_THAT(refusal("systemd:" + name), HasSubstr("FileDescriptorName=")) << name;
+  }
+  EXPECT_THAT(refusal("systemd:" + std::string(256, 'a')), HasSubstr("FileDescriptorName="));
+}
+
+TEST(ListenAddress, ANameIsInTheWayOfItself) {
+  EXPECT_TRUE(in_each_others_way(parsed("systemd:web"), parsed("systemd:web")));
+  EXPECT_FALSE(in_each_others_way(parsed("systemd:web"), parsed("systemd:api")));
+  EXPECT_FALSE(in_each_others_way(parsed("systemd:web"), parsed(":8080")));
+}
+
+TEST(ListenAddress, UdpPortsAreInEachOthersWayLikeThoseOfTcp) {
+  EXPECT_TRUE(in_each_others_way(parsed("udp://:5353"), parsed("udp://127.0.0.1:5353")));
+  EXPECT_FALSE(in_each_others_way(parsed("udp://:5353"), parsed("udp://:5354")));
+  EXPECT_FALSE(in_each_others_way(parsed("udp://:5353"), parsed(":5353")));
+}
+
 }  // namespace
 }  // namespace holdfast

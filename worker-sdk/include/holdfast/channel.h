@@ -45,10 +45,12 @@ struct hf_frame_header { /* 8 bytes */
   uint32_t length; /* of the whole frame, this header included; must equal the message's length */
 };
 
-struct hf_frame_drain { /* 16 bytes */
+struct hf_frame_drain { /* 24 bytes */
   struct hf_frame_header header;
   uint64_t deadline_ns; /* CLOCK_MONOTONIC: when the supervisor will end the worker */
+  uint64_t spread_ns;   /* the time, from now on, over which it is to close its connections; 0: as soon as it can */
 };
+#define HF_FRAME_DRAIN_LEAST 16u /* bytes of the frame from a supervisor that knows no spread */
 
 struct hf_frame_hello { /* 24 bytes */
   struct hf_frame_header header;
@@ -79,9 +81,11 @@ struct hf_connection_record { /* 72 bytes */
   uint8_t local[16];
   uint16_t remote_port; /* host value, little-endian like every number here */
   uint16_t local_port;
-  uint32_t flags;    /* 0 today */
+  uint32_t flags;    /* HF_CONNECTION_ */
   uint64_t reserved; /* 0 today */
 };
+
+#define HF_CONNECTION_CHECK 1u /* no client's: the supervisor asks whether the worker is well */
 
 /* The counter page: 4096 bytes, shared, sealed against shrinking and growing. Fields are 8-byte little-endian words,
  * written with atomic stores by one side only. The supervisor reads numbers from it and nothing else: no offset, length
