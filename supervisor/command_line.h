@@ -108,7 +108,8 @@ struct ExitNow {
 using Invocation =
     std::variant<RunInvocation, CheckInvocation, InitInvocation, StatusInvocation, RouteInvocation, RestartInvocation,
                  DrainInvocation, ScaleInvocation, ReloadInvocation, StopInvocation, ImportInvocation,
-                 UpgradeInvocation, PublishInvocation, TailInvocation, CheckUpgradeInvocation, PublishInvocation, TailInvocation, VersionInvocation, ExitNow>;
+                 UpgradeInvocation, CheckUpgradeInvocation, PublishInvocation, TailInvocation, VersionInvocation,
+                 ExitNow>;
 
 // Reads the command line and the HOLDFAST_ environment (the command line goes first). Help goes to standard output,
 // mistakes to standard error, each in one line that says what is wrong and what would be right.

@@ -19,6 +19,7 @@ Outcome Master::make_bus() {
   hooks.place = [this](std::string_view pool, std::string_view key) { return place_on_bus(pool, key); };
   hooks.pools = [this] { return pools_on_bus(); };
   bus_ = std::make_unique<Bus>(loop_, config_.bus, node, std::move(hooks));
+  if (takeover_) bus_->adopt(takeover_->state.bus, takeover_->fds);
   if (config_.bus.redis.empty()) return holdfast::Done{};
   const Result<RedisUrl> url = parse_redis_url(config_.bus.redis);
   if (!url) return url.error();

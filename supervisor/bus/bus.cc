@@ -50,6 +50,11 @@ Result<std::unique_ptr<BusMember>> Bus::join(std::string label) {
   Result<ChannelPair> channel = make_channel(kSendBuffer);
   if (!channel) return std::move(channel).error();
   const Number number = ++last_number_;
+  open_port(number, std::move(label), std::move(channel->supervisor_end));
+  return std::make_unique<BusMember>(*this, number, std::move(channel->worker_end));
+}
+
+Bus::Member& Bus::open_port(Number number, std::string label, UniqueFd end) {
   BusPort::Hooks hooks;
   hooks.may_read = [this, number] {
     if (credits_.may_read(number)) return true;
@@ -63,8 +68,8 @@ Result<std::unique_ptr<BusMember>> Bus::join(std::string label) {
   hooks.on_ended = [this, number](const char* why) { disconnect(number, why); };
   Member& member = members_[number];
   member.label = std::move(label);
-  member.port = std::make_unique<BusPort>(loop_, std::move(channel->supervisor_end), limit(), std::move(hooks));
-  return std::make_unique<BusMember>(*this, number, std::move(channel->worker_end));
+  member.port = std::make_unique<BusPort>(loop_, std::move(end), limit(), std::move(hooks));
+  return member;
 }
 
 BusQueue<BusRun>::Limit Bus::limit() const { return {std::size_t{config_.queue} * 1024, config_.full}; }
@@ -76,6 +81,7 @@ void Bus::set_config(const BusConfig& config) {
 }
 
 void Bus::on_pools_changed() {
+  if (silent_) return;  // not all of them are there yet
   std::vector<BusPool> pools = hooks_.pools();
   if (pools == pools_) return;
   pools_ = std::move(pools);
@@ -105,6 +111,7 @@ void Bus::connect_fleet(const RedisUrl& url, std::string machine) {
     (void)deliver(topic, data, node);
   };
   fleet_ = std::make_unique<FleetLink>(loop_, url, node_, std::move(machine), hear);
+  fleet_->adopt(link_before_);
 }
 
 // A message that no worker of ours has published.

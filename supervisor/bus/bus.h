@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -21,13 +22,16 @@
 #include "core/topic.h"
 #include "loop/loop.h"
 #include "loop/timer.h"
+#include "sys/fd_table.h"
 #include "sys/unique_fd.h"
 #include "wire/bus_frames.h"
 #include "wire/bus_status.h"
+#include "wire/saved_bus.h"
 
 namespace holdfast {
 
 class Bus;
+class SavedMessages;
 
 // One worker's place on the bus; giving it up is leaving.
 class BusMember {
@@ -75,6 +79,17 @@ class Bus {
 
   // `label`: of the worker, for the log and the status ("main/2").
   [[nodiscard]] Result<std::unique_ptr<BusMember>> join(std::string label);
+
+  // For the program that goes on where we stop (bus_saved.cc): members, subscriptions, what is kept and what waits, calls. Who
+  // looks on from outside is not carried: he asks anew.
+  [[nodiscard]] Result<SavedBus> save(FdList& fds) const;
+  // The other way round, on a bus that is new; what cannot be had is told, and counted as dropped for those who miss it. From
+  // here on it is silent until `resume`.
+  void adopt(const SavedBus& saved, FdTable& fds);
+  // The place of a worker that was adopted, too. Null: it has none.
+  [[nodiscard]] std::unique_ptr<BusMember> claim(BusMember::Number number);
+  void resume();
+
   // From here on it reaches the machines that share this Redis.
   void connect_fleet(const RedisUrl& url, std::string machine);
   // Another configuration.
@@ -114,6 +129,8 @@ class Bus {
     Group group = {};
   };
 
+  Member& open_port(Number number, std::string label, UniqueFd end);
+  void adopt_member(const SavedMember& saved, const SavedMessages& messages, FdTable& fds);
   void on_frame(Number from, std::shared_ptr<BusBatch> batch, std::vector<UniqueFd> fds);
   void on_messages(Arrival& arrival, const std::vector<BusRecord>& records);
   void on_record(Arrival& arrival, const BusRecord& record);
@@ -153,6 +170,9 @@ class Bus {
   std::vector<Number> touched_;  // have something to be sent at the end of the turn
   std::vector<Number> resting_;  // were told to wait for the next turn
   bool scheduled_ = false;
+  bool silent_ = false;         // between `adopt` and `resume`
+  std::set<Number> unclaimed_;  // adopted, and nobody has asked for it
+  SavedLink link_before_;       // of the program before us
   std::uint64_t published_ = 0;
   std::uint64_t undelivered_ = 0;     // sent or asked, and nobody was there
   std::uint64_t gone_delivered_ = 0;  // of members that have left

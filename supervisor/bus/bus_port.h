@@ -53,6 +53,11 @@ class BusPort {
   }
   // A frame that is not about messages; small, and never dropped.
   void push_frame(std::vector<std::byte> frame) { frames_.push_back(std::move(frame)); }
+  // What another program counted that had this port.
+  void adopt_counts(std::uint64_t delivered, std::uint64_t dropped, std::uint64_t untold) {
+    delivered_ = delivered;
+    queue_.adopt_counts(dropped, untold);
+  }
   // Sends as much as goes. At the end of a turn.
   void flush();
   // Reads on after `may_read` said no.
@@ -66,6 +71,8 @@ class BusPort {
 
   void set_limit(BusQueue<BusRun>::Limit limit) { queue_.set_limit(limit); }
   [[nodiscard]] const BusQueue<BusRun>& queue() const { return queue_; }
+  [[nodiscard]] const std::deque<std::vector<std::byte>>& frames() const { return frames_; }
+  [[nodiscard]] BorrowedFd channel() const { return end_; }
   [[nodiscard]] std::uint64_t delivered() const { return delivered_; }
   [[nodiscard]] bool has_ended() const { return ended_; }
 

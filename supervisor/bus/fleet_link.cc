@@ -159,6 +159,24 @@ void FleetLink::forget_the_silent() {
   }
 }
 
+SavedLink FleetLink::save() const {
+  SavedLink saved{sequence_, sent_, unsent_, received_, malformed_, reconnects_, order_.missing(), {}};
+  for (const auto& [node, sequence] : order_.heard()) saved.heard.push_back({node, sequence});
+  return saved;
+}
+
+void FleetLink::adopt(const SavedLink& saved) {
+  sequence_ = saved.sequence;
+  sent_ = saved.sent;
+  unsent_ = saved.unsent;
+  received_ = saved.received;
+  malformed_ = saved.malformed;
+  reconnects_ = saved.reconnects;
+  std::map<FleetOrder::Node, std::uint64_t> heard;
+  for (const SavedLink::Node& node : saved.heard) heard[node.node] = node.sequence;
+  order_.adopt(std::move(heard), saved.missing);
+}
+
 FleetLinkStatus FleetLink::status() const {
   FleetLinkStatus status;
   status.redis = to_text(url_);

@@ -16,6 +16,7 @@
 #include "loop/timer.h"
 #include "wire/bus_status.h"
 #include "wire/fleet_message.h"
+#include "wire/saved_bus.h"
 
 namespace holdfast {
 
@@ -38,6 +39,10 @@ class FleetLink {
 
   void publish(std::string_view topic, std::string_view data);
   [[nodiscard]] FleetLinkStatus status() const;
+
+  // What it counts, for the program that goes on where we stop.
+  [[nodiscard]] SavedLink save() const;
+  void adopt(const SavedLink& saved);
 
  private:
   struct Machine {

@@ -63,6 +63,11 @@ class BusQueue {
   [[nodiscard]] std::uint64_t dropped() const { return dropped_; }  // ever
   [[nodiscard]] std::uint64_t untold() const { return untold_; }    // of these, what the worker has not heard of
   void on_told() { untold_ = 0; }
+  // What another program counted that had this queue.
+  void adopt_counts(std::uint64_t dropped, std::uint64_t untold) {
+    dropped_ = dropped;
+    untold_ = untold;
+  }
 
  private:
   [[nodiscard]] bool is_too_much(std::size_t more) const { return !items_.empty() && bytes_ + more > limit_.bytes; }

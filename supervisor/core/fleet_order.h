@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <utility>
 
 namespace holdfast {
 
@@ -27,6 +28,12 @@ class FleetOrder {
   }
   void forget(Node node) { last_.erase(node); }
   [[nodiscard]] std::uint64_t missing() const { return missing_; }
+  // For another program that goes on with it.
+  [[nodiscard]] const std::map<Node, std::uint64_t>& heard() const { return last_; }
+  void adopt(std::map<Node, std::uint64_t> heard, std::uint64_t missing) {
+    last_ = std::move(heard);
+    missing_ = missing;
+  }
 
  private:
   std::map<Node, std::uint64_t> last_;

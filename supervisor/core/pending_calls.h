@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -54,6 +55,14 @@ class PendingCalls {
     }
     return unanswered;
   }
+  // For another program that goes on with them: each with its number, and the last number that was given.
+  [[nodiscard]] const std::map<std::uint64_t, Call>& all() const { return calls_; }
+  [[nodiscard]] std::uint64_t last() const { return last_; }
+  void adopt(std::uint64_t id, const Call& call) {
+    if (calls_.try_emplace(id, call).second) deadlines_.insert({call.deadline, id});
+    set_last(id);
+  }
+  void set_last(std::uint64_t id) { last_ = std::max(last_, id); }
   [[nodiscard]] TimePoint next_deadline() const { return deadlines_.empty() ? kNever : deadlines_.begin()->first; }
   [[nodiscard]] std::size_t size() const { return calls_.size(); }
 

@@ -56,6 +56,14 @@ std::vector<Retained::Message> Retained::after(std::string_view pattern, std::ui
   return found;
 }
 
+std::vector<std::pair<std::string, Retained::Message>> Retained::all() const {
+  std::vector<std::pair<std::string, Message>> all;
+  for (const std::string& topic : by_age_) {
+    for (const Message& message : rings_.find(topic)->second.messages) all.emplace_back(topic, message);
+  }
+  return all;
+}
+
 std::size_t Retained::messages() const {
   std::size_t count = 0;
   for (const auto& [topic, ring] : rings_) count += ring.messages.size();

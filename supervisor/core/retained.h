@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace holdfast {
@@ -37,6 +38,9 @@ class Retained {
   void keep(std::string_view topic, Message message);
   // What was published after `sequence` under topics of the pattern, in order.
   [[nodiscard]] std::vector<Message> after(std::string_view pattern, std::uint64_t sequence) const;
+
+  // Everything, in an order in which `keep` makes it again: by topics, from the one that is silent longest.
+  [[nodiscard]] std::vector<std::pair<std::string, Message>> all() const;
 
   [[nodiscard]] std::size_t bytes() const { return bytes_; }
   [[nodiscard]] std::size_t messages() const;

@@ -143,6 +143,11 @@ std::span<const SubscriberId> Subscriptions::find(std::string_view topic) {
   return remembered_[std::string(topic)] = std::move(found);
 }
 
+std::vector<std::string> Subscriptions::of(SubscriberId subscriber) const {
+  const auto at = of_subscriber_.find(subscriber);
+  return at == of_subscriber_.end() ? std::vector<std::string>() : at->second;
+}
+
 std::vector<std::string> Subscriptions::patterns() const {
   std::set<std::string> all;
   for (const auto& [subscriber, patterns] : of_subscriber_) all.insert(patterns.begin(), patterns.end());

@@ -40,6 +40,7 @@ class Subscriptions {
   // In the order of their ids, each once; valid until the next call of anything here.
   [[nodiscard]] std::span<const SubscriberId> find(std::string_view topic);
   [[nodiscard]] std::size_t size() const { return size_; }
+  [[nodiscard]] std::vector<std::string> of(SubscriberId subscriber) const;
   // Patterns that at least one subscriber has.
   [[nodiscard]] std::vector<std::string> patterns() const;
 

@@ -3,73 +3,14 @@
 #include <signal.h>
 
 #include <map>
-#include <nlohmann/json.hpp>
-#include <sstream>
 
-#include "support/supervisor.h"
-#include "test_paths.h"
+#include "system/bus/bus_fixture.h"
 
 namespace holdfast::test {
 namespace {
 
-using Stats = std::map<std::string, std::string>;
-
-// A supervisor of bus workers, and clients whose addresses lead to each of its slots.
-class Fixture {
- public:
-  explicit Fixture(unsigned workers, std::vector<std::string> options = {}, std::vector<std::string> environment = {}) {
-    SupervisorPlan plan;
-    plan.workers = workers;
-    plan.options = std::move(options);
-    plan.command = {HOLDFAST_BIN "/bus_worker"};
-    plan.environment = std::move(environment);
-    supervisor_ = std::make_unique<Supervisor>(plan);
-    supervisor_->wait_until_serving();
-    for (const std::string& address : ipv4_addresses()) {
-      const int slot = supervisor_->route(address);
-      sources_.emplace(slot, address);
-      if (sources_.size() == workers) break;
-    }
-  }
-  [[nodiscard]] Supervisor& supervisor() { return *supervisor_; }
-  [[nodiscard]] std::string ask(int slot, const std::string& path) const {
-    const std::optional<Response> response = get_once(supervisor_->target(), path, sources_.at(slot));
-    return response ? response->body : "";
-  }
-  [[nodiscard]] Stats stats(int slot) const {
-    Stats stats;
-    std::istringstream lines(ask(slot, "/stats"));
-    for (std::string line; std::getline(lines, line);)
-      stats[line.substr(0, line.find('='))] = line.substr(line.find('=') + 1);
-    return stats;
-  }
-  [[nodiscard]] std::uint64_t number(int slot, const std::string& name) const {
-    const std::string text = stats(slot)[name];
-    return text.empty() ? 0 : std::stoull(text);
-  }
-  void subscribe_all(const std::string& pattern) const {
-    for (const auto& [slot, source] : sources_) ASSERT_EQ(ask(slot, "/subscribe?p=" + pattern), "status=0");
-    // What is said next must not overtake the subscriptions of others: all of them are known when the supervisor counts them.
-    EXPECT_TRUE(eventually([&] { return bus("subscriptions") >= sources_.size(); }));
-  }
-  // A number that `status` tells of the bus.
-  [[nodiscard]] std::uint64_t bus(const std::string& name) const {
-    const auto status = nlohmann::json::parse(supervisor_->ask("status").value_or(""), nullptr, false);
-    return status.is_object() ? status["bus"].value(name, std::uint64_t{0}) : 0;
-  }
-
- private:
-  static std::vector<std::string> ipv4_addresses() {
-    std::vector<std::string> addresses;
-    for (int i = 1; i < 255; ++i) addresses.push_back("127.0.1." + std::to_string(i));
-    return addresses;
-  }
-  std::unique_ptr<Supervisor> supervisor_;
-  std::map<int, std::string> sources_;
-};
-
 TEST(Bus, EightWorkersHearAMillionMessagesOnceEachAndInOrder) {
-  const Fixture fixture(8, {"--bus-queue", "4000000"});
+  const BusFixture fixture(8, {"--bus-queue", "4000000"});
   fixture.subscribe_all("flood.**");
   const std::uint64_t each = 125000 / kSlowness;
   for (int slot = 0; slot < 8; slot++) (void)fixture.ask(slot, "/flood?t=flood.a&n=" + std::to_string(each));
@@ -86,7 +27,7 @@ TEST(Bus, EightWorkersHearAMillionMessagesOnceEachAndInOrder) {
 
 TEST(Bus, ASlowSubscriberLosesWhatItIsToldAndDelaysNobody) {
   for (const std::string policy : {"drop-oldest", "drop-newest"}) {
-    Fixture fixture(3, {"--bus-queue", "256", "--bus-full", policy, "--heartbeat-timeout", "0"});
+    BusFixture fixture(3, {"--bus-queue", "256", "--bus-full", policy, "--heartbeat-timeout", "0"});
     fixture.subscribe_all("flood.*");
     const std::uint64_t count = 100000;
     EXPECT_EQ(fixture.ask(2, "/stall?ms=1500"), "stalled");
@@ -102,7 +43,7 @@ TEST(Bus, ASlowSubscriberLosesWhatItIsToldAndDelaysNobody) {
 }
 
 TEST(Bus, ThePolicyDisconnectTakesTheSlowOneOff) {
-  Fixture fixture(2, {"--bus-queue", "64", "--bus-full", "disconnect", "--heartbeat-timeout", "0"});
+  BusFixture fixture(2, {"--bus-queue", "64", "--bus-full", "disconnect", "--heartbeat-timeout", "0"});
   fixture.subscribe_all("flood.*");
   EXPECT_EQ(fixture.ask(1, "/stall?ms=1000"), "stalled");
   (void)fixture.ask(0, "/flood?t=flood.a&n=50000");
@@ -113,7 +54,7 @@ TEST(Bus, ThePolicyDisconnectTakesTheSlowOneOff) {
 }
 
 TEST(Bus, AWorkerThatWasKilledIsSentWhatItMissedWithinRetain) {
-  Fixture fixture(2, {"--set", "bus.retain={ \"flood.**\" = 5000 }"});
+  BusFixture fixture(2, {"--set", "bus.retain={ \"flood.**\" = 5000 }"});
   fixture.subscribe_all("flood.**");
   (void)fixture.ask(0, "/flood?t=flood.a&n=1000");
   ASSERT_TRUE(eventually([&] { return fixture.number(1, "received") == 1000; }));
@@ -132,7 +73,7 @@ TEST(Bus, AWorkerThatWasKilledIsSentWhatItMissedWithinRetain) {
 }
 
 TEST(Bus, AKeyLeadsToOneWorkerAndAnAnswerComesBack) {
-  Fixture fixture(4);
+  BusFixture fixture(4);
   std::map<std::string, int> reached;
   for (int key = 0; key < 40; key++) {
     const std::string path = "/call?pool=main&key=room" + std::to_string(key) + "&m=hello";
@@ -151,7 +92,7 @@ TEST(Bus, AKeyLeadsToOneWorkerAndAnAnswerComesBack) {
 }
 
 TEST(Bus, ACallEndsInTimeWhateverHappens) {
-  Fixture fixture(2);
+  BusFixture fixture(2);
   EXPECT_EQ(fixture.ask(0, "/call?pool=main&key=a&m=silent&ms=50"), "status=-110 ");
   const std::string unknown = fixture.ask(0, "/call?pool=nowhere&key=a&m=x");
   EXPECT_TRUE(unknown.starts_with("status=-2")) << unknown;
@@ -166,7 +107,7 @@ TEST(Bus, ACallEndsInTimeWhateverHappens) {
 }
 
 TEST(Bus, MembersAreThoseThatServe) {
-  Fixture fixture(3);
+  BusFixture fixture(3);
   EXPECT_TRUE(eventually([&] { return fixture.ask(0, "/members?pool=main") == "status=3\n0 1 2 "; }))
       << fixture.ask(0, "/members?pool=main");
   EXPECT_EQ(fixture.supervisor().tell("drain", {"2", "--wait"}).exit_code, 0);
@@ -175,7 +116,7 @@ TEST(Bus, MembersAreThoseThatServe) {
 }
 
 TEST(Bus, LargeMessagesArriveWhole) {
-  Fixture fixture(4);
+  BusFixture fixture(4);
   fixture.subscribe_all("big");
   for (const int size : {65536, 65537, 1 << 20, 20 << 20}) {
     EXPECT_EQ(fixture.ask(0, "/large?t=big&size=" + std::to_string(size)), "status=0");
@@ -189,7 +130,7 @@ TEST(Bus, LargeMessagesArriveWhole) {
 }
 
 TEST(Bus, AFloodDoesNotStarveAnother) {
-  Fixture fixture(3);
+  BusFixture fixture(3);
   fixture.subscribe_all("flood.b");
   // The subscriptions to flood.a are dear to the one who floods it.
   for (int slot = 0; slot < 3; slot++) (void)fixture.ask(slot, "/subscribe?p=flood.a");
@@ -201,7 +142,7 @@ TEST(Bus, AFloodDoesNotStarveAnother) {
 }
 
 TEST(Bus, GarbageEndsTheBusForItsSenderAlone) {
-  Fixture fixture(2);
+  BusFixture fixture(2);
   fixture.subscribe_all("a.b");
   (void)fixture.ask(1, "/garbage");
   fixture.supervisor().wait_until_told("taken off the bus");
@@ -211,7 +152,7 @@ TEST(Bus, GarbageEndsTheBusForItsSenderAlone) {
 }
 
 TEST(Bus, BadNamesAreRefusedByTheCall) {
-  Fixture fixture(1);
+  BusFixture fixture(1);
   EXPECT_TRUE(fixture.ask(0, "/say?t=a..b&m=x").starts_with("status=-22"));
   EXPECT_TRUE(fixture.ask(0, "/say?t=a.*&m=x").starts_with("status=-22"));
   EXPECT_TRUE(fixture.ask(0, "/subscribe?p=a.**b").starts_with("status=-22"));
@@ -220,7 +161,7 @@ TEST(Bus, BadNamesAreRefusedByTheCall) {
 }
 
 TEST(Bus, ScriptsPublishAndLookOn) {
-  Fixture fixture(2);
+  BusFixture fixture(2);
   fixture.subscribe_all("news.*");
   ProcessPlan plan;
   plan.command = {holdfast_program(), "tail", "--control", fixture.supervisor().control(), "news.**"};
