@@ -19,6 +19,8 @@ struct ListenerStatus {
   std::string address;  // as bound, with the real port
   std::uint64_t accepted = 0;
   std::map<std::string, std::uint64_t> refused;  // reason -> connections
+  std::map<std::string, std::uint64_t>
+      missing;  // placed without what their first bytes should have told: why -> connections
   bool paused = false;
   std::string paused_because;  // empty unless paused
 };
