@@ -9,6 +9,10 @@
 #include "core/intake.h"
 #include "core/listen_address.h"
 #include "core/placement_key.h"
+#include "core/placement_strategy.h"
+#include "core/preface_key.h"
+#include "core/proxy_policy.h"
+#include "core/routes.h"
 #include "core/time.h"
 
 namespace holdfast {
@@ -19,6 +23,11 @@ struct ListenerConfig {
   std::string name;  // letters, digits, '.', '_', '-'
   ListenAddress address;
   std::string pool;  // whose workers serve its clients; empty: the first pool's
+  ProxyPolicy proxy_protocol = {};
+  std::vector<Route> routes = {};  // to other pools than its own; the first that holds decides
+  // From accepting to a whole preface: the PROXY header, and the first bytes that keys and routes ask for.
+  Duration preface_timeout = std::chrono::seconds(5);
+  unsigned preface_limit = 4096;  // connections that may wait for theirs; beyond, the oldest goes
 };
 
 // Where a new connection goes when its slot has no room (`queue_limit` waiting there).
@@ -45,6 +54,10 @@ struct PoolConfig {
   unsigned queue_limit = 1024;  // connections sent to a worker and not taken up yet; beyond, they overflow
   Overflow overflow = Overflow::Next;
   KeyPrefix prefix;
+  std::vector<PrefaceKey> key = {RemoteAddressKey{}};  // the first that is present
+  Placement placement = Placement::Rendezvous;
+  std::vector<int> weights = {};  // of slot 0, 1, ...; those of further slots are 1
+  unsigned balance_factor = 0;    // percent of its share that a slot may have; 0: no bound
 };
 
 enum class LogLevel { Debug, Info, Warning, Error };

@@ -1,0 +1,58 @@
+#include "config/front_options.h"
+
+#include "config/front_values.h"
+#include "config/option_rows.h"
+
+namespace holdfast {
+
+namespace {
+
+Option with_tables(Option option) {
+  option.takes_tables = true;
+  return option;
+}
+
+}  // namespace
+
+std::vector<Option> front_options() {
+  const std::string listen = "Listeners";
+  const std::string where = "Placement and queues";
+  return {
+      with_tables(listener_row(
+          "proxy-protocol", "WHEN", listen, Effect::NeedsRestart,
+          "Whether connections begin with a PROXY header: off, required, or optional-from(RANGES) for those of a proxy",
+          [](auto& l) -> auto& { return l.proxy_protocol; })),
+      with_tables(listener_row(
+          "routes", "LIST", listen, Effect::NeedsRestart,
+          R"(Which connections are for other pools, or for nobody: [{ when = { websocket = true }, pool = "chat" }])",
+          [](auto& l) -> auto& { return l.routes; })),
+      listener_row(
+          "preface-timeout", "TIME", listen, Effect::NeedsRestart,
+          "How long a client may take to send the PROXY header, or the first bytes that a key or a route asks for",
+          [](auto& l) -> auto& { return l.preface_timeout; }),
+      listener_row(
+          "preface-limit", "N", listen, Effect::NeedsRestart,
+          "Connections that may wait for those bytes; beyond, the one that has waited longest is refused",
+          [](auto& l) -> auto& { return l.preface_limit; }),
+
+      pool_row(
+          "placement", "STRATEGY", where, Effect::NeedsRestart,
+          "How a slot is chosen: rendezvous, crc32, ip-hash, source (by key); round-robin, least-connections, "
+          "random-two",
+          [](auto& p) -> auto& { return p.placement; }),
+      pool_row(
+          "key", "LIST", where, Effect::NeedsRestart,
+          "What a client is placed by, the first that is present: remote-address, cookie(NAME), query(NAME), sni, ...",
+          [](auto& p) -> auto& { return p.key; }),
+      pool_row(
+          "weights", "LIST", where, Effect::NeedsRestart,
+          "Relative shares of slot 0, 1, ...; those of further slots are 1",
+          [](auto& p) -> auto& { return p.weights; }),
+      pool_row(
+          "balance-factor", "PERCENT", where, Effect::NeedsRestart,
+          "A slot with more than so much of its share of the connections passes new keys on (0: no bound)",
+          [](auto& p) -> auto& { return p.balance_factor; }),
+  };
+}
+
+}  // namespace holdfast
