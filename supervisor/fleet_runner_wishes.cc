@@ -25,7 +25,7 @@ void FleetRunner::set_size(unsigned size, std::function<void(Outcome)> done) {
     dispatcher_.resize(size);
   }
   if (size < dispatcher_.table().slots()) {
-    dispatcher_.set_table(equal_shares(size));
+    dispatcher_.set_table(table_for(pool_, size));
     steerer_.refresh();
   }
   size_ = size;
@@ -109,7 +109,7 @@ void FleetRunner::adopt_size() {
     if (!serves && !slot.lent) return;
   }
   spdlog::info("pool {}: {} slots serve, in place of {}", pool_.name, size_, before);
-  dispatcher_.set_table(equal_shares(size_));
+  dispatcher_.set_table(table_for(pool_, size_));
   steerer_.refresh();
 }
 
