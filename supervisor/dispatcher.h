@@ -67,6 +67,7 @@ class Dispatcher {
   void resize(unsigned slots);
   void set_table(const BucketTable& table);
   void set_hash_key(HashKey key);
+  [[nodiscard]] HashKey hash_key() const { return hash_key_; }
 
   // What the fleet tells. An inbox is borrowed until it is replaced.
   void set_inbox(SlotId slot, Inbox* inbox);

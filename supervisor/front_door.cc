@@ -64,24 +64,35 @@ void take_addresses(const ProxyHeader& header, Arrival& arrival) {
 
 bool FrontDoor::is_needed(const ListenerConfig& config, const std::vector<const PoolConfig*>& pools) {
   if (config.proxy_protocol.mode != ProxyPolicy::Mode::Off || !config.routes.empty()) return true;
+  if (Gatekeeper::is_needed(config.admission)) return true;
   const std::vector<PrefaceKey> plain = {RemoteAddressKey{}};
   return std::any_of(pools.begin(), pools.end(), [&](const PoolConfig* pool) { return pool->key != plain; });
 }
 
-Result<std::unique_ptr<FrontDoor>> FrontDoor::create(Loop& loop, const ListenerConfig& config,
+Result<std::unique_ptr<FrontDoor>> FrontDoor::create(Loop& loop, const ListenerConfig& config, HashKey key,
                                                      std::vector<Target> targets) {
+  std::unique_ptr<Gatekeeper> keeper;
+  if (Gatekeeper::is_needed(config.admission)) {
+    auto created = Gatekeeper::create(loop, config.name, config.admission, key);
+    if (!created) return std::move(created).error();
+    keeper = *std::move(created);
+  }
   Result<ArrivalWatch> watch = ArrivalWatch::create();
   if (!watch) return std::move(watch).error();
-  return std::unique_ptr<FrontDoor>(new FrontDoor(loop, config, std::move(targets), *std::move(watch)));
+  return std::unique_ptr<FrontDoor>(
+      new FrontDoor(loop, config, std::move(targets), *std::move(watch), std::move(keeper)));
 }
 
-FrontDoor::FrontDoor(Loop& loop, const ListenerConfig& config, std::vector<Target> targets, ArrivalWatch watch)
+FrontDoor::FrontDoor(Loop& loop, const ListenerConfig& config, std::vector<Target> targets, ArrivalWatch watch,
+                     std::unique_ptr<Gatekeeper> keeper)
     : loop_(loop),
       config_(config),
       targets_(std::move(targets)),
       routes_(config.routes),
       senders_(config.proxy_protocol.senders),
       watch_(std::move(watch)),
+      keeper_(std::move(keeper)),
+      farewell_(loop),
       buffer_(kMaxPreface),
       watcher_(loop, watch_.fd(), [this](FdWatcher::Ready) { on_arrivals(); }),
       timeout_(loop, [this] { on_due(); }) {
@@ -101,6 +112,8 @@ FrontDoor::~FrontDoor() { *alive_ = false; }
 
 void FrontDoor::enter(AcceptedConnection connection) {
   const PrefaceNeeds needs = needs_of(connection.remote);
+  // Behind a proxy the client is known only once its header is.
+  if (needs.proxy == PrefaceNeeds::Proxy::No && !lets_in(connection.fd, connection.remote)) return;
   if (!needs.any()) return route(std::move(connection.fd), connection.remote, Preface{});
   Waiting arrived{std::move(connection.fd), connection.remote, PrefaceReader(needs), {}};
   // Mostly the bytes are there: clients and proxies send them at once.
@@ -210,6 +223,8 @@ void FrontDoor::route(UniqueFd fd, const Endpoint& sender, const Preface& prefac
     take_addresses(*preface.proxy, arrival);
     arrival.details = details_of(preface.proxy->tlvs);
   }
+  const bool was_judged = needs_of(sender).proxy == PrefaceNeeds::Proxy::No;
+  if (!was_judged && !lets_in(arrival.fd, arrival.remote)) return;
   if (preface.missing) ++missing_[std::string(text_of(*preface.missing))];
   PrefaceFacts facts;
   if (arrival.remote.family != Endpoint::Family::Unix) facts.remote = arrival.remote.address;
@@ -239,6 +254,26 @@ void FrontDoor::hand_over(const Target& target, Arrival arrival) {
   loop_.defer([this, alive = alive_] {
     if (*alive) flush_guests();
   });
+}
+
+// Else it is told, and counted.
+bool FrontDoor::lets_in(UniqueFd& fd, const Endpoint& client) {
+  if (!keeper_) return true;
+  const bool has_address = client.family != Endpoint::Family::Unix;
+  const std::optional<Refusal> refusal = keeper_->judge(has_address ? std::optional(client.address) : std::nullopt);
+  if (!refusal) return true;
+  report(client, to_text(*refusal));
+  if (config_.admission.form == AdmissionConfig::Form::Reset) {
+    refuse(std::move(fd), *refusal);
+  } else {
+    account().count_refusal(*refusal);
+    farewell_.say(std::move(fd), *refusal);
+  }
+  return false;
+}
+
+std::map<std::string, std::uint64_t> FrontDoor::would_refuse() const {
+  return keeper_ ? keeper_->would_refuse() : std::map<std::string, std::uint64_t>();
 }
 
 void FrontDoor::refuse(UniqueFd fd, Refusal refusal) {

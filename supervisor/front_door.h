@@ -16,6 +16,8 @@
 #include "core/result.h"
 #include "core/routes.h"
 #include "dispatcher.h"
+#include "farewell.h"
+#include "gatekeeper.h"
 #include "loop/fd_watcher.h"
 #include "loop/loop.h"
 #include "loop/timer.h"
@@ -43,7 +45,7 @@ class FrontDoor {
   [[nodiscard]] static bool is_needed(const ListenerConfig& config, const std::vector<const PoolConfig*>& pools);
 
   // `targets`: the listener's own pool, then that of each route (empty for a refusal).
-  [[nodiscard]] static Result<std::unique_ptr<FrontDoor>> create(Loop& loop, const ListenerConfig& config,
+  [[nodiscard]] static Result<std::unique_ptr<FrontDoor>> create(Loop& loop, const ListenerConfig& config, HashKey key,
                                                                  std::vector<Target> targets);
   ~FrontDoor();
   FrontDoor(const FrontDoor&) = delete;
@@ -58,6 +60,8 @@ class FrontDoor {
   [[nodiscard]] std::uint64_t waiting() const { return waiting_.size(); }
   // Connections that were placed without what their first bytes should have told, by reason.
   [[nodiscard]] const std::map<std::string, std::uint64_t>& missing() const { return missing_; }
+  // Connections that lists and limits would have refused, by reason, were they enforced.
+  [[nodiscard]] std::map<std::string, std::uint64_t> would_refuse() const;
 
  private:
   struct Waiting {
@@ -68,7 +72,9 @@ class FrontDoor {
     bool is_low_water_set = false;
   };
 
-  FrontDoor(Loop& loop, const ListenerConfig& config, std::vector<Target> targets, ArrivalWatch watch);
+  FrontDoor(Loop& loop, const ListenerConfig& config, std::vector<Target> targets, ArrivalWatch watch,
+            std::unique_ptr<Gatekeeper> keeper);
+  [[nodiscard]] bool lets_in(UniqueFd& fd, const Endpoint& client);
   [[nodiscard]] PrefaceNeeds needs_of(const Endpoint& sender) const;
   void wait(Waiting connection, std::size_t least);
   void on_arrivals();
@@ -90,6 +96,8 @@ class FrontDoor {
   const CidrSet senders_;
   PrefaceNeeds needs_;
   ArrivalWatch watch_;
+  const std::unique_ptr<Gatekeeper> keeper_;  // null: everybody is let in
+  Farewell farewell_;
   std::map<std::uint64_t, Waiting> waiting_;  // by number, so the oldest first
   std::uint64_t last_ = 0;
   std::map<std::string, std::uint64_t> missing_;

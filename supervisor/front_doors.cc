@@ -37,7 +37,7 @@ Outcome open_front_door(Loop& loop, const ListenerConfig& listener, const std::v
     if (end != nullptr && !targets.contains(end)) targets.emplace(end, end->add_guest(home.target(listener.name)));
     in_order.push_back(end == nullptr ? FrontDoor::Target{} : targets.at(end));
   }
-  Result<std::unique_ptr<FrontDoor>> door = FrontDoor::create(loop, listener, std::move(in_order));
+  Result<std::unique_ptr<FrontDoor>> door = FrontDoor::create(loop, listener, home.hash_key(), std::move(in_order));
   if (!door) return std::move(door).error();
   home.hang(*std::move(door));
   return Done{};

@@ -152,7 +152,10 @@ void Pool::add_listeners_to(Status& status, Shown shown) const {
   }
   for (const std::unique_ptr<FrontDoor>& door : doors_) {
     const Listener& listener = *dispatcher_.listeners()[door->listener().value];
-    for (const auto& [why, count] : door->missing()) entry_for(listener, status).missing[why] += count;
+    if (listener.stage() == Listener::Stage::Gone && shown != Shown::All) continue;
+    ListenerStatus& entry = entry_for(listener, status);
+    for (const auto& [why, count] : door->missing()) entry.missing[why] += count;
+    for (const auto& [why, count] : door->would_refuse()) entry.would_refuse[why] += count;
   }
 }
 

@@ -62,6 +62,7 @@ class Pool {
   [[nodiscard]] FleetRunner& runner() { return runner_; }
   [[nodiscard]] const FleetRunner& runner() const { return runner_; }
 
+  [[nodiscard]] HashKey hash_key() const { return dispatcher_.hash_key(); }
   // Clients are placed anew.
   void set_hash_key(HashKey key);
 

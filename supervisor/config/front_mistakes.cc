@@ -89,10 +89,29 @@ class Finder {
             "listener '" + listener.name +
                 "' is for datagrams, which the kernel places: it has neither proxy-protocol nor routes");
     check_routes(listener);
-    if (!proxied && listener.routes.empty()) return;
+    check_admission(listener);
+    const AdmissionConfig& admission = listener.admission;
+    std::string feature;
+    if (!admission.allow_file.empty()) feature = "allow";
+    if (!admission.deny_file.empty()) feature = "deny";
+    if (admission.rate != 0) feature = "source-rate";
+    if (!listener.routes.empty()) feature = "routes";
+    if (proxied) feature = "proxy-protocol";
+    if (feature.empty()) return;
     for (const PoolConfig* const pool : pools_of(config_, listener)) {
-      require_passed(*pool, of(listener, proxied ? "proxy-protocol" : "routes"), proxied ? "proxy-protocol" : "routes");
+      require_passed(*pool, of(listener, feature), feature);
     }
+  }
+
+  void check_admission(const ListenerConfig& listener) {
+    const AdmissionConfig& admission = listener.admission;
+    require(admission.source.v4 <= 32, {of(listener, "source-prefix-v4")}, "source-prefix-v4: at most 32");
+    require(admission.source.v6 <= 128, {of(listener, "source-prefix-v6")}, "source-prefix-v6: at most 128");
+    require(admission.sources > 0, {of(listener, "source-limit")}, "source-limit 0 would remember no source");
+    require(admission.rate_period > Duration::zero(), {of(listener, "source-rate-period")},
+            "source-rate-period 0 is no time to count in");
+    require(admission.ban_after == 0 || admission.rate != 0, {of(listener, "ban-after"), of(listener, "source-rate")},
+            "ban-after counts what source-rate refuses: choose that as well");
   }
 
   void check_routes(const ListenerConfig& listener) {

@@ -35,6 +35,46 @@ std::vector<Option> front_options() {
           "Connections that may wait for those bytes; beyond, the one that has waited longest is refused",
           [](auto& l) -> auto& { return l.preface_limit; }),
 
+      listener_row(
+          "allow", "FILE", listen, Effect::NeedsRestart,
+          "Ranges of addresses, one a line: only these are let in. It is read anew when it changes",
+          [](auto& l) -> auto& { return l.admission.allow_file; }),
+      listener_row(
+          "deny", "FILE", listen, Effect::NeedsRestart, "The same for those that are not let in",
+          [](auto& l) -> auto& { return l.admission.deny_file; }),
+      listener_row(
+          "source-rate", "N", listen, Effect::NeedsRestart,
+          "Connections of one source within source-rate-period, and as many at once (0: no limit)",
+          [](auto& l) -> auto& { return l.admission.rate; }),
+      listener_row(
+          "source-rate-period", "TIME", listen, Effect::NeedsRestart, "The time that source-rate is for",
+          [](auto& l) -> auto& { return l.admission.rate_period; }),
+      listener_row(
+          "source-prefix-v4", "BITS", listen, Effect::NeedsRestart, "Part of an IPv4 address that makes a source",
+          [](auto& l) -> auto& { return l.admission.source.v4; }),
+      listener_row(
+          "source-prefix-v6", "BITS", listen, Effect::NeedsRestart, "Part of an IPv6 address that makes a source",
+          [](auto& l) -> auto& { return l.admission.source.v6; }),
+      listener_row(
+          "source-limit", "N", listen, Effect::NeedsRestart,
+          "Sources that are remembered; beyond, those that were seen least recently are forgotten",
+          [](auto& l) -> auto& { return l.admission.sources; }),
+      listener_row(
+          "ban-after", "N", listen, Effect::NeedsRestart,
+          "Refusals of a source within a minute after which it is refused everything for ban-time (0: never)",
+          [](auto& l) -> auto& { return l.admission.ban_after; }),
+      listener_row(
+          "ban-time", "TIME", listen, Effect::NeedsRestart, "How long a source is banned",
+          [](auto& l) -> auto& { return l.admission.ban_time; }),
+      listener_row(
+          "admission", "HOW", listen, Effect::NeedsRestart,
+          "enforce, or dry-run: lists and limits refuse nobody, and are only counted",
+          [](auto& l) -> auto& { return l.admission.enforcement; }),
+      listener_row(
+          "refusal", "FORM", listen, Effect::NeedsRestart,
+          "What those who are not let in get: reset, or http: an answer (403, 429 with Retry-After)",
+          [](auto& l) -> auto& { return l.admission.form; }),
+
       pool_row(
           "placement", "STRATEGY", where, Effect::NeedsRestart,
           "How a slot is chosen: rendezvous, crc32, ip-hash, source (by key); round-robin, least-connections, "

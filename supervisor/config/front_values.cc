@@ -235,7 +235,8 @@ Outcome read_value(const Value& value, std::vector<PrefaceKey>& member) {
   if (const auto* const scalar = std::get_if<Scalar>(&value)) {
     text = scalar->text;
   } else {
-    for (const Scalar& element : std::get<std::vector<Scalar>>(value)) text += (text.empty() ? "" : ", ") + element.text;
+    for (const Scalar& element : std::get<std::vector<Scalar>>(value))
+      text += (text.empty() ? "" : ", ") + element.text;
   }
   Result<std::vector<PrefaceKey>> keys = parse_preface_keys(text);
   if (!keys) return std::move(keys).error();
@@ -248,6 +249,22 @@ Value value_of(const std::vector<PrefaceKey>& member) {
   for (const PrefaceKey& key : member) list.push_back(Scalar{to_text(key)});
   return list;
 }
+
+Outcome parse_value(std::string_view text, Enforcement& value) {
+  if (text != "enforce" && text != "dry-run") return refuse("'" + std::string(text) + "' is not enforce or dry-run");
+  value = text == "enforce" ? Enforcement::Refuse : Enforcement::DryRun;
+  return Done{};
+}
+
+std::string value_text(Enforcement value) { return value == Enforcement::Refuse ? "enforce" : "dry-run"; }
+
+Outcome parse_value(std::string_view text, AdmissionConfig::Form& value) {
+  if (text != "reset" && text != "http") return refuse("'" + std::string(text) + "' is not reset or http");
+  value = text == "reset" ? AdmissionConfig::Form::Reset : AdmissionConfig::Form::Http;
+  return Done{};
+}
+
+std::string value_text(AdmissionConfig::Form value) { return value == AdmissionConfig::Form::Reset ? "reset" : "http"; }
 
 Outcome parse_value(std::string_view text, Placement& value) {
   std::string names;

@@ -25,6 +25,10 @@ namespace holdfast {
 [[nodiscard]] Outcome read_value(const Value& value, std::vector<PrefaceKey>& member);
 [[nodiscard]] Value value_of(const std::vector<PrefaceKey>& member);
 
+[[nodiscard]] Outcome parse_value(std::string_view text, Enforcement& value);  // "enforce", "dry-run"
+[[nodiscard]] std::string value_text(Enforcement value);
+[[nodiscard]] Outcome parse_value(std::string_view text, AdmissionConfig::Form& value);  // "reset", "http"
+[[nodiscard]] std::string value_text(AdmissionConfig::Form value);
 [[nodiscard]] Outcome parse_value(std::string_view text, Placement& value);
 [[nodiscard]] std::string value_text(Placement value);
 

@@ -44,6 +44,14 @@ std::string_view to_text(Refusal refusal) {
       return "client-left";
     case Refusal::Route:
       return "route";
+    case Refusal::Denied:
+      return "denied";
+    case Refusal::NotAllowed:
+      return "not-allowed";
+    case Refusal::SourceRate:
+      return "source-rate";
+    case Refusal::Banned:
+      return "banned";
     case Refusal::Removed:
       return "listener-removed";
   }

@@ -38,6 +38,10 @@ enum class Refusal {
   PrefaceOverflow,  // too many waited for theirs, and it had waited longest
   ClientLeft,       // before its first bytes were complete
   Route,            // a route says so
+  Denied,           // its address is on the list of those that are not let in
+  NotAllowed,       // its address is not on the list of those that are
+  SourceRate,       // its source connects too often
+  Banned,           // its source was refused too often
 };
 [[nodiscard]] std::string_view to_text(Refusal refusal);
 

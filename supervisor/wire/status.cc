@@ -14,6 +14,7 @@ Json json_of(const ListenerStatus& listener) {
           {"accepted", listener.accepted},
           {"refused", Json(listener.refused)},
           {"missing", Json(listener.missing)},
+          {"would_refuse", Json(listener.would_refuse)},
           {"paused", listener.paused},
           {"paused_because", listener.paused_because}};
 }
@@ -24,6 +25,7 @@ void read(JsonMembers& members, ListenerStatus& listener) {
   members.read("accepted", listener.accepted);
   members.read("refused", listener.refused);
   members.read("missing", listener.missing);
+  members.read("would_refuse", listener.would_refuse);
   members.read("paused", listener.paused);
   members.read("paused_because", listener.paused_because);
 }

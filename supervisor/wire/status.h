@@ -21,6 +21,7 @@ struct ListenerStatus {
   std::map<std::string, std::uint64_t> refused;  // reason -> connections
   std::map<std::string, std::uint64_t>
       missing;  // placed without what their first bytes should have told: why -> connections
+  std::map<std::string, std::uint64_t> would_refuse;  // by admission = "dry-run": reason -> connections
   bool paused = false;
   std::string paused_because;  // empty unless paused
 };
