@@ -19,11 +19,11 @@ struct ListenerStatus {
   std::string address;  // as bound, with the real port
   std::uint64_t accepted = 0;
   std::map<std::string, std::uint64_t> refused;  // reason -> connections
-  std::map<std::string, std::uint64_t>
-      missing;  // placed without what their first bytes should have told: why -> connections
-  std::map<std::string, std::uint64_t> would_refuse;  // by admission = "dry-run": reason -> connections
   bool paused = false;
   std::string paused_because;  // empty unless paused
+  // Placed without what their first bytes should have told, and what admission = "dry-run" would have refused: why -> connections
+  std::map<std::string, std::uint64_t> missing = {};
+  std::map<std::string, std::uint64_t> would_refuse = {};
 };
 
 struct WorkerStatus {
