@@ -27,7 +27,8 @@ struct AdmissionConfig {
   KeyPrefix source;        // how much of an address makes a source
   unsigned rate = 0;       // connections of a source within `rate_period`; 0: no limit
   Duration rate_period = std::chrono::seconds(1);
-  unsigned ban_after = 0;  // refusals within a minute after which a source is refused everything for `ban_time`; 0: never
+  unsigned ban_after =
+      0;  // refusals within a minute after which a source is refused everything for `ban_time`; 0: never
   Duration ban_time = std::chrono::minutes(1);
   unsigned sources = 65'536;  // that are remembered
   Enforcement enforcement = Enforcement::Refuse;
