@@ -23,7 +23,7 @@ std::vector<Option> front_options() {
           "Whether connections begin with a PROXY header: off, required, or optional-from(RANGES) for those of a proxy",
           [](auto& l) -> auto& { return l.proxy_protocol; })),
       with_tables(listener_row(
-          "routes", "LIST", listen, Effect::NeedsRestart,
+          "routes", "ROUTES", listen, Effect::NeedsRestart,
           R"(Which connections are for other pools, or for nobody: [{ when = { websocket = true }, pool = "chat" }])",
           [](auto& l) -> auto& { return l.routes; })),
       listener_row(
@@ -81,7 +81,7 @@ std::vector<Option> front_options() {
           "random-two",
           [](auto& p) -> auto& { return p.placement; }),
       pool_row(
-          "key", "LIST", where, Effect::NeedsRestart,
+          "key", "KEYS", where, Effect::NeedsRestart,
           "What a client is placed by, the first that is present: remote-address, cookie(NAME), query(NAME), sni, ...",
           [](auto& p) -> auto& { return p.key; }),
       pool_row(

@@ -213,7 +213,8 @@ Value value_of(const ProxyPolicy& member) {
 
 Outcome read_value(const Value& value, std::vector<Route>& member) {
   const auto* const list = std::get_if<std::vector<Scalar>>(&value);
-  if (list == nullptr) return refuse("routes are a list: write for instance [" + std::string(kRouteForm) + "]");
+  if (list == nullptr)
+    return refuse(to_toml(value) + " is no list of routes: write for instance [" + std::string(kRouteForm) + "]");
   std::vector<Route> routes;
   for (const Scalar& scalar : *list) {
     Result<Route> route = parse_route(scalar);
@@ -239,7 +240,7 @@ Outcome read_value(const Value& value, std::vector<PrefaceKey>& member) {
       text += (text.empty() ? "" : ", ") + element.text;
   }
   Result<std::vector<PrefaceKey>> keys = parse_preface_keys(text);
-  if (!keys) return std::move(keys).error();
+  if (!keys) return refuse(quoted(text) + ": " + keys.error().message());
   member = *std::move(keys);
   return Done{};
 }
