@@ -53,6 +53,7 @@ Dispatcher::Dispatcher(Loop& loop, const PoolConfig& pool, HashKey hash_key, con
       }) {
   Result<std::unique_ptr<FineTimer>> tick = FineTimer::create(loop, [this] { on_tick(); });
   if (tick) tick_ = *std::move(tick);
+  if (needs_placer(pool_)) placer_.emplace(pool_, hash_key_, table.slots());
   rebuild_routes();
 }
 
@@ -60,6 +61,15 @@ void Dispatcher::add_listener(std::string name, ListeningSocket socket) {
   const ListenerId id = next_listener();
   listeners_.push_back(std::make_unique<Listener>(loop_, id, std::move(name), std::move(socket),
                                                   [this](Listener& listener) { on_connections(listener); }));
+  doors_.emplace_back();
+  guests_.push_back(false);
+}
+
+ListenerId Dispatcher::add_guest(std::string name, const ListenAddress& address) {
+  const ListenerId id = next_listener();
+  add_listener(std::move(name), ListeningSocket{UniqueFd(), address});
+  guests_.back() = true;
+  return id;
 }
 
 void Dispatcher::serve_listener(ListenerId listener) {
@@ -126,8 +136,14 @@ void Dispatcher::resize(unsigned slots) {
 
 void Dispatcher::set_table(const BucketTable& table) {
   table_ = table;
+  if (placer_) placer_.emplace(pool_, hash_key_, table.slots());
   rebuild_routes();
   on_room();
+}
+
+void Dispatcher::set_hash_key(HashKey key) {
+  hash_key_ = key;
+  if (placer_) placer_.emplace(pool_, hash_key_, table_.slots());
 }
 
 void Dispatcher::set_inbox(SlotId slot, ConnectionSink* inbox) {
@@ -160,17 +176,36 @@ void Dispatcher::adopt(ListenerId listener, AcceptedConnection connection) {
 }
 
 void Dispatcher::take(Listener& listener, AcceptedConnection connection) {
-  if (listener.stage() == Listener::Stage::Serving) {
-    const ConnectionRecord record = describe(connection, listener);
-    Connection described{std::move(connection.fd), record};
-    if (door_ && door_(described)) {
-      at_door_++;
-      return;
-    }
-    return place(std::move(described));
+  if (listener.stage() != Listener::Stage::Serving) {
+    listener.count_refusal(Refusal::Removed);
+    return refuse_connection(std::move(connection.fd));
   }
-  listener.count_refusal(Refusal::Removed);
-  refuse_connection(std::move(connection.fd));
+  if (const Door& door = doors_[listener.id().value]) return door(std::move(connection));
+  const ConnectionRecord record = describe(connection.remote, listener);
+  enter(Connection{std::move(connection.fd), record});
+}
+
+void Dispatcher::enter(Connection connection) {
+  if (session_door_ && session_door_(connection)) {
+    at_door_++;
+  } else {
+    place(std::move(connection));
+  }
+}
+
+void Dispatcher::arrive(Arrival arrival) {
+  const Listener& at = *listeners_[arrival.listener.value];
+  Connection connection{std::move(arrival.fd), describe(arrival.remote, at), std::move(arrival.details)};
+  ConnectionRecord& record = connection.record;
+  if (arrival.is_proxied) record.flags |= HF_RECORD_PROXIED;
+  if (arrival.local) {
+    const auto local = arrival.local->address.bytes();
+    std::memcpy(record.local, local.data(), local.size());
+    record.local_port = arrival.local->port;
+  }
+  record.record_length = static_cast<std::uint16_t>(sizeof record + connection.details.size());
+  if (arrival.key) note_key(*arrival.key, hash_key_, record);
+  enter(std::move(connection));
 }
 
 void Dispatcher::admit(Connection connection, std::optional<SlotId> slot) {
@@ -284,18 +319,18 @@ void Dispatcher::end_turn(std::size_t accepted) {
   if (mode == Gather::Mode::Gathering && pause_ == Pause::No && started_) tick_->arm(kGatherTick);
 }
 
-ConnectionRecord Dispatcher::describe(const AcceptedConnection& connection, const Listener& listener) {
+ConnectionRecord Dispatcher::describe(const Endpoint& remote_end, const Listener& listener) {
   ConnectionRecord record{};
   record.record_length = sizeof record;
   record.listener = static_cast<std::uint16_t>(listener.id().value);
-  record.family = family_of(connection.remote);
-  record.bucket = static_cast<std::uint16_t>(bucket_for(connection.remote));
+  record.family = family_of(remote_end);
+  record.bucket = static_cast<std::uint16_t>(bucket_for(remote_end));
   record.id = ++last_connection_;
   record.accepted_ns = static_cast<std::uint64_t>(loop_.now().time_since_epoch().count());
   if (record.family == HF_FAMILY_UNIX) return record;
-  const auto remote = connection.remote.address.bytes();
+  const auto remote = remote_end.address.bytes();
   std::memcpy(record.remote, remote.data(), remote.size());
-  record.remote_port = connection.remote.port;
+  record.remote_port = remote_end.port;
   // Only what is known without a system call for each connection: a wildcard listener leaves the local address to
   // getsockname.
   const auto& bound = std::get<TcpAddress>(listener.address());
@@ -331,9 +366,9 @@ void Dispatcher::place(Connection connection) {
     listeners_[connection.record.listener]->count_refusal(Refusal::Stranded);
     return refuse_connection(std::move(connection.fd));
   }
-  const unsigned bucket = connection.record.bucket;
-  if (const std::optional<SlotId> slot = slot_with_room(bucket)) return put(*slot, std::move(connection));
-  if (pool_.overflow == Overflow::Refuse && routes_[bucket]) {
+  if (const std::optional<SlotId> slot = slot_with_room(connection.record)) return put(*slot, std::move(connection));
+  const bool refuses = pool_.overflow == Overflow::Refuse && routes_[connection.record.bucket];
+  if (refuses || is_over_guests_limit(ListenerId{connection.record.listener})) {
     listeners_[connection.record.listener]->count_refusal(Refusal::QueueFull);
     return refuse_connection(std::move(connection.fd));
   }
@@ -341,7 +376,33 @@ void Dispatcher::place(Connection connection) {
   set_pause(Pause::NoRoom);
 }
 
-std::optional<SlotId> Dispatcher::slot_with_room(unsigned bucket) const {
+std::optional<SlotId> Dispatcher::slot_with_room(const ConnectionRecord& record) {
+  const std::optional<SlotId> tagged = tagged_slot(record);
+  if (tagged && tagged->value < table_.slots() && available_[tagged->value]) {
+    if (has_room(*tagged)) return tagged;
+    if (pool_.overflow != Overflow::Next) return std::nullopt;
+  }
+  return placer_ ? slot_of_placer_with_room(record) : slot_of_bucket_with_room(record.bucket);
+}
+
+std::optional<SlotId> Dispatcher::slot_of_placer_with_room(const ConnectionRecord& record) {
+  loads_.assign(table_.slots(), SlotLoad{});
+  for (std::uint32_t i = 0; i < table_.slots(); i++) {
+    const Inbox* const inbox = slots_[i].inbox;
+    if (!available_[i] || inbox == nullptr) continue;
+    loads_[i].available = pool_.overflow != Overflow::Next || has_room(SlotId{i});
+    loads_[i].connections = static_cast<unsigned>(load_of(*inbox));
+  }
+  const std::optional<SlotId> slot = placer_->choose(record, loads_);
+  return slot && has_room(*slot) ? slot : std::nullopt;
+}
+
+// Guests of another pool's listener must not make that wait for this pool, nor pile up here.
+bool Dispatcher::is_over_guests_limit(ListenerId listener) const {
+  return guests_[listener.value] && unplaced_.size() >= pool_.hold_limit;
+}
+
+std::optional<SlotId> Dispatcher::slot_of_bucket_with_room(unsigned bucket) const {
   const std::optional<SlotId> first = routes_[bucket];
   if (!first) return std::nullopt;
   if (has_room(*first)) return first;

@@ -15,7 +15,7 @@ namespace {
 
 // |crc32| of the number that JavaScript has: the version of `crc` that Pomelo uses gives a signed one.
 std::uint32_t pomelo_hash(const PlacementKey& key) {
-  const std::uint32_t crc = key.address ? crc32(key.address->text()) : crc32(key.text);
+  const std::uint32_t crc = key.address ? crc32(key.address->text()) : key.text_crc.value_or(crc32(key.text));
   return crc >> 31 != 0 ? ~crc + 1 : crc;
 }
 
