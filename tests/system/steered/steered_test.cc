@@ -42,7 +42,9 @@ TEST_P(Steered, EachClientAlwaysMeetsTheSlotThatRouteNames) {
 }
 
 TEST_P(Steered, RestartsUnderLoadFailNobodyAndMoveNobody) {
-  const Supervisor supervisor(plan_of(GetParam()));
+  SupervisorPlan plan = plan_of(GetParam());
+  plan.options.insert(plan.options.end(), {"--hold-timeout", "5m"});
+  const Supervisor supervisor(plan);
   const StatusView before = supervisor.wait_until_serving();
   LoadLoop load(LoadPlan{supervisor.target(), ipv4_sources(200), 16, std::nullopt, "/", kPatience});
   ASSERT_TRUE(eventually([&] { return load.answered() > 100; }));
@@ -83,7 +85,9 @@ TEST_P(Steered, WhatADeadWorkerHadNotAcceptedIsServedByTheNextOne) {
 }
 
 TEST_P(Steered, KillsUnderLoadMoveNobody) {
-  const Supervisor supervisor(plan_of(GetParam()));
+  SupervisorPlan plan = plan_of(GetParam());
+  plan.options.insert(plan.options.end(), {"--hold-timeout", "5m"});  // a starved machine is no reason to move anybody
+  const Supervisor supervisor(plan);
   supervisor.wait_until_serving();
   LoadLoop load(LoadPlan{supervisor.target(), ipv4_sources(200), 16, std::nullopt, "/", kPatience});
   for (unsigned i = 0; i < 6; i++) {
