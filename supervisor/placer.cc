@@ -13,9 +13,10 @@ namespace {
 
 // What the supervisor's own words in a record mean.
 enum class KeyKind : std::uint32_t {
-  Remote = 0,   // the remote address
-  Text = 1,     // the upper word is the CRC of the text
-  Address = 2,  // another address than the remote one; of IPv4 the upper word is it
+  Remote = 0,  // the remote address
+  Text =
+      1,  // the upper word is the CRC of the text; for other IPv6 addresses than the remote one there is no more room
+  Address = 2,  // another IPv4 address than the remote one: the upper word
   Slot = 3,     // the upper word is the slot
 };
 constexpr unsigned kKindShift = 8;  // in the flags, above those that are for the worker
@@ -34,6 +35,11 @@ std::vector<std::uint32_t> weights_of(const PoolConfig& pool, unsigned slots) {
   return weights;
 }
 
+void note(KeyKind kind, std::uint32_t upper, std::uint32_t hash, ConnectionRecord& record) {
+  record.flags = (record.flags & ~kKindMask) | static_cast<std::uint32_t>(kind) << kKindShift;
+  record.reserved = std::uint64_t{upper} << 32 | hash;
+}
+
 IpAddress remote_of(const ConnectionRecord& record) {
   std::array<std::uint8_t, 16> bytes{};
   std::copy(std::begin(record.remote), std::end(record.remote), bytes.begin());
@@ -43,18 +49,16 @@ IpAddress remote_of(const ConnectionRecord& record) {
 }  // namespace
 
 void note_key(const FoundKey& key, HashKey hash_key, ConnectionRecord& record) {
-  const auto note = [&](KeyKind kind, std::uint32_t upper, std::uint32_t hash) {
-    record.flags = (record.flags & ~kKindMask) | static_cast<std::uint32_t>(kind) << kKindShift;
-    record.reserved = std::uint64_t{upper} << 32 | hash;
-  };
+  if (key.slot) return note_slot(*key.slot, record);
   const std::uint32_t hash = key.placement_key(hash_key).hash;
-  // A tag is placed by the address of its client where its slot cannot take it.
-  if (key.slot) return note(KeyKind::Slot, key.slot->value, 0);
   record.bucket = static_cast<std::uint16_t>(bucket_of(hash));
-  if (!key.address) return note(KeyKind::Text, crc32(key.text), hash);
-  if (*key.address == remote_of(record)) return note(KeyKind::Remote, 0, hash);
-  note(KeyKind::Address, key.address->is_v6() ? 0 : key.address->word(0), hash);
+  if (!key.address) return note(KeyKind::Text, crc32(key.text), hash, record);
+  if (*key.address == remote_of(record)) return note(KeyKind::Remote, 0, hash, record);
+  if (key.address->is_v6()) return note(KeyKind::Text, crc32(key.address->text()), hash, record);
+  note(KeyKind::Address, key.address->word(0), hash, record);
 }
+
+void note_slot(SlotId slot, ConnectionRecord& record) { note(KeyKind::Slot, slot.value, 0, record); }
 
 std::optional<SlotId> tagged_slot(const ConnectionRecord& record) {
   if (kind_of(record) != KeyKind::Slot) return std::nullopt;
@@ -87,7 +91,7 @@ PlacementKey Placer::key_of(const ConnectionRecord& record) const {
       key.text_crc = upper_word(record);
       return key;
     case KeyKind::Address:
-      key.address = upper_word(record) == 0 ? remote_of(record) : IpAddress::v4(upper_word(record));
+      key.address = IpAddress::v4(upper_word(record));
       return key;
     case KeyKind::Remote:
     case KeyKind::Slot:

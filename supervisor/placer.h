@@ -16,7 +16,9 @@ namespace holdfast {
 // What a connection is placed by stands in its record (bucket, and the words that PROTOCOL.md leaves to the supervisor), and not
 // beside it: so it can be placed anew, by the same, after it was read back from a channel.
 void note_key(const FoundKey& key, HashKey hash_key, ConnectionRecord& record);
-// The slot that a worker has put into the connection's session id, if it was placed by that.
+// The same for a slot that is decided already; where it cannot take the connection, the client's address counts.
+void note_slot(SlotId slot, ConnectionRecord& record);
+// The slot that a worker has put into the connection's session id, or that was decided otherwise.
 [[nodiscard]] std::optional<SlotId> tagged_slot(const ConnectionRecord& record);
 
 // The buckets of so many slots with the pool's weights.

@@ -1,5 +1,5 @@
-#include "config/chosen_intake.h"
 #include "config/front_mistakes.h"
+#include "config/chosen_intake.h"
 
 #include <algorithm>
 #include <utility>
