@@ -105,11 +105,10 @@ struct ExitNow {
   int code;
 };  // help was printed, or a mistake was reported
 
-using Invocation =
-    std::variant<RunInvocation, CheckInvocation, InitInvocation, StatusInvocation, RouteInvocation, RestartInvocation,
-                 DrainInvocation, ScaleInvocation, ReloadInvocation, StopInvocation, ImportInvocation,
-                 UpgradeInvocation, CheckUpgradeInvocation, PublishInvocation, TailInvocation, VersionInvocation,
-                 ExitNow>;
+using Invocation = std::variant<RunInvocation, CheckInvocation, InitInvocation, StatusInvocation, RouteInvocation,
+                                RestartInvocation, DrainInvocation, ScaleInvocation, ReloadInvocation, StopInvocation,
+                                ImportInvocation, UpgradeInvocation, CheckUpgradeInvocation, PublishInvocation,
+                                TailInvocation, VersionInvocation, ExitNow>;
 
 // Reads the command line and the HOLDFAST_ environment (the command line goes first). Help goes to standard output,
 // mistakes to standard error, each in one line that says what is wrong and what would be right.

@@ -12,6 +12,7 @@
 #include "core/ip_address.h"
 #include "core/stop_signals.h"
 #include "exit_code.h"
+#include "front_doors.h"
 #include "launch.h"
 #include "sys/control_path.h"
 #include "sys/environment.h"
@@ -88,6 +89,8 @@ std::optional<Failure> Master::start() {
     if (Outcome possible = pool->check_system(); !possible) return Failure{possible.error(), kExitFailure};
   }
   if (auto failure = open_listeners()) return failure;
+  if (Outcome opened = open_front_doors(loop_, config_.listeners, pools_); !opened)
+    return Failure{opened.error(), kExitFailure};
   if (auto failure = open_control()) return failure;
   // From here on the process is a supervisor: what fails is reported, retried or counted, and does not end it.
   if (no_lasting_key_) {

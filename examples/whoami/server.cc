@@ -139,6 +139,20 @@ void Server::take_up() {
   }
 }
 
+std::string Server::proxy_text(const holdfast::Arrival& arrival) const {
+  if (!worker_.is_proxied()) return "";
+  std::string text = ",\"proxied\":true,\"local\":\"" + std::string(arrival.local().view()) + '"';
+  const auto add = [&](const char* name, hf_detail_type detail) {
+    const std::string_view value = worker_.detail(detail);
+    if (!value.empty()) text += std::string(",\"") + name + "\":" + json_text(value);
+  };
+  add("authority", HF_DETAIL_AUTHORITY);
+  add("alpn", HF_DETAIL_ALPN);
+  add("unique_id", HF_DETAIL_UNIQUE_ID);
+  add("aws_endpoint", HF_DETAIL_AWS_ENDPOINT);
+  return text;
+}
+
 void Server::on_arrival(holdfast::Arrival arrival) {
   std::unique_ptr<Client> client;
   if (spare_.empty()) {
@@ -152,6 +166,7 @@ void Server::on_arrival(holdfast::Arrival arrival) {
   client->id = arrival.about.id;
   client->listener = arrival.about.listener;
   client->plane = arrival.about.plane;
+  client->proxy = proxy_text(arrival);
   client->index = open_.size();
   open_.push_back(std::move(client));
   read(*open_.back());  // the request is often there already
@@ -278,7 +293,7 @@ void Server::answer(Client& client, const Request& request) {
   const std::string& plane = planes_[client.plane];
   std::string& out = client.out;
   out += "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: ";
-  append_number(out, head_.size() + remote.view().size() + listener.size() + plane.size());
+  append_number(out, head_.size() + remote.view().size() + listener.size() + client.proxy.size() + plane.size());
   if (client.after_answer == Persistence::Close) {
     out += "\r\nConnection: close";
   } else if (request.is_http_1_0) {
@@ -290,6 +305,7 @@ void Server::answer(Client& client, const Request& request) {
   out += head_;
   out += remote.view();
   out += listener;
+  out += client.proxy;
   out += plane;
 }
 

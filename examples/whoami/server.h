@@ -35,6 +35,7 @@ struct Client {
   std::uint64_t id = 0;
   std::uint16_t listener = 0;
   hf_plane plane = HF_PLANE_PASS;
+  std::string proxy;  // what a proxy told of it, as members of the answer
   Doing doing = Doing::Reading;
   Persistence after_answer = Persistence::KeepAlive;
   bool lingers = false;  // close by way of Lingering
@@ -67,6 +68,7 @@ class Server {
 
   void take_up();
   void on_arrival(holdfast::Arrival arrival);
+  [[nodiscard]] std::string proxy_text(const holdfast::Arrival& arrival) const;
   void on_client(Client& client, std::uint32_t events);
   void on_timer(Client& client);
   void read(Client& client);

@@ -74,7 +74,8 @@ class SavedMessages {
   SavedMessages(const std::string& name, FdTable& fds) : fds_(fds) {
     if (name.empty()) return;
     Result<UniqueFd> file = fds.take(name);
-    const Result<std::string> text = file ? read_sealed_text(*file, kMostCarried * 2) : Result<std::string>(file.error());
+    const Result<std::string> text =
+        file ? read_sealed_text(*file, kMostCarried * 2) : Result<std::string>(file.error());
     if (!text) {
       spdlog::error("bus: {}: the messages that waited are lost, and their receivers are told", text.error().message());
       return;

@@ -4,69 +4,13 @@
 #include <iterator>
 #include <utility>
 
-#include "core/redis_url.h"
-#include "core/topic.h"
+#include "config/bus_options.h"
+#include "config/front_options.h"
+#include "config/option_rows.h"
 
 namespace holdfast {
 
 namespace {
-
-constexpr auto kSupervisor = [](auto& config, const Place&) -> auto& { return config; };
-constexpr auto kListener = [](auto& config, const Place& place) -> auto& { return config.listeners[place.index]; };
-constexpr auto kBus = [](auto& config, const Place&) -> auto& { return config.bus; };
-constexpr auto kPool = [](auto& config, const Place& place) -> auto& { return config.pools[place.index]; };
-
-// `owner` finds the struct, `access` names the member; its type chooses how values are read and told.
-template <class Owner, class Access>
-Option row(Scope scope, Owner owner, std::string key, std::string value_name, std::string group, Effect effect,
-           std::string help, Access access) {
-  Option option{std::move(key), scope, std::move(value_name), std::move(group), effect, std::move(help), {}, {}};
-  option.flag = "--" + option.key;
-  option.set = [owner, access](Config& config, const Place& place, const Value& value) {
-    return read_value(value, access(owner(config, place)));
-  };
-  option.get = [owner, access](const Config& config, const Place& place) {
-    return value_of(access(owner(config, place)));
-  };
-  return option;
-}
-
-template <class Access>
-Option supervisor_row(std::string key, std::string value_name, std::string group, Effect effect, std::string help,
-                      Access access) {
-  return row(Scope::Supervisor, kSupervisor, std::move(key), std::move(value_name), std::move(group), effect,
-             std::move(help), access);
-}
-
-template <class Access>
-Option pool_row(std::string key, std::string value_name, std::string group, Effect effect, std::string help,
-                Access access) {
-  return row(Scope::Pool, kPool, std::move(key), std::move(value_name), std::move(group), effect, std::move(help),
-             access);
-}
-
-// On the command line and in the environment its name begins with the bus's.
-template <class Access>
-Option bus_row(std::string key, std::string value_name, std::string group, Effect effect, std::string help,
-               Access access) {
-  Option option =
-      row(Scope::Bus, kBus, std::move(key), std::move(value_name), std::move(group), effect, std::move(help), access);
-  option.flag = "--bus-" + option.key;
-  return option;
-}
-
-// The command line has no flag for it: it stands in the file, or behind --set.
-Option without_flag(Option option) {
-  option.flag.clear();
-  return option;
-}
-
-template <class Access>
-Option listener_row(std::string key, std::string value_name, std::string group, Effect effect, std::string help,
-                    Access access) {
-  return without_flag(row(Scope::Listener, kListener, std::move(key), std::move(value_name), std::move(group), effect,
-                          std::move(help), access));
-}
 
 // 0, for which `auto` stands, is no number that anybody may write.
 Option workers_row(const std::string& group) {
@@ -115,49 +59,6 @@ Option environment_row(const std::string& group) {
     std::vector<std::string> names;
     for (const auto& [name, text] : config.pools[index].environment) names.push_back(name);
     return names;
-  };
-  return option;
-}
-
-Option redis_row(const std::string& group) {
-  Option option = bus_row(
-      "redis", "URL", group, Effect::NeedsRestart,
-      "Redis server that carries the bus between machines: redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]",
-      [](auto& b) -> auto& { return b.redis; });
-  option.set = [](Config& config, const Place&, const Value& value) -> Outcome {
-    std::string text;
-    if (Outcome read = read_value(value, text); !read) return read;
-    const Result<RedisUrl> url = parse_redis_url(text);
-    if (!text.empty() && !url) return url.error();
-    config.bus.redis = text;
-    return Done{};
-  };
-  return option;
-}
-
-Option retain_row(const std::string& group) {
-  Option option{
-      "retain",     Scope::Bus,
-      "COUNTS",     group,
-      Effect::Live, "Patterns of topics, and how many messages of each topic are kept for workers that ask for them",
-      {},           {}};
-  option.set = [](Config& config, const Place& place, const Value& value) -> Outcome {
-    if (!is_topic_pattern(place.entry)) {
-      return Error{{}, "'" + place.entry + "' is no pattern of topics: segments divided by dots, * or ** among them"};
-    }
-    unsigned count = 0;
-    if (Outcome read = read_value(value, count); !read) return read;
-    config.bus.retain[place.entry] = count;
-    return Done{};
-  };
-  option.get = [](const Config& config, const Place& place) -> Value {
-    const auto found = config.bus.retain.find(place.entry);
-    return value_of(found == config.bus.retain.end() ? 0U : found->second);
-  };
-  option.entries = [](const Config& config, std::size_t) {
-    std::vector<std::string> patterns;
-    for (const auto& [pattern, count] : config.bus.retain) patterns.push_back(pattern);
-    return patterns;
   };
   return option;
 }
@@ -265,7 +166,6 @@ std::vector<Option> make_options() {
   const std::string where = "Placement and queues";
   const std::string life = "Life of a worker";
   const std::string restart = "Restarts";
-  const std::string bus = "Messages between workers";
   return {
       supervisor_row(
           "name", "NAME", self, Effect::NeedsRestart, "Name of this supervisor (default: the file name of the command)",
@@ -470,16 +370,6 @@ std::vector<Option> make_options() {
       pool_row(
           "surge", "N", restart, Effect::Live, "Slots that are renewed at a time",
           [](auto& p) -> auto& { return p.fleet.surge; }),
-
-      redis_row(bus),
-      bus_row(
-          "queue", "N", bus, Effect::Live, "KiB of messages that may wait for a worker",
-          [](auto& b) -> auto& { return b.queue; }),
-      bus_row(
-          "full", "FULL", bus, Effect::Live,
-          "What happens to messages for a worker beyond that: drop-oldest, drop-newest, or disconnect (the worker)",
-          [](auto& b) -> auto& { return b.full; }),
-      retain_row(bus),
   };
 }
 
@@ -522,7 +412,7 @@ std::string_view meaning_of(Effect effect) {
 const std::vector<Option>& options() {
   static const std::vector<Option> table = [] {
     std::vector<Option> all = make_options();
-    for (std::vector<Option> rows : {health_rows(), recycle_rows()})
+    for (std::vector<Option> rows : {bus_options(), health_rows(), recycle_rows(), front_options()})
       std::move(rows.begin(), rows.end(), std::back_inserter(all));
     return all;
   }();

@@ -1,9 +1,11 @@
 #include "wire/channel_frames.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <string>
 #include <type_traits>
+#include <utility>
 
 namespace holdfast {
 
@@ -38,13 +40,24 @@ Result<hf_frame_header> read_header(std::span<const std::byte> bytes) {
 
 }  // namespace
 
-std::vector<std::byte> encode_connections(std::span<const ConnectionRecord> records) {
-  const std::size_t length = sizeof(hf_frame_header) + records.size_bytes();
+std::vector<std::byte> encode_connections(std::span<const ConnectionRecord> records,
+                                          std::span<const std::string_view> details) {
+  std::size_t length = sizeof(hf_frame_header) + records.size_bytes();
+  for (const std::string_view detail : details) length += detail.size();
   std::vector<std::byte> bytes(length);
   const hf_frame_header header{HF_FRAME_CONNECTIONS, static_cast<std::uint16_t>(records.size()),
                                static_cast<std::uint32_t>(length)};
   std::memcpy(bytes.data(), &header, sizeof header);
-  if (!records.empty()) std::memcpy(bytes.data() + sizeof header, records.data(), records.size_bytes());
+  std::byte* at = bytes.data() + sizeof header;
+  if (details.empty()) {
+    if (!records.empty()) std::memcpy(at, records.data(), records.size_bytes());
+    return bytes;
+  }
+  for (std::size_t i = 0; i < records.size(); i++) {
+    std::memcpy(at, &records[i], sizeof records[i]);
+    at += sizeof records[i];
+    at = std::transform(details[i].begin(), details[i].end(), at, [](char c) { return static_cast<std::byte>(c); });
+  }
   return bytes;
 }
 
@@ -114,6 +127,37 @@ Result<std::vector<ConnectionRecord>> decode_connections(std::span<const std::by
     offset += record.record_length;
   }
   return records;
+}
+
+std::vector<std::string> decode_details(std::span<const std::byte> bytes) {
+  std::vector<std::string> details;
+  const auto header = read_at<hf_frame_header>(bytes, 0);
+  if (header.type != HF_FRAME_CONNECTIONS) return details;
+  std::size_t offset = sizeof(hf_frame_header);
+  for (unsigned i = 0; i < header.count; i++) {
+    const std::size_t length = read_at<ConnectionRecord>(bytes, offset).record_length;
+    std::string& detail = details.emplace_back(length - sizeof(ConnectionRecord), '\0');
+    if (!detail.empty()) std::memcpy(detail.data(), bytes.data() + offset + sizeof(ConnectionRecord), detail.size());
+    offset += length;
+  }
+  return details;
+}
+
+void ConnectionDetails::add(std::uint8_t type, std::string_view value) {
+  constexpr std::size_t kMost = 2048;  // of all; the wire's own bounds keep a header of a sane proxy far below
+  if (value.empty() || bytes_.size() + value.size() > kMost) return;
+  const auto put = [this](std::size_t number) {
+    bytes_ += static_cast<char>(number & 0xff);
+    bytes_ += static_cast<char>(number >> 8);
+  };
+  put(type);
+  put(value.size());
+  bytes_ += value;
+}
+
+std::string ConnectionDetails::take() {
+  bytes_.resize((bytes_.size() + 7) / 8 * 8, '\0');
+  return std::move(bytes_);
 }
 
 }  // namespace holdfast

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "core/time.h"
@@ -13,6 +14,7 @@ namespace holdfast {
 struct Connection {
   UniqueFd fd;
   ConnectionRecord record;
+  std::string details = {};  // ConnectionDetails; mostly empty
 };
 
 // Where the connections of a slot wait for its worker, whatever the worker speaks: what the dispatcher puts in and what

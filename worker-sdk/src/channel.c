@@ -320,6 +320,7 @@ static union hf_address address_of(uint16_t family, const uint8_t bytes[16], uin
 enum hf_event_type hf_give_out(struct hf_worker* worker, struct hf_event* event) {
   struct hf_connection_record record;
   memcpy(&record, worker->frame + worker->batch_offset, sizeof record);
+  worker->last_record = worker->batch_offset;
   worker->batch_offset += record.record_length;
   struct hf_connection* connection = &event->connection;
   connection->fd = worker->descriptors[worker->batch_next++];
@@ -333,4 +334,31 @@ enum hf_event_type hf_give_out(struct hf_worker* worker, struct hf_event* event)
   connection->remote = address_of(record.family, record.remote, record.remote_port);
   connection->local = address_of(record.family, record.local, record.local_port);
   return event->type = HF_EVENT_CONNECTION;
+}
+
+int hf_is_proxied(const struct hf_worker* worker) {
+  struct hf_connection_record record;
+  if (worker->last_record == 0) return 0;
+  memcpy(&record, worker->frame + worker->last_record, sizeof record);
+  return (record.flags & HF_RECORD_PROXIED) != 0;
+}
+
+const void* hf_detail(const struct hf_worker* worker, enum hf_detail_type detail, size_t* length) {
+  *length = 0;
+  if (worker->last_record == 0) return NULL;
+  uint16_t record_length;
+  memcpy(&record_length, worker->frame + worker->last_record, sizeof record_length);
+  const uint32_t end = worker->last_record + record_length;
+  struct hf_record_detail found;
+  for (uint32_t at = worker->last_record + sizeof(struct hf_connection_record); at + sizeof found <= end;) {
+    memcpy(&found, worker->frame + at, sizeof found);
+    at += sizeof found;
+    if (found.type == 0 || found.length > end - at) return NULL;
+    if (found.type == (uint16_t)detail) {
+      *length = found.length;
+      return worker->frame + at;
+    }
+    at += found.length;
+  }
+  return NULL;
 }

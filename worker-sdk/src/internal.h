@@ -118,6 +118,7 @@ struct hf_worker {
   uint32_t batch_next;
   uint32_t batch_count;
   uint32_t batch_offset; /* of the next record in frame */
+  uint32_t last_record;  /* in frame, of the connection that was given out last; 0: it came without one */
   int descriptors[HF_MAX_DESCRIPTORS];
   _Alignas(8) unsigned char frame[HF_MAX_FRAME];
 };

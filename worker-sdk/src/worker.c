@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -360,6 +361,7 @@ static enum hf_event_type next_event(struct hf_worker* worker, struct hf_event* 
   const uint64_t now = hf_now_ns();
   beat(worker, now);
   if (now >= worker->next_beat_ns) on_timer(worker, now);
+  worker->last_record = 0;
   if (worker->batch_next < worker->batch_count) return hf_give_out(worker, event);
   hf_flush(worker);
   event->type = HF_EVENT_NONE;
@@ -455,3 +457,14 @@ void hf_release(struct hf_worker* worker, int fd) {
 }
 
 const struct hf_identity* hf_info(const struct hf_worker* worker) { return &worker->info; }
+
+int hf_tag(const struct hf_worker* worker, const char* id, char* buffer, size_t size) {
+  if (strchr(id, '~') != NULL) {
+    hf_set_error("tag a session id: it has a '~', which separates the slot; choose ids without");
+    return -EINVAL;
+  }
+  const int length = snprintf(buffer, size, "%s~%u", id, (unsigned)worker->info.slot);
+  if (length >= 0 && (size_t)length < size) return length;
+  hf_set_error("tag a session id: it needs %d bytes, and the buffer has %zu", length + 1, size);
+  return -ENOSPC;
+}

@@ -22,7 +22,8 @@ using Stats = std::map<std::string, std::string>;
 // A supervisor of bus workers, and clients whose addresses lead to each of its slots.
 class BusFixture {
  public:
-  explicit BusFixture(unsigned workers, std::vector<std::string> options = {}, std::vector<std::string> environment = {}) {
+  explicit BusFixture(unsigned workers, std::vector<std::string> options = {},
+                      std::vector<std::string> environment = {}) {
     SupervisorPlan plan;
     plan.workers = workers;
     plan.options = std::move(options);

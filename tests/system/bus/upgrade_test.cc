@@ -63,8 +63,7 @@ TEST(BusUpgrade, WhatWasDroppedIsToldByTheNextProgram) {
   const pid_t stopped = fixture.supervisor().status().slot(1).pid;
   send_signal(stopped, SIGSTOP);
   (void)fixture.ask(0, "/flood?t=flood.a&n=" + std::to_string(kFlood));
-  ASSERT_TRUE(
-      eventually([&] { return fixture.number(0, "received") + fixture.number(0, "lost") == kFlood; }));
+  ASSERT_TRUE(eventually([&] { return fixture.number(0, "received") + fixture.number(0, "lost") == kFlood; }));
   const std::uint64_t dropped = fixture.bus("dropped");
   ASSERT_GT(dropped, 0u);
   upgrade(fixture.supervisor());
@@ -130,7 +129,8 @@ TEST(BusUpgrade, OtherMachinesKnowWhatTheyMissed) {
   for (const Supervisor* supervisor : {&oak, &elm}) ASSERT_EQ(ask(*supervisor, "/subscribe?p=flood.**"), "status=0");
   ASSERT_TRUE(eventually([&] { return is_fleet(oak, elm); }));
   const std::uint64_t each = 20000 / kSlowness;
-  for (const Supervisor* supervisor : {&oak, &elm}) (void)ask(*supervisor, "/flood?t=flood.a&n=" + std::to_string(each));
+  for (const Supervisor* supervisor : {&oak, &elm})
+    (void)ask(*supervisor, "/flood?t=flood.a&n=" + std::to_string(each));
   upgrade(oak);
   ASSERT_TRUE(eventually([&] { return is_fleet(oak, elm) && is_connected(oak); }));
   // What a machine has not got from the other it counts as missing.
