@@ -8,6 +8,7 @@
 #include <csignal>
 #include <utility>
 
+#include "bus/bus.h"
 #include "config/chosen_intake.h"
 #include "config/values.h"
 #include "sys/environment.h"

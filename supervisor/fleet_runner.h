@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "bus/bus.h"
+#include "bus/bus_member.h"
 #include "config/config.h"
 #include "core/fleet.h"
 #include "dispatcher.h"
@@ -108,7 +108,7 @@ class FleetRunner {
   void on_stalled(SlotId slot, bool stalled);
 
   // What the bus asks: which slots serve, and who serves one of them.
-  [[nodiscard]] std::vector<bool> serving() const;
+  [[nodiscard]] std::vector<bool> slots_that_serve() const;
   [[nodiscard]] std::optional<BusMember::Number> bus_member(SlotId slot) const;
 
   [[nodiscard]] PoolStatus status() const;

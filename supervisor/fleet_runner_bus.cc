@@ -1,4 +1,5 @@
 // What the runner does for the bus.
+#include "bus/bus.h"
 #include "fleet_runner.h"
 
 namespace holdfast {
@@ -11,7 +12,7 @@ Outcome FleetRunner::join_bus(Occupant& occupant) {
   return Done{};
 }
 
-std::vector<bool> FleetRunner::serving() const {
+std::vector<bool> FleetRunner::slots_that_serve() const {
   std::vector<bool> serving;
   for (const Fleet::Slot& slot : fleet_.slots()) {
     serving.push_back(slot.incumbent && std::holds_alternative<Fleet::Serving>(slot.incumbent->phase));

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <utility>
 
+#include "bus/bus.h"
 #include "config/chosen_intake.h"
 #include "fleet_runner.h"
 

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "bus/bus.h"
 #include "core/ip_address.h"
 #include "core/stop_signals.h"
 #include "exit_code.h"

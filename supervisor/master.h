@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "activation.h"
-#include "bus/bus.h"
+#include "bus/bus_member.h"
 #include "config/config.h"
 #include "config/reload_plan.h"
 #include "control/control_server.h"
@@ -27,6 +27,9 @@
 #include "wire/status.h"
 
 namespace holdfast {
+
+class Bus;
+struct BusPool;
 
 // Why the program could not start or go on, and the exit code that says so.
 struct Failure {
@@ -95,7 +98,7 @@ class Master {
   void finish_reload(const Result<std::string>& result);
   void answer_reload(const ControlRequest& request, ControlReply reply);
   [[nodiscard]] Outcome make_bus();
-  [[nodiscard]] Bus::Place place_on_bus(std::string_view pool, std::string_view key) const;
+  [[nodiscard]] BusPlace place_on_bus(std::string_view pool, std::string_view key) const;
   [[nodiscard]] std::vector<BusPool> pools_on_bus() const;
   void answer_publish(const ControlRequest& request, ControlReply reply);
   void answer_tail(const ControlRequest& request, ControlReply reply);

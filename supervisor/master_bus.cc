@@ -1,6 +1,7 @@
 // What the master does for the bus: it knows the pools, and answers for it on the control socket.
 #include <memory>
 
+#include "bus/bus.h"
 #include "core/redis_url.h"
 #include "exit_code.h"
 #include "master.h"
@@ -27,7 +28,7 @@ Outcome Master::make_bus() {
   return holdfast::Done{};
 }
 
-Bus::Place Master::place_on_bus(std::string_view name, std::string_view key) const {
+BusPlace Master::place_on_bus(std::string_view name, std::string_view key) const {
   const Pool* const pool = pool_of(name);
   if (pool == nullptr) return {};
   const std::optional<SlotId> slot = pool->slot_of_key(key);
@@ -36,7 +37,7 @@ Bus::Place Master::place_on_bus(std::string_view name, std::string_view key) con
 
 std::vector<BusPool> Master::pools_on_bus() const {
   std::vector<BusPool> pools;
-  for (const std::unique_ptr<Pool>& pool : pools_) pools.push_back({pool->name(), 0, pool->runner().serving()});
+  for (const std::unique_ptr<Pool>& pool : pools_) pools.push_back({pool->name(), 0, pool->runner().slots_that_serve()});
   return pools;
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "bus/bus.h"
 #include "core/bucket_table.h"
 #include "exit_code.h"
 #include "master.h"

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "bus/bus.h"
 #include "exit_code.h"
 #include "front_doors.h"
 #include "launch.h"

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "bus/bus.h"
 #include "config/config_text.h"
 #include "config/diff.h"
 #include "exit_code.h"

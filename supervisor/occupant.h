@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "bus/bus.h"
+#include "bus/bus_member.h"
 #include "core/fleet.h"
 #include "core/ids.h"
 #include "core/intake.h"

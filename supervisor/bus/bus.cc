@@ -216,7 +216,7 @@ std::optional<Bus::Number> Bus::target_of(const Arrival& arrival, const BusRecor
     stamp(bytes, {.publisher = arrival.from, .call = call->number});
     return call->caller;
   }
-  const Place place = hooks_.place(record.name, record.key);
+  const BusPlace place = hooks_.place(record.name, record.key);
   const auto target = place.member ? members_.find(*place.member) : members_.end();
   if (target == members_.end() || !target->second.joined || target->second.port->has_ended()) {
     refuse(arrival.from, record.call, place.has_pool ? -EHOSTUNREACH : -ENOENT);

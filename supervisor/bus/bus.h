@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "bus/bus_member.h"
 #include "bus/bus_port.h"
 #include "bus/bus_tails.h"
 #include "bus/fleet_link.h"
@@ -30,31 +31,7 @@
 
 namespace holdfast {
 
-class Bus;
 class SavedMessages;
-
-// One worker's place on the bus; giving it up is leaving.
-class BusMember {
- public:
-  using Number = SubscriberId;  // never given twice
-  BusMember(Bus& bus, Number number, UniqueFd worker_end)
-      : bus_(bus), number_(number), worker_end_(std::move(worker_end)) {}
-  ~BusMember();
-  BusMember(const BusMember&) = delete;
-  BusMember& operator=(const BusMember&) = delete;
-
-  [[nodiscard]] Number number() const { return number_; }
-  // For the worker; ours is not wanted once it has been started.
-  [[nodiscard]] BorrowedFd worker_end() const { return worker_end_; }
-  void close_worker_end() { worker_end_.reset(); }
-  // The worker has ended: what it said last is heard, and from then on it is nobody.
-  void on_ended();
-
- private:
-  Bus& bus_;
-  Number number_;
-  UniqueFd worker_end_;
-};
 
 // Messages between workers: who wants what, to whom a key belongs, what is kept, who waits for an answer.
 //
@@ -63,13 +40,8 @@ class BusMember {
 // bounded in each turn of the loop (core/bus_credits.h), so that connections do not wait behind messages.
 class Bus {
  public:
-  // Where the placement of a pool sends a key.
-  struct Place {
-    bool has_pool = false;
-    std::optional<BusMember::Number> member;  // nothing: no worker serves there
-  };
   struct Hooks {
-    std::function<Place(std::string_view pool, std::string_view key)> place;
+    std::function<BusPlace(std::string_view pool, std::string_view key)> place;
     std::function<std::vector<BusPool>()> pools;
   };
   Bus(Loop& loop, const BusConfig& config, std::uint64_t node, Hooks hooks);
