@@ -270,7 +270,7 @@ std::vector<Option> make_options() {
       pool_row(
           "node-dialect", "DIALECT", where, Effect::RollWorkers,
           "How Node.js workers take connections: cluster, sticky-session, sticky-session-0, sticky-cluster, "
-          "sticky-listen, socket.io or plain; auto: cluster",
+          "sticky-listen, socket.io or plain; auto: cluster if it calls listen(), else what its script names",
           [](auto& p) -> auto& { return p.node.dialect; }),
       pool_row(
           "node-sticky-by", "WHAT", where, Effect::NeedsRestart,

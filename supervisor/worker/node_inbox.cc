@@ -82,6 +82,16 @@ void NodeInbox::consider_ready() {
 
 std::string NodeInbox::why_not_ready() const { return channel_ ? channel_->session.why_not_ready() : std::string(); }
 
+bool NodeInbox::adopt(NodeDialect found) {
+  if (!channel_ || !channel_->session.adopt(found)) return false;
+  write();
+  return true;
+}
+
+bool NodeInbox::takes_by_message() const { return channel_ && !channel_->session.by_newconn(); }
+
+NodeSigns NodeInbox::signs() const { return channel_ ? channel_->session.signs() : NodeSigns{}; }
+
 bool NodeInbox::say(const NodeOrder& order) {
   if (!channel_ || channel_->ended || channel_->unread_bytes > kMostUnread) return false;
   perform(NodeSession::Send{order});
@@ -297,7 +307,7 @@ bool NodeInbox::write_connection() {
   Connection& connection = first->front();
   const ListenerId listener{connection.record.listener};
   // A server of `cluster` sees to that itself; a program that gets a socket by message does not.
-  if (!needs_server(policy_.dialect)) set_no_delay(connection.fd);
+  if (!channel_->session.by_newconn()) set_no_delay(connection.fd);
   const std::string bytes = encode(channel_->session.connection_order(listener));
   const std::size_t length = send(bytes, BorrowedFd(connection.fd));
   if (length == 0) return true;

@@ -51,6 +51,10 @@ class NodeInbox final : public ConnectionSink {
   // The worker counts as ready though it has not said so (NodeSession::on_ready).
   void consider_ready();
   [[nodiscard]] std::string why_not_ready() const;
+  // The worker, which has not called listen(), is taken for one of this dialect (NodeSession::adopt).
+  [[nodiscard]] bool adopt(NodeDialect found);
+  [[nodiscard]] bool takes_by_message() const;
+  [[nodiscard]] NodeSigns signs() const;
   // A message for the program, as process.on('message') gets it: one line of JSON. False: it was dropped, because the
   // worker does not read its channel and too much waits there.
   [[nodiscard]] bool say(const NodeOrder& order);
