@@ -48,7 +48,7 @@ void FleetRunner::open_node_door() {
     dispatcher_.admit(std::move(connection), slot);
   };
   node_door_ = std::make_unique<NodeSessionDoor>(loop_, std::move(hooks));
-  dispatcher_.set_door([this](Connection& connection) { return node_door_->take(connection); });
+  dispatcher_.set_session_door([this](Connection& connection) { return node_door_->take(connection); });
 }
 
 void FleetRunner::on_node_accepting(WorkerId worker, bool accepts) {

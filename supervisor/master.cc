@@ -12,6 +12,7 @@
 #include "core/ip_address.h"
 #include "core/stop_signals.h"
 #include "exit_code.h"
+#include "front_doors.h"
 #include "launch.h"
 #include "sys/control_path.h"
 #include "sys/environment.h"
@@ -35,13 +36,17 @@ std::string default_name(const std::vector<std::string>& command) {
 
 }  // namespace
 
+const std::vector<int> Master::kHeard = {SIGTERM, SIGINT,   SIGQUIT, SIGHUP, SIGUSR1,
+                                         SIGUSR2, SIGWINCH, SIGTTIN, SIGTTOU};
+
 Master::Master(Config config, ConfigSource source)
     : config_(std::move(config)),
       source_(std::move(source)),
       logging_(loop_, config_.log_level),
       service_(loop_, [this] { return service_state(); }),
       started_(loop_.now()),
-      cpus_timer_(loop_, [this] { follow_cpus(); }) {
+      cpus_timer_(loop_, [this] { follow_cpus(); }),
+      upgrade_timer_(loop_, [this] { check_next_program(); }) {
   ignore_broken_pipes();
   if (config_.name.empty()) config_.name = default_name(config_.pools.front().command);
 }
@@ -54,19 +59,27 @@ int Master::run() {
     return failure->exit_code;
   }
   loop_.run();
+  // Outside of every callback: what is saved there is whole.
+  while (upgrade_ && upgrade_->checked) {
+    become_next_program();
+    if (!finished_) loop_.run();
+  }
   return exit_code_;
 }
 
 std::optional<Failure> Master::start() {
+  if (auto failure = open_log()) {
+    if (!takeover_) return failure;
+    spdlog::error("{}: the log goes to the standard error output", failure->error.message());  // there is no way back
+  }
   if (const Result<std::uint64_t> limit = raise_open_file_limit(); !limit) spdlog::warn("{}", limit.error().message());
+  if (takeover_) return take_over();
   Result<std::vector<GivenDescriptor>> given = take_given_descriptors();
   if (!given) return Failure{given.error(), kExitFailure};
   activation_ = Activation(*std::move(given));
   if (auto failure = check_commands()) return failure;
   // From here on no signal ends us before socket files can be removed: it is heard when the loop runs.
-  signals_.emplace(loop_,
-                   std::vector<int>{SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH, SIGTTIN, SIGTTOU},
-                   [this](int signal) { on_signal(signal); });
+  listen_to_signals();
   if (auto failure = choose_hash_key()) return failure;
   for (const PoolConfig& pool : config_.pools) {
     pools_.push_back(make_pool(pool));
@@ -75,6 +88,8 @@ std::optional<Failure> Master::start() {
     if (Outcome possible = pool->check_system(); !possible) return Failure{possible.error(), kExitFailure};
   }
   if (auto failure = open_listeners()) return failure;
+  if (Outcome opened = open_front_doors(loop_, config_.listeners, pools_); !opened)
+    return Failure{opened.error(), kExitFailure};
   if (auto failure = open_control()) return failure;
   // From here on the process is a supervisor: what fails is reported, retried or counted, and does not end it.
   if (no_lasting_key_) {
@@ -83,6 +98,18 @@ std::optional<Failure> Master::start() {
   }
   start_workers();
   return std::nullopt;
+}
+
+std::optional<Failure> Master::open_log() {
+  if (config_.log_file.empty()) return std::nullopt;
+  const Outcome opened = logging_.write_to(config_.log_file);
+  if (opened) return std::nullopt;
+  const bool forbidden = is(opened.error(), std::errc::permission_denied);
+  return Failure{opened.error(), forbidden ? kExitPermission : kExitFailure};
+}
+
+void Master::listen_to_signals() {
+  signals_.emplace(loop_, kHeard, [this](int signal) { on_signal(signal); });
 }
 
 std::optional<Failure> Master::check_commands() const {
@@ -213,11 +240,15 @@ void Master::on_signal(int signal) {
       return;
     case SIGHUP:
       return reload([](const Result<std::string>&) {});
+    case SIGUSR1:
+      return logging_.reopen();
     case SIGTTIN:
     case SIGTTOU:
       return change_size(signal == SIGTTIN ? 1 : -1);
     case SIGWINCH:
       return drain_all();
+    case SIGUSR2:
+      return begin_upgrade({});
     default:
       spdlog::warn("{} has no meaning yet and is ignored", signal_name(signal));
   }
@@ -265,6 +296,7 @@ void Master::stop(Fleet::Stop how) {
 }
 
 void Master::finish(int exit_code) {
+  finished_ = true;
   exit_code_ = exit_code;
   for (ControlReply& reply : waiting_for_stop_) reply.send(ControlSuccess{"{\"stopped\":true}"});
   waiting_for_stop_.clear();
@@ -287,6 +319,7 @@ void Master::on_control(ControlRequest request, ControlReply reply) {
   if (request.verb == "scale") return answer_scale(request, std::move(reply));
   if (request.verb == "drain") return answer_drain(request, std::move(reply), true);
   if (request.verb == "undrain") return answer_drain(request, std::move(reply), false);
+  if (request.verb == "upgrade") return answer_upgrade(request, std::move(reply));
   if (request.verb == "stop") return answer_stop(request, std::move(reply));
   reply.send(ControlFailure{"this supervisor knows no verb '" + request.verb + "'", kExitUsage, {}});
 }
@@ -422,6 +455,7 @@ Status Master::status() const {
   status.name = config_.name;
   status.version = HOLDFAST_VERSION;
   status.pid = getpid();
+  status.epoch = epoch_;
   status.uptime = loop_.now() - started_;
   status.state = stopping_ ? "stopping" : "running";
   status.last_reload = last_reload_;

@@ -1,8 +1,16 @@
 #include "listener/listener.h"
 
+#include <array>
 #include <utility>
 
 namespace holdfast {
+
+namespace {
+
+constexpr std::array kRefusals = {Refusal::QueueFull, Refusal::Stopping, Refusal::Stranded, Refusal::Lost,
+                                  Refusal::Removed};
+
+}  // namespace
 
 std::string_view to_text(Refusal refusal) {
   switch (refusal) {
@@ -14,10 +22,60 @@ std::string_view to_text(Refusal refusal) {
       return "stranded";
     case Refusal::Lost:
       return "descriptor-limit";
+    case Refusal::ProxyNoHeader:
+      return "proxy-no-header";
+    case Refusal::ProxyLineTooLong:
+      return "proxy-line-too-long";
+    case Refusal::ProxyBadLine:
+      return "proxy-bad-line";
+    case Refusal::ProxyUnknownVersion:
+      return "proxy-unknown-version";
+    case Refusal::ProxyUnknownCommand:
+      return "proxy-unknown-command";
+    case Refusal::ProxyUnknownFamily:
+      return "proxy-unknown-family";
+    case Refusal::ProxyUnknownTransport:
+      return "proxy-unknown-transport";
+    case Refusal::ProxyTooLong:
+      return "proxy-too-long";
+    case Refusal::ProxyAddressesTooShort:
+      return "proxy-addresses-too-short";
+    case Refusal::ProxyBadTlv:
+      return "proxy-bad-tlv";
+    case Refusal::ProxyBadChecksum:
+      return "proxy-bad-checksum";
+    case Refusal::PrefaceTimeout:
+      return "preface-timeout";
+    case Refusal::PrefaceOverflow:
+      return "preface-overflow";
+    case Refusal::ClientLeft:
+      return "client-left";
+    case Refusal::Route:
+      return "route";
+    case Refusal::Denied:
+      return "denied";
+    case Refusal::NotAllowed:
+      return "not-allowed";
+    case Refusal::SourceRate:
+      return "source-rate";
+    case Refusal::Banned:
+      return "banned";
     case Refusal::Removed:
       return "listener-removed";
   }
   return "unknown";
+}
+
+std::optional<Refusal> refusal_of(std::string_view text) {
+  for (const Refusal refusal : kRefusals) {
+    if (to_text(refusal) == text) return refusal;
+  }
+  return std::nullopt;
+}
+
+void Listener::adopt_account(std::uint64_t accepted, std::map<Refusal, std::uint64_t> refused) {
+  accepted_ = accepted;
+  refused_ = std::move(refused);
 }
 
 Listener::Listener(Loop& loop, ListenerId id, std::string name, ListeningSocket socket,

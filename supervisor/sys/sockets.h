@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 
 #include "core/ip_address.h"
@@ -78,10 +79,16 @@ void set_no_delay(BorrowedFd connection);
 // waits.
 void refuse_connection(UniqueFd connection);
 
+// Sends what fits of an answer to a client that is refused, and says that nothing follows. The descriptor must be kept for a moment:
+// closing it while requests are unread resets the connection, and the reset overtakes the answer.
+void answer_refused(BorrowedFd connection, std::string_view answer);
+
 // Raises the soft limit of open files to the hard one; answers the limit that now holds.
 [[nodiscard]] Result<std::uint64_t> raise_open_file_limit();
 // The soft limit that held before the first call of `raise_open_file_limit`; nothing if there was none. For children.
 [[nodiscard]] std::optional<std::uint64_t> original_open_file_limit();
+// What it was for the program before us, which has raised it already.
+void set_original_open_file_limit(std::uint64_t limit);
 // Number of descriptors that this process has open (reads /proc/self/fd).
 [[nodiscard]] std::uint64_t open_file_count();  // 0 where /proc cannot be read
 

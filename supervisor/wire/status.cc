@@ -9,9 +9,14 @@ namespace {
 // Every function pair below is one object of the answer: `json_of` writes it, `read` reads it, in the same order.
 
 Json json_of(const ListenerStatus& listener) {
-  return {{"name", listener.name},         {"address", listener.address},
-          {"accepted", listener.accepted}, {"refused", Json(listener.refused)},
-          {"paused", listener.paused},     {"paused_because", listener.paused_because}};
+  return {{"name", listener.name},
+          {"address", listener.address},
+          {"accepted", listener.accepted},
+          {"refused", Json(listener.refused)},
+          {"missing", Json(listener.missing)},
+          {"would_refuse", Json(listener.would_refuse)},
+          {"paused", listener.paused},
+          {"paused_because", listener.paused_because}};
 }
 
 void read(JsonMembers& members, ListenerStatus& listener) {
@@ -19,6 +24,8 @@ void read(JsonMembers& members, ListenerStatus& listener) {
   members.read("address", listener.address);
   members.read("accepted", listener.accepted);
   members.read("refused", listener.refused);
+  members.read("missing", listener.missing);
+  members.read("would_refuse", listener.would_refuse);
   members.read("paused", listener.paused);
   members.read("paused_because", listener.paused_because);
 }
@@ -142,6 +149,7 @@ std::string to_json(const Status& status) {
   Json object = {{"name", status.name},
                  {"version", status.version},
                  {"pid", status.pid},
+                 {"epoch", status.epoch},
                  {"uptime_seconds", seconds(status.uptime)},
                  {"state", status.state},
                  {"last_reload", status.last_reload},
@@ -166,6 +174,7 @@ Result<Status> parse_status(std::string_view json) {
   members.read("name", status.name);
   members.read("version", status.version);
   members.read("pid", status.pid);
+  members.read("epoch", status.epoch);
   members.read("uptime_seconds", status.uptime);
   members.read("state", status.state);
   members.read("last_reload", status.last_reload);

@@ -21,6 +21,9 @@ struct ListenerStatus {
   std::map<std::string, std::uint64_t> refused;  // reason -> connections
   bool paused = false;
   std::string paused_because;  // empty unless paused
+  // Placed without what their first bytes should have told, and what admission = "dry-run" would have refused: why -> connections
+  std::map<std::string, std::uint64_t> missing = {};
+  std::map<std::string, std::uint64_t> would_refuse = {};
 };
 
 struct WorkerStatus {
@@ -72,6 +75,7 @@ struct Status {
   std::string name;
   std::string version;
   std::int64_t pid = 0;
+  std::uint64_t epoch = 0;  // how often this process has become another program in place
   Duration uptime{};
   std::string state;        // "running", "stopping"
   std::string last_reload;  // what the last one changed, or why it did not; empty: there was none

@@ -57,8 +57,8 @@ std::vector<UniqueFd> Inbox::flush() {
   return sent;
 }
 
-void Inbox::drain(TimePoint deadline) {
-  unsent_drain_ = deadline;
+void Inbox::drain(const DrainOrder& order) {
+  unsent_drain_ = order;
   (void)flush();
 }
 
@@ -123,8 +123,9 @@ std::vector<Connection> Inbox::take_back_some() {
     if (!records || records->empty()) continue;
     // At our own descriptor limit the kernel drops the last ones.
     received->fds.resize(records->size());
+    std::vector<std::string> details = decode_details(std::span(buffer).first(received->length));
     for (std::size_t i = 0; i < records->size(); i++) {
-      connections.push_back(Connection{std::move(received->fds[i]), (*records)[i]});
+      connections.push_back(Connection{std::move(received->fds[i]), (*records)[i], std::move(details[i])});
     }
     sent_ -= records->size();
     return connections;
@@ -196,14 +197,25 @@ void Inbox::take_note(const WorkerFrame& frame) {
 }
 
 Inbox::Blocked Inbox::send_batch(std::vector<UniqueFd>& sent) {
-  const std::size_t count = std::min<std::size_t>(unsent_.size(), HF_MAX_BATCH);
   std::array<ConnectionRecord, HF_MAX_BATCH> records;
+  std::array<std::string_view, HF_MAX_BATCH> details;
   std::array<int, HF_MAX_BATCH> fds;
-  for (std::size_t i = 0; i < count; i++) {
-    records[i] = unsent_[i].record;
-    fds[i] = unsent_[i].fd.get();
+  std::size_t count = 0;
+  bool has_details = false;
+  for (std::size_t length = sizeof(hf_frame_header); count < std::min<std::size_t>(unsent_.size(), HF_MAX_BATCH);
+       count++) {
+    const Connection& connection = unsent_[count];
+    const std::size_t record_length = sizeof(ConnectionRecord) + connection.details.size();
+    length += record_length;
+    if (length > HF_MAX_FRAME) break;
+    records[count] = connection.record;
+    records[count].record_length = static_cast<std::uint16_t>(record_length);
+    details[count] = connection.details;
+    has_details |= !connection.details.empty();
+    fds[count] = connection.fd.get();
   }
-  const std::vector<std::byte> bytes = encode_connections(std::span(records).first(count));
+  const std::vector<std::byte> bytes =
+      encode_connections(std::span(records).first(count), std::span(details).first(has_details ? count : 0));
   const Blocked blocked = send(bytes, std::span(fds).first(count));
   if (blocked != Blocked::No) return blocked;
   for (std::size_t i = 0; i < count; i++) sent.push_back(std::move(unsent_[i].fd));
