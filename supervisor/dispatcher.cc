@@ -83,6 +83,14 @@ void Dispatcher::start() {
   for (const std::unique_ptr<Listener>& listener : listeners_) {
     if (listener->stage() == Listener::Stage::Coming) listener->set_stage(Listener::Stage::Serving);
   }
+  for (Connection& connection : std::exchange(returning_, {})) {
+    if (connection.fd) {
+      enter(std::move(connection));
+    } else {
+      listeners_[connection.record.listener]->count_refusal(Refusal::Lost);
+    }
+  }
+  flush();
   watch_listeners();
 }
 

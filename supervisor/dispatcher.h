@@ -159,6 +159,7 @@ class Dispatcher {
   std::array<std::optional<SlotId>, kBuckets> routes_{};
   std::vector<SlotId> touched_;
   std::deque<Connection> unplaced_;
+  std::vector<Connection> returning_;  // were at the session door of another program, and come to ours at the start
   SessionDoor session_door_;
   std::uint64_t at_door_ = 0;  // connections
   Gather gather_;

@@ -43,6 +43,8 @@ Outcome Dispatcher::adopt(const SavedPool& saved, FdTable& fds) {
   rebuild_routes();
   for (const SavedConnection& connection : saved.unplaced) unplaced_.push_back(take_connection(connection, fds));
   if (!unplaced_.empty()) pause_ = Pause::NoRoom;
+  for (const SavedConnection& connection : saved.at_session_door)
+    returning_.push_back(take_connection(connection, fds));
   return Done{};
 }
 

@@ -64,8 +64,6 @@ class FleetRunner {
     return roll_back_to_ || !renewals_.empty() || !wishes_.empty() || warm_up_from_ || !clean_ups_.empty() ||
            !buried_.empty();
   }
-  // Its workers hang on channels that cannot be saved.
-  [[nodiscard]] bool has_node_workers() const { return node_ != nullptr; }
   // Ends the health checks of all workers that live; `resume_checks` begins them anew.
   void pause_checks();
   void resume_checks();
@@ -156,6 +154,9 @@ class FleetRunner {
   [[nodiscard]] Inbox::Hooks hooks_of_inbox();
   [[nodiscard]] WorkerProcess::Hooks hooks_of_process(WorkerId worker);
   [[nodiscard]] Outcome adopt(const SavedWorker& saved, FdTable& fds);
+  [[nodiscard]] Result<std::unique_ptr<ConnectionSink>> adopt_inbox(const std::optional<SavedInbox>& saved,
+                                                                    const std::optional<SavedNodeInbox>& of_node,
+                                                                    FdTable& fds);
   void watch_for_signs_again(Occupant& occupant, const SavedWorker& saved, FdTable& fds);
   void give_up_unknown_workers();
   [[nodiscard]] SavedWorker save(WorkerId worker, const Occupant& occupant, FdList& fds) const;

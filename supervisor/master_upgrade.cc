@@ -121,13 +121,6 @@ void Master::become_next_program() {
 }
 
 Result<SavedState> Master::snapshot(FdList& fds) const {
-  for (const std::unique_ptr<Pool>& pool : pools_) {
-    if (!pool->runner().has_node_workers()) continue;
-    return Error{
-        {},
-        "hand on the workers of pool " + pool->name() +
-            ": the channels of Node.js workers live in this program alone (to change the program: stop and start)"};
-  }
   SavedState state;
   state.version = HOLDFAST_VERSION;
   Result<std::string> boot = boot_id();

@@ -4,6 +4,7 @@
 
 #include "wire/saved_fleet.h"
 #include "wire/saved_members.h"
+#include "wire/saved_node_members.h"
 
 namespace holdfast {
 
@@ -105,6 +106,7 @@ void members(Form& form, SavedWorker& worker) {
   form("turn", worker.turn);
   form("holds_sockets", worker.holds_sockets);
   form("own_inbox", worker.own_inbox);
+  form("own_node_inbox", worker.own_node_inbox);
   form("output", worker.output);
   form("notify", worker.notify);
   form("notify_address", worker.notify_address);
@@ -125,6 +127,7 @@ void members(Form& form, SavedWorker& worker) {
 template <class Form>
 void members(Form& form, SavedSlot& slot) {
   form("inbox", slot.inbox);
+  form("node_inbox", slot.node_inbox);
   form("starts", slot.starts);
   form("retired_handed", slot.retired_handed);
   form("retired_accepted", slot.retired_accepted);
@@ -198,6 +201,8 @@ void members(Form& form, SavedPool& pool) {
   form("steered", pool.steered);
   form("turns", pool.turns);
   form("unplaced", pool.unplaced);
+  form("at_session_door", pool.at_session_door);
+  form("node", pool.node);
 }
 
 template <class Form>

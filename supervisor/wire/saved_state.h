@@ -14,6 +14,8 @@
 #include "core/result.h"
 #include "core/socket_kind.h"
 #include "core/time.h"
+#include "wire/saved_connection.h"
+#include "wire/saved_node.h"
 
 namespace holdfast {
 
@@ -26,11 +28,6 @@ namespace holdfast {
 // Descriptors are named. A name stands for one open file for as long as that lives (sys/fd_table.h), is ASCII without ':'
 // and much shorter than 255 bytes, so that systemd's store takes it. An empty name: there is none. Times are those of
 // CLOCK_MONOTONIC, which is why a state is good for one boot only.
-
-struct SavedConnection {
-  std::string fd;
-  std::string record;  // the bytes of its hf_connection_record, hexadecimal
-};
 
 // A channel, its page, and the account of both (worker/inbox.h).
 struct SavedInbox {
@@ -81,6 +78,7 @@ struct SavedWorker {
   unsigned turn = 0;  // 0 or 1: which of the slot's sockets it was given
   bool holds_sockets = false;
   std::optional<SavedInbox> own_inbox;  // else it reads the slot's
+  std::optional<SavedNodeInbox> own_node_inbox;
   SavedOutput output;
   std::string notify;
   std::string notify_address;
@@ -100,6 +98,7 @@ struct SavedWorker {
 
 struct SavedSlot {
   std::optional<SavedInbox> inbox;
+  std::optional<SavedNodeInbox> node_inbox;
   std::uint64_t starts = 0;
   std::uint64_t retired_handed = 0;
   std::uint64_t retired_accepted = 0;
@@ -167,6 +166,8 @@ struct SavedPool {
   std::vector<SavedSteered> steered;
   std::vector<SavedTurns> turns;  // of each slot
   std::vector<SavedConnection> unplaced;
+  std::vector<SavedConnection> at_session_door;  // of which session they ask for is not known yet
+  std::optional<SavedNodeWorkers> node;
 };
 
 inline constexpr unsigned kSavedFormat = 1;
