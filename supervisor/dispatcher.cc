@@ -22,6 +22,16 @@ constexpr int kMostInBacklog = 65536;
 constexpr int kErrorsInARow = 64;
 constexpr Duration kDescriptorLogPeriod = std::chrono::seconds(10);
 
+// Tells the clients of a bucket apart: by their address and what else they are placed by.
+std::uint32_t identity_of(const ConnectionRecord& record) {
+  std::array<std::uint32_t, 4> words;
+  static_assert(sizeof words == sizeof record.remote);
+  std::memcpy(words.data(), record.remote, sizeof words);
+  auto identity = static_cast<std::uint32_t>(record.reserved);
+  for (const std::uint32_t word : words) identity = mix(identity ^ word);
+  return identity;
+}
+
 }  // namespace
 
 Dispatcher::Dispatcher(Loop& loop, const PoolConfig& pool, HashKey hash_key, const BucketTable& table)
@@ -179,6 +189,7 @@ void Dispatcher::take(Listener& listener, AcceptedConnection connection) {
 }
 
 void Dispatcher::enter(Connection connection) {
+  recent_clients_.on_client(connection.record.bucket, identity_of(connection.record), loop_.now());
   if (session_door_ && session_door_(connection)) {
     at_door_++;
   } else {

@@ -14,6 +14,7 @@
 #include "core/bucket_table.h"
 #include "core/gather.h"
 #include "core/ids.h"
+#include "core/recent_clients.h"
 #include "listener/listener.h"
 #include "loop/fine_timer.h"
 #include "loop/loop.h"
@@ -117,6 +118,7 @@ class Dispatcher {
   [[nodiscard]] unsigned resolution() const { return resolution_; }
   [[nodiscard]] unsigned served_buckets(SlotId slot) const;
   [[nodiscard]] std::uint64_t accepted() const;
+  [[nodiscard]] const RecentClients& recent_clients() const { return recent_clients_; }
 
  private:
   struct Slot {
@@ -162,6 +164,7 @@ class Dispatcher {
   std::vector<Connection> returning_;  // were at the session door of another program, and come to ours at the start
   SessionDoor session_door_;
   std::uint64_t at_door_ = 0;  // connections
+  RecentClients recent_clients_;
   Gather gather_;
   Pause pause_ = Pause::No;
   std::string descriptor_pause_reason_;

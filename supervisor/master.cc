@@ -407,7 +407,15 @@ void Master::answer_scale(const ControlRequest& request, ControlReply reply) {
     return reply.send(ControlFailure{bounds + ", not " + std::to_string(size), kExitUsage, {}});
   }
   const auto slots = static_cast<unsigned>(size);
-  ScaleAnswer answer{(*pool)->name(), slots, (*pool)->would_move(slots), kBuckets, false};
+  ScaleAnswer answer;
+  answer.pool = (*pool)->name();
+  answer.slots = slots;
+  answer.moved_buckets = (*pool)->would_move(slots);
+  answer.buckets = kBuckets;
+  if (const std::optional<MovedClients> clients = (*pool)->would_move_clients(slots)) {
+    answer.clients = clients->seen;
+    answer.moved_clients = clients->moved;
+  }
   if (request.is_set("dry_run")) return reply.send(ControlSuccess{to_json(answer)});
   const std::string begun = to_json(answer);
   answer.scaled = true;

@@ -217,6 +217,11 @@ std::string Pool::why_paused(const Listener& listener) const {
   return dispatcher_.pause_reason();
 }
 
+std::optional<MovedClients> Pool::would_move_clients(unsigned slots) const {
+  if (steerer_.plane() == Plane::Steer) return std::nullopt;
+  return moved_clients(dispatcher_.table(), table_for(config_, slots), dispatcher_.recent_clients(), loop_.now());
+}
+
 RouteAnswer Pool::route(const IpAddress& address) const {
   RouteAnswer answer;
   answer.address = address.text();

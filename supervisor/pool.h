@@ -79,6 +79,8 @@ class Pool {
   [[nodiscard]] unsigned would_move(unsigned slots) const {
     return moved_buckets(dispatcher_.table(), table_for(config_, slots));
   }
+  // The same of clients; nothing where the kernel gives them to the workers and we do not see them.
+  [[nodiscard]] std::optional<MovedClients> would_move_clients(unsigned slots) const;
   [[nodiscard]] RouteAnswer route(const IpAddress& address) const;
 
  private:
