@@ -3,6 +3,7 @@
 #include <optional>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "load_config.h"
 
@@ -33,6 +34,14 @@ struct RouteInvocation {
   ControlTarget target;
   OutputForm form = OutputForm::Text;
   std::string address;
+  std::string pool;
+  std::string listener;
+  bool is_proxied = false;
+  std::string request_target;        // of an HTTP request
+  std::vector<std::string> headers;  // of the same: "NAME: VALUE"
+  std::string server_name;
+  std::string alpn;
+  bool explain = false;
 };
 enum class Waiting { No, Yes };
 // Pools and slots that a verb is about.

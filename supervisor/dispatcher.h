@@ -99,6 +99,16 @@ class Dispatcher {
   void refuse_unplaced();
 
   // Questions.
+  // Where a connection like this one would go, which need not be there. Nothing changes.
+  struct Prospect {
+    enum class By { Bucket, Key, Tag, Load };  // what decides
+    By by = By::Bucket;
+    std::uint32_t hash = 0;
+    unsigned bucket = 0;
+    std::optional<SlotId> slot;
+    std::vector<SlotId> preference;  // in which order it would be offered to the slots; none by load
+  };
+  [[nodiscard]] Prospect prospect(const Arrival& arrival) const;
   [[nodiscard]] const std::vector<std::unique_ptr<Listener>>& listeners() const { return listeners_; }
   [[nodiscard]] Pause pause() const { return pause_; }
   [[nodiscard]] std::string pause_reason() const;  // empty while accepting
@@ -127,13 +137,15 @@ class Dispatcher {
   void accept_rest(Listener& listener);
   void take(Listener& listener, AcceptedConnection connection);
   void end_turn(std::size_t accepted);
-  [[nodiscard]] ConnectionRecord describe(const Endpoint& remote, const Listener& listener);
-  [[nodiscard]] unsigned bucket_for(const Endpoint& remote);
+  [[nodiscard]] ConnectionRecord describe(const Endpoint& remote, const Listener& listener) const;
+  [[nodiscard]] ConnectionRecord describe(const Arrival& arrival) const;
+  [[nodiscard]] unsigned bucket_for(const Endpoint& remote) const;
   void enter(Connection connection);
   void place(Connection connection);
   [[nodiscard]] std::optional<SlotId> slot_with_room(const ConnectionRecord& record);
   [[nodiscard]] std::optional<SlotId> slot_of_bucket_with_room(unsigned bucket) const;
   [[nodiscard]] std::optional<SlotId> slot_of_placer_with_room(const ConnectionRecord& record);
+  void read_loads(std::vector<SlotLoad>& loads) const;
   [[nodiscard]] bool is_over_guests_limit(ListenerId listener) const;
   [[nodiscard]] bool has_room(SlotId slot) const;
   void put(SlotId slot, Connection connection);

@@ -29,18 +29,8 @@ std::uint64_t load_of(const ConnectionSink& inbox) {
 }  // namespace
 
 void Dispatcher::arrive(Arrival arrival) {
-  const Listener& at = *listeners_[arrival.listener.value];
-  Connection connection{std::move(arrival.fd), describe(arrival.remote, at), std::move(arrival.details)};
-  ConnectionRecord& record = connection.record;
-  if (arrival.is_proxied) record.flags |= HF_RECORD_PROXIED;
-  if (arrival.local) {
-    const auto local = arrival.local->address.bytes();
-    std::memcpy(record.local, local.data(), local.size());
-    record.local_port = arrival.local->port;
-  }
-  record.record_length = static_cast<std::uint16_t>(sizeof record + connection.details.size());
-  if (arrival.key) note_key(*arrival.key, hash_key_, record);
-  enter(std::move(connection));
+  const ConnectionRecord record = describe(arrival);
+  enter(Connection{std::move(arrival.fd), record, std::move(arrival.details)});
 }
 
 void Dispatcher::admit(Connection connection, std::optional<SlotId> slot) {
@@ -52,13 +42,49 @@ void Dispatcher::admit(Connection connection, std::optional<SlotId> slot) {
   flush();
 }
 
-ConnectionRecord Dispatcher::describe(const Endpoint& remote_end, const Listener& listener) {
+Dispatcher::Prospect Dispatcher::prospect(const Arrival& arrival) const {
+  const ConnectionRecord record = describe(arrival);
+  Prospect prospect;
+  prospect.bucket = record.bucket;
+  prospect.hash = noted_hash(record).value_or(hash(arrival.remote.address));
+  const std::optional<SlotId> tagged = tagged_slot(record);
+  if (tagged && tagged->value < table_.slots() && available_[tagged->value]) {
+    prospect.by = Prospect::By::Tag;
+    prospect.slot = tagged;
+    prospect.preference = {*tagged};
+  } else if (!placer_) {
+    prospect.slot = routes_[record.bucket];
+    prospect.preference = table_.preference(record.bucket);
+  } else {
+    Placer placer(*placer_);
+    std::vector<SlotLoad> loads;
+    read_loads(loads);
+    prospect.by = is_by_key(pool_.placement) ? Prospect::By::Key : Prospect::By::Load;
+    if (prospect.by == Prospect::By::Key) prospect.preference = placer.preference(record);
+    prospect.slot = placer.choose(record, loads);
+  }
+  return prospect;
+}
+
+ConnectionRecord Dispatcher::describe(const Arrival& arrival) const {
+  ConnectionRecord record = describe(arrival.remote, *listeners_[arrival.listener.value]);
+  if (arrival.is_proxied) record.flags |= HF_RECORD_PROXIED;
+  if (arrival.local) {
+    const auto local = arrival.local->address.bytes();
+    std::memcpy(record.local, local.data(), local.size());
+    record.local_port = arrival.local->port;
+  }
+  record.record_length = static_cast<std::uint16_t>(sizeof record + arrival.details.size());
+  if (arrival.key) note_key(*arrival.key, hash_key_, record);
+  return record;
+}
+
+ConnectionRecord Dispatcher::describe(const Endpoint& remote_end, const Listener& listener) const {
   ConnectionRecord record{};
   record.record_length = sizeof record;
   record.listener = static_cast<std::uint16_t>(listener.id().value);
   record.family = family_of(remote_end);
   record.bucket = static_cast<std::uint16_t>(bucket_for(remote_end));
-  record.id = ++last_connection_;
   record.accepted_ns = static_cast<std::uint64_t>(loop_.now().time_since_epoch().count());
   if (record.family == HF_FAMILY_UNIX) return record;
   const auto remote = remote_end.address.bytes();
@@ -75,7 +101,7 @@ ConnectionRecord Dispatcher::describe(const Endpoint& remote_end, const Listener
   return record;
 }
 
-unsigned Dispatcher::bucket_for(const Endpoint& remote) {
+unsigned Dispatcher::bucket_for(const Endpoint& remote) const {
   if (remote.family != Endpoint::Family::Unix) return bucket_of(hash(remote.address));
   // A client on a Unix path has no address: any bucket of the least loaded slot will do.
   std::optional<SlotId> least;
@@ -119,15 +145,19 @@ std::optional<SlotId> Dispatcher::slot_with_room(const ConnectionRecord& record)
 }
 
 std::optional<SlotId> Dispatcher::slot_of_placer_with_room(const ConnectionRecord& record) {
-  loads_.assign(table_.slots(), SlotLoad{});
+  read_loads(loads_);
+  const std::optional<SlotId> slot = placer_->choose(record, loads_);
+  return slot && has_room(*slot) ? slot : std::nullopt;
+}
+
+void Dispatcher::read_loads(std::vector<SlotLoad>& loads) const {
+  loads.assign(table_.slots(), SlotLoad{});
   for (std::uint32_t i = 0; i < table_.slots(); i++) {
     const ConnectionSink* const inbox = slots_[i].inbox;
     if (!available_[i] || inbox == nullptr) continue;
-    loads_[i].available = pool_.overflow != Overflow::Next || has_room(SlotId{i});
-    loads_[i].connections = static_cast<unsigned>(load_of(*inbox));
+    loads[i].available = pool_.overflow != Overflow::Next || has_room(SlotId{i});
+    loads[i].connections = static_cast<unsigned>(load_of(*inbox));
   }
-  const std::optional<SlotId> slot = placer_->choose(record, loads_);
-  return slot && has_room(*slot) ? slot : std::nullopt;
 }
 
 // Guests of another pool's listener must not make that wait for this pool, nor pile up here.

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "config/front_values.h"
 #include "wire/channel_frames.h"
 
 namespace holdfast {
@@ -126,6 +127,21 @@ void FrontDoor::close() {
   timeout_.disarm();
 }
 
+FrontDoor::Decision FrontDoor::foresee(const PrefaceFacts& facts) const {
+  Decision decision = decide(facts);
+  if (const std::optional<Refusal> refusal = keeper_ ? keeper_->foresee(facts.remote) : std::nullopt)
+    decision.refusal = refusal;
+  return decision;
+}
+
+std::string FrontDoor::route_text(std::size_t route) const {
+  return std::to_string(route + 1) + ": " + value_text(routes_[route]);
+}
+
+std::vector<std::string> FrontDoor::limits() const { return keeper_ ? keeper_->limits() : std::vector<std::string>(); }
+
+bool FrontDoor::always_proxied() const { return config_.proxy_protocol.mode == ProxyPolicy::Mode::Required; }
+
 PrefaceNeeds FrontDoor::needs_of(const Endpoint& sender) const {
   PrefaceNeeds needs = needs_;
   if (config_.proxy_protocol.mode == ProxyPolicy::Mode::Required) needs.proxy = PrefaceNeeds::Proxy::Required;
@@ -232,14 +248,26 @@ void FrontDoor::route(UniqueFd fd, const Endpoint& sender, const Preface& prefac
   if (preface.http) facts.request = &preface.http->request;
   facts.server_name = preface.server_name;
   facts.alpn = preface.alpn;
-  const std::optional<std::size_t> route = routes_.match(facts);
-  const Target& target = targets_[route ? *route + 1 : 0];
-  if (target.pool == nullptr) return refuse(std::move(arrival.fd), Refusal::Route);
-  if (target.alive.expired()) return refuse(std::move(arrival.fd), Refusal::Removed);
-  arrival.listener = target.listener;
-  const unsigned slots = target.dispatcher->table().slots();
-  arrival.key = first_present(target.pool->key, facts, target.pool->prefix, slots);
-  hand_over(target, std::move(arrival));
+  const Decision decision = decide(facts);
+  if (decision.refusal) return refuse(std::move(arrival.fd), *decision.refusal);
+  arrival.listener = decision.target->listener;
+  arrival.key = decision.key;
+  hand_over(*decision.target, std::move(arrival));
+}
+
+FrontDoor::Decision FrontDoor::decide(const PrefaceFacts& facts) const {
+  Decision decision;
+  decision.route = routes_.match(facts);
+  const Target& target = targets_[decision.route ? *decision.route + 1 : 0];
+  if (target.pool == nullptr) {
+    decision.refusal = Refusal::Route;
+  } else if (target.alive.expired()) {
+    decision.refusal = Refusal::Removed;
+  } else {
+    decision.target = &target;
+    decision.key = first_present(target.pool->key, facts, target.pool->prefix, target.dispatcher->table().slots());
+  }
+  return decision;
 }
 
 void FrontDoor::hand_over(const Target& target, Arrival arrival) {

@@ -57,6 +57,21 @@ class FrontDoor {
   void close();
 
   [[nodiscard]] ListenerId listener() const { return targets_.front().listener; }
+
+  // Where a connection goes of which so much is known.
+  struct Decision {
+    std::optional<std::size_t> route;  // that holds
+    const Target* target = nullptr;    // null: nowhere
+    std::optional<Refusal> refusal;
+    std::optional<FoundKey> key;
+  };
+  // Of one that is only described: limits are asked, and nothing is recorded.
+  [[nodiscard]] Decision foresee(const PrefaceFacts& facts) const;
+  [[nodiscard]] std::string route_text(std::size_t route) const;  // "1: { when = ..., pool = ... }"
+  [[nodiscard]] std::vector<std::string> limits() const;          // in words
+  [[nodiscard]] bool always_proxied() const;                      // every connection begins with a PROXY header
+  [[nodiscard]] bool looks_for_http() const { return needs_.http; }
+
   [[nodiscard]] std::uint64_t waiting() const { return waiting_.size(); }
   // Connections that were placed without what their first bytes should have told, by reason.
   [[nodiscard]] const std::map<std::string, std::uint64_t>& missing() const { return missing_; }
@@ -82,6 +97,7 @@ class FrontDoor {
   // What a look has come to: the number of bytes that are waited for, or nothing if the connection has gone its way.
   [[nodiscard]] std::optional<std::size_t> look(Waiting& connection, PrefaceReader::Stream stream);
   void admit(Waiting& connection, Preface preface);
+  [[nodiscard]] Decision decide(const PrefaceFacts& facts) const;
   void route(UniqueFd fd, const Endpoint& sender, const Preface& preface);
   void hand_over(const Target& target, Arrival arrival);
   void refuse(UniqueFd fd, Refusal refusal);

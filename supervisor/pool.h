@@ -74,7 +74,10 @@ class Pool {
   [[nodiscard]] unsigned would_move(unsigned slots) const {
     return moved_buckets(dispatcher_.table(), table_for(config_, slots));
   }
-  [[nodiscard]] RouteAnswer route(const IpAddress& address) const;
+  // The front door of a listener of its own; null: it has none.
+  [[nodiscard]] const FrontDoor* door(std::string_view listener) const;
+  // Adds where a connection like this one would go, and why.
+  void explain(const Arrival& arrival, RouteAnswer& answer) const;
 
  private:
   [[nodiscard]] bool may_be_steered(const ListenAddress& address) const;

@@ -73,6 +73,8 @@ class Admission {
 
   // A connection of `source` (nothing: a Unix client; only the limit for all applies to it).
   [[nodiscard]] AdmissionVerdict on_connection(const std::optional<IpAddress>& source, TimePoint now);
+  // What `on_connection` would answer, without a ticket; nothing is recorded.
+  [[nodiscard]] AdmissionVerdict foresee(const std::optional<IpAddress>& source, TimePoint now) const;
   // An admitted connection is closed. Each ticket once.
   void on_closed(AdmissionTicket ticket);
 
@@ -104,7 +106,10 @@ class Admission {
     std::uint32_t older = 0;
   };
 
-  [[nodiscard]] std::uint32_t& chain_of(const IpAddress& address);
+  [[nodiscard]] IpAddress source_of(const IpAddress& address) const;
+  [[nodiscard]] std::size_t chain_index(const IpAddress& address) const;
+  [[nodiscard]] std::uint32_t& chain_of(const IpAddress& address) { return chains_[chain_index(address)]; }
+  [[nodiscard]] std::uint32_t find(const IpAddress& address) const;
   std::uint32_t entry_for(const IpAddress& address, TimePoint now);
   std::uint32_t new_entry(TimePoint now);
   [[nodiscard]] std::uint32_t entry_to_reuse(TimePoint now) const;
