@@ -7,16 +7,19 @@
 
 #include "core/ip_address.h"
 #include "ctl/control_client.h"
+#include "ctl/render_clients.h"
 #include "ctl/render_route.h"
 #include "ctl/render_scale.h"
 #include "ctl/render_status.h"
 #include "exit_code.h"
 #include "standard_output.h"
 #include "sys/terminal.h"
+#include "wire/clients_answer.h"
 #include "wire/reload_answer.h"
 #include "wire/route_answer.h"
 #include "wire/scale_answer.h"
 #include "wire/status.h"
+#include "wire/upgrade_answer.h"
 
 namespace holdfast {
 
@@ -104,6 +107,17 @@ int run_client(const StatusInvocation& invocation) {
                       });
 }
 
+int run_client(const ClientsInvocation& invocation) {
+  ControlRequest request{"clients", {{"count", std::int64_t{invocation.count}}}};
+  if (!invocation.listener.empty()) request.arguments["listener"] = invocation.listener;
+  return print_answer(ask(invocation.target, request, kPatience), invocation.form,
+                      [](const std::string& json) -> Result<std::string> {
+                        const Result<ClientsAnswer> answer = parse_clients_answer(json);
+                        if (!answer) return answer.error();
+                        return render_clients(*answer, colours());
+                      });
+}
+
 int run_client(const RouteInvocation& invocation) {
   if (!IpAddress::parse(invocation.address)) {
     return complain("'" + invocation.address + "' is not an IPv4 or IPv6 address", kExitUsage);
@@ -166,6 +180,19 @@ int run_client(const StopInvocation& invocation) {
       ask(invocation.target, request, kLongPatience), invocation.form, [&](const std::string&) -> Result<std::string> {
         return std::string(invocation.waiting == Waiting::Yes ? "stopped\n" : "stopping (see `holdfast status`)\n");
       });
+}
+
+int run_client(const UpgradeInvocation& invocation) {
+  ControlRequest request = request_of("upgrade", {}, invocation.waiting);
+  if (!invocation.binary.empty()) request.arguments["binary"] = invocation.binary;
+  return print_answer(ask(invocation.target, request, kLongPatience), invocation.form,
+                      [](const std::string& json) -> Result<std::string> {
+                        const Result<UpgradeAnswer> answer = parse_upgrade_answer(json);
+                        if (!answer) return answer.error();
+                        if (!answer->done) return std::string("upgrading (see `holdfast status`)\n");
+                        return "holdfast " + answer->version + " has taken over (epoch " +
+                               std::to_string(answer->epoch) + ")\n";
+                      });
 }
 
 int print_version(const VersionInvocation& invocation) {

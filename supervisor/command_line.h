@@ -30,6 +30,12 @@ struct StatusInvocation {
   ControlTarget target;
   OutputForm form = OutputForm::Text;
 };
+struct ClientsInvocation {
+  ControlTarget target;
+  OutputForm form = OutputForm::Text;
+  std::string listener;  // empty: all
+  unsigned count = 10;
+};
 struct RouteInvocation {
   ControlTarget target;
   OutputForm form = OutputForm::Text;
@@ -81,6 +87,16 @@ struct StopInvocation {
   OutputForm form = OutputForm::Text;
   Waiting waiting = Waiting::No;
 };
+struct UpgradeInvocation {
+  ControlTarget target;
+  OutputForm form = OutputForm::Text;
+  std::string binary;  // empty: what stands where the supervisor's own program was
+  Waiting waiting = Waiting::No;
+};
+// What a supervisor asks of a program that is to take its place; nobody else.
+struct CheckUpgradeInvocation {
+  int state = -1;  // descriptor
+};
 struct ImportInvocation {
   std::string path;  // an ecosystem file of PM2
 };
@@ -92,9 +108,10 @@ struct ExitNow {
   int code;
 };  // help was printed, or a mistake was reported
 
-using Invocation = std::variant<RunInvocation, CheckInvocation, InitInvocation, StatusInvocation, RouteInvocation,
-                                RestartInvocation, DrainInvocation, ScaleInvocation, ReloadInvocation, StopInvocation,
-                                ImportInvocation, VersionInvocation, ExitNow>;
+using Invocation =
+    std::variant<RunInvocation, CheckInvocation, InitInvocation, StatusInvocation, ClientsInvocation, RouteInvocation,
+                 RestartInvocation, DrainInvocation, ScaleInvocation, ReloadInvocation, StopInvocation,
+                 ImportInvocation, UpgradeInvocation, CheckUpgradeInvocation, VersionInvocation, ExitNow>;
 
 // Reads the command line and the HOLDFAST_ environment (the command line goes first). Help goes to standard output,
 // mistakes to standard error, each in one line that says what is wrong and what would be right.

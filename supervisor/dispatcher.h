@@ -13,12 +13,15 @@
 #include "config/config.h"
 #include "core/bucket_table.h"
 #include "core/gather.h"
+#include "core/heavy_bucket.h"
 #include "core/ids.h"
 #include "listener/listener.h"
 #include "loop/fine_timer.h"
 #include "loop/loop.h"
 #include "loop/timer.h"
 #include "placer.h"
+#include "sys/fd_table.h"
+#include "wire/saved_state.h"
 #include "worker/connection_sink.h"
 
 namespace holdfast {
@@ -31,6 +34,9 @@ namespace holdfast {
 // accepted = handed + waiting + refused, always: a connection is unplaced here, waiting in an inbox, taken by a worker,
 // or refused and counted. Accepting pauses, and the kernel's backlog holds the clients, while a connection is unplaced
 // (no eligible slot has room) or while this process has no free descriptor.
+//
+// Where open connections are bounded (max-connections) accepting goes on, and what finds no room waits here, bounded in number and
+// time. That a worker has closed one stands in its page and nobody tells it, so the pages are looked at while somebody waits.
 class Dispatcher {
  public:
   enum class Pause { No, NoRoom, NoDescriptors };
@@ -45,6 +51,9 @@ class Dispatcher {
   // one they are placed by their addresses at once.
   using Door = std::function<void(AcceptedConnection)>;
   void set_door(ListenerId listener, Door door) { doors_[listener.value] = std::move(door); }
+  // How the listener's clients are told that there is no room for them; without one they are reset. They are counted already.
+  using Refuser = std::function<void(UniqueFd, Refusal)>;
+  void set_refuser(ListenerId listener, Refuser refuser) { refusers_[listener.value] = std::move(refuser); }
   // The account of connections that another pool's listener accepts, and that are for this one.
   ListenerId add_guest(std::string name, const ListenAddress& address);
   [[nodiscard]] bool is_guest(ListenerId listener) const { return guests_[listener.value]; }
@@ -60,6 +69,10 @@ class Dispatcher {
   // The id that the next one will have.
   [[nodiscard]] ListenerId next_listener() const { return ListenerId{static_cast<std::uint32_t>(listeners_.size())}; }
   void start();
+
+  // Listeners with their accounts, the table, and what has no place yet: goes on where another one has stopped, before `start`.
+  [[nodiscard]] Outcome adopt(const SavedPool& saved, FdTable& fds);
+  void save(SavedPool& saved, FdList& fds) const;
   // Accepts what the kernel has already completed, then closes the listeners. What finds no room is refused. Those of a
   // service manager are only closed: they go on without us.
   void close_listeners();
@@ -148,6 +161,11 @@ class Dispatcher {
   void read_loads(std::vector<SlotLoad>& loads) const;
   [[nodiscard]] bool is_over_guests_limit(ListenerId listener) const;
   [[nodiscard]] bool has_room(SlotId slot) const;
+  [[nodiscard]] bool is_at_limit() const;
+  void wait_for_close(Connection connection);
+  void look_for_closed();
+  void refuse_politely(Connection connection, Refusal refusal);
+  void report_heavy(const ConnectionRecord& record) const;
   void put(SlotId slot, Connection connection);
   void flush();
   void place_unplaced();
@@ -168,6 +186,7 @@ class Dispatcher {
   SessionDoor session_door_;
   std::uint64_t at_door_ = 0;  // connections
   Gather gather_;
+  HeavyBuckets heavy_;
   Pause pause_ = Pause::No;
   std::string descriptor_pause_reason_;
   TimePoint next_descriptor_log_{};
@@ -178,10 +197,12 @@ class Dispatcher {
   std::optional<Placer> placer_;  // absent: the table of buckets alone
   std::vector<SlotLoad> loads_;   // for it
   std::vector<std::unique_ptr<Listener>> listeners_;
-  std::vector<Door> doors_;  // of each listener; mostly empty
+  std::vector<Door> doors_;        // of each listener; mostly empty
+  std::vector<Refuser> refusers_;  // likewise
   std::vector<bool> guests_;
   std::unique_ptr<FineTimer> tick_;  // absent where the kernel has no timerfd for us: then nothing gathers
   Timer resume_;
+  Timer closed_;  // while connections wait for others to be closed
 };
 
 }  // namespace holdfast

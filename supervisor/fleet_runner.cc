@@ -23,9 +23,8 @@ namespace {
 constexpr std::size_t kDescriptorsOfAStart = 20;
 // A deadline that is met so late was not met by a busy supervisor but by one that did not run.
 constexpr Duration kOverslept = std::chrono::seconds(1);
-// A worker that is replaced in the steer plane goes on accepting so long at least: handshakes that had begun at its
-// socket end there.
-constexpr Duration kHandshake = std::chrono::seconds(1);
+// What a worker has left of its time to drain when it closes the last connections.
+constexpr Duration kLastOfDrain = std::chrono::milliseconds(500);
 constexpr Duration kFarewellPoll = std::chrono::milliseconds(20);
 constexpr Duration kConnectionsPoll =
     std::chrono::seconds(1);  // to look them up costs milliseconds where there are thousands
@@ -69,6 +68,11 @@ FleetRunner::~FleetRunner() {
     if (occupant.process) occupant.process->signal(SIGKILL);
   }
   for (auto& [slot, running] : clean_ups_) running.process->signal(SIGKILL);
+}
+
+void FleetRunner::forgo_steering() {
+  has_steering_ = false;
+  settlement_.forgo_steering();
 }
 
 void FleetRunner::start() {
@@ -185,13 +189,20 @@ void FleetRunner::perform(const Fleet::DrainWorker& action) {
     if (!steerer_.is_chosen(occupant->second.slot, occupant->second.turn)) {
       steerer_.take_over(occupant->second.slot, occupant->second.turn);
     }
-    if (ConnectionSink* inbox = inbox_of(occupant->second)) inbox->drain(action.deadline);
+    if (ConnectionSink* inbox = inbox_of(occupant->second))
+      inbox->drain({action.deadline, drain_spread(action.deadline)});
     return;
   }
   occupant->second.farewell = std::make_unique<Timer>(loop_, [this, worker = action.worker] { say_goodbye(worker); });
   const bool at_once = fleet_.stop() != Fleet::Stop::No || settlement_.plane() != Plane::Steer ||
                        steerer_.is_chosen(occupant->second.slot, occupant->second.turn);
   occupant->second.farewell->arm(loop_.now() + (at_once ? Duration::zero() : kHandshake));
+}
+
+// It ends before the worker does. When the pool stops nobody is there to come back to: then there is nothing to spread.
+Duration FleetRunner::drain_spread(TimePoint deadline) const {
+  if (fleet_.stop() != Fleet::Stop::No) return Duration::zero();
+  return std::min(pool_.drain_spread, std::max(deadline - loop_.now() - kLastOfDrain, Duration::zero()));
 }
 
 // It knows no drain but its stop signal, and may take that as the end: so first it serves its queue out.
@@ -202,7 +213,7 @@ void FleetRunner::say_goodbye(WorkerId worker) {
   const bool serves =
       pool_.drain_wait == DrainWait::Connections && open_connections(occupant.process->pid(), steerer_.ports()) > 0;
   if (serves) return occupant.farewell->arm(loop_.now() + kConnectionsPoll);
-  occupant.process->signal(pool_.stop_signal.number);
+  if (!std::exchange(occupant.took_leave, true)) occupant.process->signal(pool_.stop_signal.number);
 }
 
 void FleetRunner::perform(const Fleet::SignalWorker& action) {
@@ -312,7 +323,7 @@ std::string FleetRunner::label(SlotId slot) const { return pool_.name + "/" + st
 void FleetRunner::on_exit(WorkerId worker, const ExitStatus& status) {
   const auto found = occupants_.find(worker);
   if (found == occupants_.end()) return;
-  found->second.notify->on_ended();
+  if (found->second.notify) found->second.notify->on_ended();
   // From here on nobody speaks for it, whoever else has the address of its socket, or its filter.
   found->second.notify.reset();
   found->second.capture.reset();
@@ -336,7 +347,7 @@ void FleetRunner::on_exit(WorkerId worker, const ExitStatus& status) {
   const bool by_farewell = expected && occupant.farewell && status.signal == pool_.stop_signal.number;
   const bool as_told = occupant.told_to_end == Fleet::Why::Stopping &&
                        (status.signal == pool_.stop_signal.number || status.signal == SIGKILL);
-  if (by_farewell || (expected && status == ExitStatus{})) {
+  if (by_farewell || (expected && (status == ExitStatus{} || !status.is_known))) {
     spdlog::info("{}: pid {} has {}", label(occupant.slot), occupant.process->pid(),
                  by_farewell ? "left on " + signal_name(status.signal) : "drained and left");
   } else if (as_told) {
@@ -347,7 +358,8 @@ void FleetRunner::on_exit(WorkerId worker, const ExitStatus& status) {
                  quote(slot.last_lines));
   }
   const std::vector<int>& final_codes = pool_.no_restart_codes;
-  const bool final = status.signal == 0 && std::count(final_codes.begin(), final_codes.end(), status.code) > 0;
+  const bool final =
+      status.is_known && status.signal == 0 && std::count(final_codes.begin(), final_codes.end(), status.code) > 0;
   steerer_.vacate(occupant.slot, occupant.turn);
   fleet_.on_exited(worker, final ? Fleet::WorkerEnd::DoNotRestart : Fleet::WorkerEnd::Ended, loop_.now());
   if (occupant.own_inbox) {

@@ -20,6 +20,8 @@
 #include "renewals.h"
 #include "steerer.h"
 #include "sys/descriptor_reserve.h"
+#include "sys/fd_table.h"
+#include "wire/saved_state.h"
 #include "wire/status.h"
 #include "worker/inbox.h"
 #include "worker/notify_socket.h"
@@ -49,8 +51,25 @@ class FleetRunner {
   // Workers are not offered capture: this system has none. Before `start`.
   void forgo_capture() { has_capture_ = false; }
   // The kernel does not steer here. Before `start`.
-  void forgo_steering() { settlement_.forgo_steering(); }
+  void forgo_steering();
   void start();
+
+  // Goes on with the workers of another one, in place of nobody: before `start`, after Dispatcher and Steerer have adopted. A
+  // worker of which nothing can be had is given up, and replaced like one that has ended.
+  [[nodiscard]] Outcome adopt(const SavedPool& saved, FdTable& fds);
+  void save(SavedPool& saved, FdList& fds) const;
+  // What cannot be saved and comes to an end: somebody waits for a reload, a restart, another size; new slots get their clients;
+  // a process of ours runs that is no worker.
+  [[nodiscard]] bool is_changing() const {
+    return roll_back_to_ || !renewals_.empty() || !wishes_.empty() || warm_up_from_ || !clean_ups_.empty() ||
+           !buried_.empty();
+  }
+  // Its workers hang on channels that cannot be saved.
+  [[nodiscard]] bool has_node_workers() const { return node_ != nullptr; }
+  // Ends the health checks of all workers that live; `resume_checks` begins them anew.
+  void pause_checks();
+  void resume_checks();
+
   void stop(Fleet::Stop stop);
 
   // Replaces the workers of one slot or of all, one after the other; `done` is called once with the outcome. It may be
@@ -131,9 +150,15 @@ class FleetRunner {
   [[nodiscard]] Outcome start_clean_up(SlotId slot);
   void on_cleaned_up(SlotId slot, const ExitStatus& status);
   void watch_for_signs(Occupant& occupant, WorkerId worker);
-  [[nodiscard]] std::unique_ptr<Capture> make_capture(Occupant& occupant, WorkerId worker);
+  [[nodiscard]] std::unique_ptr<Capture> make_capture(Occupant& occupant, WorkerId worker, UniqueFd notifications);
   [[nodiscard]] Result<std::unique_ptr<NotifySocket>> make_notify_socket(WorkerId worker, uid_t user);
   [[nodiscard]] Result<std::unique_ptr<ConnectionSink>> make_inbox();
+  [[nodiscard]] Inbox::Hooks hooks_of_inbox();
+  [[nodiscard]] WorkerProcess::Hooks hooks_of_process(WorkerId worker);
+  [[nodiscard]] Outcome adopt(const SavedWorker& saved, FdTable& fds);
+  void watch_for_signs_again(Occupant& occupant, const SavedWorker& saved, FdTable& fds);
+  void give_up_unknown_workers();
+  [[nodiscard]] SavedWorker save(WorkerId worker, const Occupant& occupant, FdList& fds) const;
   [[nodiscard]] ConnectionSink* inbox_of(const Occupant& occupant) const;
   [[nodiscard]] std::optional<WorkerId> worker_on(const ConnectionSink& inbox) const;
   [[nodiscard]] std::string label(SlotId slot) const;
@@ -148,6 +173,7 @@ class FleetRunner {
   void on_other_bind(WorkerId worker, const std::string& address);
   void on_ready(WorkerId worker, std::string_view how);
   void on_settled();
+  [[nodiscard]] Duration drain_spread(TimePoint deadline) const;
   void say_goodbye(WorkerId worker);
 
   // Of Node.js workers: fleet_runner_node.cc.
@@ -183,6 +209,10 @@ class FleetRunner {
   void settle_roll();
   void fail_roll(const std::string& why);
 
+  // A worker that is replaced in the steer plane goes on accepting so long at least: handshakes that had begun at its
+  // socket end there.
+  static constexpr Duration kHandshake = std::chrono::seconds(1);
+
   // Something that somebody waits for, asked after each reconcile; nothing: it is not settled yet.
   struct Wish {
     std::function<std::optional<Outcome>()> settled;
@@ -206,6 +236,7 @@ class FleetRunner {
   std::unique_ptr<NodeSessionDoor> node_door_;
   std::unique_ptr<NodeWorkers> node_;  // none where the workers are no Node.js
   bool has_capture_ = true;
+  bool has_steering_ = true;
   bool retired_unwanted_ = false;
   std::vector<Slot> slots_;
   std::map<WorkerId, Occupant> occupants_;

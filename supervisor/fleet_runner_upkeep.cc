@@ -36,7 +36,15 @@ void FleetRunner::settle_upkeep() {
         "pool {}: health-http checks workers that are passed connections, and these are not: use health-command",
         pool_.name);
   }
+  resume_checks();
+}
+
+void FleetRunner::resume_checks() {
   for (auto& [id, occupant] : occupants_) settle_upkeep(id, occupant);
+}
+
+void FleetRunner::pause_checks() {
+  for (auto& [id, occupant] : occupants_) occupant.health.reset();
 }
 
 void FleetRunner::settle_upkeep(WorkerId worker, Occupant& occupant) {

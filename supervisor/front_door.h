@@ -21,8 +21,10 @@
 #include "loop/fd_watcher.h"
 #include "loop/loop.h"
 #include "loop/timer.h"
+#include "sys/fd_table.h"
 #include "sys/first_bytes.h"
 #include "wire/preface.h"
+#include "wire/saved_state.h"
 
 namespace holdfast {
 
@@ -53,6 +55,14 @@ class FrontDoor {
 
   // Takes an accepted connection.
   void enter(AcceptedConnection connection);
+  // From now on with other limits and times. What else the configuration says of the listener is as it was. Errors, and then nothing
+  // has changed: a list of addresses that cannot be read.
+  [[nodiscard]] Outcome change(const ListenerConfig& config);
+
+  // For a program that takes over: what waits, which is for `enter_again` there.
+  void save(SavedPool& saved, FdList& fds) const;
+  // Takes one that an earlier program has let in.
+  void enter_again(AcceptedConnection connection);
   // Nobody is let in any more: what waits is refused.
   void close();
 
@@ -68,8 +78,9 @@ class FrontDoor {
   // Of one that is only described: limits are asked, and nothing is recorded.
   [[nodiscard]] Decision foresee(const PrefaceFacts& facts) const;
   [[nodiscard]] std::string route_text(std::size_t route) const;  // "1: { when = ..., pool = ... }"
-  [[nodiscard]] std::vector<std::string> limits() const;          // in words
-  [[nodiscard]] bool always_proxied() const;                      // every connection begins with a PROXY header
+  [[nodiscard]] ClientsAnswer::Listener clients(std::size_t count) const;
+  [[nodiscard]] std::vector<std::string> limits() const;  // in words
+  [[nodiscard]] bool always_proxied() const;              // every connection begins with a PROXY header
   [[nodiscard]] bool looks_for_http() const { return needs_.http; }
 
   [[nodiscard]] std::uint64_t waiting() const { return waiting_.size(); }
@@ -87,10 +98,11 @@ class FrontDoor {
     bool is_low_water_set = false;
   };
 
-  FrontDoor(Loop& loop, const ListenerConfig& config, std::vector<Target> targets, ArrivalWatch watch,
+  FrontDoor(Loop& loop, const ListenerConfig& config, HashKey key, std::vector<Target> targets, ArrivalWatch watch,
             std::unique_ptr<Gatekeeper> keeper);
   [[nodiscard]] bool lets_in(UniqueFd& fd, const Endpoint& client);
   [[nodiscard]] PrefaceNeeds needs_of(const Endpoint& sender) const;
+  void look_or_wait(AcceptedConnection connection, PrefaceNeeds needs);
   void wait(Waiting connection, std::size_t least);
   void on_arrivals();
   void on_due();
@@ -100,19 +112,21 @@ class FrontDoor {
   [[nodiscard]] Decision decide(const PrefaceFacts& facts) const;
   void route(UniqueFd fd, const Endpoint& sender, const Preface& preface);
   void hand_over(const Target& target, Arrival arrival);
+  void hang_refusers();
   void refuse(UniqueFd fd, Refusal refusal);
   void report(const Endpoint& sender, std::string_view why);
   [[nodiscard]] Listener& account() const;
   void flush_guests();
 
   Loop& loop_;
-  const ListenerConfig config_;
+  const HashKey key_;
+  ListenerConfig config_;
   const std::vector<Target> targets_;
   const Routes routes_;
   const CidrSet senders_;
   PrefaceNeeds needs_;
   ArrivalWatch watch_;
-  const std::unique_ptr<Gatekeeper> keeper_;  // null: everybody is let in
+  std::unique_ptr<Gatekeeper> keeper_;  // null: everybody is let in
   Farewell farewell_;
   std::map<std::uint64_t, Waiting> waiting_;  // by number, so the oldest first
   std::uint64_t last_ = 0;

@@ -51,8 +51,8 @@ Gatekeeper::Gatekeeper(Loop& loop, std::string listener, const AdmissionConfig& 
       listener_(std::move(listener)),
       config_(config),
       admission_(policy_of(config), key),
-      allowed_{config.allow_file, {}, {}},
-      denied_{config.deny_file, {}, {}},
+      allowed_{config.allow_file, {}, {}, 0},
+      denied_{config.deny_file, {}, {}, 0},
       timer_(loop, [this] { look_again(); }) {
   if (!allowed_.path.empty() || !denied_.path.empty()) timer_.arm(loop.now() + kLookPeriod);
 }
@@ -134,8 +134,22 @@ void Gatekeeper::look_again(List& list) {
   }
 }
 
-std::vector<Admission::Source> Gatekeeper::heaviest(std::size_t count) const {
-  return admission_.heaviest(count, loop_.now());
+std::vector<ClientsAnswer::Source> Gatekeeper::heaviest(std::size_t count) const {
+  std::vector<ClientsAnswer::Source> sources;
+  for (const Admission::Source& source : admission_.heaviest(count, loop_.now())) {
+    const unsigned bits = source.address.is_v6() ? config_.source.v6 : config_.source.v4;
+    sources.push_back(
+        {source.address.text() + "/" + std::to_string(bits), source.seen, source.refusals, source.banned});
+  }
+  return sources;
+}
+
+Outcome Gatekeeper::check(const AdmissionConfig& config) {
+  for (const std::string& path : {config.allow_file, config.deny_file}) {
+    List list{path, {}, {}, 0};
+    if (Outcome read = Gatekeeper::read(list); !read) return read;
+  }
+  return Done{};
 }
 
 }  // namespace holdfast

@@ -14,6 +14,7 @@
 #include "loop/loop.h"
 #include "loop/timer.h"
 #include "sys/text_file.h"
+#include "wire/clients_answer.h"
 
 namespace holdfast {
 
@@ -39,7 +40,12 @@ class Gatekeeper {
 
   // What would have been refused, were it not for dry-run.
   [[nodiscard]] const std::map<std::string, std::uint64_t>& would_refuse() const { return would_refuse_; }
-  [[nodiscard]] std::vector<Admission::Source> heaviest(std::size_t count) const;
+  // Whether sources are remembered; else there is nothing to tell of them.
+  [[nodiscard]] bool remembers() const { return config_.rate != 0; }
+  // The sources that came most often, most first.
+  [[nodiscard]] std::vector<ClientsAnswer::Source> heaviest(std::size_t count) const;
+  // Errors: a list that cannot be read, or has a mistake.
+  [[nodiscard]] static Outcome check(const AdmissionConfig& config);
 
  private:
   struct List {

@@ -37,13 +37,17 @@ std::string default_name(const std::vector<std::string>& command) {
 
 }  // namespace
 
+const std::vector<int> Master::kHeard = {SIGTERM, SIGINT,   SIGQUIT, SIGHUP, SIGUSR1,
+                                         SIGUSR2, SIGWINCH, SIGTTIN, SIGTTOU};
+
 Master::Master(Config config, ConfigSource source)
     : config_(std::move(config)),
       source_(std::move(source)),
       logging_(loop_, config_.log_level),
       service_(loop_, [this] { return service_state(); }),
       started_(loop_.now()),
-      cpus_timer_(loop_, [this] { follow_cpus(); }) {
+      cpus_timer_(loop_, [this] { follow_cpus(); }),
+      upgrade_timer_(loop_, [this] { check_next_program(); }) {
   ignore_broken_pipes();
   if (config_.name.empty()) config_.name = default_name(config_.pools.front().command);
 }
@@ -56,19 +60,27 @@ int Master::run() {
     return failure->exit_code;
   }
   loop_.run();
+  // Outside of every callback: what is saved there is whole.
+  while (upgrade_ && upgrade_->checked) {
+    become_next_program();
+    if (!finished_) loop_.run();
+  }
   return exit_code_;
 }
 
 std::optional<Failure> Master::start() {
+  if (auto failure = open_log()) {
+    if (!takeover_) return failure;
+    spdlog::error("{}: the log goes to the standard error output", failure->error.message());  // there is no way back
+  }
   if (const Result<std::uint64_t> limit = raise_open_file_limit(); !limit) spdlog::warn("{}", limit.error().message());
+  if (takeover_) return take_over();
   Result<std::vector<GivenDescriptor>> given = take_given_descriptors();
   if (!given) return Failure{given.error(), kExitFailure};
   activation_ = Activation(*std::move(given));
   if (auto failure = check_commands()) return failure;
   // From here on no signal ends us before socket files can be removed: it is heard when the loop runs.
-  signals_.emplace(loop_,
-                   std::vector<int>{SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH, SIGTTIN, SIGTTOU},
-                   [this](int signal) { on_signal(signal); });
+  listen_to_signals();
   if (auto failure = choose_hash_key()) return failure;
   for (const PoolConfig& pool : config_.pools) {
     pools_.push_back(make_pool(pool));
@@ -87,6 +99,18 @@ std::optional<Failure> Master::start() {
   }
   start_workers();
   return std::nullopt;
+}
+
+std::optional<Failure> Master::open_log() {
+  if (config_.log_file.empty()) return std::nullopt;
+  const Outcome opened = logging_.write_to(config_.log_file);
+  if (opened) return std::nullopt;
+  const bool forbidden = is(opened.error(), std::errc::permission_denied);
+  return Failure{opened.error(), forbidden ? kExitPermission : kExitFailure};
+}
+
+void Master::listen_to_signals() {
+  signals_.emplace(loop_, kHeard, [this](int signal) { on_signal(signal); });
 }
 
 std::optional<Failure> Master::check_commands() const {
@@ -217,11 +241,15 @@ void Master::on_signal(int signal) {
       return;
     case SIGHUP:
       return reload([](const Result<std::string>&) {});
+    case SIGUSR1:
+      return logging_.reopen();
     case SIGTTIN:
     case SIGTTOU:
       return change_size(signal == SIGTTIN ? 1 : -1);
     case SIGWINCH:
       return drain_all();
+    case SIGUSR2:
+      return begin_upgrade({});
     default:
       spdlog::warn("{} has no meaning yet and is ignored", signal_name(signal));
   }
@@ -269,6 +297,7 @@ void Master::stop(Fleet::Stop how) {
 }
 
 void Master::finish(int exit_code) {
+  finished_ = true;
   exit_code_ = exit_code;
   for (ControlReply& reply : waiting_for_stop_) reply.send(ControlSuccess{"{\"stopped\":true}"});
   waiting_for_stop_.clear();
@@ -286,11 +315,13 @@ void Master::on_control(ControlRequest request, ControlReply reply) {
   for (const std::unique_ptr<Pool>& pool : pools_) pool->runner().catch_up();
   if (request.verb == "status") return answer_status(std::move(reply));
   if (request.verb == "route") return answer_route(request, std::move(reply));
+  if (request.verb == "clients") return answer_clients(request, std::move(reply));
   if (request.verb == "restart") return answer_restart(request, std::move(reply));
   if (request.verb == "reload") return answer_reload(request, std::move(reply));
   if (request.verb == "scale") return answer_scale(request, std::move(reply));
   if (request.verb == "drain") return answer_drain(request, std::move(reply), true);
   if (request.verb == "undrain") return answer_drain(request, std::move(reply), false);
+  if (request.verb == "upgrade") return answer_upgrade(request, std::move(reply));
   if (request.verb == "stop") return answer_stop(request, std::move(reply));
   reply.send(ControlFailure{"this supervisor knows no verb '" + request.verb + "'", kExitUsage, {}});
 }
@@ -308,6 +339,12 @@ Result<Pool*> Master::pool_of(const ControlRequest& request) const {
 
 void Master::answer_route(const ControlRequest& request, ControlReply reply) const {
   const Result<RouteAnswer> answer = holdfast::answer_route(request, config_.listeners, pools_);
+  if (!answer) return reply.send(ControlFailure{answer.error().message(), kExitUsage, {}});
+  reply.send(ControlSuccess{to_json(*answer)});
+}
+
+void Master::answer_clients(const ControlRequest& request, ControlReply reply) const {
+  const Result<ClientsAnswer> answer = holdfast::answer_clients(request, config_.listeners, pools_);
   if (!answer) return reply.send(ControlFailure{answer.error().message(), kExitUsage, {}});
   reply.send(ControlSuccess{to_json(*answer)});
 }
@@ -421,6 +458,7 @@ Status Master::status() const {
   status.name = config_.name;
   status.version = HOLDFAST_VERSION;
   status.pid = getpid();
+  status.epoch = epoch_;
   status.uptime = loop_.now() - started_;
   status.state = stopping_ ? "stopping" : "running";
   status.last_reload = last_reload_;

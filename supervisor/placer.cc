@@ -33,12 +33,6 @@ void note(KeyKind kind, std::uint32_t upper, std::uint32_t hash, ConnectionRecor
   record.reserved = std::uint64_t{upper} << 32 | hash;
 }
 
-IpAddress remote_of(const ConnectionRecord& record) {
-  std::array<std::uint8_t, 16> bytes{};
-  std::copy(std::begin(record.remote), std::end(record.remote), bytes.begin());
-  return IpAddress::v6(bytes);
-}
-
 }  // namespace
 
 void note_key(const FoundKey& key, HashKey hash_key, ConnectionRecord& record) {
@@ -56,6 +50,12 @@ void note_slot(SlotId slot, ConnectionRecord& record) { note(KeyKind::Slot, slot
 std::optional<SlotId> tagged_slot(const ConnectionRecord& record) {
   if (kind_of(record) != KeyKind::Slot) return std::nullopt;
   return SlotId{upper_word(record)};
+}
+
+IpAddress remote_of(const ConnectionRecord& record) {
+  std::array<std::uint8_t, 16> bytes{};
+  std::copy(std::begin(record.remote), std::end(record.remote), bytes.begin());
+  return IpAddress::v6(bytes);
 }
 
 std::optional<std::uint32_t> noted_hash(const ConnectionRecord& record) {

@@ -21,6 +21,7 @@ void note_key(const FoundKey& key, HashKey hash_key, ConnectionRecord& record);
 void note_slot(SlotId slot, ConnectionRecord& record);
 // The slot that a worker has put into the connection's session id, or that was decided otherwise.
 [[nodiscard]] std::optional<SlotId> tagged_slot(const ConnectionRecord& record);
+[[nodiscard]] IpAddress remote_of(const ConnectionRecord& record);
 // The hash of its key, if that was noted.
 [[nodiscard]] std::optional<std::uint32_t> noted_hash(const ConnectionRecord& record);
 

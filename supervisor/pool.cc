@@ -145,6 +145,10 @@ FrontDoor::Target Pool::target(std::string_view listener) {
 
 FrontDoor::Target Pool::add_guest(const FrontDoor::Target& home) {
   const Listener& listener = *home.dispatcher->listeners()[home.listener.value];
+  for (const std::unique_ptr<Listener>& each : dispatcher_.listeners()) {
+    const bool is_same = each->name() == listener.name() && dispatcher_.is_guest(each->id()) && each->stays();
+    if (is_same) return {&dispatcher_, &config_, each->id(), alive_};  // a program before us has made it
+  }
   return {&dispatcher_, &config_, dispatcher_.add_guest(listener.name(), listener.address()), alive_};
 }
 
@@ -155,14 +159,11 @@ void Pool::hang(std::unique_ptr<FrontDoor> door) {
 }
 
 void Pool::start() {
-  started_ = true;
   for (const std::unique_ptr<Listener>& listener : dispatcher_.listeners()) {
     if (dispatcher_.is_guest(listener->id())) continue;
     spdlog::info("listening on {} ({})", to_text(listener->address()), listener->name());
   }
-  runner_.start();
-  steerer_.start();
-  dispatcher_.start();
+  resume();
 }
 
 void Pool::stop(Fleet::Stop how) {
@@ -229,7 +230,7 @@ std::string Pool::why_paused(const Listener& listener) const {
   return dispatcher_.pause_reason();
 }
 
-const FrontDoor* Pool::door(std::string_view listener) const {
+FrontDoor* Pool::door(std::string_view listener) const {
   for (const std::unique_ptr<FrontDoor>& door : doors_) {
     const Listener& own = *dispatcher_.listeners()[door->listener().value];
     if (own.name() == listener && own.stays()) return door.get();

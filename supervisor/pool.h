@@ -52,6 +52,11 @@ class Pool {
   // Closes those that were opened after `start` and not applied.
   void close_coming();
   void start();
+
+  // In place of `check_system` and `open_listener`: goes on where another pool has stopped.
+  [[nodiscard]] Outcome adopt(const SavedPool& saved, FdTable& fds);
+  [[nodiscard]] SavedPool save(FdList& fds) const;
+  void resume();  // `start` after `adopt`, and after the doors hang
   // The first call closes the listeners.
   void stop(Fleet::Stop how);
   // At the end, when nobody is left to take them up: resets the connections that still wait.
@@ -75,7 +80,7 @@ class Pool {
     return moved_buckets(dispatcher_.table(), table_for(config_, slots));
   }
   // The front door of a listener of its own; null: it has none.
-  [[nodiscard]] const FrontDoor* door(std::string_view listener) const;
+  [[nodiscard]] FrontDoor* door(std::string_view listener) const;
   // Adds where a connection like this one would go, and why.
   void explain(const Arrival& arrival, RouteAnswer& answer) const;
 
@@ -89,6 +94,7 @@ class Pool {
   void keep_change(const std::vector<ListenerId>& coming, const std::vector<ListenerId>& leaving);
   void undo_change(const std::vector<ListenerId>& coming, const std::vector<ListenerId>& leaving);
   void remove_left();
+  void let_in_again();
   enum class Shown { Open, All };
   void add_listeners_to(Status& status, Shown shown) const;
   [[nodiscard]] std::string why_paused(const Listener& listener) const;  // empty while it accepts
@@ -104,6 +110,11 @@ class Pool {
   Steerer steerer_;
   FleetRunner runner_;
   std::vector<std::unique_ptr<FrontDoor>> doors_;
+  struct Taken {
+    ListenerId listener;
+    AcceptedConnection connection;
+  };
+  std::vector<Taken> arriving_;  // which an earlier program has accepted, and which wait for their door
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // what is deferred looks whether we are
 };
 

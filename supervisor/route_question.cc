@@ -1,5 +1,6 @@
 #include "route_question.h"
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -131,6 +132,25 @@ Result<RouteAnswer> answer_route(const ControlRequest& request, const std::vecto
   arrival.key = decision.key;
   pool->explain(arrival, answer);
   return answer;
+}
+
+Result<ClientsAnswer> answer_clients(const ControlRequest& request, const std::vector<ListenerConfig>& listeners,
+                                     const std::vector<std::unique_ptr<Pool>>& pools) {
+  constexpr std::int64_t kMostSources = 10'000;  // an answer has its limit too
+  const std::int64_t count = std::clamp<std::int64_t>(request.number("count").value_or(10), 0, kMostSources);
+  const std::optional<std::string> name = request.text("listener");
+  ClientsAnswer answer;
+  for (const ListenerConfig& listener : listeners) {
+    if (name && listener.name != *name) continue;
+    const Pool* const pool = find_pool(pools, listener.pool);
+    const FrontDoor* const door = pool == nullptr ? nullptr : pool->door(listener.name);
+    ClientsAnswer::Listener plain;
+    plain.name = listener.name;
+    answer.listeners.push_back(door == nullptr ? plain : door->clients(static_cast<std::size_t>(count)));
+  }
+  if (!name || !answer.listeners.empty()) return answer;
+  const auto name_of = [](const ListenerConfig& each) { return each.name; };
+  return Error{{}, "there is no listener '" + *name + "': there is " + names_of(listeners, name_of)};
 }
 
 }  // namespace holdfast

@@ -6,6 +6,7 @@
 #include "config/config.h"
 #include "core/result.h"
 #include "pool.h"
+#include "wire/clients_answer.h"
 #include "wire/control_message.h"
 #include "wire/route_answer.h"
 
@@ -25,5 +26,10 @@ namespace holdfast {
 [[nodiscard]] Result<RouteAnswer> answer_route(const ControlRequest& request,
                                                const std::vector<ListenerConfig>& listeners,
                                                const std::vector<std::unique_ptr<Pool>>& pools);
+
+// Answers `clients`: what the front doors remember of the sources. Arguments: listener (without it all), and count, how many of each.
+[[nodiscard]] Result<ClientsAnswer> answer_clients(const ControlRequest& request,
+                                                   const std::vector<ListenerConfig>& listeners,
+                                                   const std::vector<std::unique_ptr<Pool>>& pools);
 
 }  // namespace holdfast

@@ -38,6 +38,7 @@ struct AdmissionConfig {
   Enforcement enforcement = Enforcement::Refuse;
   enum class Form { Reset, Http };
   Form form = Form::Reset;  // how the refused are told
+  bool operator==(const AdmissionConfig&) const = default;
 };
 
 struct ListenerConfig {
@@ -126,12 +127,18 @@ struct PoolConfig {
   // connections are idle, and a browser holds its own for minutes.
   DrainWait drain_wait = DrainWait::Queue;
   Fleet::Policy fleet;
+  Duration drain_spread{};            // over which a draining worker closes its connections; zero: as soon as it can
   std::vector<std::string> clean_up;  // run before a worker is started again; empty: nothing
   Duration clean_up_timeout = std::chrono::seconds(30);
   std::vector<int> no_restart_codes = {78};  // EX_CONFIG. Not 2: a Go panic exits with it
   unsigned hold_limit = 1024;   // connections that wait for a slot without a serving worker; beyond, they overflow
   unsigned queue_limit = 1024;  // connections sent to a worker and not taken up yet; beyond, they overflow
   Overflow overflow = Overflow::Next;
+  unsigned max_connections = 0;       // open ones of all slots together; beyond, new ones wait; 0: no limit
+  unsigned max_slot_connections = 0;  // the same for one slot; beyond, they overflow
+  unsigned wait_limit = 1024;         // connections that wait for either; beyond, they are refused
+  Duration wait_timeout = std::chrono::seconds(10);  // and for how long
+  [[nodiscard]] bool bounds_connections() const { return max_connections != 0 || max_slot_connections != 0; }
   Duration slow_start = Duration::zero();  // over which new slots get their clients
   KeyPrefix prefix;
   NodeConfig node;
@@ -151,6 +158,7 @@ struct Config {
   int backlog = 4096;        // of each listener; net.core.somaxconn caps it
   HashKey hash_key;          // both words 0: derived from the machine id
   LogLevel log_level = LogLevel::Info;
+  std::string log_file;  // empty: our standard streams
   std::vector<ListenerConfig> listeners;
   std::vector<PoolConfig> pools = {PoolConfig{}};  // at least one
 };

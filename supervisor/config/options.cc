@@ -177,6 +177,10 @@ std::vector<Option> make_options() {
           "log-level", "LEVEL", self, Effect::Live, "Least level that is logged: debug, info, warning or error",
           [](auto& c) -> auto& { return c.log_level; }),
       supervisor_row(
+          "log-file", "PATH", self, Effect::NeedsRestart,
+          "File for the log and the workers' output, opened anew at SIGUSR1 (default: the standard streams)",
+          [](auto& c) -> auto& { return c.log_file; }),
+      supervisor_row(
           "backlog", "N", self, Effect::NeedsRestart,
           "Connections that the kernel may hold for each listener (net.core.somaxconn caps it)",
           [](auto& c) -> auto& { return c.backlog; }),
@@ -294,6 +298,11 @@ std::vector<Option> make_options() {
       pool_row(
           "drain-timeout", "TIME", life, Effect::Live, "From the request to drain to the stop signal",
           [](auto& p) -> auto& { return p.fleet.drain_timeout; }),
+      pool_row(
+          "drain-spread", "TIME", life, Effect::Live,
+          "Over which a draining worker of the SDK closes its connections, so that clients do not come back all at "
+          "once",
+          [](auto& p) -> auto& { return p.drain_spread; }),
       pool_row(
           "drain-wait", "FOR", life, Effect::Live,
           "What a worker without the SDK serves out before its stop signal: queue, or connections: also those it has "

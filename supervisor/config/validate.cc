@@ -89,6 +89,8 @@ class Finder {
     require(fleet.surge > 0, {key("surge")}, name("surge") + " 0 would renew nothing");
     require(fleet.start_timeout > Duration::zero(), {key("start-timeout")},
             name("start-timeout") + " 0 would end every worker at once");
+    require(pool.drain_spread <= fleet.drain_timeout, {key("drain-spread"), key("drain-timeout")},
+            name("drain-spread") + " must not be longer than " + name("drain-timeout"));
     require(fleet.stop_timeout >= fleet.kill_timeout, {key("stop-timeout"), key("kill-timeout")},
             name("stop-timeout") + " must not be shorter than " + name("kill-timeout"));
     require(fleet.backoff.limit >= fleet.backoff.step, {key("restart-delay-max"), key("restart-delay-step")},

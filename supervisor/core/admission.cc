@@ -46,6 +46,7 @@ AdmissionVerdict Admission::on_connection(const std::optional<IpAddress>& source
   AdmissionVerdict verdict = judge(entry, now);
   const bool admitted = verdict.refused_by == AdmissionLimit::None;
   if (entry != nullptr) {
+    ++entry->seen;
     record_refusal(*entry, admitted ? verdict.dry_run : verdict.refused_by, now);
     // What a dry run would have refused takes no room: so it shows what enforcing the limit would do.
     if (admitted && policy_.rate != 0 && !rate_is_reached(*entry, now))
@@ -84,11 +85,12 @@ std::vector<Admission::Source> Admission::heaviest(std::size_t count, TimePoint 
   std::vector<Source> sources;
   sources.reserve(entries_.size());
   for (const Entry& entry : entries_) {
-    sources.push_back({entry.address, entry.connections, entry.refusals, now < entry.banned_until});
+    sources.push_back({entry.address, entry.connections, entry.refusals, entry.seen, now < entry.banned_until});
   }
   count = std::min(count, sources.size());
   const auto heavier = [](const Source& a, const Source& b) {
     if (a.connections != b.connections) return a.connections > b.connections;
+    if (a.seen != b.seen) return a.seen > b.seen;
     if (a.refusals != b.refusals) return a.refusals > b.refusals;
     return a.address < b.address;
   };

@@ -82,11 +82,12 @@ class Admission {
   [[nodiscard]] std::size_t sources() const { return entries_.size(); }     // remembered
   [[nodiscard]] std::size_t bytes() const;                                  // of memory, for all of them
 
-  // The sources with most open connections, most first.
+  // The sources with most open connections, most first; of those with as many, the ones that came most often.
   struct Source {
-    IpAddress address;  // the prefix
-    unsigned connections = 0;
-    unsigned refusals = 0;  // since the first one that still counts
+    IpAddress address;         // the prefix
+    unsigned connections = 0;  // open
+    unsigned refusals = 0;     // since the first one that still counts
+    unsigned seen = 0;         // connections since it is remembered
     bool banned = false;
   };
   [[nodiscard]] std::vector<Source> heaviest(std::size_t count, TimePoint now) const;
@@ -101,6 +102,7 @@ class Admission {
     TimePoint banned_until{};
     std::uint32_t connections = 0;
     std::uint32_t refusals = 0;
+    std::uint32_t seen = 0;
     std::uint32_t next_in_chain = 0;
     std::uint32_t newer = 0;
     std::uint32_t older = 0;

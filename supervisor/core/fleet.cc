@@ -54,6 +54,7 @@ Fleet::Fleet(Policy policy, Saved saved)
       stop_(saved.stop),
       stop_deadline_(saved.stop_deadline),
       ever_ready_(saved.ever_ready),
+      regrouping_(saved.regrouping),
       concluded_(saved.concluded),
       last_worker_(saved.last_worker),
       slots_(std::move(saved.slots)) {}
@@ -65,6 +66,7 @@ Fleet::Saved Fleet::save() const {
           .stop = stop_,
           .stop_deadline = stop_deadline_,
           .ever_ready = ever_ready_,
+          .regrouping = regrouping_,
           .concluded = concluded_,
           .last_worker = last_worker_,
           .slots = slots_};

@@ -243,6 +243,7 @@ class Fleet {
     Stop stop = Stop::No;
     std::optional<TimePoint> stop_deadline;
     bool ever_ready = false;
+    bool regrouping = false;
     bool concluded = false;
     std::uint32_t last_worker = 0;
     std::vector<Slot> slots;

@@ -52,10 +52,24 @@ std::string_view to_text(Refusal refusal) {
       return "source-rate";
     case Refusal::Banned:
       return "banned";
+    case Refusal::Connections:
+      return "max-connections";
     case Refusal::Removed:
       return "listener-removed";
   }
   return "unknown";
+}
+
+std::optional<Refusal> refusal_of(std::string_view text) {
+  for (int i = 0; i <= static_cast<int>(kLastRefusal); i++) {
+    if (to_text(static_cast<Refusal>(i)) == text) return static_cast<Refusal>(i);
+  }
+  return std::nullopt;
+}
+
+void Listener::adopt_account(std::uint64_t accepted, std::map<Refusal, std::uint64_t> refused) {
+  accepted_ = accepted;
+  refused_ = std::move(refused);
 }
 
 Listener::Listener(Loop& loop, ListenerId id, std::string name, ListeningSocket socket,

@@ -11,7 +11,7 @@ namespace holdfast {
 
 // The layouts of channel.h are the bytes of the wire only where numbers are little-endian.
 static_assert(std::endian::native == std::endian::little, "encode and decode need byte swaps on this machine");
-static_assert(sizeof(hf_frame_header) == 8 && sizeof(hf_frame_drain) == 16 && sizeof(hf_frame_hello) == 24);
+static_assert(sizeof(hf_frame_header) == 8 && sizeof(hf_frame_drain) == 24 && sizeof(hf_frame_hello) == 24);
 static_assert(sizeof(hf_frame_number) == 16 && sizeof(hf_connection_record) == 72);
 static_assert(sizeof(hf_frame_header) + HF_MAX_BATCH * sizeof(hf_connection_record) <= HF_MAX_FRAME);
 
@@ -61,9 +61,10 @@ std::vector<std::byte> encode_connections(std::span<const ConnectionRecord> reco
   return bytes;
 }
 
-std::vector<std::byte> encode_drain(TimePoint deadline) {
+std::vector<std::byte> encode_drain(const DrainOrder& order) {
   const hf_frame_drain frame{{HF_FRAME_DRAIN, 0, sizeof(hf_frame_drain)},
-                             static_cast<std::uint64_t>(deadline.time_since_epoch().count())};
+                             static_cast<std::uint64_t>(order.deadline.time_since_epoch().count()),
+                             static_cast<std::uint64_t>(order.spread.count())};
   std::vector<std::byte> bytes(sizeof frame);
   std::memcpy(bytes.data(), &frame, sizeof frame);
   return bytes;

@@ -23,7 +23,12 @@ using ConnectionRecord = hf_connection_record;
 // stands behind it (ConnectionDetails), so many bytes as its record_length says.
 [[nodiscard]] std::vector<std::byte> encode_connections(std::span<const ConnectionRecord> records,
                                                         std::span<const std::string_view> details = {});
-[[nodiscard]] std::vector<std::byte> encode_drain(TimePoint deadline);
+// A worker is to finish what it has.
+struct DrainOrder {
+  TimePoint deadline;  // when it will be ended
+  Duration spread{};   // over which it is to close its connections; zero: as soon as it can
+};
+[[nodiscard]] std::vector<std::byte> encode_drain(const DrainOrder& order);
 
 // What a worker says.
 struct HelloFrame {

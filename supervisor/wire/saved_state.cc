@@ -14,11 +14,15 @@ struct SavedNames<Fleet::Why> {
 };
 template <>
 struct SavedNames<Intake> {
-  static constexpr std::array<std::string_view, 5> value = {"auto", "sdk", "listen-fds", "capture", "none"};
+  static constexpr std::array<std::string_view, 6> value = {"auto", "sdk", "listen-fds", "capture", "node", "none"};
 };
 template <>
 struct SavedNames<SocketDomain> {
   static constexpr std::array<std::string_view, 2> value = {"inet", "inet6"};
+};
+template <>
+struct SavedNames<SavedListener::Stage> {
+  static constexpr std::array<std::string_view, 3> value = {"serving", "leaving", "gone"};
 };
 template <>
 struct SavedNames<SavedGroup::Socket::Role> {
@@ -38,6 +42,15 @@ template <class Form>
 void members(Form& form, SavedConnection& connection) {
   form("fd", connection.fd);
   form("record", connection.record);
+  form("details", connection.details);
+}
+
+template <class Form>
+void members(Form& form, SavedArrival& arrival) {
+  form("fd", arrival.fd);
+  form("listener", arrival.listener);
+  form("sender", arrival.sender);
+  form("port", arrival.port);
 }
 
 template <class Form>
@@ -53,6 +66,7 @@ void members(Form& form, SavedInbox& inbox) {
   form("page", inbox.page);
   form("unsent", inbox.unsent);
   form("unsent_drain", inbox.unsent_drain);
+  form("drain_spread", inbox.drain_spread);
   form("messages", inbox.messages);
   form("sent", inbox.sent);
   form("taken_before", inbox.taken_before);
@@ -84,6 +98,7 @@ void members(Form& form, Settlement::Offer& offer) {
   form("sockets", offer.sockets);
   form("listen_fds", offer.listen_fds);
   form("capture", offer.capture);
+  form("node", offer.node);
 }
 
 template <class Form>
@@ -94,6 +109,7 @@ void members(Form& form, SavedWorker& worker) {
   form("pid", worker.pid);
   form("pidfd", worker.pidfd);
   form("started", worker.started);
+  form("listeners", worker.listeners);
   form("offer", worker.offer);
   form("turn", worker.turn);
   form("holds_sockets", worker.holds_sockets);
@@ -101,6 +117,7 @@ void members(Form& form, SavedWorker& worker) {
   form("output", worker.output);
   form("notify", worker.notify);
   form("notify_address", worker.notify_address);
+  form("notify_user", worker.notify_user);
   form("capture", worker.capture);
   form("captured", worker.captured);
   form("waits_for_grace", worker.waits_for_grace);
@@ -111,6 +128,7 @@ void members(Form& form, SavedWorker& worker) {
   form("beats", worker.beats);
   form("other_binds", worker.other_binds);
   form("told_to_end", worker.told_to_end);
+  form("served_before", worker.served_before);
 }
 
 template <class Form>
@@ -129,9 +147,13 @@ template <class Form>
 void members(Form& form, SavedListener& listener) {
   form("name", listener.name);
   form("address", listener.address);
+  form("wished", listener.wished);
+  form("stage", listener.stage);
+  form("of_service_manager", listener.of_service_manager);
   form("fd", listener.fd);
   form("accepted", listener.accepted);
   form("refused", listener.refused);
+  form("is_guest", listener.is_guest);
 }
 
 template <class Form>
@@ -147,6 +169,7 @@ void members(Form& form, SavedGroup& group) {
   form("sockets", group.sockets);
   form("certain", group.certain);
   form("stray_datagrams", group.stray_datagrams);
+  form("of_service_manager", group.of_service_manager);
 }
 
 template <class Form>
@@ -170,6 +193,7 @@ void members(Form& form, SavedPool& pool) {
   form("name", pool.name);
   form("found", pool.found);
   form("has_capture", pool.has_capture);
+  form("has_steering", pool.has_steering);
   form("retired_unwanted", pool.retired_unwanted);
   form("fleet", pool.fleet);
   form("last_generation", pool.last_generation);
@@ -178,11 +202,13 @@ void members(Form& form, SavedPool& pool) {
   form("table_slots", pool.table_slots);
   form("resolution", pool.resolution);
   form("handed_before", pool.handed_before);
+  form("checks", pool.checks);
   form("last_connection", pool.last_connection);
   form("listeners", pool.listeners);
   form("steered", pool.steered);
   form("turns", pool.turns);
   form("unplaced", pool.unplaced);
+  form("arriving", pool.arriving);
 }
 
 template <class Form>
@@ -199,6 +225,9 @@ void members(Form& form, SavedState& state) {
   form("open_files", state.open_files);
   form("last_reload", state.last_reload);
   form("reload_failed", state.reload_failed);
+  form("gone_accepted", state.gone_accepted);
+  form("gone_handed", state.gone_handed);
+  form("gone_refused", state.gone_refused);
   form("control", state.control);
   form("waiting", state.waiting);
   form("pools", state.pools);

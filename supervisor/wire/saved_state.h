@@ -29,7 +29,16 @@ namespace holdfast {
 
 struct SavedConnection {
   std::string fd;
-  std::string record;  // the bytes of its hf_connection_record, hexadecimal
+  std::string record;        // the bytes of its hf_connection_record, hexadecimal
+  std::string details = {};  // what stands behind it, likewise
+};
+
+// A connection at a front door: its first bytes are not all there yet.
+struct SavedArrival {
+  std::string fd;
+  ListenerId listener;
+  std::string sender;  // the other end's address; empty: a Unix client
+  std::uint64_t port = 0;
 };
 
 // A channel, its page, and the account of both (worker/inbox.h).
@@ -43,6 +52,7 @@ struct SavedInbox {
   std::string page;
   std::vector<SavedConnection> unsent;
   std::optional<TimePoint> unsent_drain;
+  Duration drain_spread{};  // of that
   std::vector<Message> messages;
   std::uint64_t sent = 0;
   std::uint64_t taken_before = 0;
@@ -75,6 +85,7 @@ struct SavedWorker {
   std::int64_t pid = 0;
   std::string pidfd;
   TimePoint started{};
+  std::vector<ListenerId> listeners;  // that it knows
   Settlement::Offer offer{};
   unsigned turn = 0;  // 0 or 1: which of the slot's sockets it was given
   bool holds_sockets = false;
@@ -82,6 +93,7 @@ struct SavedWorker {
   SavedOutput output;
   std::string notify;
   std::string notify_address;
+  std::optional<std::uint32_t> notify_user;       // who may speak there; none: our own
   std::string capture;                            // the kernel's notifications of its binds
   std::map<std::string, std::uint64_t> captured;  // cookie of a socket of ours that it has -> listener
   bool waits_for_grace = false;
@@ -92,6 +104,7 @@ struct SavedWorker {
   bool beats = false;
   std::vector<std::string> other_binds;
   std::optional<Fleet::Why> told_to_end;
+  std::uint64_t served_before = 0;  // by others, of what its inbox counts
 };
 
 struct SavedSlot {
@@ -106,11 +119,16 @@ struct SavedSlot {
 };
 
 struct SavedListener {
+  enum class Stage { Serving, Leaving, Gone };
   std::string name;
   std::string address;  // as bound
-  std::string fd;       // empty: closed, or UDP
+  std::string wished;   // as configured
+  Stage stage = Stage::Serving;
+  bool of_service_manager = false;  // it opened the socket, and goes on listening when we end
+  std::string fd;                   // empty: closed, or UDP
   std::uint64_t accepted = 0;
   std::map<std::string, std::uint64_t> refused;
+  bool is_guest = false;  // another pool's, whose routes lead here
 };
 
 // The sockets of a steer group, in the order of their indexes (steering/steer_group.h).
@@ -125,6 +143,7 @@ struct SavedGroup {
   std::vector<Socket> sockets;
   std::uint64_t certain = 1;
   std::uint64_t stray_datagrams = 0;
+  bool of_service_manager = false;  // as in SavedListener: the control socket
 };
 struct SavedSteered {
   ListenerId listener;
@@ -143,6 +162,7 @@ struct SavedPool {
   std::string name;
   std::optional<Intake> found;  // what its workers have shown themselves to be
   bool has_capture = true;
+  bool has_steering = true;
   bool retired_unwanted = false;
   Fleet::Saved fleet;
   std::uint32_t last_generation = 1;
@@ -151,11 +171,13 @@ struct SavedPool {
   unsigned table_slots = 0;  // among which the buckets are shared
   unsigned resolution = 0;   // of the buckets; 0: all of them
   std::uint64_t handed_before = 0;
+  std::uint64_t checks = 0;  // connections of health checks among those handed and waiting
   std::uint64_t last_connection = 0;
   std::vector<SavedListener> listeners;
   std::vector<SavedSteered> steered;
   std::vector<SavedTurns> turns;  // of each slot
   std::vector<SavedConnection> unplaced;
+  std::vector<SavedArrival> arriving;
 };
 
 inline constexpr unsigned kSavedFormat = 1;
@@ -173,6 +195,9 @@ struct SavedState {
   std::optional<std::uint64_t> open_files;  // the soft limit that workers are started with
   std::string last_reload;
   bool reload_failed = false;
+  std::uint64_t gone_accepted = 0;  // the account of pools that have gone
+  std::uint64_t gone_handed = 0;
+  std::map<std::string, std::uint64_t> gone_refused;
   std::string control;  // the control socket
   std::string waiting;  // the connection of a client that waits to hear how the upgrade went
   std::vector<SavedPool> pools;

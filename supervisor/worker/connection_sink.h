@@ -34,7 +34,7 @@ class ConnectionSink {
   virtual std::vector<UniqueFd> flush() = 0;
   [[nodiscard]] virtual bool unsent() const = 0;
   // After everything that is queued the worker is told to drain.
-  virtual void drain(TimePoint deadline) = 0;
+  virtual void drain(const DrainOrder& order) = 0;
 
   // The account of one moment: workers change their numbers while we read, so asking one after the other would not add
   // up.

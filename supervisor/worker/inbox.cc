@@ -57,8 +57,8 @@ std::vector<UniqueFd> Inbox::flush() {
   return sent;
 }
 
-void Inbox::drain(TimePoint deadline) {
-  unsent_drain_ = deadline;
+void Inbox::drain(const DrainOrder& order) {
+  unsent_drain_ = order;
   (void)flush();
 }
 

@@ -15,7 +15,9 @@
 #include "loop/timer.h"
 #include "sys/counter_page.h"
 #include "sys/fd_passing.h"
+#include "sys/fd_table.h"
 #include "wire/channel_frames.h"
+#include "wire/saved_state.h"
 #include "worker/connection_sink.h"
 
 namespace holdfast {
@@ -37,6 +39,11 @@ class Inbox final : public ConnectionSink {
   };
   [[nodiscard]] static Result<std::unique_ptr<Inbox>> create(Loop& loop, Hooks hooks);
 
+  // Goes on where another Inbox has stopped, in this process or in one before it.
+  [[nodiscard]] static Result<std::unique_ptr<Inbox>> adopt(Loop& loop, const SavedInbox& saved, FdTable& fds,
+                                                            Hooks hooks);
+  [[nodiscard]] SavedInbox save(FdList& fds) const;
+
   // Descriptors for the worker.
   [[nodiscard]] BorrowedFd worker_end() const { return channel_.worker_end; }
   [[nodiscard]] BorrowedFd page_fd() const { return page_.fd(); }
@@ -49,7 +56,7 @@ class Inbox final : public ConnectionSink {
   // In messages of up to HF_MAX_BATCH. Answers our copies of what was sent: the kernel holds them in the channel.
   std::vector<UniqueFd> flush() override;
   [[nodiscard]] bool unsent() const override { return !unsent_.empty(); }
-  void drain(TimePoint deadline) override;
+  void drain(const DrainOrder& order) override;
 
   [[nodiscard]] Account account() const override;
   [[nodiscard]] TimePoint heartbeat(TimePoint now) const override;
@@ -95,7 +102,7 @@ class Inbox final : public ConnectionSink {
   ChannelPair channel_;
   CounterPage page_;
   std::deque<Connection> unsent_;
-  std::optional<TimePoint> unsent_drain_;
+  std::optional<DrainOrder> unsent_drain_;
   Blocked blocked_ = Blocked::No;
   std::deque<Sent> messages_;  // that the kernel may still hold, oldest first
   std::uint64_t sent_ = 0;

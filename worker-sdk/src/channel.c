@@ -207,9 +207,13 @@ static enum hf_event_type connections(struct hf_worker* worker, struct hf_event*
 }
 
 static enum hf_event_type drain(struct hf_worker* worker, struct hf_event* event) {
-  struct hf_frame_drain frame;
-  memcpy(&frame, worker->frame, sizeof frame);
+  struct hf_frame_header header;
+  struct hf_frame_drain frame = {.spread_ns = 0};
+  memcpy(&header, worker->frame, sizeof header);
+  memcpy(&frame, worker->frame, header.length < sizeof frame ? header.length : sizeof frame);
+  if (!worker->draining) worker->drain_began_ns = hf_now_ns();
   worker->draining = true;
+  worker->drain_spread_ns = frame.spread_ns;
   event->deadline_ns = frame.deadline_ns;
   return event->type = HF_EVENT_DRAIN;
 }
@@ -251,7 +255,7 @@ static enum hf_event_type on_message(struct hf_worker* worker, struct hf_event* 
   if (header.length != (size_t)length)
     return malformed(worker, event, descriptors, "its length is not the length of the message");
   if (header.type == HF_FRAME_CONNECTIONS) return connections(worker, event, &header, descriptors, lost_some);
-  if (header.type == HF_FRAME_DRAIN && length < (ssize_t)sizeof(struct hf_frame_drain))
+  if (header.type == HF_FRAME_DRAIN && length < (ssize_t)HF_FRAME_DRAIN_LEAST)
     return malformed(worker, event, descriptors, "a DRAIN frame has no deadline");
   for (int i = 0; i < descriptors; ++i)
     (void)close(worker->descriptors[i]); /* of a frame type that is newer than we are */

@@ -86,6 +86,8 @@ struct hf_worker {
 
   _Atomic int intake; /* enum intake; other threads read it */
   bool draining;
+  uint64_t drain_began_ns; /* when the first DRAIN was read */
+  uint64_t drain_spread_ns;
   bool hello_is_out;
   bool ready;
   bool blocked;    /* the channel was full: wait for EPOLLOUT */

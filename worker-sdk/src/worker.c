@@ -387,6 +387,21 @@ void hf_ready(struct hf_worker* worker) {
   hf_flush(worker);
 }
 
+/* SplitMix64 (Sebastiano Vigna, public domain): numbers in a row are spread evenly. */
+static uint64_t mixed(uint64_t z) {
+  z += 0x9e3779b97f4a7c15u;
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+  return z ^ (z >> 31);
+}
+
+uint64_t hf_close_at(const struct hf_worker* worker, uint64_t id) {
+  if (!worker->draining) return UINT64_MAX;
+  const uint64_t share = mixed(id) >> 32; /* of 2^32 */
+  const uint64_t spread = worker->drain_spread_ns;
+  return worker->drain_began_ns + (spread >> 32) * share + ((spread & UINT32_MAX) * share >> 32);
+}
+
 void hf_drained(struct hf_worker* worker) {
   if (worker->channel < 0) return;
   worker->unsent |= UNSENT_DRAINED;

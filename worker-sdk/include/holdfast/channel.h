@@ -45,10 +45,12 @@ struct hf_frame_header { /* 8 bytes */
   uint32_t length; /* of the whole frame, this header included; must equal the message's length */
 };
 
-struct hf_frame_drain { /* 16 bytes */
+struct hf_frame_drain { /* 24 bytes */
   struct hf_frame_header header;
   uint64_t deadline_ns; /* CLOCK_MONOTONIC: when the supervisor will end the worker */
+  uint64_t spread_ns;   /* the time, from now on, over which it is to close its connections; 0: as soon as it can */
 };
+#define HF_FRAME_DRAIN_LEAST 16u /* bytes of the frame from a supervisor that knows no spread */
 
 struct hf_frame_hello { /* 24 bytes */
   struct hf_frame_header header;

@@ -174,6 +174,13 @@ HF_API void hf_release(struct hf_worker* worker, int fd);
  * descriptor limit it takes up connections only once a heartbeat, after the SDK has counted its descriptors. */
 HF_API void hf_closed(struct hf_worker* worker, uint64_t number);
 
+/* When the program should close a connection because it drains, CLOCK_MONOTONIC nanoseconds: the moments of all its
+ * connections are spread over the time that the supervisor asks for, so that the clients do not come back all at once.
+ * `id`: hf_connection.id, or another number that the program has for it; the same number has the same moment. What is
+ * idle then is to be closed, what is busy after its answer. UINT64_MAX while it does not drain; where nothing is to be
+ * spread, the moment when the drain began. */
+HF_API uint64_t hf_close_at(const struct hf_worker* worker, uint64_t id);
+
 /* Nothing is open any more and the program is about to exit. */
 HF_API void hf_drained(struct hf_worker* worker);
 

@@ -168,6 +168,12 @@ class Worker {
 
   [[nodiscard]] int fd() const { return hf_fd(worker_.get()); }  // borrowed
   void ready() { hf_ready(worker_.get()); }
+  // When to close the connection with this id because the worker drains; long after all deadlines while it does not.
+  [[nodiscard]] MonotonicTime close_at(std::uint64_t id) const {
+    constexpr std::uint64_t kLatest = std::chrono::nanoseconds::max().count();
+    const std::uint64_t at = hf_close_at(worker_.get(), id);
+    return MonotonicTime(std::chrono::nanoseconds(at < kLatest ? at : kLatest));
+  }
   void drained() { hf_drained(worker_.get()); }
   void closed(std::uint64_t number) { hf_closed(worker_.get(), number); }
   void heartbeat() { hf_heartbeat(worker_.get()); }
