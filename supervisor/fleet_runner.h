@@ -182,6 +182,8 @@ class FleetRunner {
   void on_node_accepting(WorkerId worker, bool accepts);
   void on_node_leaves(WorkerId worker, const std::string& why);
   void on_node_came_back(WorkerId worker);
+  void on_node_grace_over(WorkerId worker);
+  [[nodiscard]] static std::string what_passes_us_by(const Occupant& occupant);
   [[nodiscard]] std::string missing_node_sign(const Occupant& occupant) const;
 
   void settle_upkeep();

@@ -140,9 +140,15 @@ class Finder {
     require(pool.node.sticky_by == NodeConfig::StickyBy::Address || pool.node.dialect == NodeDialect::SocketIo,
             {of(pool, "node-sticky-by"), dialect},
             called(of(pool, "node-sticky-by")) + " session needs " + called(dialect) + " socket.io");
-    if (chosen_intake(pool) != Intake::Node) return;
+    // Nobody who writes `npm start` means npm: without a wish of his own his program would have been given the channel.
+    const bool by_launcher =
+        pool.intake == Intake::Auto && pool.plane != Plane::Steer && launcher_in(pool.command).has_value();
+    if (chosen_intake(pool) != Intake::Node && !by_launcher) return;
     const std::optional<std::string> why = why_no_node_worker(pool.command);
-    require(!why, {of(pool, "command"), intake, dialect}, why.value_or(""));
+    require(!why, {of(pool, "command"), intake, dialect},
+            why.value_or("") + (by_launcher ? "; or choose " + called(intake) +
+                                                  " capture, by which the kernel delivers to whatever binds the address"
+                                            : ""));
   }
 
   void check_health(const PoolConfig& pool) {

@@ -66,6 +66,9 @@ struct PoolStatus {
   // Whether `handed`, `accepted` and `open` of the slots tell anything: workers to whom the kernel hands connections, and
   // who are not of the SDK, tell nobody how many.
   bool counts_connections = true;
+  // Of Node.js workers: "cluster", "socket.io", ...; "auto" while that is open. Empty: they are none. How many connections
+  // they have open Node.js does not tell.
+  std::string node_dialect = {};
 };
 
 struct Status {
