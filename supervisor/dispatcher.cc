@@ -22,16 +22,6 @@ constexpr int kMostInBacklog = 65536;
 constexpr int kErrorsInARow = 64;
 constexpr Duration kDescriptorLogPeriod = std::chrono::seconds(10);
 
-// Tells the clients of a bucket apart: by their address and what else they are placed by.
-std::uint32_t identity_of(const ConnectionRecord& record) {
-  std::array<std::uint32_t, 4> words;
-  static_assert(sizeof words == sizeof record.remote);
-  std::memcpy(words.data(), record.remote, sizeof words);
-  auto identity = static_cast<std::uint32_t>(record.reserved);
-  for (const std::uint32_t word : words) identity = mix(identity ^ word);
-  return identity;
-}
-
 }  // namespace
 
 Dispatcher::Dispatcher(Loop& loop, const PoolConfig& pool, HashKey hash_key, const BucketTable& table)
@@ -41,9 +31,11 @@ Dispatcher::Dispatcher(Loop& loop, const PoolConfig& pool, HashKey hash_key, con
       table_(table),
       slots_(table.slots()),
       available_(table.slots(), true),
-      resume_(loop, [this] {
-        if (pause_ == Pause::NoDescriptors) set_pause(Pause::No);
-      }) {
+      resume_(loop,
+              [this] {
+                if (pause_ == Pause::NoDescriptors) set_pause(Pause::No);
+              }),
+      closed_(loop, [this] { look_for_closed(); }) {
   Result<std::unique_ptr<FineTimer>> tick = FineTimer::create(loop, [this] { on_tick(); });
   if (tick) tick_ = *std::move(tick);
   if (needs_placer(pool_)) placer_.emplace(pool_, hash_key_, table.slots());
@@ -55,6 +47,7 @@ void Dispatcher::add_listener(std::string name, ListeningSocket socket) {
   listeners_.push_back(std::make_unique<Listener>(loop_, id, std::move(name), std::move(socket),
                                                   [this](Listener& listener) { on_connections(listener); }));
   doors_.emplace_back();
+  refusers_.emplace_back();
   guests_.push_back(false);
 }
 
@@ -188,15 +181,6 @@ void Dispatcher::take(Listener& listener, AcceptedConnection connection) {
   enter(Connection{std::move(connection.fd), record});
 }
 
-void Dispatcher::enter(Connection connection) {
-  recent_clients_.on_client(connection.record.bucket, identity_of(connection.record), loop_.now());
-  if (session_door_ && session_door_(connection)) {
-    at_door_++;
-  } else {
-    place(std::move(connection));
-  }
-}
-
 void Dispatcher::set_resolution(unsigned buckets) {
   resolution_ = buckets;
   rebuild_routes();
@@ -315,7 +299,7 @@ void Dispatcher::flush() {
 
 void Dispatcher::set_pause(Pause pause) {
   // Until the unplaced have a place nobody else is let in.
-  if (pause == Pause::No && !unplaced_.empty()) pause = Pause::NoRoom;
+  if (pause == Pause::No && !unplaced_.empty() && !pool_.bounds_connections()) pause = Pause::NoRoom;
   if (pause == pause_) return;
   pause_ = pause;
   for (const Slot& slot : slots_) {

@@ -14,6 +14,7 @@
 #include "exit_code.h"
 #include "front_doors.h"
 #include "launch.h"
+#include "route_question.h"
 #include "sys/control_path.h"
 #include "sys/environment.h"
 #include "sys/machine.h"
@@ -314,6 +315,7 @@ void Master::on_control(ControlRequest request, ControlReply reply) {
   for (const std::unique_ptr<Pool>& pool : pools_) pool->runner().catch_up();
   if (request.verb == "status") return answer_status(std::move(reply));
   if (request.verb == "route") return answer_route(request, std::move(reply));
+  if (request.verb == "clients") return answer_clients(request, std::move(reply));
   if (request.verb == "restart") return answer_restart(request, std::move(reply));
   if (request.verb == "reload") return answer_reload(request, std::move(reply));
   if (request.verb == "scale") return answer_scale(request, std::move(reply));
@@ -336,14 +338,15 @@ Result<Pool*> Master::pool_of(const ControlRequest& request) const {
 }
 
 void Master::answer_route(const ControlRequest& request, ControlReply reply) const {
-  const std::string text = request.text("address").value_or("");
-  const std::optional<IpAddress> address = IpAddress::parse(text);
-  if (!address) return reply.send(ControlFailure{"'" + text + "' is not an IPv4 or IPv6 address", kExitUsage, {}});
-  const Result<Pool*> pool = pool_of(request);
-  if (!pool) return reply.send(ControlFailure{pool.error().message(), kExitUsage, {}});
-  RouteAnswer answer = (*pool)->route(*address);
-  answer.address = text;
-  reply.send(ControlSuccess{to_json(answer)});
+  const Result<RouteAnswer> answer = holdfast::answer_route(request, config_.listeners, pools_);
+  if (!answer) return reply.send(ControlFailure{answer.error().message(), kExitUsage, {}});
+  reply.send(ControlSuccess{to_json(*answer)});
+}
+
+void Master::answer_clients(const ControlRequest& request, ControlReply reply) const {
+  const Result<ClientsAnswer> answer = holdfast::answer_clients(request, config_.listeners, pools_);
+  if (!answer) return reply.send(ControlFailure{answer.error().message(), kExitUsage, {}});
+  reply.send(ControlSuccess{to_json(*answer)});
 }
 
 // The slot that a request names in the pool, or nothing if it names none.

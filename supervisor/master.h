@@ -72,6 +72,7 @@ class Master {
   void on_control(ControlRequest request, ControlReply reply);
   void answer_status(ControlReply reply) const;
   void answer_route(const ControlRequest& request, ControlReply reply) const;
+  void answer_clients(const ControlRequest& request, ControlReply reply) const;
   void answer_restart(const ControlRequest& request, ControlReply reply);
   using Done = std::function<void(const Outcome&)>;
   [[nodiscard]] Result<std::optional<SlotId>> slot_of(const ControlRequest& request, const Pool& pool) const;

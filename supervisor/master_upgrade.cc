@@ -7,6 +7,7 @@
 #include "config/config_text.h"
 #include "config/diff.h"
 #include "exit_code.h"
+#include "front_doors.h"
 #include "master.h"
 #include "sys/machine.h"
 #include "sys/next_program.h"
@@ -160,6 +161,7 @@ std::optional<Failure> Master::take_over() {
       return failed(adopted.error());
     }
   }
+  if (Outcome opened = open_front_doors(loop_, config_.listeners, pools_); !opened) return failed(opened.error());
   Result<UniqueFd> control = takeover_->fds.take(state.control);
   if (!control) return failed(control.error());
   control_ = ControlServer::adopt(

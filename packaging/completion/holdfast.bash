@@ -24,7 +24,7 @@ _holdfast() {
   COMPREPLY=()
 
   if [[ $COMP_CWORD -eq 1 ]]; then
-    mapfile -t COMPREPLY < <(compgen -W "run check init import status route restart reload scale drain undrain upgrade stop version --help" -- "$current")
+    mapfile -t COMPREPLY < <(compgen -W "run check init import status clients route restart reload scale drain undrain upgrade stop version --help" -- "$current")
     return
   fi
 

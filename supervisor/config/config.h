@@ -38,6 +38,7 @@ struct AdmissionConfig {
   Enforcement enforcement = Enforcement::Refuse;
   enum class Form { Reset, Http };
   Form form = Form::Reset;  // how the refused are told
+  bool operator==(const AdmissionConfig&) const = default;
 };
 
 struct ListenerConfig {
@@ -133,6 +134,11 @@ struct PoolConfig {
   unsigned hold_limit = 1024;   // connections that wait for a slot without a serving worker; beyond, they overflow
   unsigned queue_limit = 1024;  // connections sent to a worker and not taken up yet; beyond, they overflow
   Overflow overflow = Overflow::Next;
+  unsigned max_connections = 0;       // open ones of all slots together; beyond, new ones wait; 0: no limit
+  unsigned max_slot_connections = 0;  // the same for one slot; beyond, they overflow
+  unsigned wait_limit = 1024;         // connections that wait for either; beyond, they are refused
+  Duration wait_timeout = std::chrono::seconds(10);  // and for how long
+  [[nodiscard]] bool bounds_connections() const { return max_connections != 0 || max_slot_connections != 0; }
   Duration slow_start = Duration::zero();  // over which new slots get their clients
   KeyPrefix prefix;
   NodeConfig node;

@@ -42,7 +42,9 @@ enum class Refusal {
   NotAllowed,       // its address is not on the list of those that are
   SourceRate,       // its source connects too often
   Banned,           // its source was refused too often
+  Connections,      // its pool has as many open as it may have, and it has waited for one of them to be closed
 };
+inline constexpr Refusal kLastRefusal = Refusal::Connections;
 [[nodiscard]] std::string_view to_text(Refusal refusal);
 [[nodiscard]] std::optional<Refusal> refusal_of(std::string_view text);
 

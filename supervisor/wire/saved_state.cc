@@ -43,6 +43,15 @@ template <class Form>
 void members(Form& form, SavedConnection& connection) {
   form("fd", connection.fd);
   form("record", connection.record);
+  form("details", connection.details);
+}
+
+template <class Form>
+void members(Form& form, SavedArrival& arrival) {
+  form("fd", arrival.fd);
+  form("listener", arrival.listener);
+  form("sender", arrival.sender);
+  form("port", arrival.port);
 }
 
 template <class Form>
@@ -147,6 +156,7 @@ void members(Form& form, SavedListener& listener) {
   form("fd", listener.fd);
   form("accepted", listener.accepted);
   form("refused", listener.refused);
+  form("is_guest", listener.is_guest);
 }
 
 template <class Form>
@@ -203,6 +213,7 @@ void members(Form& form, SavedPool& pool) {
   form("unplaced", pool.unplaced);
   form("at_session_door", pool.at_session_door);
   form("node", pool.node);
+  form("arriving", pool.arriving);
 }
 
 template <class Form>

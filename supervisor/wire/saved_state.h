@@ -29,6 +29,14 @@ namespace holdfast {
 // and much shorter than 255 bytes, so that systemd's store takes it. An empty name: there is none. Times are those of
 // CLOCK_MONOTONIC, which is why a state is good for one boot only.
 
+// A connection at a front door: its first bytes are not all there yet.
+struct SavedArrival {
+  std::string fd;
+  ListenerId listener;
+  std::string sender;  // the other end's address; empty: a Unix client
+  std::uint64_t port = 0;
+};
+
 // A channel, its page, and the account of both (worker/inbox.h).
 struct SavedInbox {
   struct Message {
@@ -118,6 +126,7 @@ struct SavedListener {
   std::string fd;                   // empty: closed, or UDP
   std::uint64_t accepted = 0;
   std::map<std::string, std::uint64_t> refused;
+  bool is_guest = false;  // another pool's, whose routes lead here
 };
 
 // The sockets of a steer group, in the order of their indexes (steering/steer_group.h).
@@ -168,6 +177,7 @@ struct SavedPool {
   std::vector<SavedConnection> unplaced;
   std::vector<SavedConnection> at_session_door;  // of which session they ask for is not known yet
   std::optional<SavedNodeWorkers> node;
+  std::vector<SavedArrival> arriving;
 };
 
 inline constexpr unsigned kSavedFormat = 1;
