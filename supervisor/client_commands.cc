@@ -17,6 +17,7 @@
 #include "wire/route_answer.h"
 #include "wire/scale_answer.h"
 #include "wire/status.h"
+#include "wire/upgrade_answer.h"
 
 namespace holdfast {
 
@@ -134,6 +135,19 @@ int run_client(const StopInvocation& invocation) {
       ask(invocation.target, request, kLongPatience), invocation.form, [&](const std::string&) -> Result<std::string> {
         return std::string(invocation.waiting == Waiting::Yes ? "stopped\n" : "stopping (see `holdfast status`)\n");
       });
+}
+
+int run_client(const UpgradeInvocation& invocation) {
+  ControlRequest request = request_of("upgrade", {}, invocation.waiting);
+  if (!invocation.binary.empty()) request.arguments["binary"] = invocation.binary;
+  return print_answer(ask(invocation.target, request, kLongPatience), invocation.form,
+                      [](const std::string& json) -> Result<std::string> {
+                        const Result<UpgradeAnswer> answer = parse_upgrade_answer(json);
+                        if (!answer) return answer.error();
+                        if (!answer->done) return std::string("upgrading (see `holdfast status`)\n");
+                        return "holdfast " + answer->version + " has taken over (epoch " +
+                               std::to_string(answer->epoch) + ")\n";
+                      });
 }
 
 int print_version(const VersionInvocation& invocation) {

@@ -12,6 +12,7 @@ namespace holdfast {
 [[nodiscard]] int run_client(const ScaleInvocation& invocation);
 [[nodiscard]] int run_client(const ReloadInvocation& invocation);
 [[nodiscard]] int run_client(const StopInvocation& invocation);
+[[nodiscard]] int run_client(const UpgradeInvocation& invocation);
 [[nodiscard]] int print_version(const VersionInvocation& invocation);
 
 }  // namespace holdfast

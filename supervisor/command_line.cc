@@ -4,9 +4,11 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdio>
+#include <filesystem>
 #include <map>
 #include <optional>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -43,6 +45,8 @@ struct Arguments {
   std::vector<std::string> scale = {};
   bool dry_run = false;
   std::string path = "holdfast.toml";
+  std::string binary = {};
+  int state = -1;
 };
 
 void add_table(CLI::App& command, Arguments& arguments) {
@@ -186,6 +190,25 @@ Invocation finish_scale(const Arguments& arguments, OutputForm form, Waiting wai
   return scale;
 }
 
+Invocation finish_upgrade(const Arguments& arguments, OutputForm form, Waiting waiting) {
+  std::error_code code;
+  std::string binary = arguments.binary;
+  if (!binary.empty()) binary = std::filesystem::absolute(binary, code).string();  // the supervisor may be elsewhere
+  if (code) return mistake("--binary " + arguments.binary + ": " + code.message());
+  return UpgradeInvocation{arguments.target, form, std::move(binary), waiting};
+}
+
+// The command line of the supervisor whose place is to be taken must be one of ours.
+Invocation finish_check_upgrade(const Arguments& arguments, const std::vector<std::string>& words) {
+  std::vector<std::string> all = {"holdfast"};
+  all.insert(all.end(), words.begin(), words.end());
+  std::vector<char*> pointers;
+  for (std::string& word : all) pointers.push_back(word.data());
+  const Invocation run = read_command_line(static_cast<int>(pointers.size()), pointers.data());
+  if (std::holds_alternative<RunInvocation>(run)) return CheckUpgradeInvocation{arguments.state};
+  return std::holds_alternative<ExitNow>(run) ? run : mistake("only `holdfast run` can be taken over");
+}
+
 // Of CLI11's complaint about the number of an option's values, which begins with its name.
 std::string count_mistake(std::string_view complaint) {
   const std::string name(complaint.substr(0, complaint.find(':')));
@@ -259,6 +282,14 @@ Invocation read_command_line(int argc, char** argv) {
   reload->add_flag("--wait", arguments.wait, "Return when it is done, with the outcome");
   CLI::App* stop = add_client(app, arguments, "stop", "Drain the workers and stop the supervisor");
   stop->add_flag("--wait", arguments.wait, "Return when it has stopped");
+  CLI::App* upgrade = add_client(app, arguments, "upgrade", "Exchange the supervisor's own program, in place");
+  upgrade
+      ->add_option("--binary", arguments.binary, "The program (default: what stands where the present one was started)")
+      ->type_name("PATH");
+  upgrade->add_flag("--wait", arguments.wait, "Return when the new program serves, or has been refused");
+  CLI::App* check_upgrade =
+      app.add_subcommand("check-upgrade", "Whether this program can take over a state")->group("");
+  check_upgrade->add_option("FD", arguments.state)->required();
   CLI::App* version = app.add_subcommand("version", "Print the version");
   version->add_flag("--json", arguments.json, "Print the answer as JSON");
   app.set_version_flag("--version", std::string("holdfast ") + HOLDFAST_VERSION);
@@ -300,6 +331,7 @@ Invocation read_command_line(int argc, char** argv) {
   const Waiting waiting = arguments.wait ? Waiting::Yes : Waiting::No;
   if (run->parsed()) return RunInvocation{source_of(*run, arguments, std::move(command))};
   if (check->parsed()) return CheckInvocation{source_of(*check, arguments, std::move(command)), form};
+  if (check_upgrade->parsed()) return finish_check_upgrade(arguments, command);
   if (!command.empty()) return mistake("only `holdfast run` and `holdfast check` take a command after `--`");
   if (init->parsed()) return InitInvocation{arguments.path};
   if (status->parsed()) return StatusInvocation{arguments.target, form};
@@ -310,6 +342,7 @@ Invocation read_command_line(int argc, char** argv) {
   if (scale->parsed()) return finish_scale(arguments, form, waiting);
   if (reload->parsed()) return ReloadInvocation{arguments.target, form, waiting};
   if (stop->parsed()) return StopInvocation{arguments.target, form, waiting};
+  if (upgrade->parsed()) return finish_upgrade(arguments, form, waiting);
   return VersionInvocation{form};
 }
 

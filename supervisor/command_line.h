@@ -72,6 +72,16 @@ struct StopInvocation {
   OutputForm form = OutputForm::Text;
   Waiting waiting = Waiting::No;
 };
+struct UpgradeInvocation {
+  ControlTarget target;
+  OutputForm form = OutputForm::Text;
+  std::string binary;  // empty: what stands where the supervisor's own program was
+  Waiting waiting = Waiting::No;
+};
+// What a supervisor asks of a program that is to take its place; nobody else.
+struct CheckUpgradeInvocation {
+  int state = -1;  // descriptor
+};
 struct VersionInvocation {
   OutputForm form = OutputForm::Text;
 };
@@ -80,9 +90,9 @@ struct ExitNow {
   int code;
 };  // help was printed, or a mistake was reported
 
-using Invocation =
-    std::variant<RunInvocation, CheckInvocation, InitInvocation, StatusInvocation, RouteInvocation, RestartInvocation,
-                 DrainInvocation, ScaleInvocation, ReloadInvocation, StopInvocation, VersionInvocation, ExitNow>;
+using Invocation = std::variant<RunInvocation, CheckInvocation, InitInvocation, StatusInvocation, RouteInvocation,
+                                RestartInvocation, DrainInvocation, ScaleInvocation, ReloadInvocation, StopInvocation,
+                                UpgradeInvocation, CheckUpgradeInvocation, VersionInvocation, ExitNow>;
 
 // Reads the command line and the HOLDFAST_ environment (the command line goes first). Help goes to standard output,
 // mistakes to standard error, each in one line that says what is wrong and what would be right.

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "config/default_file.h"
@@ -16,6 +18,8 @@
 #include "sys/program.h"
 #include "sys/terminal.h"
 #include "sys/text_file.h"
+#include "takeover.h"
+#include "upgrade/upgrade_check.h"
 
 namespace holdfast {
 
@@ -44,6 +48,11 @@ std::vector<Mistake> mistakes_of_programs(const Assembled& assembled) {
 }  // namespace
 
 int run_supervisor(const RunInvocation& invocation) {
+  if (std::optional<Result<Takeover>> takeover = inherited_takeover()) {
+    if (*takeover) return Master(**std::move(takeover), invocation.source).run();
+    std::fprintf(stderr, "holdfast: %s\n", takeover->error().message().c_str());
+    return kExitFailure;
+  }
   Assembled assembled = load_config(invocation.source);
   if (!assembled.mistakes.empty()) {
     complain(assembled.mistakes);
@@ -53,6 +62,13 @@ int run_supervisor(const RunInvocation& invocation) {
     if (pool.workers == 0) pool.workers = std::min(usable_cpus(), kMaxSlots);
   }
   return Master(std::move(assembled.config), invocation.source).run();
+}
+
+int check_upgrade(const CheckUpgradeInvocation& invocation) {
+  const Result<Takeover> takeover = read_takeover(BorrowedFd(invocation.state));
+  if (takeover) return print(std::string(kTakesOver) + HOLDFAST_VERSION + "\n");
+  std::fprintf(stderr, "%s\n", takeover.error().message().c_str());
+  return kExitFailure;
 }
 
 int check_config(const CheckInvocation& invocation) {

@@ -6,6 +6,7 @@ namespace holdfast {
 
 // The subcommands that read or write a configuration; each returns the exit code.
 [[nodiscard]] int run_supervisor(const RunInvocation& invocation);
+[[nodiscard]] int check_upgrade(const CheckUpgradeInvocation& invocation);
 [[nodiscard]] int check_config(const CheckInvocation& invocation);
 [[nodiscard]] int write_default_config(const InitInvocation& invocation);
 

@@ -87,7 +87,9 @@ void Dispatcher::remove_listener(ListenerId id) {
 
 void Dispatcher::start() {
   started_ = true;
-  for (const std::unique_ptr<Listener>& listener : listeners_) listener->set_stage(Listener::Stage::Serving);
+  for (const std::unique_ptr<Listener>& listener : listeners_) {
+    if (listener->stage() == Listener::Stage::Coming) listener->set_stage(Listener::Stage::Serving);
+  }
   watch_listeners();
 }
 

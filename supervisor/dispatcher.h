@@ -16,6 +16,8 @@
 #include "loop/fine_timer.h"
 #include "loop/loop.h"
 #include "loop/timer.h"
+#include "sys/fd_table.h"
+#include "wire/saved_state.h"
 #include "worker/inbox.h"
 
 namespace holdfast {
@@ -50,6 +52,10 @@ class Dispatcher {
   // The id that the next one will have.
   [[nodiscard]] ListenerId next_listener() const { return ListenerId{static_cast<std::uint32_t>(listeners_.size())}; }
   void start();
+
+  // Listeners with their accounts, the table, and what has no place yet: goes on where another one has stopped, before `start`.
+  [[nodiscard]] Outcome adopt(const SavedPool& saved, FdTable& fds);
+  void save(SavedPool& saved, FdList& fds) const;
   // Accepts what the kernel has already completed, then closes the listeners. What finds no room is refused. Those of a
   // service manager are only closed: they go on without us.
   void close_listeners();

@@ -21,9 +21,6 @@ namespace {
 constexpr std::size_t kDescriptorsOfAStart = 20;
 // A deadline that is met so late was not met by a busy supervisor but by one that did not run.
 constexpr Duration kOverslept = std::chrono::seconds(1);
-// A worker that is replaced in the steer plane goes on accepting so long at least: handshakes that had begun at its
-// socket end there.
-constexpr Duration kHandshake = std::chrono::seconds(1);
 constexpr Duration kFarewellPoll = std::chrono::milliseconds(20);
 
 int signal_number(Fleet::Signal signal) {
@@ -183,7 +180,7 @@ void FleetRunner::say_goodbye(WorkerId worker) {
   Occupant& occupant = occupants_.at(worker);
   const bool queued = steerer_.waiting(occupant.slot, occupant.turn) > 0 && fleet_.stop() == Fleet::Stop::No;
   if (queued) return occupant.farewell->arm(loop_.now() + kFarewellPoll);
-  occupant.process->signal(SIGTERM);
+  if (!std::exchange(occupant.took_leave, true)) occupant.process->signal(SIGTERM);
 }
 
 void FleetRunner::perform(const Fleet::SignalWorker& action) {
@@ -289,7 +286,7 @@ std::string FleetRunner::label(SlotId slot) const { return pool_.name + "/" + st
 void FleetRunner::on_exit(WorkerId worker, const ExitStatus& status) {
   const auto found = occupants_.find(worker);
   if (found == occupants_.end()) return;
-  found->second.notify->on_ended();
+  if (found->second.notify) found->second.notify->on_ended();
   // From here on nobody speaks for it, whoever else has the address of its socket, or its filter.
   found->second.notify.reset();
   found->second.capture.reset();
@@ -310,7 +307,7 @@ void FleetRunner::on_exit(WorkerId worker, const ExitStatus& status) {
                                              (fleet_.stop() != Fleet::Stop::No && status == ExitStatus{}));
   // Who knows no drain but SIGTERM may die of it.
   const bool by_farewell = expected && occupant.farewell && status.signal == SIGTERM;
-  if (by_farewell || (expected && status == ExitStatus{})) {
+  if (by_farewell || (expected && (status == ExitStatus{} || !status.is_known))) {
     spdlog::info("{}: pid {} has {}", label(occupant.slot), occupant.process->pid(),
                  by_farewell ? "left on SIGTERM" : "drained and left");
   } else {
@@ -318,7 +315,8 @@ void FleetRunner::on_exit(WorkerId worker, const ExitStatus& status) {
                  quote(slot.last_lines));
   }
   const std::vector<int>& final_codes = pool_.no_restart_codes;
-  const bool final = status.signal == 0 && std::count(final_codes.begin(), final_codes.end(), status.code) > 0;
+  const bool final =
+      status.is_known && status.signal == 0 && std::count(final_codes.begin(), final_codes.end(), status.code) > 0;
   steerer_.vacate(occupant.slot, occupant.turn);
   fleet_.on_exited(worker, final ? Fleet::WorkerEnd::DoNotRestart : Fleet::WorkerEnd::Ended, loop_.now());
   if (occupant.own_inbox) {

@@ -18,6 +18,8 @@
 #include "renewals.h"
 #include "steerer.h"
 #include "sys/descriptor_reserve.h"
+#include "sys/fd_table.h"
+#include "wire/saved_state.h"
 #include "wire/status.h"
 #include "worker/inbox.h"
 #include "worker/notify_socket.h"
@@ -47,6 +49,14 @@ class FleetRunner {
   // Workers are not offered capture: this system has none. Before `start`.
   void forgo_capture() { has_capture_ = false; }
   void start();
+
+  // Goes on with the workers of another one, in place of nobody: before `start`, after Dispatcher and Steerer have adopted. A
+  // worker of which nothing can be had is given up, and replaced like one that has ended.
+  [[nodiscard]] Outcome adopt(const SavedPool& saved, FdTable& fds);
+  void save(SavedPool& saved, FdList& fds) const;
+  // Somebody waits for what cannot be saved: who asked for a reload, a restart, another size.
+  [[nodiscard]] bool is_changing() const { return roll_back_to_ || !renewals_.empty() || !wishes_.empty(); }
+
   void stop(Fleet::Stop stop);
 
   // Replaces the workers of one slot or of all, one after the other; `done` is called once with the outcome. It may be
@@ -121,9 +131,15 @@ class FleetRunner {
 
   [[nodiscard]] Outcome start(Occupant& occupant, WorkerId worker, Fleet::Role role);
   void watch_for_signs(Occupant& occupant, WorkerId worker);
-  [[nodiscard]] std::unique_ptr<Capture> make_capture(Occupant& occupant, WorkerId worker);
+  [[nodiscard]] std::unique_ptr<Capture> make_capture(Occupant& occupant, WorkerId worker, UniqueFd notifications);
   [[nodiscard]] Result<std::unique_ptr<NotifySocket>> make_notify_socket(WorkerId worker);
   [[nodiscard]] Result<std::unique_ptr<Inbox>> make_inbox();
+  [[nodiscard]] Inbox::Hooks hooks_of_inbox();
+  [[nodiscard]] WorkerProcess::Hooks hooks_of_process(WorkerId worker);
+  [[nodiscard]] Outcome adopt(const SavedWorker& saved, FdTable& fds);
+  void watch_for_signs_again(Occupant& occupant, const SavedWorker& saved, FdTable& fds);
+  void give_up_unknown_workers();
+  [[nodiscard]] SavedWorker save(WorkerId worker, const Occupant& occupant, FdList& fds) const;
   [[nodiscard]] Inbox* inbox_of(const Occupant& occupant) const;
   [[nodiscard]] std::optional<WorkerId> worker_on(const Inbox& inbox) const;
   [[nodiscard]] std::string label(SlotId slot) const;
@@ -148,6 +164,10 @@ class FleetRunner {
   void fail_wishes(const std::string& why);
   void settle_roll();
   void fail_roll(const std::string& why);
+
+  // A worker that is replaced in the steer plane goes on accepting so long at least: handshakes that had begun at its
+  // socket end there.
+  static constexpr Duration kHandshake = std::chrono::seconds(1);
 
   // Something that somebody waits for, asked after each reconcile; nothing: it is not settled yet.
   struct Wish {

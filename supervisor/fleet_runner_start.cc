@@ -57,11 +57,8 @@ Outcome FleetRunner::start(Occupant& occupant, WorkerId worker, Fleet::Role role
     launch.sockets = steerer_.sockets(occupant.slot, occupant.turn);
   occupant.holds_sockets = !launch.sockets.empty();
   if (Outcome set = set_socket_modes(launch); !set) return set;
-  WorkerProcess::Hooks hooks;
-  hooks.on_line = hooks_.on_line;
-  hooks.on_exit = [this, worker](const ExitStatus& status) { on_exit(worker, status); };
   Result<std::unique_ptr<WorkerProcess>> process =
-      WorkerProcess::start(loop_, plan_launch(pool_, launch), pool_.name, occupant.slot, std::move(hooks));
+      WorkerProcess::start(loop_, plan_launch(pool_, launch), pool_.name, occupant.slot, hooks_of_process(worker));
   if (!process) return std::move(process).error();
   occupant.process = *std::move(process);
   for (const std::unique_ptr<Listener>& listener : dispatcher_.listeners()) {
@@ -73,7 +70,7 @@ Outcome FleetRunner::start(Occupant& occupant, WorkerId worker, Fleet::Role role
 }
 
 void FleetRunner::watch_for_signs(Occupant& occupant, WorkerId worker) {
-  if (occupant.offer.capture) occupant.capture = make_capture(occupant, worker);
+  if (occupant.offer.capture) occupant.capture = make_capture(occupant, worker, occupant.process->take_capture());
   const std::optional<Intake> intake = settlement_.intake();
   const bool may_tell_nothing = !intake || intake == Intake::ListenFds || intake == Intake::None;
   if (!may_tell_nothing) return;
@@ -81,8 +78,7 @@ void FleetRunner::watch_for_signs(Occupant& occupant, WorkerId worker) {
   occupant.grace->arm(loop_.now() + pool_.start_grace);
 }
 
-std::unique_ptr<Capture> FleetRunner::make_capture(Occupant& occupant, WorkerId worker) {
-  UniqueFd notifications = occupant.process->take_capture();
+std::unique_ptr<Capture> FleetRunner::make_capture(Occupant& occupant, WorkerId worker, UniqueFd notifications) {
   if (!notifications) return nullptr;  // it was killed before it could exec
   // The worker may have left its turn to another (Promote): what counts is where it is when it binds.
   const auto resolve = [this, worker](std::size_t listener, SocketDomain domain) -> Result<BorrowedFd> {
@@ -122,12 +118,21 @@ Result<std::unique_ptr<NotifySocket>> FleetRunner::make_notify_socket(WorkerId w
                               [this, worker](const NotifyMessage& message, pid_t) { on_notify(worker, message); });
 }
 
-Result<std::unique_ptr<Inbox>> FleetRunner::make_inbox() {
+WorkerProcess::Hooks FleetRunner::hooks_of_process(WorkerId worker) {
+  WorkerProcess::Hooks hooks;
+  hooks.on_line = hooks_.on_line;
+  hooks.on_exit = [this, worker](const ExitStatus& status) { on_exit(worker, status); };
+  return hooks;
+}
+
+Result<std::unique_ptr<Inbox>> FleetRunner::make_inbox() { return Inbox::create(loop_, hooks_of_inbox()); }
+
+Inbox::Hooks FleetRunner::hooks_of_inbox() {
   Inbox::Hooks hooks;
   hooks.on_frame = [this](Inbox& inbox, const WorkerFrame& frame) { on_frame(inbox, frame); };
   hooks.on_garbage = [this](Inbox& inbox, const Error& error) { on_garbage(inbox, error); };
   hooks.on_room = [this] { dispatcher_.on_room(); };
-  return Inbox::create(loop_, std::move(hooks));
+  return hooks;
 }
 
 }  // namespace holdfast

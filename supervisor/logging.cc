@@ -66,6 +66,10 @@ void Logging::set_level(LogLevel level) { spdlog::default_logger()->set_level(le
 
 Logging::~Logging() {
   log_to(std::make_shared<spdlog::sinks::stderr_sink_st>(), spdlog::default_logger()->level());
+  flush();
+}
+
+void Logging::flush() {
   output_.finish(kPatience);
   error_.finish(kPatience);
 }

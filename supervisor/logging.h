@@ -17,6 +17,8 @@ class Logging {
   Logging& operator=(const Logging&) = delete;
 
   void set_level(LogLevel level);
+  // Writes what waits, for a moment: this program is about to become another one.
+  void flush();
   [[nodiscard]] OutputSink& output() { return output_; }
   [[nodiscard]] OutputSink& error() { return error_; }
 

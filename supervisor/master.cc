@@ -34,12 +34,16 @@ std::string default_name(const std::vector<std::string>& command) {
 
 }  // namespace
 
+const std::vector<int> Master::kHeard = {SIGTERM, SIGINT,   SIGQUIT, SIGHUP, SIGUSR1,
+                                         SIGUSR2, SIGWINCH, SIGTTIN, SIGTTOU};
+
 Master::Master(Config config, ConfigSource source)
     : config_(std::move(config)),
       source_(std::move(source)),
       logging_(loop_, config_.log_level),
       service_(loop_, [this] { return service_state(); }),
-      started_(loop_.now()) {
+      started_(loop_.now()),
+      upgrade_timer_(loop_, [this] { check_next_program(); }) {
   ignore_broken_pipes();
   if (config_.name.empty()) config_.name = default_name(config_.pools.front().command);
 }
@@ -52,19 +56,23 @@ int Master::run() {
     return failure->exit_code;
   }
   loop_.run();
+  // Outside of every callback: what is saved there is whole.
+  while (upgrade_ && upgrade_->checked) {
+    become_next_program();
+    if (!finished_) loop_.run();
+  }
   return exit_code_;
 }
 
 std::optional<Failure> Master::start() {
   if (const Result<std::uint64_t> limit = raise_open_file_limit(); !limit) spdlog::warn("{}", limit.error().message());
+  if (takeover_) return take_over();
   Result<std::vector<GivenDescriptor>> given = take_given_descriptors();
   if (!given) return Failure{given.error(), kExitFailure};
   activation_ = Activation(*std::move(given));
   if (auto failure = check_commands()) return failure;
   // From here on no signal ends us before socket files can be removed: it is heard when the loop runs.
-  signals_.emplace(loop_,
-                   std::vector<int>{SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH, SIGTTIN, SIGTTOU},
-                   [this](int signal) { on_signal(signal); });
+  listen_to_signals();
   if (auto failure = choose_hash_key()) return failure;
   for (const PoolConfig& pool : config_.pools) {
     pools_.push_back(make_pool(pool));
@@ -81,6 +89,10 @@ std::optional<Failure> Master::start() {
   }
   start_workers();
   return std::nullopt;
+}
+
+void Master::listen_to_signals() {
+  signals_.emplace(loop_, kHeard, [this](int signal) { on_signal(signal); });
 }
 
 std::optional<Failure> Master::check_commands() const {
@@ -207,6 +219,8 @@ void Master::on_signal(int signal) {
       return change_size(signal == SIGTTIN ? 1 : -1);
     case SIGWINCH:
       return drain_all();
+    case SIGUSR2:
+      return begin_upgrade({});
     default:
       spdlog::warn("{} has no meaning yet and is ignored", signal_name(signal));
   }
@@ -254,6 +268,7 @@ void Master::stop(Fleet::Stop how) {
 }
 
 void Master::finish(int exit_code) {
+  finished_ = true;
   exit_code_ = exit_code;
   for (ControlReply& reply : waiting_for_stop_) reply.send(ControlSuccess{"{\"stopped\":true}"});
   waiting_for_stop_.clear();
@@ -276,6 +291,7 @@ void Master::on_control(ControlRequest request, ControlReply reply) {
   if (request.verb == "scale") return answer_scale(request, std::move(reply));
   if (request.verb == "drain") return answer_drain(request, std::move(reply), true);
   if (request.verb == "undrain") return answer_drain(request, std::move(reply), false);
+  if (request.verb == "upgrade") return answer_upgrade(request, std::move(reply));
   if (request.verb == "stop") return answer_stop(request, std::move(reply));
   reply.send(ControlFailure{"this supervisor knows no verb '" + request.verb + "'", kExitUsage, {}});
 }
@@ -404,6 +420,7 @@ Status Master::status() const {
   status.name = config_.name;
   status.version = HOLDFAST_VERSION;
   status.pid = getpid();
+  status.epoch = epoch_;
   status.uptime = loop_.now() - started_;
   status.state = stopping_ ? "stopping" : "running";
   status.last_reload = last_reload_;

@@ -17,9 +17,12 @@
 #include "logging.h"
 #include "loop/loop.h"
 #include "loop/signal_watcher.h"
+#include "loop/timer.h"
 #include "pool.h"
 #include "service_link.h"
 #include "wire/service_news.h"
+#include "takeover.h"
+#include "upgrade/upgrade_check.h"
 #include "wire/status.h"
 
 namespace holdfast {
@@ -36,6 +39,8 @@ class Master {
  public:
   // `source`: where `config` was read, for reloads.
   Master(Config config, ConfigSource source);
+  // Goes on where another one has stopped: `run` starts nobody who runs already.
+  Master(Takeover takeover, ConfigSource source);
   ~Master();
 
   // Checks the command, binds everything and starts the workers; then runs until it is told to stop. The result is the
@@ -44,6 +49,8 @@ class Master {
 
  private:
   [[nodiscard]] std::optional<Failure> start();
+  static const std::vector<int> kHeard;  // signals
+  void listen_to_signals();
   [[nodiscard]] std::optional<Failure> check_commands() const;
   [[nodiscard]] std::optional<Failure> open_listeners();
   [[nodiscard]] std::optional<Failure> take_activated(const ListenerConfig& listener);
@@ -84,6 +91,25 @@ class Master {
   void conclude_reload();
   void finish_reload(const Result<std::string>& result);
   void answer_reload(const ControlRequest& request, ControlReply reply);
+  // Upgrade in place (master_upgrade.cc): asked for -> nobody waits for anything else -> the new program has checked our
+  // state -> nothing is under way in the loop -> exec. Whatever fails ends it, with a reason, and nothing has changed.
+  struct Upgrade {
+    std::string binary;
+    std::optional<ControlReply> reply;  // none: it was a signal, or it is answered
+    bool wait = false;
+    std::unique_ptr<UpgradeCheck> check;
+    bool checked = false;
+  };
+  void answer_upgrade(const ControlRequest& request, ControlReply reply);
+  void begin_upgrade(Upgrade upgrade);
+  void check_next_program();
+  void on_checked(const Outcome& outcome);
+  void end_upgrade(const Error& why);
+  void become_next_program();
+  [[nodiscard]] bool is_changing() const;
+  [[nodiscard]] Result<SavedState> snapshot(FdList& fds) const;
+  [[nodiscard]] std::optional<Failure> take_over();
+  void resume();
   void answer_stop(const ControlRequest& request, ControlReply reply);
   void stop(Fleet::Stop how);
   void finish(int exit_code);
@@ -102,8 +128,12 @@ class Master {
   std::optional<Error> no_lasting_key_;  // why the hash key is a random one: told when the start has succeeded
   int exit_code_ = 0;
   bool stopping_ = false;
+  bool finished_ = false;
   std::optional<TimePoint> signalled_;  // when a signal asked for a graceful stop: a second one means it more
   std::vector<ControlReply> waiting_for_stop_;
+  std::optional<Takeover> takeover_;  // until it is done
+  std::uint64_t epoch_ = 0;
+  std::optional<Upgrade> upgrade_;
   std::vector<std::unique_ptr<Pool>> pools_;
   std::vector<std::unique_ptr<Pool>> leaving_pools_;  // no longer wished, and not empty yet
   std::set<const Pool*> given_up_;                    // new ones that no worker came up in
@@ -121,6 +151,7 @@ class Master {
   std::vector<Answer> next_reload_;
   std::unique_ptr<ControlServer> control_;
   std::optional<SignalWatcher> signals_;
+  Timer upgrade_timer_;  // until nobody waits for anything else
 };
 
 }  // namespace holdfast

@@ -31,6 +31,7 @@ struct Occupant {
   std::unique_ptr<Capture> capture;
   std::unique_ptr<Timer> grace;           // until a worker that tells nothing counts as ready
   std::unique_ptr<Timer> farewell;        // while it serves its queue out before it is told to end
+  bool took_leave = false;                // ... which it was: a second SIGTERM would mean more to some
   std::vector<ListenerId> listeners;      // that it knows: those of its start that were to stay
   bool bound = false;                     // it was given a socket for a bind of its own
   bool spoke = false;                     // it said HELLO

@@ -107,9 +107,7 @@ void Pool::start() {
   for (const std::unique_ptr<Listener>& listener : dispatcher_.listeners()) {
     spdlog::info("listening on {} ({})", to_text(listener->address()), listener->name());
   }
-  runner_.start();
-  steerer_.start();
-  dispatcher_.start();
+  resume();
 }
 
 void Pool::stop(Fleet::Stop how) {

@@ -44,6 +44,11 @@ class Pool {
   // Closes those that were opened after `start` and not applied.
   void close_coming();
   void start();
+
+  // In place of `check_system` and `open_listener`: goes on where another pool has stopped.
+  [[nodiscard]] Outcome adopt(const SavedPool& saved, FdTable& fds);
+  [[nodiscard]] SavedPool save(FdList& fds) const;
+  void resume();  // `start` after `adopt`
   // The first call closes the listeners.
   void stop(Fleet::Stop how);
   // At the end, when nobody is left to take them up: resets the connections that still wait.

@@ -27,6 +27,7 @@ class Renewals {
   // A worker has ended that had the slot. If it was the new one, what waits for it has failed.
   void fail_by(SlotId slot, WorkerId ended, const std::string& why);
   void fail_all(const Error& why);
+  [[nodiscard]] bool empty() const { return renewals_.empty(); }
 
  private:
   struct Renewal {

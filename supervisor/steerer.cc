@@ -296,6 +296,15 @@ Result<std::unique_ptr<SteerGroup>> Steerer::make_group(std::size_t index, Socke
     return Error{std::make_error_code(std::errc::address_family_not_supported),
                  "listen on " + to_text(listener.address)};
   }
+  SteerGroup::Options options;
+  options.backlog = listener.backlog;
+  options.slots = static_cast<unsigned>(slots_.size());
+  options.sibling = sibling;
+  options.activated = activated;
+  return SteerGroup::create(loop_, *address, options, hooks_of(index, domain));
+}
+
+SteerGroup::Hooks Steerer::hooks_of(std::size_t index, SocketDomain domain) {
   SteerGroup::Hooks hooks;
   hooks.on_replaced = [this](SlotId slot, Turn) {
     spdlog::warn("{}/{}: its worker has shut its listening socket down: new clients wait for the next one", pool_.name,
@@ -303,17 +312,12 @@ Result<std::unique_ptr<SteerGroup>> Steerer::make_group(std::size_t index, Socke
     watch();
   };
   hooks.on_renumbered = [this] { attach_everywhere(); };
-  hooks.on_stray = [this, id = listener.id](AcceptedConnection connection) {
+  hooks.on_stray = [this, id = listeners_[index].id](AcceptedConnection connection) {
     dispatcher_.adopt(id, std::move(connection));
     dispatcher_.flush_adopted();
   };
   hooks.on_waiting = [this, index, domain](SlotId slot, Turn turn) { drain(index, domain, slot, turn); };
-  SteerGroup::Options options;
-  options.backlog = listener.backlog;
-  options.slots = static_cast<unsigned>(slots_.size());
-  options.sibling = sibling;
-  options.activated = activated;
-  return SteerGroup::create(loop_, *address, options, std::move(hooks));
+  return hooks;
 }
 
 std::vector<BpfInstruction> Steerer::program_for(const Listener& listener, const SteerGroup& group) const {

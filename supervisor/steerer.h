@@ -17,6 +17,8 @@
 #include "loop/loop.h"
 #include "loop/timer.h"
 #include "steering/steer_group.h"
+#include "sys/fd_table.h"
+#include "wire/saved_state.h"
 
 namespace holdfast {
 
@@ -47,6 +49,10 @@ class Steerer {
   // Whether `open` failed because the system has no programs for reuseport groups.
   [[nodiscard]] static bool is_steering_refused(const Error& error);
   void start();
+
+  // The sockets of all listeners and whose turn it is: goes on where another one has stopped, before `start`.
+  [[nodiscard]] Outcome adopt(const SavedPool& saved, FdTable& fds);
+  void save(SavedPool& saved, FdList& fds) const;
 
   // What the workers have turned out to be; the pass plane means that programs send everybody to the dispatcher, but
   // for datagrams, which cannot be passed.
@@ -124,6 +130,8 @@ class Steerer {
     bool told_stalled = false;  // what on_stalled_ was told last
   };
 
+  [[nodiscard]] SteerGroup::Hooks hooks_of(std::size_t listener, SocketDomain domain);
+  [[nodiscard]] Outcome adopt(const SavedSteered& saved, FdTable& fds);
   [[nodiscard]] Result<std::unique_ptr<SteerGroup>> make_group(std::size_t listener, SocketDomain domain,
                                                                Sibling sibling,
                                                                std::optional<BorrowedFd> activated = std::nullopt);

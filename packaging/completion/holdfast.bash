@@ -24,7 +24,7 @@ _holdfast() {
   COMPREPLY=()
 
   if [[ $COMP_CWORD -eq 1 ]]; then
-    mapfile -t COMPREPLY < <(compgen -W "run check init status route restart reload scale drain undrain stop version --help" -- "$current")
+    mapfile -t COMPREPLY < <(compgen -W "run check init status route restart reload scale drain undrain upgrade stop version --help" -- "$current")
     return
   fi
 
@@ -43,7 +43,7 @@ _holdfast() {
   done
 
   case $previous in
-    -c | --config | --control) mapfile -t COMPREPLY < <(compgen -A file -- "$current") ;;
+    -c | --config | --control | --binary) mapfile -t COMPREPLY < <(compgen -A file -- "$current") ;;
     --working-directory) mapfile -t COMPREPLY < <(compgen -A directory -- "$current") ;;
     --overflow) mapfile -t COMPREPLY < <(compgen -W "next wait refuse" -- "$current") ;;
     --intake) mapfile -t COMPREPLY < <(compgen -W "auto sdk listen-fds capture none" -- "$current") ;;

@@ -23,6 +23,11 @@ void ControlReply::send(const ControlResponse& response) {
   }
 }
 
+BorrowedFd ControlReply::connection() const {
+  const std::shared_ptr<ControlConnection> connection = connection_.lock();
+  return connection ? connection->descriptor() : BorrowedFd(-1);
+}
+
 ControlConnection::ControlConnection(Loop& loop, UniqueFd fd, Duration patience, OnRequest on_request, OnEnded on_ended)
     : loop_(loop),
       fd_(std::move(fd)),

@@ -31,6 +31,8 @@ class ControlReply {
   ~ControlReply();
 
   void send(const ControlResponse& response);
+  // The client's connection, for another process that will answer; none if he has gone. It stays this reply's all the same.
+  [[nodiscard]] BorrowedFd connection() const;
 
  private:
   std::weak_ptr<ControlConnection> connection_;  // empty once the answer is given
@@ -53,6 +55,7 @@ class ControlConnection : public std::enable_shared_from_this<ControlConnection>
   void start();
   // Nothing happens unless the client waits.
   void answer(const ControlResponse& response);
+  [[nodiscard]] BorrowedFd descriptor() const { return fd_; }
   // Its request said "wait", and has no answer yet: it may stay for as long as the verb takes.
   [[nodiscard]] bool waits_by_wish() const;
 

@@ -22,6 +22,8 @@ constexpr Duration kPause = std::chrono::seconds(1);
 constexpr int kExitFailure = 1;
 constexpr int kExitPermission = 77;
 
+UnixAddress address_of(const std::string& path) { return {path, {.mode = kOwnerOnly, .user = {}, .group = {}}}; }
+
 ControlFailure busy(const std::string& why) {
   return ControlFailure{.error = "the supervisor is busy: " + why, .exit_code = kExitFailure, .versions = {}};
 }
@@ -33,12 +35,17 @@ void turn_away(BorrowedFd connection, const ControlFailure& why) { (void)send_so
 
 Result<std::unique_ptr<ControlServer>> ControlServer::create(Loop& loop, const std::string& path, Handler handler,
                                                              Duration patience) {
-  const UnixAddress address{path, {.mode = kOwnerOnly, .user = {}, .group = {}}};
-  Result<ListeningSocket> listening = listen_on(address, kBacklog);
+  Result<ListeningSocket> listening = listen_on(address_of(path), kBacklog);
   if (!listening) return std::move(listening).error();
-  Result<UniqueFd> spare = duplicate(listening->fd);
-  return std::unique_ptr<ControlServer>(new ControlServer(
-      loop, address, std::move(listening->fd), spare ? *std::move(spare) : UniqueFd(), std::move(handler), patience));
+  return adopt(loop, path, std::move(listening->fd), std::move(handler), patience);
+}
+
+std::unique_ptr<ControlServer> ControlServer::adopt(Loop& loop, const std::string& path, UniqueFd listener,
+                                                    Handler handler, Duration patience) {
+  Result<UniqueFd> spare = duplicate(listener);
+  return std::unique_ptr<ControlServer>(new ControlServer(loop, address_of(path), std::move(listener),
+                                                          spare ? *std::move(spare) : UniqueFd(), std::move(handler),
+                                                          patience));
 }
 
 ControlServer::ControlServer(Loop& loop, UnixAddress address, UniqueFd listener, UniqueFd spare, Handler handler,

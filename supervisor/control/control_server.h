@@ -36,6 +36,10 @@ class ControlServer {
   // Errors: those of `listen_on`. The directory must be there (sys/control_path.h).
   [[nodiscard]] static Result<std::unique_ptr<ControlServer>> create(Loop& loop, const std::string& path,
                                                                      Handler handler, Duration patience = kPatience);
+  // Goes on with the socket of another one at the same path.
+  [[nodiscard]] static std::unique_ptr<ControlServer> adopt(Loop& loop, const std::string& path, UniqueFd listener,
+                                                            Handler handler, Duration patience = kPatience);
+  [[nodiscard]] BorrowedFd socket() const { return listener_; }
   ~ControlServer();
   ControlServer(const ControlServer&) = delete;
   ControlServer& operator=(const ControlServer&) = delete;

@@ -18,6 +18,9 @@ class LineSplitter {
 
   // A line that is whole within `bytes` is not copied.
   void push(std::string_view bytes, const OnLine& on_line);
+  // A line of which the end has not come yet.
+  [[nodiscard]] const std::string& begun() const { return begun_; }
+  void set_begun(std::string_view begun) { begun_ = begun.substr(0, limit_); }
   // The writer is gone: gives what it wrote after its last newline, if anything.
   void finish(const OnLine& on_line);
 

@@ -1,8 +1,16 @@
 #include "listener/listener.h"
 
+#include <array>
 #include <utility>
 
 namespace holdfast {
+
+namespace {
+
+constexpr std::array kRefusals = {Refusal::QueueFull, Refusal::Stopping, Refusal::Stranded, Refusal::Lost,
+                                  Refusal::Removed};
+
+}  // namespace
 
 std::string_view to_text(Refusal refusal) {
   switch (refusal) {
@@ -18,6 +26,18 @@ std::string_view to_text(Refusal refusal) {
       return "listener-removed";
   }
   return "unknown";
+}
+
+std::optional<Refusal> refusal_of(std::string_view text) {
+  for (const Refusal refusal : kRefusals) {
+    if (to_text(refusal) == text) return refusal;
+  }
+  return std::nullopt;
+}
+
+void Listener::adopt_account(std::uint64_t accepted, std::map<Refusal, std::uint64_t> refused) {
+  accepted_ = accepted;
+  refused_ = std::move(refused);
 }
 
 Listener::Listener(Loop& loop, ListenerId id, std::string name, ListeningSocket socket,

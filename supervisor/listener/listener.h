@@ -24,6 +24,7 @@ enum class Refusal {
   Removed,    // its listener was being taken out by a reload
 };
 [[nodiscard]] std::string_view to_text(Refusal refusal);
+[[nodiscard]] std::optional<Refusal> refusal_of(std::string_view text);
 
 // One listening socket and the account of what it accepted. A UDP listener has the account only. Whether it is watched is the dispatcher's decision.
 class Listener {
@@ -59,6 +60,10 @@ class Listener {
   void close();
   // One accept4; see sys/sockets.h. A connection is counted here and must end as handed, waiting or refused.
   [[nodiscard]] Result<std::variant<AcceptedConnection, AcceptStop>> accept();
+
+  // What another supervisor has counted here.
+  void adopt_account(std::uint64_t accepted, std::map<Refusal, std::uint64_t> refused);
+  [[nodiscard]] BorrowedFd socket() const { return socket_.fd; }
 
   // A connection of this listener that was accepted at another socket than this one.
   void count_adopted() { accepted_++; }

@@ -68,6 +68,13 @@ void Loop::run() {
   state_->now.reset();
 }
 
+void Loop::poll() {
+  state_->now.reset();
+  (void)uv_run(&state_->loop, UV_RUN_NOWAIT);
+  while (!state_->deferred.empty()) state_->run_deferred();
+  state_->now.reset();
+}
+
 void Loop::stop() { uv_stop(&state_->loop); }
 
 TimePoint Loop::now() const {

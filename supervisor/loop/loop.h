@@ -20,6 +20,8 @@ class Loop {
   // Runs until `stop`.
   void run();
   void stop();
+  // Does what is to be done now, without waiting for more: while `run` is not under way.
+  void poll();
   // The time of this turn: asked once a turn, CLOCK_MONOTONIC.
   [[nodiscard]] TimePoint now() const;
   // Runs `work` after the callback that is running now has returned: the way to destroy a watcher from inside its own

@@ -14,8 +14,10 @@
 #include "core/result.h"
 #include "core/steering_program.h"
 #include "loop/fd_watcher.h"
+#include "sys/fd_table.h"
 #include "sys/reuseport.h"
 #include "sys/sockets.h"
+#include "wire/saved_state.h"
 
 namespace holdfast {
 
@@ -76,6 +78,12 @@ class SteerGroup {
   // Errors: those of open_control_socket and open_member_socket; EMFILE, ENFILE.
   [[nodiscard]] static Result<std::unique_ptr<SteerGroup>> create(Loop& loop, const GroupAddress& address,
                                                                   const Options& options, Hooks hooks);
+  // Goes on with the sockets of another one, `options.slots` as there were then at least. Who has left the group meanwhile is
+  // found out. The program is still in force. Errors: a socket that is not there.
+  [[nodiscard]] static Result<std::unique_ptr<SteerGroup>> adopt(Loop& loop, const GroupAddress& address,
+                                                                 const Options& options, const SavedGroup& saved,
+                                                                 FdTable& fds, Hooks hooks);
+  [[nodiscard]] SavedGroup save(FdList& fds) const;
   ~SteerGroup();
   SteerGroup(const SteerGroup&) = delete;
   SteerGroup& operator=(const SteerGroup&) = delete;

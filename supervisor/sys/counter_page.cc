@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <holdfast/channel.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -29,12 +30,28 @@ Result<CounterPage> CounterPage::create() {
   if (!fd) return last_error(doing);
   if (::ftruncate(fd.get(), HF_PAGE_SIZE) != 0) return last_error(doing);
   if (::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) return last_error(doing);
+  Result<CounterPage> page = map(std::move(fd), doing);
+  if (!page) return page;
+  store(page->page_->magic, HF_PAGE_MAGIC);
+  store(page->page_->version, HF_PROTOCOL_VERSION);
+  return page;
+}
+
+Result<CounterPage> CounterPage::adopt(UniqueFd fd) {
+  const char* const doing = "take over a counter page";
+  struct stat file {};
+  if (::fstat(fd.get(), &file) != 0) return last_error(doing);
+  const int seals = ::fcntl(fd.get(), F_GET_SEALS);
+  if (file.st_size != HF_PAGE_SIZE || seals < 0 || (seals & F_SEAL_SHRINK) == 0) {
+    return Error{std::make_error_code(std::errc::invalid_argument), doing};
+  }
+  return map(std::move(fd), doing);
+}
+
+Result<CounterPage> CounterPage::map(UniqueFd fd, const char* doing) {
   void* const mapped = ::mmap(nullptr, HF_PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
   if (mapped == MAP_FAILED) return last_error(doing);
-  CounterPage page(std::move(fd), static_cast<hf_page*>(mapped));
-  store(page.page_->magic, HF_PAGE_MAGIC);
-  store(page.page_->version, HF_PROTOCOL_VERSION);
-  return page;
+  return CounterPage(std::move(fd), static_cast<hf_page*>(mapped));
 }
 
 CounterPage::CounterPage(UniqueFd fd, hf_page* page) : fd_(std::move(fd)), page_(page) {}

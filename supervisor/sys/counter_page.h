@@ -17,6 +17,8 @@ namespace holdfast {
 class CounterPage {
  public:
   [[nodiscard]] static Result<CounterPage> create();
+  // One that another process of ours has made. An error for anything that is no such page.
+  [[nodiscard]] static Result<CounterPage> adopt(UniqueFd fd);
   CounterPage(CounterPage&& other) noexcept;
   CounterPage& operator=(CounterPage&& other) noexcept;
   ~CounterPage();
@@ -35,6 +37,7 @@ class CounterPage {
 
  private:
   explicit CounterPage(UniqueFd fd, hf_page* page);
+  [[nodiscard]] static Result<CounterPage> map(UniqueFd fd, const char* doing);
   UniqueFd fd_;
   hf_page* page_ = nullptr;  // mapped shared; null only when moved from
 };

@@ -4,6 +4,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
+
 #include "sys/check.h"
 #include "sys/spawn.h"
 
@@ -19,7 +21,13 @@ Result<std::optional<ExitStatus>> reap(BorrowedFd pidfd) {
   return std::optional(ExitStatus{0, info.si_status, info.si_code == CLD_DUMPED});
 }
 
+bool is_child(BorrowedFd pidfd) {
+  siginfo_t info{};
+  return ::waitid(P_PIDFD, static_cast<id_t>(pidfd.get()), &info, WEXITED | WNOHANG | WNOWAIT) == 0 || errno != ECHILD;
+}
+
 std::string to_text(const ExitStatus& status) {
+  if (!status.is_known) return "ended (how is not known: another supervisor had started it)";
   if (status.signal == 0) return "exited with code " + std::to_string(status.code);
   std::string text = "killed by signal " + std::to_string(status.signal);
   if (::sigabbrev_np(status.signal) != nullptr) text += " (" + signal_name(status.signal) + ")";

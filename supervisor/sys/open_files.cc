@@ -23,6 +23,8 @@ Result<std::uint64_t> raise_open_file_limit() {
 
 std::optional<std::uint64_t> original_open_file_limit() { return original_limit; }
 
+void set_original_open_file_limit(std::uint64_t limit) { original_limit = limit; }
+
 std::uint64_t open_file_count() {
   struct CloseDirectory {
     void operator()(DIR* directory) const { ::closedir(directory); }

@@ -82,6 +82,8 @@ void refuse_connection(UniqueFd connection);
 [[nodiscard]] Result<std::uint64_t> raise_open_file_limit();
 // The soft limit that held before the first call of `raise_open_file_limit`; nothing if there was none. For children.
 [[nodiscard]] std::optional<std::uint64_t> original_open_file_limit();
+// What it was for the program before us, which has raised it already.
+void set_original_open_file_limit(std::uint64_t limit);
 // Number of descriptors that this process has open (reads /proc/self/fd).
 [[nodiscard]] std::uint64_t open_file_count();  // 0 where /proc cannot be read
 

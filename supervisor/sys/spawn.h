@@ -62,10 +62,13 @@ struct ExitStatus {
   int code = 0;    // meaningful if signal == 0
   int signal = 0;  // the signal that killed it, or 0
   bool core_dumped = false;
+  bool is_known = true;  // not of a process that is no child of ours: then all the rest is empty
   bool operator==(const ExitStatus&) const = default;
 };
 // Collects a child that has ended (waitid P_PIDFD). Nothing while it still runs.
 [[nodiscard]] Result<std::optional<ExitStatus>> reap(BorrowedFd pidfd);
+// Whether it is a child of ours, of which the end can be collected. One that was adopted from another supervisor is none.
+[[nodiscard]] bool is_child(BorrowedFd pidfd);
 // "exited with code 3", "killed by signal 11 (SIGSEGV), core written"
 [[nodiscard]] std::string to_text(const ExitStatus& status);
 // "SIGSEGV"; "signal 42" where there is no name.

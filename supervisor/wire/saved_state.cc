@@ -21,6 +21,10 @@ struct SavedNames<SocketDomain> {
   static constexpr std::array<std::string_view, 2> value = {"inet", "inet6"};
 };
 template <>
+struct SavedNames<SavedListener::Stage> {
+  static constexpr std::array<std::string_view, 3> value = {"serving", "leaving", "gone"};
+};
+template <>
 struct SavedNames<SavedGroup::Socket::Role> {
   static constexpr std::array<std::string_view, 4> value = {"control", "seat", "spare", "adrift"};
 };
@@ -94,6 +98,7 @@ void members(Form& form, SavedWorker& worker) {
   form("pid", worker.pid);
   form("pidfd", worker.pidfd);
   form("started", worker.started);
+  form("listeners", worker.listeners);
   form("offer", worker.offer);
   form("turn", worker.turn);
   form("holds_sockets", worker.holds_sockets);
@@ -129,6 +134,8 @@ template <class Form>
 void members(Form& form, SavedListener& listener) {
   form("name", listener.name);
   form("address", listener.address);
+  form("wished", listener.wished);
+  form("stage", listener.stage);
   form("fd", listener.fd);
   form("accepted", listener.accepted);
   form("refused", listener.refused);
@@ -199,6 +206,9 @@ void members(Form& form, SavedState& state) {
   form("open_files", state.open_files);
   form("last_reload", state.last_reload);
   form("reload_failed", state.reload_failed);
+  form("gone_accepted", state.gone_accepted);
+  form("gone_handed", state.gone_handed);
+  form("gone_refused", state.gone_refused);
   form("control", state.control);
   form("waiting", state.waiting);
   form("pools", state.pools);

@@ -75,6 +75,7 @@ struct SavedWorker {
   std::int64_t pid = 0;
   std::string pidfd;
   TimePoint started{};
+  std::vector<ListenerId> listeners;  // that it knows
   Settlement::Offer offer{};
   unsigned turn = 0;  // 0 or 1: which of the slot's sockets it was given
   bool holds_sockets = false;
@@ -106,9 +107,12 @@ struct SavedSlot {
 };
 
 struct SavedListener {
+  enum class Stage { Serving, Leaving, Gone };
   std::string name;
   std::string address;  // as bound
-  std::string fd;       // empty: closed, or UDP
+  std::string wished;   // as configured
+  Stage stage = Stage::Serving;
+  std::string fd;  // empty: closed, or UDP
   std::uint64_t accepted = 0;
   std::map<std::string, std::uint64_t> refused;
 };
@@ -173,6 +177,9 @@ struct SavedState {
   std::optional<std::uint64_t> open_files;  // the soft limit that workers are started with
   std::string last_reload;
   bool reload_failed = false;
+  std::uint64_t gone_accepted = 0;  // the account of pools that have gone
+  std::uint64_t gone_handed = 0;
+  std::map<std::string, std::uint64_t> gone_refused;
   std::string control;  // the control socket
   std::string waiting;  // the connection of a client that waits to hear how the upgrade went
   std::vector<SavedPool> pools;

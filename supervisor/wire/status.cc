@@ -110,6 +110,7 @@ std::string to_json(const Status& status) {
   Json object = {{"name", status.name},
                  {"version", status.version},
                  {"pid", status.pid},
+                 {"epoch", status.epoch},
                  {"uptime_seconds", seconds(status.uptime)},
                  {"state", status.state},
                  {"last_reload", status.last_reload},
@@ -133,6 +134,7 @@ Result<Status> parse_status(std::string_view json) {
   members.read("name", status.name);
   members.read("version", status.version);
   members.read("pid", status.pid);
+  members.read("epoch", status.epoch);
   members.read("uptime_seconds", status.uptime);
   members.read("state", status.state);
   members.read("last_reload", status.last_reload);

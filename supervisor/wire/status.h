@@ -61,6 +61,7 @@ struct Status {
   std::string name;
   std::string version;
   std::int64_t pid = 0;
+  std::uint64_t epoch = 0;  // how often this process has become another program in place
   Duration uptime{};
   std::string state;        // "running", "stopping"
   std::string last_reload;  // what the last one changed, or why it did not; empty: there was none

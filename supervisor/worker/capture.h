@@ -69,6 +69,11 @@ class Capture {
 
   // The worker has this socket of `listener` otherwise (LISTEN_FDS): its listen on it is answered too, and reported.
   [[nodiscard]] Outcome add_socket(std::size_t listener, BorrowedFd socket);
+  // The sockets of ours that the worker has, by their cookies: for another Capture that goes on with the same notifications.
+  using Sockets = std::unordered_map<std::uint64_t, std::size_t>;
+  [[nodiscard]] const Sockets& sockets() const { return listeners_; }
+  void add_sockets(const Sockets& sockets) { listeners_.insert(sockets.begin(), sockets.end()); }
+  [[nodiscard]] BorrowedFd notifications() const { return notifications_; }
 
  private:
   enum class Verdict : std::uint8_t { LetThrough, Answered };
@@ -91,7 +96,7 @@ class Capture {
   std::vector<ManagedAddress> managed_;
   Resolver resolver_;
   Hooks hooks_;
-  std::unordered_map<std::uint64_t, std::size_t> listeners_;  // by the cookie of a socket that the worker has
+  Sockets listeners_;  // by the cookie of a socket that the worker has
   // The last call that was given a socket, until its thread calls again. If a signal came between our answer and the
   // caller, the kernel restarts the call, and no kernel before 6.17 tells us surely that this happened.
   std::optional<Success> last_success_;

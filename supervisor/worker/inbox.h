@@ -15,7 +15,9 @@
 #include "loop/timer.h"
 #include "sys/counter_page.h"
 #include "sys/fd_passing.h"
+#include "sys/fd_table.h"
 #include "wire/channel_frames.h"
+#include "wire/saved_state.h"
 #include "worker/connection_sink.h"
 
 namespace holdfast {
@@ -36,6 +38,11 @@ class Inbox final : public ConnectionSink {
     std::function<void()> on_room;                         // something that was blocked may go on
   };
   [[nodiscard]] static Result<std::unique_ptr<Inbox>> create(Loop& loop, Hooks hooks);
+
+  // Goes on where another Inbox has stopped, in this process or in one before it.
+  [[nodiscard]] static Result<std::unique_ptr<Inbox>> adopt(Loop& loop, const SavedInbox& saved, FdTable& fds,
+                                                            Hooks hooks);
+  [[nodiscard]] SavedInbox save(FdList& fds) const;
 
   // Descriptors for the worker.
   [[nodiscard]] BorrowedFd worker_end() const { return channel_.worker_end; }

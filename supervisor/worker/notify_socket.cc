@@ -23,6 +23,11 @@ Result<std::unique_ptr<NotifySocket>> NotifySocket::create(Loop& loop, uid_t wor
   return std::unique_ptr<NotifySocket>(new NotifySocket(loop, *std::move(socket), worker_user, std::move(on_message)));
 }
 
+std::unique_ptr<NotifySocket> NotifySocket::adopt(Loop& loop, DatagramSocket socket, uid_t worker_user,
+                                                  OnMessage on_message) {
+  return std::unique_ptr<NotifySocket>(new NotifySocket(loop, std::move(socket), worker_user, std::move(on_message)));
+}
+
 NotifySocket::NotifySocket(Loop& loop, DatagramSocket socket, uid_t worker_user, OnMessage on_message)
     : socket_(std::move(socket)),
       worker_user_(worker_user),

@@ -28,6 +28,10 @@ class NotifySocket {
 
   [[nodiscard]] static Result<std::unique_ptr<NotifySocket>> create(Loop& loop, uid_t worker_user,
                                                                     OnMessage on_message);
+  // Goes on with one that another supervisor has bound; workers know its address.
+  [[nodiscard]] static std::unique_ptr<NotifySocket> adopt(Loop& loop, DatagramSocket socket, uid_t worker_user,
+                                                           OnMessage on_message);
+  [[nodiscard]] BorrowedFd descriptor() const { return socket_.fd; }
   NotifySocket(const NotifySocket&) = delete;
   NotifySocket& operator=(const NotifySocket&) = delete;
 

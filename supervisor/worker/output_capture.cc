@@ -25,12 +25,34 @@ Result<std::unique_ptr<OutputCapture>> OutputCapture::create(Loop& loop, const s
       new OutputCapture(loop, pool, slot, std::move(sink), *std::move(output), *std::move(error)));
 }
 
+std::unique_ptr<OutputCapture> OutputCapture::adopt(Loop& loop, const std::string& pool, SlotId slot, pid_t pid,
+                                                    const SavedOutput& saved, FdTable& fds, Sink sink) {
+  std::unique_ptr<OutputCapture> capture(new OutputCapture(loop, pool, slot, std::move(sink),
+                                                           OutputPipe{fds.take_if_there(saved.output), {}},
+                                                           OutputPipe{fds.take_if_there(saved.error), {}}));
+  capture->output_.splitter.set_begun(saved.begun_output);
+  capture->error_.splitter.set_begun(saved.begun_error);
+  for (const std::string& line : saved.last_lines) capture->remember(line);
+  capture->on_started(pid);
+  return capture;
+}
+
+SavedOutput OutputCapture::save(FdList& fds) const {
+  return {.output = fds.add("output", output_.pipe.reader),
+          .error = fds.add("output", error_.pipe.reader),
+          .begun_output = output_.splitter.begun(),
+          .begun_error = error_.splitter.begun(),
+          .last_lines = last_lines()};
+}
+
 OutputCapture::Stream::Stream(OutputCapture& capture, Loop& loop, OutputStream stream, OutputPipe both_ends)
     : which(stream),
       pipe(std::move(both_ends)),
       splitter(kMaxLine),
-      watcher(std::make_unique<FdWatcher>(loop, pipe.reader,
-                                          [this, &capture](FdWatcher::Ready) { (void)capture.read_from(*this); })) {}
+      watcher(pipe.reader
+                  ? std::make_unique<FdWatcher>(loop, pipe.reader,
+                                                [this, &capture](FdWatcher::Ready) { (void)capture.read_from(*this); })
+                  : nullptr) {}
 
 OutputCapture::OutputCapture(Loop& loop, const std::string& pool, SlotId slot, Sink sink, OutputPipe output,
                              OutputPipe error)
@@ -44,7 +66,7 @@ void OutputCapture::on_started(pid_t pid) {
   prefix_length_ = line_.size();
   for (Stream* const stream : {&output_, &error_}) {
     stream->pipe.writer.reset();  // else the worker's end would never be seen
-    stream->watcher->watch(FdWatcher::Interest::Readable);
+    if (stream->watcher) stream->watcher->watch(FdWatcher::Interest::Readable);
   }
 }
 
@@ -86,9 +108,13 @@ void OutputCapture::drain(Stream& stream) {
   stream.pipe.reader.reset();
 }
 
-void OutputCapture::on_line(OutputStream stream, std::string_view line) {
+void OutputCapture::remember(std::string_view line) {
   last_[lines_ % kLastLines].assign(line.substr(0, kMaxLastLine));
   ++lines_;
+}
+
+void OutputCapture::on_line(OutputStream stream, std::string_view line) {
+  remember(line);
   line_.resize(prefix_length_);
   line_.append(line).push_back('\n');
   sink_(stream, line_);

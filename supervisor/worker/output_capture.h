@@ -16,8 +16,10 @@
 #include "core/result.h"
 #include "loop/fd_watcher.h"
 #include "loop/loop.h"
+#include "sys/fd_table.h"
 #include "sys/stream.h"
 #include "sys/unique_fd.h"
+#include "wire/saved_state.h"
 
 namespace holdfast {
 
@@ -38,6 +40,10 @@ class OutputCapture {
 
   [[nodiscard]] static Result<std::unique_ptr<OutputCapture>> create(Loop& loop, const std::string& pool, SlotId slot,
                                                                      Sink sink);
+  // Goes on where another one has stopped: that of the process `pid`, which runs.
+  [[nodiscard]] static std::unique_ptr<OutputCapture> adopt(Loop& loop, const std::string& pool, SlotId slot, pid_t pid,
+                                                            const SavedOutput& saved, FdTable& fds, Sink sink);
+  [[nodiscard]] SavedOutput save(FdList& fds) const;
   OutputCapture(const OutputCapture&) = delete;
   OutputCapture& operator=(const OutputCapture&) = delete;
 
@@ -67,6 +73,7 @@ class OutputCapture {
   // Reads once. Answers how many bytes came: 0 when there are none now, or never again.
   std::size_t read_from(Stream& stream);
   void drain(Stream& stream);
+  void remember(std::string_view line);
   void on_line(OutputStream stream, std::string_view line);
 
   static constexpr std::size_t kLastLines = 20;

@@ -19,6 +19,15 @@ Result<std::unique_ptr<WorkerProcess>> WorkerProcess::start(Loop& loop, SpawnPla
       new WorkerProcess(loop, *std::move(child), *std::move(output), std::move(hooks)));
 }
 
+std::unique_ptr<WorkerProcess> WorkerProcess::adopt(Loop& loop, pid_t pid, UniqueFd pidfd,
+                                                    std::unique_ptr<OutputCapture> output, Hooks hooks) {
+  const bool child = is_child(pidfd);
+  std::unique_ptr<WorkerProcess> process(
+      new WorkerProcess(loop, Child{pid, std::move(pidfd), {}}, std::move(output), std::move(hooks)));
+  process->is_child_ = child;
+  return process;
+}
+
 WorkerProcess::WorkerProcess(Loop& loop, Child child, std::unique_ptr<OutputCapture> output, Hooks hooks)
     : child_(std::move(child)),
       output_(std::move(output)),
@@ -35,12 +44,13 @@ void WorkerProcess::signal(int signal) {
 void WorkerProcess::on_end() {
   // Before it is reaped: until then its number cannot name another group.
   signal_group(child_.pid, SIGKILL);
-  const Result<std::optional<ExitStatus>> status = reap(child_.pidfd);
+  const Result<std::optional<ExitStatus>> status =
+      is_child_ ? reap(child_.pidfd) : std::optional(ExitStatus{.is_known = false});
   if (status && !*status) return;
   watcher_.watch(FdWatcher::Interest::None);
   output_->on_ended();
   // A child that somebody else has reaped is gone all the same.
-  hooks_.on_exit(status ? **status : ExitStatus{});
+  hooks_.on_exit(status ? **status : ExitStatus{.is_known = false});
 }
 
 }  // namespace holdfast

@@ -29,6 +29,13 @@ class WorkerProcess {
   [[nodiscard]] static Result<std::unique_ptr<WorkerProcess>> start(Loop& loop, SpawnPlan plan, const std::string& pool,
                                                                     SlotId slot, Hooks hooks);
 
+  // Goes on with a process that was started by another supervisor, or by this process before it became another program.
+  // It may be no child of ours: then nobody learns how it ended.
+  [[nodiscard]] static std::unique_ptr<WorkerProcess> adopt(Loop& loop, pid_t pid, UniqueFd pidfd,
+                                                            std::unique_ptr<OutputCapture> output, Hooks hooks);
+  [[nodiscard]] BorrowedFd pidfd() const { return child_.pidfd; }
+  [[nodiscard]] const OutputCapture& output() const { return *output_; }
+
   [[nodiscard]] pid_t pid() const { return child_.pid; }
   // SIGABRT goes to the process alone (its core is the one that is wanted), everything else to its whole group: a shell
   // that was put around a server does not pass signals on.
@@ -42,6 +49,7 @@ class WorkerProcess {
   void on_end();
 
   Child child_;
+  bool is_child_ = true;
   std::unique_ptr<OutputCapture> output_;
   Hooks hooks_;
   FdWatcher watcher_;

@@ -1,0 +1,201 @@
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <utility>
+
+#include "fleet_runner.h"
+
+namespace holdfast {
+
+namespace {
+
+// Of descriptors that have no lasting name of the kernel's.
+std::string name_of(const char* kind, const std::string& pool, WorkerId worker) {
+  return std::string(kind) + "." + pool + "." + std::to_string(worker.value);
+}
+
+Capture::Sockets sockets_of(const SavedWorker& saved) {
+  Capture::Sockets sockets;
+  for (const auto& [text, listener] : saved.captured) {
+    std::uint64_t cookie = 0;
+    (void)std::from_chars(text.data(), text.data() + text.size(), cookie);  // none is 0
+    sockets.emplace(cookie, listener);
+  }
+  return sockets;
+}
+
+}  // namespace
+
+Outcome FleetRunner::adopt(const SavedPool& saved, FdTable& fds) {
+  if (saved.slots.empty() || saved.slots.size() < saved.fleet.slots.size()) {
+    return Error{{}, "take over pool " + pool_.name + ": its slots do not fit together"};
+  }
+  fleet_ = Fleet(pool_.fleet, saved.fleet);
+  settlement_ = Settlement(pool_.intake, pool_.plane, saved.found);
+  has_capture_ = saved.has_capture;
+  retired_unwanted_ = saved.retired_unwanted;
+  generation_ = saved.fleet.generation;
+  last_generation_ = saved.last_generation;
+  size_ = saved.fleet.wished_size;
+  handed_before_ = saved.handed_before;
+  slots_.clear();
+  slots_.resize(saved.slots.size());
+  told_.assign(saved.slots.size(), Dispatcher::SlotState::Held);
+  for (std::uint32_t i = 0; i < saved.slots.size(); i++) {
+    const SavedSlot& from = saved.slots[i];
+    Slot& slot = slots_[i];
+    slot.starts = from.starts;
+    slot.retired_handed = from.retired_handed;
+    slot.retired_accepted = from.retired_accepted;
+    slot.retired_lost = from.retired_lost;
+    slot.protocol_errors = from.protocol_errors;
+    slot.last_exit = from.last_exit;
+    slot.last_lines = from.last_lines;
+    if (!from.inbox) continue;
+    Result<std::unique_ptr<Inbox>> inbox = Inbox::adopt(loop_, *from.inbox, fds, hooks_of_inbox());
+    if (!inbox) return std::move(inbox).error();
+    slot.inbox = *std::move(inbox);
+    dispatcher_.set_inbox(SlotId{i}, slot.inbox.get());
+  }
+  for (const SavedWorker& worker : saved.workers) {
+    if (Outcome adopted = adopt(worker, fds); !adopted) return adopted;
+  }
+  give_up_unknown_workers();
+  tell_dispatcher();
+  // What the first ready worker has left undone is done once more.
+  if (retired_unwanted_) retiring_.arm(loop_.now() + pool_.start_grace);
+  return Done{};
+}
+
+Outcome FleetRunner::adopt(const SavedWorker& saved, FdTable& fds) {
+  if (saved.slot.value >= slots_.size()) return Error{{}, "take over a worker of no slot"};
+  UniqueFd pidfd = fds.take_if_there(saved.pidfd);
+  if (!pidfd || saved.pid <= 1) return Done{};  // give_up_unknown_workers
+  Occupant& occupant = occupants_[saved.id];
+  occupant.slot = saved.slot;
+  occupant.generation = saved.generation;
+  occupant.started = saved.started;
+  occupant.listeners = saved.listeners;
+  occupant.offer = saved.offer;
+  occupant.turn = saved.turn == 0 ? Turn::First : Turn::Second;
+  occupant.holds_sockets = saved.holds_sockets;
+  occupant.bound = saved.bound;
+  occupant.spoke = saved.spoke;
+  occupant.beats = saved.beats;
+  occupant.took_leave = saved.took_leave;
+  occupant.other_binds = saved.other_binds;
+  occupant.told_to_end = saved.told_to_end;
+  const auto pid = static_cast<pid_t>(saved.pid);
+  occupant.process =
+      WorkerProcess::adopt(loop_, pid, std::move(pidfd),
+                           OutputCapture::adopt(loop_, pool_.name, saved.slot, pid, saved.output, fds, hooks_.on_line),
+                           hooks_of_process(saved.id));
+  if (saved.own_inbox) {
+    Result<std::unique_ptr<Inbox>> inbox = Inbox::adopt(loop_, *saved.own_inbox, fds, hooks_of_inbox());
+    if (!inbox) return std::move(inbox).error();
+    occupant.own_inbox = *std::move(inbox);
+  }
+  steerer_.occupy(occupant.slot, occupant.turn);
+  watch_for_signs_again(occupant, saved, fds);
+  fleet_.on_heartbeat(saved.id, loop_.now());  // nobody has listened for a while
+  fleet_.on_stalled(saved.id, false);          // the Steerer looks at its queue anew, and tells only what has changed
+  return Done{};
+}
+
+void FleetRunner::watch_for_signs_again(Occupant& occupant, const SavedWorker& saved, FdTable& fds) {
+  const WorkerId worker = saved.id;
+  if (UniqueFd notify = fds.take_if_there(saved.notify)) {
+    occupant.notify =
+        NotifySocket::adopt(loop_, DatagramSocket{std::move(notify), saved.notify_address}, getuid(),
+                            [this, worker](const NotifyMessage& message, pid_t) { on_notify(worker, message); });
+  }
+  if (UniqueFd notifications = fds.take_if_there(saved.capture)) {
+    occupant.capture = make_capture(occupant, worker, std::move(notifications));
+    occupant.capture->add_sockets(sockets_of(saved));
+  }
+  if (saved.waits_for_grace) {
+    occupant.grace = std::make_unique<Timer>(loop_, [this, worker] { on_grace_over(worker); });
+    occupant.grace->arm(loop_.now() + pool_.start_grace);
+  }
+  if (!saved.takes_leave) return;
+  occupant.farewell = std::make_unique<Timer>(loop_, [this, worker] { say_goodbye(worker); });
+  if (!saved.took_leave) occupant.farewell->arm(loop_.now() + kHandshake);
+}
+
+// They live in the fleet's memory alone: nothing of them came along.
+void FleetRunner::give_up_unknown_workers() {
+  const auto give_up = [&](const Fleet::Worker& worker, std::size_t slot) {
+    if (occupants_.contains(worker.id) || std::holds_alternative<Fleet::Gone>(worker.phase)) return;
+    slots_[slot].last_exit = "was lost when another supervisor took over";
+    spdlog::error("{}: a worker {}: it is replaced", label(SlotId{static_cast<std::uint32_t>(slot)}),
+                  *slots_[slot].last_exit);
+    fleet_.on_exited(worker.id, Fleet::WorkerEnd::Ended, loop_.now());
+  };
+  for (std::size_t i = 0; i < fleet_.slots().size(); i++) {
+    const Fleet::Slot& slot = fleet_.slots()[i];
+    if (slot.incumbent) give_up(*slot.incumbent, i);
+    if (slot.successor) give_up(*slot.successor, i);
+    for (const Fleet::Worker& worker : slot.departing) give_up(worker, i);
+  }
+}
+
+void FleetRunner::save(SavedPool& saved, FdList& fds) const {
+  saved.found = settlement_.found();
+  saved.has_capture = has_capture_;
+  saved.retired_unwanted = retired_unwanted_;
+  saved.fleet = fleet_.save();
+  saved.last_generation = last_generation_;
+  saved.handed_before = handed_before_;
+  for (const Slot& slot : slots_) {
+    SavedSlot& written = saved.slots.emplace_back();
+    if (slot.inbox) written.inbox = slot.inbox->save(fds);
+    written.starts = slot.starts;
+    written.retired_handed = slot.retired_handed;
+    written.retired_accepted = slot.retired_accepted;
+    written.retired_lost = slot.retired_lost;
+    written.protocol_errors = slot.protocol_errors;
+    written.last_exit = slot.last_exit;
+    written.last_lines = slot.last_lines;
+  }
+  for (const auto& [id, occupant] : occupants_) saved.workers.push_back(save(id, occupant, fds));
+}
+
+SavedWorker FleetRunner::save(WorkerId worker, const Occupant& occupant, FdList& fds) const {
+  SavedWorker saved;
+  saved.id = worker;
+  saved.slot = occupant.slot;
+  saved.generation = occupant.generation;
+  saved.pid = occupant.process->pid();
+  saved.pidfd = fds.add_as(name_of("pidfd", pool_.name, worker), occupant.process->pidfd());
+  saved.started = occupant.started;
+  saved.listeners = occupant.listeners;
+  saved.offer = occupant.offer;
+  saved.turn = occupant.turn == Turn::First ? 0 : 1;
+  saved.holds_sockets = occupant.holds_sockets;
+  if (occupant.own_inbox) saved.own_inbox = occupant.own_inbox->save(fds);
+  saved.output = occupant.process->output().save(fds);
+  if (occupant.notify) {
+    saved.notify = fds.add("notify", occupant.notify->descriptor());
+    saved.notify_address = occupant.notify->address();
+  }
+  if (occupant.capture) {
+    saved.capture = fds.add_as(name_of("capture", pool_.name, worker), occupant.capture->notifications());
+    for (const auto& [cookie, listener] : occupant.capture->sockets()) {
+      saved.captured[std::to_string(cookie)] = listener;
+    }
+  }
+  const Fleet::Worker* const known = fleet_.find(worker);
+  const bool starting = known != nullptr && std::holds_alternative<Fleet::Starting>(known->phase);
+  saved.waits_for_grace = occupant.grace && starting;
+  saved.takes_leave = occupant.farewell != nullptr;
+  saved.took_leave = occupant.took_leave;
+  saved.bound = occupant.bound;
+  saved.spoke = occupant.spoke;
+  saved.beats = occupant.beats;
+  saved.other_binds = occupant.other_binds;
+  saved.told_to_end = occupant.told_to_end;
+  return saved;
+}
+
+}  // namespace holdfast
