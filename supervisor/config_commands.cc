@@ -53,6 +53,16 @@ int run_supervisor(const RunInvocation& invocation) {
     std::fprintf(stderr, "holdfast: %s\n", takeover->error().message().c_str());
     return kExitFailure;
   }
+  Result<std::vector<GivenDescriptor>> given = take_given_descriptors();
+  if (!given) {
+    std::fprintf(stderr, "holdfast: %s\n", given.error().message().c_str());
+    return kExitFailure;
+  }
+  if (std::optional<Result<KeptState>> kept = take_kept_state(*given)) {
+    if (*kept) return Master(**std::move(kept), invocation.source).run();
+    std::fprintf(stderr, "holdfast: %s: what it left is ended\n", kept->error().message().c_str());
+    return kExitFailure;
+  }
   Assembled assembled = load_config(invocation.source);
   if (!assembled.mistakes.empty()) {
     complain(assembled.mistakes);
@@ -61,7 +71,9 @@ int run_supervisor(const RunInvocation& invocation) {
   for (PoolConfig& pool : assembled.config.pools) {
     if (pool.workers == 0) pool.workers = std::min(usable_cpus(), kMaxSlots);
   }
-  return Master(std::move(assembled.config), invocation.source).run();
+  Master master(std::move(assembled.config), invocation.source);
+  master.set_activation(Activation(*std::move(given)));
+  return master.run();
 }
 
 int check_upgrade(const CheckUpgradeInvocation& invocation) {

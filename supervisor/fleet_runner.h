@@ -36,6 +36,7 @@ namespace holdfast {
 class FleetRunner {
  public:
   struct Hooks {
+    bool workers_survive_us = false;    // they are kept for the next supervisor
     std::function<void()> on_acted;     // something may have changed: after each time that the fleet has decided
     std::function<void()> on_finished;  // stopped, and nobody is left
     std::function<void(const std::string& why)>
@@ -54,6 +55,8 @@ class FleetRunner {
   // worker of which nothing can be had is given up, and replaced like one that has ended.
   [[nodiscard]] Outcome adopt(const SavedPool& saved, FdTable& fds);
   void save(SavedPool& saved, FdList& fds) const;
+  // After `adopt` of a state that is older than its channels: Inbox::recount for all.
+  void recount();
   // Somebody waits for what cannot be saved: who asked for a reload, a restart, another size.
   [[nodiscard]] bool is_changing() const { return roll_back_to_ || !renewals_.empty() || !wishes_.empty(); }
 

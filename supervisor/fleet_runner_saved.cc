@@ -161,6 +161,16 @@ void FleetRunner::save(SavedPool& saved, FdList& fds) const {
   for (const auto& [id, occupant] : occupants_) saved.workers.push_back(save(id, occupant, fds));
 }
 
+void FleetRunner::recount() {
+  const auto recount = [this](Inbox& inbox) { dispatcher_.redispatch(inbox.recount()); };
+  for (Slot& slot : slots_) {
+    if (slot.inbox) recount(*slot.inbox);
+  }
+  for (auto& [id, occupant] : occupants_) {
+    if (occupant.own_inbox) recount(*occupant.own_inbox);
+  }
+}
+
 SavedWorker FleetRunner::save(WorkerId worker, const Occupant& occupant, FdList& fds) const {
   SavedWorker saved;
   saved.id = worker;

@@ -51,7 +51,15 @@ Outcome FleetRunner::start(Occupant& occupant, WorkerId worker, Fleet::Role role
   if (steerer_.empty()) occupant.offer.listen_fds = occupant.offer.capture = occupant.offer.sockets = false;
   occupant.turn = successor ? other(steerer_.turn(occupant.slot)) : steerer_.turn(occupant.slot);
 
-  Launch launch{occupant.slot, slots(), occupant.generation, occupant.offer, inbox, dispatcher_.listeners(), {}, {}};
+  Launch launch{occupant.slot,
+                slots(),
+                occupant.generation,
+                occupant.offer,
+                inbox,
+                dispatcher_.listeners(),
+                {},
+                {},
+                hooks_.workers_survive_us};
   launch.notify_address = occupant.notify->address();
   if (occupant.offer.listen_fds || occupant.offer.channel)
     launch.sockets = steerer_.sockets(occupant.slot, occupant.turn);

@@ -25,6 +25,7 @@ struct Launch {
   const std::vector<std::unique_ptr<Listener>>& listeners;
   std::vector<Steerer::GivenSocket> sockets;  // of the slot
   std::string notify_address;                 // for NOTIFY_SOCKET
+  bool survives_us = false;                   // it is kept for the next supervisor
 };
 
 // Command and environment with their templates filled in, and the descriptors: from 3 on those of LISTEN_FDS, then the

@@ -66,10 +66,11 @@ int Master::run() {
 
 std::optional<Failure> Master::start() {
   if (const Result<std::uint64_t> limit = raise_open_file_limit(); !limit) spdlog::warn("{}", limit.error().message());
-  if (takeover_) return take_over();
-  Result<std::vector<GivenDescriptor>> given = take_given_descriptors();
-  if (!given) return Failure{given.error(), kExitFailure};
-  activation_ = Activation(*std::move(given));
+  if (takeover_) {
+    auto failure = take_over();
+    if (failure && kept_) abandon(kept_->names, kept_->workers);
+    return failure;
+  }
   if (auto failure = check_commands()) return failure;
   // From here on no signal ends us before socket files can be removed: it is heard when the loop runs.
   listen_to_signals();
@@ -88,6 +89,7 @@ std::optional<Failure> Master::start() {
                  no_lasting_key_->message());
   }
   start_workers();
+  begin_keeping();
   return std::nullopt;
 }
 
@@ -269,6 +271,7 @@ void Master::stop(Fleet::Stop how) {
 
 void Master::finish(int exit_code) {
   finished_ = true;
+  if (keeper_) keeper_->forget();
   exit_code_ = exit_code;
   for (ControlReply& reply : waiting_for_stop_) reply.send(ControlSuccess{"{\"stopped\":true}"});
   waiting_for_stop_.clear();

@@ -20,9 +20,10 @@
 #include "loop/timer.h"
 #include "pool.h"
 #include "service_link.h"
-#include "wire/service_news.h"
+#include "state_keeper.h"
 #include "takeover.h"
 #include "upgrade/upgrade_check.h"
+#include "wire/service_news.h"
 #include "wire/status.h"
 
 namespace holdfast {
@@ -41,6 +42,10 @@ class Master {
   Master(Config config, ConfigSource source);
   // Goes on where another one has stopped: `run` starts nobody who runs already.
   Master(Takeover takeover, ConfigSource source);
+  // The same after the sudden death of another process.
+  Master(KeptState kept, ConfigSource source);
+  // What a service manager gave. Before `run`.
+  void set_activation(Activation activation) { activation_ = std::move(activation); }
   ~Master();
 
   // Checks the command, binds everything and starts the workers; then runs until it is told to stop. The result is the
@@ -110,6 +115,7 @@ class Master {
   [[nodiscard]] Result<SavedState> snapshot(FdList& fds) const;
   [[nodiscard]] std::optional<Failure> take_over();
   void resume();
+  void begin_keeping();
   void answer_stop(const ControlRequest& request, ControlReply reply);
   void stop(Fleet::Stop how);
   void finish(int exit_code);
@@ -133,6 +139,8 @@ class Master {
   std::vector<ControlReply> waiting_for_stop_;
   std::optional<Takeover> takeover_;  // until it is done
   std::uint64_t epoch_ = 0;
+  std::optional<KeptState> kept_;  // likewise, without its takeover
+  std::unique_ptr<StateKeeper> keeper_;
   std::optional<Upgrade> upgrade_;
   std::vector<std::unique_ptr<Pool>> pools_;
   std::vector<std::unique_ptr<Pool>> leaving_pools_;  // no longer wished, and not empty yet

@@ -6,13 +6,18 @@
 
 #include "exit_code.h"
 #include "master.h"
+#include "sys/service_manager.h"
 
 namespace holdfast {
 
 std::unique_ptr<Pool> Master::make_pool(const PoolConfig& config) {
   const auto self = std::make_shared<Pool*>(nullptr);
   FleetRunner::Hooks hooks;
-  hooks.on_acted = [this] { service_.on_change(); };
+  hooks.on_acted = [this] {
+    service_.on_change();
+    if (keeper_) keeper_->on_change();
+  };
+  hooks.workers_survive_us = config_.keep_state == KeepState::Systemd && has_service_manager();
   hooks.on_finished = [this, self] { on_finished(**self); };
   hooks.on_give_up = [this, self](const std::string& why) { on_give_up(**self, why); };
   hooks.on_line = [this](OutputStream stream, std::string_view line) {

@@ -10,6 +10,7 @@
 #include "master.h"
 #include "sys/machine.h"
 #include "sys/next_program.h"
+#include "sys/service_manager.h"
 #include "sys/sockets.h"
 #include "sys/stream.h"
 #include "wire/upgrade_answer.h"
@@ -25,6 +26,10 @@ constexpr Duration kLookAgain = std::chrono::milliseconds(50);
 
 Master::Master(Takeover takeover, ConfigSource source) : Master(takeover.config, std::move(source)) {
   takeover_ = std::move(takeover);
+}
+
+Master::Master(KeptState kept, ConfigSource source) : Master(std::move(kept.takeover), std::move(source)) {
+  kept_ = std::move(kept);
 }
 
 void Master::answer_upgrade(const ControlRequest& request, ControlReply reply) {
@@ -105,6 +110,7 @@ void Master::become_next_program() {
     state->waiting = fds.add("client", upgrade_->reply->connection());
     state->numbers.insert(fds.numbers().begin(), fds.numbers().end());
   }
+  if (keeper_) keeper_->save(*state, fds);
   const Result<UniqueFd> text = sealed_text(encode(*state));
   if (!text) return end_upgrade(text.error());
   if (upgrade_->reply && !upgrade_->wait) {
@@ -162,6 +168,11 @@ std::optional<Failure> Master::take_over() {
   control_ = ControlServer::adopt(
       loop_, config_.control_path, *std::move(control),
       [this](ControlRequest request, ControlReply reply) { on_control(std::move(request), std::move(reply)); });
+  if (!kept_ && state.memory.size() == 2) {
+    Result<StateMemory> memory = StateMemory::adopt(
+        {takeover_->fds.take_if_there(state.memory[0]), takeover_->fds.take_if_there(state.memory[1])});
+    if (memory) kept_.emplace(KeptState{{}, *std::move(memory), {state.kept.begin(), state.kept.end()}, {}});
+  }
   started_ = state.started;
   epoch_ = state.epoch + 1;
   account_of_gone_.accepted = state.gone_accepted;
@@ -169,8 +180,31 @@ std::optional<Failure> Master::take_over() {
   account_of_gone_.refused = state.gone_refused;
   last_reload_ = state.last_reload;
   reload_failed_ = state.reload_failed;
+  if (state.pid != ::getpid()) {
+    spdlog::warn("the supervisor before us, pid {}, was killed: its workers go on", state.pid);
+    for (const std::unique_ptr<Pool>& pool : pools_) pool->recount();
+  }
   resume();
+  begin_keeping();
   return std::nullopt;
+}
+
+void Master::begin_keeping() {
+  if (config_.keep_state == KeepState::No) return;
+  if (!has_service_manager()) {
+    return spdlog::warn("keep-state systemd: no systemd has started us: if we are killed the workers leave");
+  }
+  std::optional<StateMemory> memory;
+  std::set<std::string> names;
+  if (std::optional<KeptState> kept = std::exchange(kept_, std::nullopt)) {
+    memory.emplace(std::move(kept->memory));
+    names = std::move(kept->names);
+  }
+  Result<std::unique_ptr<StateKeeper>> keeper = StateKeeper::create(
+      loop_, [this](FdList& fds) { return snapshot(fds); }, std::move(memory), std::move(names));
+  if (!keeper) return spdlog::error("{}: if we are killed the workers are lost", keeper.error().message());
+  keeper_ = *std::move(keeper);
+  keeper_->keep_now();
 }
 
 void Master::resume() {

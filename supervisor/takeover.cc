@@ -26,7 +26,11 @@ const PoolConfig* pool_named(const Config& config, const std::string& name) {
 Result<Takeover> read_takeover(BorrowedFd state) {
   const Result<std::string> text = read_sealed_text(state, kLargestState);
   if (!text) return text.error();
-  Result<SavedState> decoded = decode_saved_state(*text);
+  return takeover_of(*text);
+}
+
+Result<Takeover> takeover_of(std::string_view text) {
+  Result<SavedState> decoded = decode_saved_state(text);
   if (!decoded) return std::move(decoded).error();
   const Result<std::string> boot = boot_id();
   if (!boot) return boot.error();

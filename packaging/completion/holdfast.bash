@@ -49,6 +49,7 @@ _holdfast() {
     --intake) mapfile -t COMPREPLY < <(compgen -W "auto sdk listen-fds capture none" -- "$current") ;;
     --plane) mapfile -t COMPREPLY < <(compgen -W "auto pass steer self" -- "$current") ;;
     --log-level) mapfile -t COMPREPLY < <(compgen -W "debug info warning error" -- "$current") ;;
+    --keep-state) mapfile -t COMPREPLY < <(compgen -W "no systemd" -- "$current") ;;
     -w | --workers) mapfile -t COMPREPLY < <(compgen -W "auto" -- "$current") ;;
     --name)
       [[ $command == run || $command == check ]] || mapfile -t COMPREPLY < <(compgen -W "$(_holdfast_names)" -- "$current")

@@ -133,6 +133,10 @@ std::vector<Option> make_options() {
           "log-level", "LEVEL", self, Effect::Live, "Least level that is logged: debug, info, warning or error",
           [](auto& c) -> auto& { return c.log_level; }),
       supervisor_row(
+          "keep-state", "WHO", self, Effect::NeedsRestart,
+          "Who keeps the workers for the next supervisor if this one is killed: no, or systemd (its fd store)",
+          [](auto& c) -> auto& { return c.keep_state; }),
+      supervisor_row(
           "backlog", "N", self, Effect::NeedsRestart,
           "Connections that the kernel may hold for each listener (net.core.somaxconn caps it)",
           [](auto& c) -> auto& { return c.backlog; }),

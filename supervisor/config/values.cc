@@ -31,6 +31,8 @@ constexpr std::array<std::pair<std::string_view, Plane>, 4> kPlanes = {
     {{"auto", Plane::Auto}, {"pass", Plane::Pass}, {"steer", Plane::Steer}, {"self", Plane::Self}}};
 constexpr std::array<std::pair<std::string_view, Overflow>, 3> kOverflows = {
     {{"next", Overflow::Next}, {"wait", Overflow::Wait}, {"refuse", Overflow::Refuse}}};
+constexpr std::array<std::pair<std::string_view, KeepState>, 2> kKeepStates = {
+    {{"no", KeepState::No}, {"systemd", KeepState::Systemd}}};
 constexpr std::array<std::pair<std::string_view, LogLevel>, 4> kLogLevels = {
     {{"debug", LogLevel::Debug}, {"info", LogLevel::Info}, {"warning", LogLevel::Warning}, {"error", LogLevel::Error}}};
 
@@ -138,6 +140,7 @@ Outcome parse_value(std::string_view text, CpuList& value) {
 Outcome parse_value(std::string_view text, Overflow& value) { return parse_enumerator(text, kOverflows, value); }
 Outcome parse_value(std::string_view text, Intake& value) { return parse_enumerator(text, kIntakes, value); }
 Outcome parse_value(std::string_view text, Plane& value) { return parse_enumerator(text, kPlanes, value); }
+Outcome parse_value(std::string_view text, KeepState& value) { return parse_enumerator(text, kKeepStates, value); }
 Outcome parse_value(std::string_view text, LogLevel& value) { return parse_enumerator(text, kLogLevels, value); }
 Outcome parse_value(std::string_view text, HashKey& value) {
   std::uint64_t both = 0;
@@ -174,6 +177,7 @@ std::string value_text(const CpuList& value) {
 std::string value_text(Overflow value) { return enumerator_text(kOverflows, value); }
 std::string value_text(Intake value) { return enumerator_text(kIntakes, value); }
 std::string value_text(Plane value) { return enumerator_text(kPlanes, value); }
+std::string value_text(KeepState value) { return enumerator_text(kKeepStates, value); }
 std::string value_text(LogLevel value) { return enumerator_text(kLogLevels, value); }
 std::string value_text(HashKey value) {
   constexpr std::string_view kDigits = "0123456789abcdef";

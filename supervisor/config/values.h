@@ -24,6 +24,7 @@ namespace holdfast {
 [[nodiscard]] Outcome parse_value(std::string_view text, CpuList& value);           // "0-3,8", "all"
 [[nodiscard]] Outcome parse_value(std::string_view text, Overflow& value);
 [[nodiscard]] Outcome parse_value(std::string_view text, LogLevel& value);
+[[nodiscard]] Outcome parse_value(std::string_view text, KeepState& value);
 [[nodiscard]] Outcome parse_value(std::string_view text, Intake& value);
 [[nodiscard]] Outcome parse_value(std::string_view text, Plane& value);
 [[nodiscard]] Outcome parse_value(std::string_view text, HashKey& value);  // 16 hexadecimal digits
@@ -37,6 +38,7 @@ namespace holdfast {
 [[nodiscard]] std::string value_text(const CpuList& value);
 [[nodiscard]] std::string value_text(Overflow value);
 [[nodiscard]] std::string value_text(LogLevel value);
+[[nodiscard]] std::string value_text(KeepState value);
 [[nodiscard]] std::string value_text(Intake value);
 [[nodiscard]] std::string value_text(Plane value);
 [[nodiscard]] std::string value_text(HashKey value);

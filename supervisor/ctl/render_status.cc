@@ -46,8 +46,8 @@ std::string head_line(const Status& status, Colours colours) {
   return styled("holdfast " + fitted(status.name, kNameWidth), Style::Bold, colours) + "  " +
          styled(fitted(status.state, kNameWidth), style_of(status.state), colours) + "  pid " +
          std::to_string(status.pid) + "  up " + short_duration(status.uptime) + "  version " +
-         fitted(status.version, kNameWidth) +
-         (status.epoch > 0 ? "  epoch " + std::to_string(status.epoch) : "") + "\n";
+         fitted(status.version, kNameWidth) + (status.epoch > 0 ? "  epoch " + std::to_string(status.epoch) : "") +
+         "\n";
 }
 
 std::string listener_table(const std::vector<ListenerStatus>& listeners, Colours colours) {

@@ -13,8 +13,10 @@ Result<std::unique_ptr<SteerGroup>> SteerGroup::adopt(Loop& loop, const GroupAdd
   }
   Result<UniqueFd> control = fds.take(saved.sockets.front().fd);
   if (!control) return std::move(control).error();
+  Options of_group = options;
+  if (saved.activated) of_group.activated = BorrowedFd(*control);
   std::unique_ptr<SteerGroup> group(
-      new SteerGroup(loop, GroupSocket{*std::move(control), address}, options, std::move(hooks)));
+      new SteerGroup(loop, GroupSocket{*std::move(control), address}, of_group, std::move(hooks)));
   group->slots_ = options.slots;
   group->index_.resize(2 * std::size_t{options.slots});
   group->certain_ = std::clamp<std::size_t>(saved.certain, 1, saved.sockets.size());
@@ -39,7 +41,11 @@ Result<std::unique_ptr<SteerGroup>> SteerGroup::adopt(Loop& loop, const GroupAdd
 
 SavedGroup SteerGroup::save(FdList& fds) const {
   using Role = SavedGroup::Socket::Role;
-  SavedGroup saved{.domain = address_.domain, .sockets = {}, .certain = certain_, .stray_datagrams = stray_datagrams_};
+  SavedGroup saved{.activated = control_owner_ == SocketOwner::ServiceManager,
+                   .domain = address_.domain,
+                   .sockets = {},
+                   .certain = certain_,
+                   .stray_datagrams = stray_datagrams_};
   for (const Socket& socket : sockets_) {
     SavedGroup::Socket& written = saved.sockets.emplace_back();
     written.fd = fds.add("member", socket.fd);

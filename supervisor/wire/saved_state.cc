@@ -134,6 +134,7 @@ template <class Form>
 void members(Form& form, SavedListener& listener) {
   form("name", listener.name);
   form("address", listener.address);
+  form("activated", listener.activated);
   form("wished", listener.wished);
   form("stage", listener.stage);
   form("fd", listener.fd);
@@ -150,6 +151,7 @@ void members(Form& form, SavedGroup::Socket& socket) {
 
 template <class Form>
 void members(Form& form, SavedGroup& group) {
+  form("activated", group.activated);
   form("domain", group.domain);
   form("sockets", group.sockets);
   form("certain", group.certain);
@@ -211,6 +213,8 @@ void members(Form& form, SavedState& state) {
   form("gone_refused", state.gone_refused);
   form("control", state.control);
   form("waiting", state.waiting);
+  form("memory", state.memory);
+  form("kept", state.kept);
   form("pools", state.pools);
   form("numbers", state.numbers);
 }

@@ -107,6 +107,7 @@ struct SavedSlot {
 };
 
 struct SavedListener {
+  bool activated = false;  // a service manager opened it
   enum class Stage { Serving, Leaving, Gone };
   std::string name;
   std::string address;  // as bound
@@ -125,6 +126,7 @@ struct SavedGroup {
     Role role = Role::Spare;
     unsigned seat = 0;
   };
+  bool activated = false;  // the control socket
   SocketDomain domain{};
   std::vector<Socket> sockets;
   std::uint64_t certain = 1;
@@ -183,6 +185,8 @@ struct SavedState {
   std::string control;  // the control socket
   std::string waiting;  // the connection of a client that waits to hear how the upgrade went
   std::vector<SavedPool> pools;
+  std::vector<std::string> memory;              // in which the state is kept for the case of a sudden end
+  std::vector<std::string> kept;                // names of what the service manager keeps, in an upgrade in place
   std::map<std::string, std::int64_t> numbers;  // of the named descriptors, where they are inherited by exec
 };
 

@@ -43,6 +43,9 @@ class Inbox final : public ConnectionSink {
   [[nodiscard]] static Result<std::unique_ptr<Inbox>> adopt(Loop& loop, const SavedInbox& saved, FdTable& fds,
                                                             Hooks hooks);
   [[nodiscard]] SavedInbox save(FdList& fds) const;
+  // After `adopt` of a state that is older than the channel: takes back what is unread, and counts as sent what the worker says it
+  // has taken. (What it takes at this very moment is counted later or never; the sum is the owner's to put right.)
+  [[nodiscard]] std::vector<Connection> recount();
 
   // Descriptors for the worker.
   [[nodiscard]] BorrowedFd worker_end() const { return channel_.worker_end; }

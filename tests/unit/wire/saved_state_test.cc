@@ -52,7 +52,8 @@ SavedState busy_state() {
   worker.offer.capture = true;
   worker.captured = {{"12345678901234567890", 0}};
   worker.told_to_end = Fleet::Why::Overdue;
-  pool.listeners.push_back({"main", ":8080", ":0", SavedListener::Stage::Leaving, "listener.3", 12, {{"queue-full", 2}}});
+  pool.listeners.push_back(
+      {"main", ":8080", ":0", SavedListener::Stage::Leaving, "listener.3", 12, {{"queue-full", 2}}});
   pool.steered.push_back(
       {ListenerId{0},
        "main",
