@@ -47,6 +47,7 @@ struct Arguments {
   std::string path = "holdfast.toml";
   std::string binary = {};
   int state = -1;
+  std::string format = {};
 };
 
 void add_table(CLI::App& command, Arguments& arguments) {
@@ -223,6 +224,14 @@ std::string flag_mistake(std::string_view complaint) {
 }
 
 // CLI11 names what it did not expect; we add what might have been meant.
+// "--name" in front of the command that it is an option of; the others are said to be unknown.
+std::string misplaced(const CLI::App& command, const std::vector<std::string>& words) {
+  if (words.empty() || !words.front().starts_with("-")) return "";
+  const std::string option = words.front().substr(0, words.front().find('='));
+  if (command.get_option_no_throw(option) == nullptr) return "";
+  return "'" + option + "' goes after the command: holdfast " + command.get_name() + " " + option + " ...";
+}
+
 std::string with_suggestion(const CLI::App& app, const std::string& unexpected) {
   std::vector<std::string> known;
   for (const CLI::Option* option : app.get_options()) {
@@ -258,6 +267,11 @@ Invocation read_command_line(int argc, char** argv) {
   CLI::App* init =
       app.add_subcommand("init", "Write a configuration file to start from, with every key and its default");
   init->add_option("FILE", arguments.path, "File to make; - is the standard output")->capture_default_str();
+  CLI::App* import =
+      app.add_subcommand("import", "Print the configuration that does what a file of another supervisor describes");
+  import->add_option("FORMAT", arguments.format, "pm2")->required();
+  import->add_option("FILE", arguments.path, "An ecosystem file: JavaScript, which node evaluates, or JSON")
+      ->required();
   const CLI::App* status = add_client(app, arguments, "status", "Show listeners, slots and workers");
   CLI::App* route = add_client(app, arguments, "route", "Show which slot serves a client's address, and why");
   route->add_option("ADDRESS", arguments.address, "IPv4 or IPv6 address")->required();
@@ -308,6 +322,8 @@ Invocation read_command_line(int argc, char** argv) {
     const CLI::App* used = app.get_subcommands().empty() ? &app : app.get_subcommands().front();
     const std::vector<std::string> extras = app.remaining(true);
     const std::string first = extras.empty() ? "?" : extras.front();
+    if (const std::string text = misplaced(*used, {all.begin() + 1, all.end()}); used != &app && !text.empty())
+      return mistake(text);
     std::string text = with_suggestion(*used, first);
     if ((used == run || used == check) && command.empty() && !first.starts_with("-"))
       text += " The worker's command goes after `--`.";
@@ -334,6 +350,10 @@ Invocation read_command_line(int argc, char** argv) {
   if (check_upgrade->parsed()) return finish_check_upgrade(arguments, command);
   if (!command.empty()) return mistake("only `holdfast run` and `holdfast check` take a command after `--`");
   if (init->parsed()) return InitInvocation{arguments.path};
+  if (import->parsed() && arguments.format != "pm2") {
+    return mistake("'" + arguments.format + "' is no format that can be imported: pm2 is");
+  }
+  if (import->parsed()) return ImportInvocation{arguments.path};
   if (status->parsed()) return StatusInvocation{arguments.target, form};
   if (route->parsed()) return RouteInvocation{arguments.target, form, arguments.address};
   if (restart->parsed()) return finish_restart(arguments, form, waiting);

@@ -82,6 +82,9 @@ struct UpgradeInvocation {
 struct CheckUpgradeInvocation {
   int state = -1;  // descriptor
 };
+struct ImportInvocation {
+  std::string path;  // an ecosystem file of PM2
+};
 struct VersionInvocation {
   OutputForm form = OutputForm::Text;
 };
@@ -90,9 +93,10 @@ struct ExitNow {
   int code;
 };  // help was printed, or a mistake was reported
 
-using Invocation = std::variant<RunInvocation, CheckInvocation, InitInvocation, StatusInvocation, RouteInvocation,
-                                RestartInvocation, DrainInvocation, ScaleInvocation, ReloadInvocation, StopInvocation,
-                                UpgradeInvocation, CheckUpgradeInvocation, VersionInvocation, ExitNow>;
+using Invocation =
+    std::variant<RunInvocation, CheckInvocation, InitInvocation, StatusInvocation, RouteInvocation, RestartInvocation,
+                 DrainInvocation, ScaleInvocation, ReloadInvocation, StopInvocation, ImportInvocation,
+                 UpgradeInvocation, CheckUpgradeInvocation, VersionInvocation, ExitNow>;
 
 // Reads the command line and the HOLDFAST_ environment (the command line goes first). Help goes to standard output,
 // mistakes to standard error, each in one line that says what is wrong and what would be right.

@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "config/default_file.h"
-#include "core/bucket_table.h"
 #include "ctl/render_config.h"
 #include "exit_code.h"
+#include "launch.h"
 #include "load_config.h"
 #include "master.h"
 #include "standard_output.h"
@@ -33,16 +33,22 @@ void complain(const std::vector<Mistake>& mistakes) {
   }
 }
 
-// What only this machine can tell of a configuration.
-std::vector<Mistake> mistakes_of_programs(const Assembled& assembled) {
-  std::vector<Mistake> mistakes;
+// Adds what only this machine can tell of a configuration.
+void find_mistakes_here(Assembled& assembled) {
+  const auto expect = [&](const Outcome& outcome, const PoolConfig& pool, const char* key) {
+    if (outcome) return;
+    const auto origin = assembled.origins.find(KeyPath{Scope::Pool, pool.name, key, ""});
+    const Origin where = origin == assembled.origins.end() ? Origin{} : origin->second;
+    assembled.mistakes.push_back({where, outcome.error().message()});
+  };
   for (const PoolConfig& pool : assembled.config.pools) {
-    const Outcome found = check_program(pool.command.front(), pool.working_directory);
-    if (found) continue;
-    const auto origin = assembled.origins.find(KeyPath{Scope::Pool, pool.name, "command", ""});
-    mistakes.push_back({origin == assembled.origins.end() ? Origin{} : origin->second, found.error().message()});
+    if (!pool.command.empty()) expect(check_program(pool.command.front(), pool.working_directory), pool, "command");
+    expect(check_cpus(pool.cpus), pool, "cpus");
+    // That it is not root who checks is no mistake.
+    const Outcome known = check_account(pool);
+    const bool forbidden = !known && known.error().code == std::errc::operation_not_permitted;
+    if (!forbidden) expect(known, pool, pool.user.empty() ? "group" : "user");
   }
-  return mistakes;
 }
 
 }  // namespace
@@ -68,9 +74,7 @@ int run_supervisor(const RunInvocation& invocation) {
     complain(assembled.mistakes);
     return invocation.source.file.empty() ? kExitUsage : kExitBadConfig;
   }
-  for (PoolConfig& pool : assembled.config.pools) {
-    if (pool.workers == 0) pool.workers = std::min(usable_cpus(), kMaxSlots);
-  }
+  choose_workers(assembled.config);
   Master master(std::move(assembled.config), invocation.source);
   master.set_activation(Activation(*std::move(given)));
   return master.run();
@@ -85,7 +89,7 @@ int check_upgrade(const CheckUpgradeInvocation& invocation) {
 
 int check_config(const CheckInvocation& invocation) {
   Assembled assembled = load_config(invocation.source);
-  if (assembled.mistakes.empty()) assembled.mistakes = mistakes_of_programs(assembled);
+  find_mistakes_here(assembled);
   complain(assembled.mistakes);
   const int verdict = assembled.mistakes.empty() ? kExitOk : kExitBadConfig;
   if (invocation.form == OutputForm::Json) {

@@ -9,5 +9,6 @@ namespace holdfast {
 [[nodiscard]] int check_upgrade(const CheckUpgradeInvocation& invocation);
 [[nodiscard]] int check_config(const CheckInvocation& invocation);
 [[nodiscard]] int write_default_config(const InitInvocation& invocation);
+[[nodiscard]] int import_config(const ImportInvocation& invocation);
 
 }  // namespace holdfast

@@ -34,8 +34,8 @@ std::uint16_t family_of(const Endpoint& endpoint) {
   return HF_FAMILY_UNIX;
 }
 
-std::uint64_t load_of(const Inbox& inbox) {
-  const Inbox::Account account = inbox.account();
+std::uint64_t load_of(const ConnectionSink& inbox) {
+  const ConnectionSink::Account account = inbox.account();
   return account.waiting + account.open;
 }
 
@@ -132,7 +132,7 @@ void Dispatcher::set_table(const BucketTable& table) {
   on_room();
 }
 
-void Dispatcher::set_inbox(SlotId slot, Inbox* inbox) {
+void Dispatcher::set_inbox(SlotId slot, ConnectionSink* inbox) {
   slots_[slot.value].inbox = inbox;
   if (inbox != nullptr) inbox->want_room(pause_ == Pause::NoRoom);
 }
@@ -164,10 +164,23 @@ void Dispatcher::adopt(ListenerId listener, AcceptedConnection connection) {
 void Dispatcher::take(Listener& listener, AcceptedConnection connection) {
   if (listener.stage() == Listener::Stage::Serving) {
     const ConnectionRecord record = describe(connection, listener);
-    return place(Connection{std::move(connection.fd), record});
+    Connection described{std::move(connection.fd), record};
+    if (door_ && door_(described)) {
+      at_door_++;
+      return;
+    }
+    return place(std::move(described));
   }
   listener.count_refusal(Refusal::Removed);
   refuse_connection(std::move(connection.fd));
+}
+
+void Dispatcher::admit(Connection connection, std::optional<SlotId> slot) {
+  at_door_--;
+  const auto bucket = std::find(routes_.begin(), routes_.end(), slot);
+  if (slot && bucket != routes_.end()) connection.record.bucket = static_cast<std::uint16_t>(bucket - routes_.begin());
+  place(std::move(connection));
+  flush();
 }
 
 void Dispatcher::set_resolution(unsigned buckets) {

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,7 +19,7 @@
 #include "loop/timer.h"
 #include "sys/fd_table.h"
 #include "wire/saved_state.h"
-#include "worker/inbox.h"
+#include "worker/connection_sink.h"
 
 namespace holdfast {
 
@@ -66,7 +67,7 @@ class Dispatcher {
   void set_hash_key(HashKey key) { hash_key_ = key; }
 
   // What the fleet tells. An inbox is borrowed until it is replaced.
-  void set_inbox(SlotId slot, Inbox* inbox);
+  void set_inbox(SlotId slot, ConnectionSink* inbox);
   enum class SlotState { Serving, Held, Lent };
   void set_state(SlotId slot, SlotState state);
   // Connections that were taken back from an inbox, to be placed again. They were counted as accepted before. Those
@@ -78,6 +79,12 @@ class Dispatcher {
   // A connection that was accepted elsewhere, at a socket of a slot; `flush_adopted` after the last of a turn.
   void adopt(ListenerId listener, AcceptedConnection connection);
   void flush_adopted() { flush(); }
+  // Looks at each accepted connection before it is placed, and may take it; it comes back by `admit`. Until then it is
+  // waiting, like what is unplaced.
+  using Door = std::function<bool(Connection&)>;
+  void set_door(Door door) { door_ = std::move(door); }
+  // For this slot, if it has clients of its own at present; else, or without one, by the client's address.
+  void admit(Connection connection, std::optional<SlotId> slot);
   // A slot may have room again.
   void on_room();
   // Closes connections that will never reach a worker.
@@ -89,7 +96,7 @@ class Dispatcher {
   [[nodiscard]] const std::vector<std::unique_ptr<Listener>>& listeners() const { return listeners_; }
   [[nodiscard]] Pause pause() const { return pause_; }
   [[nodiscard]] std::string pause_reason() const;  // empty while accepting
-  [[nodiscard]] std::uint64_t unplaced() const { return unplaced_.size(); }
+  [[nodiscard]] std::uint64_t unplaced() const { return unplaced_.size() + at_door_; }
   [[nodiscard]] const BucketTable& table() const { return table_; }
   [[nodiscard]] std::uint32_t hash(const IpAddress& address) const;
   [[nodiscard]] std::optional<SlotId> serving_slot(unsigned bucket) const;  // where its connections go now
@@ -101,7 +108,7 @@ class Dispatcher {
 
  private:
   struct Slot {
-    Inbox* inbox = nullptr;
+    ConnectionSink* inbox = nullptr;
     SlotState state = SlotState::Held;
     bool touched = false;  // has connections of this turn that are not flushed
   };
@@ -136,6 +143,8 @@ class Dispatcher {
   std::array<std::optional<SlotId>, kBuckets> routes_{};
   std::vector<SlotId> touched_;
   std::deque<Connection> unplaced_;
+  Door door_;
+  std::uint64_t at_door_ = 0;  // connections
   Gather gather_;
   Pause pause_ = Pause::No;
   std::string descriptor_pause_reason_;

@@ -26,7 +26,7 @@ Outcome Dispatcher::adopt(const SavedPool& saved, FdTable& fds) {
   for (const SavedListener& listener : saved.listeners) {
     const Result<ListenAddress> address = parse_listen_address(listener.address);
     if (!address) return address.error();
-    const SocketOwner owner = listener.activated ? SocketOwner::ServiceManager : SocketOwner::Us;
+    const SocketOwner owner = listener.of_service_manager ? SocketOwner::ServiceManager : SocketOwner::Us;
     add_listener(listener.name, ListeningSocket{fds.take_if_there(listener.fd), *address, owner});
     std::map<Refusal, std::uint64_t> refused;
     for (const auto& [reason, count] : listener.refused) {
@@ -51,8 +51,8 @@ void Dispatcher::save(SavedPool& saved, FdList& fds) const {
     SavedListener& written = saved.listeners.emplace_back();
     written.name = listener->name();
     written.address = to_text(listener->address());
-    written.activated = listener->owner() == SocketOwner::ServiceManager;
     written.stage = stage_of(*listener);
+    written.of_service_manager = listener->owner() == SocketOwner::ServiceManager;
     written.fd = fds.add("listener", listener->socket());
     written.accepted = listener->accepted();
     for (const auto& [refusal, count] : listener->refused()) written.refused[std::string(to_text(refusal))] = count;

@@ -8,8 +8,10 @@
 #include <csignal>
 #include <utility>
 
+#include "config/chosen_intake.h"
 #include "config/values.h"
 #include "sys/environment.h"
+#include "sys/worker_sockets.h"
 #include "worker_texts.h"
 
 namespace holdfast {
@@ -22,11 +24,13 @@ constexpr std::size_t kDescriptorsOfAStart = 20;
 // A deadline that is met so late was not met by a busy supervisor but by one that did not run.
 constexpr Duration kOverslept = std::chrono::seconds(1);
 constexpr Duration kFarewellPoll = std::chrono::milliseconds(20);
+constexpr Duration kConnectionsPoll =
+    std::chrono::seconds(1);  // to look them up costs milliseconds where there are thousands
 
-int signal_number(Fleet::Signal signal) {
+int signal_number(Fleet::Signal signal, SignalName stop_signal) {
   switch (signal) {
     case Fleet::Signal::Terminate:
-      return SIGTERM;
+      return stop_signal.number;
     case Fleet::Signal::Abort:
       return SIGABRT;
     case Fleet::Signal::Kill:
@@ -46,25 +50,38 @@ FleetRunner::FleetRunner(Loop& loop, const PoolConfig& pool, Dispatcher& dispatc
       fleet_(pool.fleet, pool.workers, Generation{1}, static_cast<std::uint64_t>(getpid())),
       reserve_(kDescriptorsOfAStart),
       renewals_(fleet_),
-      settlement_(pool.intake, pool.plane),
+      settlement_(chosen_intake(pool), pool.plane),
+      node_(settlement_.intake() == Intake::Node ? make_node_workers() : nullptr),
       slots_(pool.workers),
       size_(pool.workers),
       told_(pool.workers, Dispatcher::SlotState::Held),
-      retiring_(loop, [this] { steerer_.retire_unwanted(); }),
+      warming_up_(loop, [this] { warm_up(); }),
+      sampling_(loop, [this] { sample_work(); }),
+      retiring_(loop, [this] { steerer_.retire_unwanted(listening_elsewhere()); }),
       timer_(loop, [this] { schedule(); }) {}
 
 FleetRunner::~FleetRunner() {
   for (auto& [id, occupant] : occupants_) {
+    occupant.health.reset();
     if (occupant.process) occupant.process->signal(SIGKILL);
   }
+  for (auto& [slot, running] : clean_ups_) running.process->signal(SIGKILL);
+}
+
+void FleetRunner::forgo_steering() {
+  has_steering_ = false;
+  settlement_.forgo_steering();
 }
 
 void FleetRunner::start() {
+  on_policy_changed();
   if (settlement_.intake()) on_settled();
+  if (node_ && pool_.node.sticky_by == NodeConfig::StickyBy::Session) open_node_door();
   reconcile();
 }
 
 void FleetRunner::stop(Fleet::Stop stop) {
+  if (node_door_) node_door_->open();
   fleet_.set_stop(stop);
   schedule();
 }
@@ -74,7 +91,9 @@ void FleetRunner::on_policy_changed() {
   // A slot has two sockets. Whoever departs goes on accepting at his until he is told to end: nobody else may have it.
   const std::optional<Intake> intake = settlement_.intake();
   if (intake && intake != Intake::Sdk && settlement_.plane() == Plane::Steer) policy.linger = 0;
+  policy.clean_up = pool_.clean_up.empty() ? Fleet::CleanUp::None : Fleet::CleanUp::BeforeRestart;
   fleet_.set_policy(policy);
+  settle_upkeep();
   schedule();
 }
 
@@ -85,7 +104,7 @@ void FleetRunner::catch_up() {
 void FleetRunner::refuse_waiting() {
   for (Slot& slot : slots_) {
     if (!slot.inbox) continue;
-    for (std::vector<Connection> some; !(some = slot.inbox->take_back_some()).empty();)
+    for (std::vector<Connection> some; !(some = take_back_some(*slot.inbox)).empty();)
       dispatcher_.refuse(std::move(some), Refusal::Stopping);
   }
   dispatcher_.refuse_unplaced();
@@ -125,7 +144,7 @@ void FleetRunner::forgive_silence(TimePoint now) {
 
 void FleetRunner::sample_heartbeats(TimePoint now) {
   for (const auto& [id, occupant] : occupants_) {
-    const Inbox* const inbox = inbox_of(occupant);
+    const ConnectionSink* const inbox = inbox_of(occupant);
     if (occupant.spoke && inbox != nullptr) fleet_.on_heartbeat(id, inbox->heartbeat(now));
     if (!occupant.beats) fleet_.on_heartbeat(id, now);  // it never said that it would
   }
@@ -134,7 +153,7 @@ void FleetRunner::sample_heartbeats(TimePoint now) {
 void FleetRunner::perform(const Fleet::Promote& action) {
   Slot& slot = slots_[action.slot.value];
   Occupant& successor = occupants_.at(action.worker);
-  std::unique_ptr<Inbox> old = std::exchange(slot.inbox, std::move(successor.own_inbox));
+  std::unique_ptr<ConnectionSink> old = std::exchange(slot.inbox, std::move(successor.own_inbox));
   dispatcher_.set_inbox(action.slot, slot.inbox.get());
   const bool alone = !action.predecessor || !occupants_.contains(*action.predecessor);
   if (alone && !successor.holds_sockets) {
@@ -159,6 +178,8 @@ void FleetRunner::perform(const Fleet::Promote& action) {
 void FleetRunner::perform(const Fleet::DrainWorker& action) {
   const auto occupant = occupants_.find(action.worker);
   if (occupant == occupants_.end()) return;
+  occupant->second.health.reset();
+  occupant->second.recycle.reset();
   spdlog::info("{}: pid {} drains, for at most {}", label(occupant->second.slot), occupant->second.process->pid(),
                seconds_text(action.deadline - loop_.now()));
   if (occupant->second.spoke) {
@@ -166,7 +187,7 @@ void FleetRunner::perform(const Fleet::DrainWorker& action) {
     if (!steerer_.is_chosen(occupant->second.slot, occupant->second.turn)) {
       steerer_.take_over(occupant->second.slot, occupant->second.turn);
     }
-    if (Inbox* inbox = inbox_of(occupant->second)) inbox->drain(action.deadline);
+    if (ConnectionSink* inbox = inbox_of(occupant->second)) inbox->drain(action.deadline);
     return;
   }
   occupant->second.farewell = std::make_unique<Timer>(loop_, [this, worker = action.worker] { say_goodbye(worker); });
@@ -175,30 +196,37 @@ void FleetRunner::perform(const Fleet::DrainWorker& action) {
   occupant->second.farewell->arm(loop_.now() + (at_once ? Duration::zero() : kHandshake));
 }
 
-// It knows no drain but SIGTERM, and may take that as the end: so first it serves its queue out.
+// It knows no drain but its stop signal, and may take that as the end: so first it serves its queue out.
 void FleetRunner::say_goodbye(WorkerId worker) {
   Occupant& occupant = occupants_.at(worker);
   const bool queued = steerer_.waiting(occupant.slot, occupant.turn) > 0 && fleet_.stop() == Fleet::Stop::No;
   if (queued) return occupant.farewell->arm(loop_.now() + kFarewellPoll);
-  if (!std::exchange(occupant.took_leave, true)) occupant.process->signal(SIGTERM);
+  const bool serves =
+      pool_.drain_wait == DrainWait::Connections && open_connections(occupant.process->pid(), steerer_.ports()) > 0;
+  if (serves) return occupant.farewell->arm(loop_.now() + kConnectionsPoll);
+  if (!std::exchange(occupant.took_leave, true)) occupant.process->signal(pool_.stop_signal.number);
 }
 
 void FleetRunner::perform(const Fleet::SignalWorker& action) {
   const auto occupant = occupants_.find(action.worker);
   if (occupant == occupants_.end()) return;
-  const int number = signal_number(action.signal);
+  const int number = signal_number(action.signal, pool_.stop_signal);
+  if (occupant->second.farewell) occupant->second.farewell->disarm();  // to be told twice means "at once" to many
   spdlog::log(action.why == Fleet::Why::Stopping ? spdlog::level::info : spdlog::level::warn, "{}: {} to pid {}: {}",
               label(occupant->second.slot), signal_name(number), occupant->second.process->pid(),
               reason_text(action.why));
   if (action.why == Fleet::Why::NotReady) {
+    look_where_it_listens(occupant->second);
     spdlog::warn("{}: {}", label(occupant->second.slot), missing_sign(occupant->second));
   }
+  occupant->second.health.reset();
   if (!occupant->second.told_to_end) occupant->second.told_to_end = action.why;
   occupant->second.process->signal(number);
 }
 
 void FleetRunner::perform(const Fleet::LendBuckets& action) {
-  spdlog::warn("{}: no worker accepts there: its clients go to their next choice until it is back", label(action.slot));
+  const char* const why = fleet_.is_shunned(action.slot) ? "its worker is unhealthy" : "no worker accepts there";
+  spdlog::warn("{}: {}: its clients go to their next choice until it is back", label(action.slot), why);
   told_[action.slot.value] = Dispatcher::SlotState::Lent;
   dispatcher_.set_state(action.slot, Dispatcher::SlotState::Lent);
   steerer_.set_lent(action.slot, true);
@@ -270,11 +298,11 @@ void FleetRunner::perform(const Fleet::Finished&) {
   hooks_.on_finished();
 }
 
-Inbox* FleetRunner::inbox_of(const Occupant& occupant) const {
+ConnectionSink* FleetRunner::inbox_of(const Occupant& occupant) const {
   return occupant.own_inbox ? occupant.own_inbox.get() : slots_[occupant.slot.value].inbox.get();
 }
 
-std::optional<WorkerId> FleetRunner::worker_on(const Inbox& inbox) const {
+std::optional<WorkerId> FleetRunner::worker_on(const ConnectionSink& inbox) const {
   for (const auto& [id, occupant] : occupants_) {
     if (inbox_of(occupant) == &inbox) return id;
   }
@@ -290,6 +318,7 @@ void FleetRunner::on_exit(WorkerId worker, const ExitStatus& status) {
   // From here on nobody speaks for it, whoever else has the address of its socket, or its filter.
   found->second.notify.reset();
   found->second.capture.reset();
+  found->second.health.reset();
   Occupant occupant = std::move(found->second);
   occupants_.erase(found);
   Slot& slot = slots_[occupant.slot.value];
@@ -305,11 +334,16 @@ void FleetRunner::on_exit(WorkerId worker, const ExitStatus& status) {
   slot.last_lines = occupant.process->last_lines();
   const bool expected = known != nullptr && (std::holds_alternative<Fleet::Draining>(known->phase) ||
                                              (fleet_.stop() != Fleet::Stop::No && status == ExitStatus{}));
-  // Who knows no drain but SIGTERM may die of it.
-  const bool by_farewell = expected && occupant.farewell && status.signal == SIGTERM;
+  // Who knows no drain but a signal may die of it.
+  const bool by_farewell = expected && occupant.farewell && status.signal == pool_.stop_signal.number;
+  const bool as_told = occupant.told_to_end == Fleet::Why::Stopping &&
+                       (status.signal == pool_.stop_signal.number || status.signal == SIGKILL);
   if (by_farewell || (expected && (status == ExitStatus{} || !status.is_known))) {
     spdlog::info("{}: pid {} has {}", label(occupant.slot), occupant.process->pid(),
-                 by_farewell ? "left on SIGTERM" : "drained and left");
+                 by_farewell ? "left on " + signal_name(status.signal) : "drained and left");
+  } else if (as_told) {
+    spdlog::info("{}: pid {} {}, as it was told to end", label(occupant.slot), occupant.process->pid(),
+                 to_text(status));
   } else {
     spdlog::warn("{}: pid {} {}{}{}", label(occupant.slot), occupant.process->pid(), to_text(status), hint,
                  quote(slot.last_lines));
@@ -320,6 +354,7 @@ void FleetRunner::on_exit(WorkerId worker, const ExitStatus& status) {
   steerer_.vacate(occupant.slot, occupant.turn);
   fleet_.on_exited(worker, final ? Fleet::WorkerEnd::DoNotRestart : Fleet::WorkerEnd::Ended, loop_.now());
   if (occupant.own_inbox) {
+    occupant.own_inbox->settle();  // what it had not taken up is there again
     place_again(*occupant.own_inbox);
     retire(occupant.slot, std::move(occupant.own_inbox));
   } else if (slot.inbox) {
@@ -333,31 +368,32 @@ void FleetRunner::on_exit(WorkerId worker, const ExitStatus& status) {
                       fmt::format("the worker in slot {} {}{}", occupant.slot.value, slot.last_exit.value_or("ended"),
                                   quote(slot.last_lines)));
   }
+  if (node_) node_->on_gone(worker);
   // We are inside the callback of the process's own watcher.
   loop_.defer([gone = std::make_shared<Occupant>(std::move(occupant))] {});
   if (hooks_.on_left) hooks_.on_left();
   schedule();
 }
 
-void FleetRunner::retire(SlotId slot, std::unique_ptr<Inbox> inbox) {
+void FleetRunner::retire(SlotId slot, std::unique_ptr<ConnectionSink> inbox) {
   inbox->settle();
-  const Inbox::Account account = inbox->account();
+  const ConnectionSink::Account account = inbox->account();
   slots_[slot.value].retired_handed += account.taken;
   slots_[slot.value].retired_accepted += account.accepted;
   slots_[slot.value].retired_lost += account.lost;
   // We may be inside one of its callbacks.
-  loop_.defer([kept = std::shared_ptr<Inbox>(std::move(inbox))] {});
+  loop_.defer([kept = std::shared_ptr<ConnectionSink>(std::move(inbox))] {});
 }
 
-void FleetRunner::place_again(Inbox& inbox) {
-  for (std::vector<Connection> some; !(some = inbox.take_back_some()).empty();) dispatcher_.redispatch(std::move(some));
+void FleetRunner::place_again(ConnectionSink& inbox) {
+  for (std::vector<Connection> some; !(some = take_back_some(inbox)).empty();) dispatcher_.redispatch(std::move(some));
 }
 
 // What waits in a channel that a worker has shut down follows into a new one.
 void FleetRunner::replace_inbox(SlotId id) {
   Slot& slot = slots_[id.value];
-  std::unique_ptr<Inbox> old = std::move(slot.inbox);
-  if (Result<std::unique_ptr<Inbox>> made = make_inbox()) slot.inbox = *std::move(made);
+  std::unique_ptr<ConnectionSink> old = std::move(slot.inbox);
+  if (Result<std::unique_ptr<ConnectionSink>> made = make_inbox()) slot.inbox = *std::move(made);
   dispatcher_.set_inbox(id, slot.inbox.get());  // none: the next start makes one
   place_again(*old);
   retire(id, std::move(old));

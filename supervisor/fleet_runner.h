@@ -14,6 +14,8 @@
 #include "launch.h"
 #include "loop/loop.h"
 #include "loop/timer.h"
+#include "node_session_door.h"
+#include "node_workers.h"
 #include "occupant.h"
 #include "renewals.h"
 #include "steerer.h"
@@ -49,6 +51,8 @@ class FleetRunner {
 
   // Workers are not offered capture: this system has none. Before `start`.
   void forgo_capture() { has_capture_ = false; }
+  // The kernel does not steer here. Before `start`.
+  void forgo_steering();
   void start();
 
   // Goes on with the workers of another one, in place of nobody: before `start`, after Dispatcher and Steerer have adopted. A
@@ -57,8 +61,17 @@ class FleetRunner {
   void save(SavedPool& saved, FdList& fds) const;
   // After `adopt` of a state that is older than its channels: Inbox::recount for all.
   void recount();
-  // Somebody waits for what cannot be saved: who asked for a reload, a restart, another size.
-  [[nodiscard]] bool is_changing() const { return roll_back_to_ || !renewals_.empty() || !wishes_.empty(); }
+  // What cannot be saved and comes to an end: somebody waits for a reload, a restart, another size; new slots get their clients;
+  // a process of ours runs that is no worker.
+  [[nodiscard]] bool is_changing() const {
+    return roll_back_to_ || !renewals_.empty() || !wishes_.empty() || warm_up_from_ || !clean_ups_.empty() ||
+           !buried_.empty();
+  }
+  // Its workers hang on channels that cannot be saved.
+  [[nodiscard]] bool has_node_workers() const { return node_ != nullptr; }
+  // Ends the health checks of all workers that live; `resume_checks` begins them anew.
+  void pause_checks();
+  void resume_checks();
 
   void stop(Fleet::Stop stop);
 
@@ -96,6 +109,8 @@ class FleetRunner {
   void on_stalled(SlotId slot, bool stalled);
 
   [[nodiscard]] PoolStatus status() const;
+  // Connections of health checks that are, or were, among those handed and waiting.
+  [[nodiscard]] std::uint64_t checks() const { return checks_; }
   // Slots whose worker serves.
   [[nodiscard]] unsigned serving() const;
   [[nodiscard]] unsigned slots() const { return static_cast<unsigned>(slots_.size()); }
@@ -104,7 +119,7 @@ class FleetRunner {
 
  private:
   struct Slot {
-    std::unique_ptr<Inbox> inbox;
+    std::unique_ptr<ConnectionSink> inbox;
     std::uint64_t starts = 0;
     std::uint64_t retired_handed = 0;  // by inboxes that are gone
     std::uint64_t retired_accepted = 0;
@@ -114,11 +129,13 @@ class FleetRunner {
     std::vector<std::string> last_lines;  // of the worker that ended last
   };
 
+  [[nodiscard]] WorkerStatus describe_worker(const Fleet::Worker& worker, const Occupant* occupant) const;
   void schedule();
   void reconcile();
   void sample_heartbeats(TimePoint now);
   void forgive_silence(TimePoint now);
   void perform(const Fleet::StartWorker& action);
+  void perform(const Fleet::CleanUpSlot& action);
   void perform(const Fleet::Promote& action);
   void perform(const Fleet::DrainWorker& action);
   void perform(const Fleet::SignalWorker& action);
@@ -133,20 +150,25 @@ class FleetRunner {
   void perform(const Fleet::Finished& action);
 
   [[nodiscard]] Outcome start(Occupant& occupant, WorkerId worker, Fleet::Role role);
+  [[nodiscard]] Outcome start_clean_up(SlotId slot);
+  void on_cleaned_up(SlotId slot, const ExitStatus& status);
   void watch_for_signs(Occupant& occupant, WorkerId worker);
   [[nodiscard]] std::unique_ptr<Capture> make_capture(Occupant& occupant, WorkerId worker, UniqueFd notifications);
-  [[nodiscard]] Result<std::unique_ptr<NotifySocket>> make_notify_socket(WorkerId worker);
-  [[nodiscard]] Result<std::unique_ptr<Inbox>> make_inbox();
+  [[nodiscard]] Result<std::unique_ptr<NotifySocket>> make_notify_socket(WorkerId worker, uid_t user);
+  [[nodiscard]] Result<std::unique_ptr<ConnectionSink>> make_inbox();
   [[nodiscard]] Inbox::Hooks hooks_of_inbox();
   [[nodiscard]] WorkerProcess::Hooks hooks_of_process(WorkerId worker);
   [[nodiscard]] Outcome adopt(const SavedWorker& saved, FdTable& fds);
   void watch_for_signs_again(Occupant& occupant, const SavedWorker& saved, FdTable& fds);
   void give_up_unknown_workers();
   [[nodiscard]] SavedWorker save(WorkerId worker, const Occupant& occupant, FdList& fds) const;
-  [[nodiscard]] Inbox* inbox_of(const Occupant& occupant) const;
-  [[nodiscard]] std::optional<WorkerId> worker_on(const Inbox& inbox) const;
+  [[nodiscard]] ConnectionSink* inbox_of(const Occupant& occupant) const;
+  [[nodiscard]] std::optional<WorkerId> worker_on(const ConnectionSink& inbox) const;
   [[nodiscard]] std::string label(SlotId slot) const;
   [[nodiscard]] std::string missing_sign(const Occupant& occupant) const;
+  [[nodiscard]] std::string listening_elsewhere() const;
+  [[nodiscard]] bool waits_at_its_sockets(const Occupant& occupant);
+  void look_where_it_listens(Occupant& occupant) const;
   void on_frame(Inbox& inbox, const WorkerFrame& frame);
   void on_notify(WorkerId worker, const NotifyMessage& message);
   void on_captured(WorkerId worker, std::size_t listener);
@@ -155,13 +177,34 @@ class FleetRunner {
   void on_ready(WorkerId worker, std::string_view how);
   void on_settled();
   void say_goodbye(WorkerId worker);
-  void on_garbage(Inbox& inbox, const Error& error);
+
+  // Of Node.js workers: fleet_runner_node.cc.
+  [[nodiscard]] std::unique_ptr<NodeWorkers> make_node_workers();
+  void open_node_door();
+  void on_node_accepting(WorkerId worker, bool accepts);
+  void on_node_leaves(WorkerId worker, const std::string& why);
+  void on_node_came_back(WorkerId worker);
+  [[nodiscard]] std::string missing_node_sign(const Occupant& occupant) const;
+
+  void settle_upkeep();
+  void settle_upkeep(WorkerId worker, Occupant& occupant);
+  [[nodiscard]] bool wants_checks() const;
+  [[nodiscard]] HealthWatch::Hooks hooks_of_watch(WorkerId worker);
+  [[nodiscard]] std::uint16_t listener_for_check(const Occupant& occupant) const;
+  [[nodiscard]] Result<SpawnPlan> plan_check(const Occupant& occupant) const;
+  void on_verdict(WorkerId worker, Health::State state, const std::string& why);
+  void bury(std::unique_ptr<CommandCheck> check);
+  void sample_work();
+  void recycle(WorkerId worker, Occupant& occupant, Recycle::Why why);
+  [[nodiscard]] std::vector<Connection> take_back_some(ConnectionSink& inbox);
+  void on_garbage(const ConnectionSink& inbox, const Error& error);
   void on_exit(WorkerId worker, const ExitStatus& status);
-  void retire(SlotId slot, std::unique_ptr<Inbox> inbox);
-  void place_again(Inbox& inbox);
+  void retire(SlotId slot, std::unique_ptr<ConnectionSink> inbox);
+  void place_again(ConnectionSink& inbox);
   void replace_inbox(SlotId slot);
   void tell_dispatcher();
   void adopt_size();
+  void warm_up();
   [[nodiscard]] std::optional<Outcome> sized() const;
   void settle_wishes();
   void fail_wishes(const std::string& why);
@@ -178,6 +221,11 @@ class FleetRunner {
     std::function<void(Outcome)> done;
   };
 
+  struct CleanUp {
+    std::unique_ptr<WorkerProcess> process;
+    std::unique_ptr<Timer> limit;
+  };
+
   Loop& loop_;
   const PoolConfig& pool_;
   Dispatcher& dispatcher_;
@@ -187,10 +235,14 @@ class FleetRunner {
   DescriptorReserve reserve_;  // for the start of a worker
   Renewals renewals_;
   Settlement settlement_;
+  std::unique_ptr<NodeSessionDoor> node_door_;
+  std::unique_ptr<NodeWorkers> node_;  // none where the workers are no Node.js
   bool has_capture_ = true;
+  bool has_steering_ = true;
   bool retired_unwanted_ = false;
   std::vector<Slot> slots_;
   std::map<WorkerId, Occupant> occupants_;
+  std::map<SlotId, CleanUp> clean_ups_;
   std::vector<Wish> wishes_;
   Generation generation_{1};  // as wished
   std::uint32_t last_generation_ = 1;
@@ -199,8 +251,16 @@ class FleetRunner {
   unsigned size_;                            // as wished
   std::uint64_t handed_before_ = 0;          // by slots that have gone
   std::vector<Dispatcher::SlotState> told_;  // what the dispatcher knows of each slot
+  std::optional<BucketTable> warm_up_from_;  // while new slots get their clients
+  TimePoint warm_up_begun_{};
   bool scheduled_ = false;
   TimePoint due_ = kNever;  // when the fleet asked to be asked next
+  Timer warming_up_;
+  std::uint64_t checks_ = 0;
+  bool is_sampling_ = false;
+  TimePoint next_check_complaint_{};
+  std::map<const CommandCheck*, std::unique_ptr<CommandCheck>> buried_;  // killed, and not ended yet
+  Timer sampling_;                                                       // of what recycling looks at
   Timer retiring_;
   Timer timer_;
 };

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <utility>
 
+#include "config/chosen_intake.h"
 #include "fleet_runner.h"
 
 namespace holdfast {
@@ -31,9 +32,15 @@ Outcome FleetRunner::adopt(const SavedPool& saved, FdTable& fds) {
   if (saved.slots.empty() || saved.slots.size() < saved.fleet.slots.size()) {
     return Error{{}, "take over pool " + pool_.name + ": its slots do not fit together"};
   }
-  fleet_ = Fleet(pool_.fleet, saved.fleet);
-  settlement_ = Settlement(pool_.intake, pool_.plane, saved.found);
+  Fleet::Saved fleet = saved.fleet;
+  for (Fleet::Slot& slot : fleet.slots) {  // the process that did it has ended with whoever asked
+    if (slot.cleaning == Fleet::Cleaning::Asked) slot.cleaning = Fleet::Cleaning::Needed;
+  }
+  fleet_ = Fleet(pool_.fleet, std::move(fleet));
+  settlement_ = Settlement(chosen_intake(pool_), pool_.plane, saved.found);
+  if (!saved.has_steering) forgo_steering();
   has_capture_ = saved.has_capture;
+  checks_ = saved.checks;
   retired_unwanted_ = saved.retired_unwanted;
   generation_ = saved.fleet.generation;
   last_generation_ = saved.last_generation;
@@ -86,6 +93,7 @@ Outcome FleetRunner::adopt(const SavedWorker& saved, FdTable& fds) {
   occupant.took_leave = saved.took_leave;
   occupant.other_binds = saved.other_binds;
   occupant.told_to_end = saved.told_to_end;
+  occupant.served_before = saved.served_before;
   const auto pid = static_cast<pid_t>(saved.pid);
   occupant.process =
       WorkerProcess::adopt(loop_, pid, std::move(pidfd),
@@ -107,7 +115,8 @@ void FleetRunner::watch_for_signs_again(Occupant& occupant, const SavedWorker& s
   const WorkerId worker = saved.id;
   if (UniqueFd notify = fds.take_if_there(saved.notify)) {
     occupant.notify =
-        NotifySocket::adopt(loop_, DatagramSocket{std::move(notify), saved.notify_address}, getuid(),
+        NotifySocket::adopt(loop_, DatagramSocket{std::move(notify), saved.notify_address},
+                            static_cast<uid_t>(saved.notify_user.value_or(::getuid())),
                             [this, worker](const NotifyMessage& message, pid_t) { on_notify(worker, message); });
   }
   if (UniqueFd notifications = fds.take_if_there(saved.capture)) {
@@ -143,13 +152,15 @@ void FleetRunner::give_up_unknown_workers() {
 void FleetRunner::save(SavedPool& saved, FdList& fds) const {
   saved.found = settlement_.found();
   saved.has_capture = has_capture_;
+  saved.has_steering = has_steering_;
+  saved.checks = checks_;
   saved.retired_unwanted = retired_unwanted_;
   saved.fleet = fleet_.save();
   saved.last_generation = last_generation_;
   saved.handed_before = handed_before_;
   for (const Slot& slot : slots_) {
     SavedSlot& written = saved.slots.emplace_back();
-    if (slot.inbox) written.inbox = slot.inbox->save(fds);
+    if (const auto* inbox = dynamic_cast<const Inbox*>(slot.inbox.get())) written.inbox = inbox->save(fds);
     written.starts = slot.starts;
     written.retired_handed = slot.retired_handed;
     written.retired_accepted = slot.retired_accepted;
@@ -183,11 +194,12 @@ SavedWorker FleetRunner::save(WorkerId worker, const Occupant& occupant, FdList&
   saved.offer = occupant.offer;
   saved.turn = occupant.turn == Turn::First ? 0 : 1;
   saved.holds_sockets = occupant.holds_sockets;
-  if (occupant.own_inbox) saved.own_inbox = occupant.own_inbox->save(fds);
+  if (const auto* inbox = dynamic_cast<const Inbox*>(occupant.own_inbox.get())) saved.own_inbox = inbox->save(fds);
   saved.output = occupant.process->output().save(fds);
   if (occupant.notify) {
     saved.notify = fds.add("notify", occupant.notify->descriptor());
     saved.notify_address = occupant.notify->address();
+    saved.notify_user = occupant.notify->worker_user();
   }
   if (occupant.capture) {
     saved.capture = fds.add_as(name_of("capture", pool_.name, worker), occupant.capture->notifications());
@@ -205,6 +217,7 @@ SavedWorker FleetRunner::save(WorkerId worker, const Occupant& occupant, FdList&
   saved.beats = occupant.beats;
   saved.other_binds = occupant.other_binds;
   saved.told_to_end = occupant.told_to_end;
+  saved.served_before = occupant.served_before;
   return saved;
 }
 

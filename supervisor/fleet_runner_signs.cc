@@ -3,10 +3,13 @@
 #include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "config/values.h"
 #include "core/stall.h"
+#include "sys/own_listeners.h"
+#include "sys/worker_sockets.h"
 #include "worker_texts.h"
 
 namespace holdfast {
@@ -14,6 +17,10 @@ namespace holdfast {
 namespace {
 
 constexpr std::size_t kBindsTold = 8;
+// Under --intake auto one that shows no sign of anything is given so many times --start-grace before it is taken for one
+// that serves the inherited sockets.
+constexpr int kSilentGraces = 10;
+constexpr Duration kShortestLook = std::chrono::milliseconds(100);
 
 }  // namespace
 
@@ -59,14 +66,44 @@ void FleetRunner::on_captured(WorkerId worker, std::size_t listener) {
 }
 
 void FleetRunner::on_grace_over(WorkerId worker) {
-  const Occupant& occupant = occupants_.at(worker);
+  Occupant& occupant = occupants_.at(worker);
   if (occupant.bound) return on_ready(worker, "it has bound an address of ours, and lived through --start-grace");
-  // One that binds elsewhere has not taken the inherited sockets.
-  const bool open = !settlement_.intake();
-  if (open && !occupant.other_binds.empty()) return;
-  if (settlement_.intake() == Intake::Capture || settlement_.intake() == Intake::Sdk) return;
+  const std::optional<Intake> intake = settlement_.intake();
+  const bool waits = !intake && waits_at_its_sockets(occupant);
+  // One that binds elsewhere, and does not show that it uses what it has inherited, has not taken it yet.
+  if (!occupant.other_binds.empty() && !waits && (!intake || intake == Intake::Capture)) {
+    if (!std::exchange(occupant.told_elsewhere, true)) {
+      spdlog::warn("{}: so far {}", label(occupant.slot), missing_sign(occupant));
+    }
+    if (!intake) occupant.grace->arm(loop_.now() + std::max(pool_.start_grace, kShortestLook));
+    return;
+  }
+  if (intake == Intake::Capture || intake == Intake::Sdk) return;
+  // Nor has one that is still to bind: a large program needs its time until then.
+  const Duration silence = std::min(kSilentGraces * pool_.start_grace, pool_.fleet.start_timeout / 2);
+  if (!intake && !waits && loop_.now() < occupant.started + silence) {
+    return occupant.grace->arm(std::min(loop_.now() + pool_.start_grace, occupant.started + silence));
+  }
   if (settlement_.on_ready_without_sign()) on_settled();
-  on_ready(worker, "it has lived through --start-grace");
+  if (pool_.intake == Intake::ListenFds && occupant.slot.value == 0) {
+    look_where_it_listens(occupant);
+    if (!occupant.other_binds.empty()) {
+      spdlog::warn(
+          "{}: it listens on {} by itself: if clients are to come there, it does not take inherited sockets "
+          "(--intake capture)",
+          label(occupant.slot), fmt::join(occupant.other_binds, ", "));
+    }
+  }
+  on_ready(worker, waits ? "it waits at the sockets that it has inherited" : "it has lived through --start-grace");
+}
+
+// Whether somebody of the worker uses the sockets that it has inherited: has made them non-blocking (we gave them
+// blocking), or waits in accept(2), if that can be at no other socket.
+bool FleetRunner::waits_at_its_sockets(const Occupant& occupant) {
+  const std::vector<Steerer::GivenSocket> sockets = steerer_.sockets(occupant.slot, occupant.turn);
+  const auto is_used = [](const Steerer::GivenSocket& socket) { return is_nonblocking(socket.fd); };
+  if (std::any_of(sockets.begin(), sockets.end(), is_used)) return true;
+  return occupant.other_binds.empty() && waits_in_accept(occupant.process->pid());
 }
 
 void FleetRunner::on_ready(WorkerId worker, std::string_view how) {
@@ -80,7 +117,9 @@ void FleetRunner::on_ready(WorkerId worker, std::string_view how) {
   spdlog::info("{}: pid {} is ready after {:.0f} ms{}{}", label(occupant.slot), occupant.process->pid(),
                std::chrono::duration<double, std::milli>(loop_.now() - occupant.started).count(),
                how.empty() ? "" : ": ", how);
+  if (node_) node_->on_ready(worker);
   fleet_.on_ready(worker, loop_.now());
+  settle_upkeep(worker, occupants_.at(worker));
   schedule();
 }
 
@@ -89,6 +128,10 @@ void FleetRunner::on_other_bind(WorkerId worker, const std::string& address) {
   Occupant& occupant = occupants_.at(worker);
   if (occupant.other_binds.size() >= kBindsTold) return;
   occupant.other_binds.push_back(address);
+  if (settlement_.intake() == Intake::Capture && !occupant.grace) {
+    occupant.grace = std::make_unique<Timer>(loop_, [this, worker] { on_grace_over(worker); });
+    occupant.grace->arm(loop_.now() + pool_.start_grace);
+  }
   // It was taken for one that serves the inherited sockets, because it had lived for so long without a bind.
   if (pool_.intake == Intake::Auto && settlement_.intake() == Intake::ListenFds) {
     spdlog::warn("{}: {}", label(occupant.slot), missing_sign(occupant));
@@ -101,7 +144,7 @@ void FleetRunner::on_settled() {
     spdlog::info("pool {}: intake {}, plane {}", pool_.name, value_text(intake), value_text(settlement_.plane()));
   }
   on_policy_changed();
-  const bool passing = intake == Intake::Sdk;
+  const bool passing = intake == Intake::Sdk || intake == Intake::Node;
   dispatcher_.set_passing(passing);
   steerer_.settle(intake, settlement_.plane());
   if (passing) return;
@@ -123,8 +166,27 @@ void FleetRunner::on_stalled(SlotId slot, bool stalled) {
   schedule();
 }
 
+// Where capture was not offered nobody has told us.
+void FleetRunner::look_where_it_listens(Occupant& occupant) const {
+  if (!occupant.other_binds.empty() || !occupant.process) return;
+  const std::vector<std::uint16_t> ours = steerer_.ports();
+  for (const TcpAddress& address : own_listeners(occupant.process->pid())) {
+    if (std::count(ours.begin(), ours.end(), address.port) > 0 || occupant.other_binds.size() >= kBindsTold) continue;
+    occupant.other_binds.push_back(to_text(ListenAddress{address}));
+  }
+}
+
+// "; they listen on 127.0.0.1:9090", if any does.
+std::string FleetRunner::listening_elsewhere() const {
+  for (const auto& [id, occupant] : occupants_) {
+    if (!occupant.other_binds.empty()) return fmt::format("; they listen on {}", fmt::join(occupant.other_binds, ", "));
+  }
+  return "";
+}
+
 // Why a worker that was not ready in time may not have been.
 std::string FleetRunner::missing_sign(const Occupant& occupant) const {
+  if (node_) return missing_node_sign(occupant);
   if (!occupant.other_binds.empty()) {
     std::string listeners;
     for (const std::unique_ptr<Listener>& listener : dispatcher_.listeners()) {
@@ -139,7 +201,7 @@ std::string FleetRunner::missing_sign(const Occupant& occupant) const {
   return "it never spoke on its channel: is the program linked with the worker SDK (holdfast-worker(3))?";
 }
 
-void FleetRunner::on_garbage(Inbox& inbox, const Error& error) {
+void FleetRunner::on_garbage(const ConnectionSink& inbox, const Error& error) {
   const std::optional<WorkerId> worker = worker_on(inbox);
   if (!worker) return;
   const Occupant& occupant = occupants_.at(*worker);

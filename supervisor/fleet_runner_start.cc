@@ -20,6 +20,7 @@ void FleetRunner::perform(const Fleet::StartWorker& action) {
                  action.role == Fleet::Role::Successor ? " as successor" : "");
     return;
   }
+  if (node_) node_->on_gone(action.worker);
   occupants_.erase(action.worker);
   Slot& slot = slots_[action.slot.value];
   spdlog::error("{}: cannot start a worker: {}", label(action.slot), started.error().message());
@@ -35,15 +36,21 @@ Outcome FleetRunner::start(Occupant& occupant, WorkerId worker, Fleet::Role role
   Slot& slot = slots_[occupant.slot.value];
   const bool successor = role == Fleet::Role::Successor;
   if (successor || !slot.inbox) {
-    Result<std::unique_ptr<Inbox>> inbox = make_inbox();
+    Result<std::unique_ptr<ConnectionSink>> inbox = make_inbox();
     if (!inbox) return std::move(inbox).error();
     (successor ? occupant.own_inbox : slot.inbox) = *std::move(inbox);
     if (!successor) dispatcher_.set_inbox(occupant.slot, slot.inbox.get());
   }
-  Inbox& inbox = *(occupant.own_inbox ? occupant.own_inbox : slot.inbox);
+  ConnectionSink& inbox = *(occupant.own_inbox ? occupant.own_inbox : slot.inbox);
   inbox.settle();
+  const ConnectionSink::Account before = inbox.account();
+  occupant.served_before = before.taken + before.accepted;
   (void)inbox.flush();  // dropped, and so closed
-  Result<std::unique_ptr<NotifySocket>> notify = make_notify_socket(worker);
+  const bool as_we = pool_.user.empty() && pool_.group.empty();
+  const Result<Credentials> credentials =
+      as_we ? Credentials{getuid(), 0, {}} : credentials_of(pool_.user, pool_.group);
+  if (!credentials) return credentials.error();
+  Result<std::unique_ptr<NotifySocket>> notify = make_notify_socket(worker, credentials->user);
   if (!notify) return std::move(notify).error();
   occupant.notify = *std::move(notify);
   occupant.offer = settlement_.offer();
@@ -51,20 +58,22 @@ Outcome FleetRunner::start(Occupant& occupant, WorkerId worker, Fleet::Role role
   if (steerer_.empty()) occupant.offer.listen_fds = occupant.offer.capture = occupant.offer.sockets = false;
   occupant.turn = successor ? other(steerer_.turn(occupant.slot)) : steerer_.turn(occupant.slot);
 
-  Launch launch{occupant.slot,
-                slots(),
-                occupant.generation,
-                occupant.offer,
-                inbox,
-                dispatcher_.listeners(),
-                {},
-                {},
-                hooks_.workers_survive_us};
+  Launch launch{occupant.slot, slots(), occupant.generation, occupant.offer, inbox, dispatcher_.listeners(), {}, {}, {},
+                worker};
   launch.notify_address = occupant.notify->address();
   if (occupant.offer.listen_fds || occupant.offer.channel)
     launch.sockets = steerer_.sockets(occupant.slot, occupant.turn);
   occupant.holds_sockets = !launch.sockets.empty();
+  if (!as_we) launch.credentials = *credentials;
   if (Outcome set = set_socket_modes(launch); !set) return set;
+  UniqueFd node_channel;
+  if (occupant.offer.node) {
+    Result<UniqueFd> end = node_->begin(worker, static_cast<NodeInbox&>(inbox));
+    if (!end) return std::move(end).error();
+    node_channel = *std::move(end);
+    launch.node_channel = node_channel;
+    occupant.spoke = occupant.beats = true;  // its answers are its heartbeat
+  }
   Result<std::unique_ptr<WorkerProcess>> process =
       WorkerProcess::start(loop_, plan_launch(pool_, launch), pool_.name, occupant.slot, hooks_of_process(worker));
   if (!process) return std::move(process).error();
@@ -80,7 +89,10 @@ Outcome FleetRunner::start(Occupant& occupant, WorkerId worker, Fleet::Role role
 void FleetRunner::watch_for_signs(Occupant& occupant, WorkerId worker) {
   if (occupant.offer.capture) occupant.capture = make_capture(occupant, worker, occupant.process->take_capture());
   const std::optional<Intake> intake = settlement_.intake();
-  const bool may_tell_nothing = !intake || intake == Intake::ListenFds || intake == Intake::None;
+  // A Node.js program that does not listen may never have heard of 'ready'.
+  const bool by_message =
+      intake == Intake::Node && !needs_server(pool_.node.dialect) && pool_.node.ready == NodeConfig::Ready::Listening;
+  const bool may_tell_nothing = !intake || intake == Intake::ListenFds || intake == Intake::None || by_message;
   if (!may_tell_nothing) return;
   occupant.grace = std::make_unique<Timer>(loop_, [this, worker] { on_grace_over(worker); });
   occupant.grace->arm(loop_.now() + pool_.start_grace);
@@ -121,8 +133,8 @@ std::unique_ptr<Capture> FleetRunner::make_capture(Occupant& occupant, WorkerId 
   return capture;
 }
 
-Result<std::unique_ptr<NotifySocket>> FleetRunner::make_notify_socket(WorkerId worker) {
-  return NotifySocket::create(loop_, getuid(),
+Result<std::unique_ptr<NotifySocket>> FleetRunner::make_notify_socket(WorkerId worker, uid_t user) {
+  return NotifySocket::create(loop_, user,
                               [this, worker](const NotifyMessage& message, pid_t) { on_notify(worker, message); });
 }
 
@@ -133,7 +145,12 @@ WorkerProcess::Hooks FleetRunner::hooks_of_process(WorkerId worker) {
   return hooks;
 }
 
-Result<std::unique_ptr<Inbox>> FleetRunner::make_inbox() { return Inbox::create(loop_, hooks_of_inbox()); }
+Result<std::unique_ptr<ConnectionSink>> FleetRunner::make_inbox() {
+  if (node_) return std::unique_ptr<ConnectionSink>(node_->make_inbox());
+  Result<std::unique_ptr<Inbox>> inbox = Inbox::create(loop_, hooks_of_inbox());
+  if (!inbox) return std::move(inbox).error();
+  return std::unique_ptr<ConnectionSink>(*std::move(inbox));
+}
 
 Inbox::Hooks FleetRunner::hooks_of_inbox() {
   Inbox::Hooks hooks;

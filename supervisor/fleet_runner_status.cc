@@ -6,6 +6,28 @@
 
 namespace holdfast {
 
+WorkerStatus FleetRunner::describe_worker(const Fleet::Worker& worker, const Occupant* occupant) const {
+  const TimePoint now = loop_.now();
+  WorkerStatus answer;
+  answer.state = phase_text(worker.phase);
+  answer.generation = worker.generation.value;
+  answer.age = now - worker.started;
+  if (const auto* draining = std::get_if<Fleet::Draining>(&worker.phase)) {
+    answer.draining_for = now - draining->since;
+    answer.ends_in = draining->deadline - now;
+  }
+  if (const auto* ending = std::get_if<Fleet::Ending>(&worker.phase)) answer.ends_in = ending->deadline - now;
+  if (occupant == nullptr) return answer;
+  if (occupant->process) answer.pid = occupant->process->pid();
+  if (const ConnectionSink* inbox = inbox_of(*occupant); inbox != nullptr && occupant->spoke)
+    answer.open = inbox->account().open;
+  if (occupant->health) {
+    answer.health = worker.unhealthy ? "unhealthy" : "healthy";
+    answer.last_check = occupant->health->last_result();
+  }
+  return answer;
+}
+
 PoolStatus FleetRunner::status() const {
   const TimePoint now = loop_.now();
   PoolStatus pool;
@@ -13,6 +35,7 @@ PoolStatus FleetRunner::status() const {
   pool.command = pool_.command;
   pool.intake = settlement_.intake() ? value_text(*settlement_.intake()) : "auto";
   pool.plane = settlement_.intake() ? value_text(settlement_.plane()) : "auto";
+  pool.counts_connections = settlement_.plane() == Plane::Pass || settlement_.intake() == Intake::Sdk;
   for (std::uint32_t i = 0; i < std::min(slots_.size(), fleet_.slots().size()); i++) {
     const Slot& slot = slots_[i];
     const Fleet::Slot& state = fleet_.slots()[i];
@@ -28,8 +51,8 @@ PoolStatus FleetRunner::status() const {
     answer.last_exit = slot.last_exit;
     answer.buckets = dispatcher_.served_buckets(SlotId{i});
     answer.home_buckets = dispatcher_.table().share(SlotId{i});
-    const auto add_inbox = [&](const Inbox& inbox) {
-      const Inbox::Account account = inbox.account();
+    const auto add_inbox = [&](const ConnectionSink& inbox) {
+      const ConnectionSink::Account account = inbox.account();
       answer.handed += account.taken;
       answer.waiting += account.waiting;
       answer.accepted += account.accepted;
@@ -39,10 +62,8 @@ PoolStatus FleetRunner::status() const {
     if (slot.inbox) add_inbox(*slot.inbox);
     const auto describe = [&](const Fleet::Worker& worker) {
       const auto occupant = occupants_.find(worker.id);
-      const std::int64_t pid =
-          occupant != occupants_.end() && occupant->second.process ? occupant->second.process->pid() : 0;
       if (occupant != occupants_.end() && occupant->second.own_inbox) add_inbox(*occupant->second.own_inbox);
-      return WorkerStatus{pid, std::string(phase_text(worker.phase)), worker.generation.value, now - worker.started};
+      return describe_worker(worker, occupant == occupants_.end() ? nullptr : &occupant->second);
     };
     if (state.incumbent) answer.worker = describe(*state.incumbent);
     if (state.successor) answer.others.push_back(describe(*state.successor));

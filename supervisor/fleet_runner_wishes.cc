@@ -10,6 +10,12 @@
 
 namespace holdfast {
 
+namespace {
+
+constexpr int kWarmUpSteps = 16;
+
+}  // namespace
+
 void FleetRunner::renew(std::optional<SlotId> slot, std::function<void(Outcome)> done) {
   if (fleet_.stop() != Fleet::Stop::No) return done(Error{{}, "the supervisor is stopping"});
   renewals_.begin(slot, std::move(done));
@@ -25,6 +31,7 @@ void FleetRunner::set_size(unsigned size, std::function<void(Outcome)> done) {
     dispatcher_.resize(size);
   }
   if (size < dispatcher_.table().slots()) {
+    warm_up_from_.reset();
     dispatcher_.set_table(equal_shares(size));
     steerer_.refresh();
   }
@@ -74,6 +81,7 @@ void FleetRunner::roll(std::function<void(Outcome)> done) {
   generation_ = Generation{++last_generation_};
   spdlog::info("pool {}: generation {} replaces {}", pool_.name, generation_.value, roll_back_to_->value);
   fleet_.set_generation(generation_);
+  if (node_) node_->forget_servers();
   schedule();
 }
 
@@ -109,12 +117,30 @@ void FleetRunner::adopt_size() {
     if (!serves && !slot.lent) return;
   }
   spdlog::info("pool {}: {} slots serve, in place of {}", pool_.name, size_, before);
-  dispatcher_.set_table(equal_shares(size_));
+  warm_up_from_ = dispatcher_.table();
+  warm_up_begun_ = loop_.now();
+  warm_up();
+}
+
+// The next step of giving new slots their clients. In the steer plane that is a new program, so the steps are few.
+void FleetRunner::warm_up() {
+  if (!warm_up_from_) return;
+  const Duration whole = pool_.slow_start;
+  const Duration gone = loop_.now() - warm_up_begun_ + whole / kWarmUpSteps;
+  const bool complete = gone >= whole;
+  const double part = complete ? 1 : std::chrono::duration<double>(gone) / std::chrono::duration<double>(whole);
+  dispatcher_.set_table(between(*warm_up_from_, equal_shares(size_), part));
   steerer_.refresh();
+  if (complete) {
+    warm_up_from_.reset();
+    settle_wishes();
+  } else {
+    warming_up_.arm(loop_.now() + whole / kWarmUpSteps);
+  }
 }
 
 std::optional<Outcome> FleetRunner::sized() const {
-  if (dispatcher_.table().slots() != size_ || slots_.size() != size_) return std::nullopt;
+  if (warm_up_from_ || dispatcher_.table().slots() != size_ || slots_.size() != size_) return std::nullopt;
   for (unsigned i = 0; i < size_; i++) {
     if (!fleet_.slots()[i].lent || fleet_.slots()[i].drained) continue;
     return Error{{},

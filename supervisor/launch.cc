@@ -9,6 +9,7 @@
 #include <string_view>
 #include <utility>
 
+#include "core/node_command.h"
 #include "core/worker_template.h"
 #include "sys/environment.h"
 #include "sys/socket_facts.h"
@@ -70,24 +71,43 @@ std::string give_sockets(SpawnPlan& plan, const Launch& launch) {
   return numbers;
 }
 
+// PM2 may have started us, and its names stand in our environment.
+void give_node_channel(SpawnPlan& plan, const PoolConfig& pool, const Launch& launch) {
+  for (auto& [name, value] : node_environment(pool.node.dialect, launch.worker, launch.slot)) {
+    std::erase_if(plan.environment, [&name = name](const auto& variable) { return variable.first == name; });
+    plan.environment.emplace_back(name, std::move(value));
+  }
+  plan.fds.emplace_back(*launch.node_channel, kNodeChannelFd);
+}
+
+// What all programs of a slot have in common.
+void describe_program(SpawnPlan& plan, const PoolConfig& pool, const std::vector<std::string>& command, SlotId slot,
+                      unsigned slots) {
+  const WorkerIdentity identity{slot, slots, pool.name,
+                                plan.cpus.empty() ? std::nullopt : std::optional(plan.cpus.front())};
+  for (const std::string& argument : command) plan.command.push_back(expand_worker_template(argument, identity));
+  plan.working_directory = pool.working_directory;
+  plan.umask = pool.umask;
+  plan.nice = pool.nice;
+  plan.limits = pool.limits;
+  std::map<std::string, std::string> chosen;
+  for (const auto& [name, text] : pool.environment) chosen[name] = expand_worker_template(text, identity);
+  plan.environment = inherited_environment(chosen);
+  plan.environment.emplace_back(HF_ENV_SLOT, std::to_string(slot.value));
+  plan.environment.emplace_back(HF_ENV_SLOTS, std::to_string(slots));
+  plan.environment.emplace_back(HF_ENV_POOL, pool.name);
+}
+
 }  // namespace
 
 SpawnPlan plan_launch(const PoolConfig& pool, const Launch& launch) {
   SpawnPlan plan;
   if (!pool.cpus.empty()) plan.cpus = cpus_of_slot(pool.cpus, launch.slot, launch.slots);
-  const WorkerIdentity identity{launch.slot, launch.slots, pool.name,
-                                plan.cpus.empty() ? std::nullopt : std::optional(plan.cpus.front())};
-  for (const std::string& argument : pool.command) plan.command.push_back(expand_worker_template(argument, identity));
-  plan.working_directory = pool.working_directory;
-  std::map<std::string, std::string> chosen;
-  for (const auto& [name, text] : pool.environment) chosen[name] = expand_worker_template(text, identity);
-  plan.environment = inherited_environment(chosen);
+  describe_program(plan, pool, pool.command, launch.slot, launch.slots);
+  plan.credentials = launch.credentials;
   const auto set = [&](const char* name, std::string value) { plan.environment.emplace_back(name, std::move(value)); };
 
-  set(HF_ENV_SLOT, std::to_string(launch.slot.value));
-  set(HF_ENV_SLOTS, std::to_string(launch.slots));
   set(HF_ENV_GENERATION, std::to_string(launch.generation.value));
-  set(HF_ENV_POOL, pool.name);
   set(HF_ENV_LISTENERS, text_of(launch.listeners));
   const Duration heartbeat = pool.fleet.heartbeat_timeout;
   if (!launch.notify_address.empty()) {
@@ -97,9 +117,11 @@ SpawnPlan plan_launch(const PoolConfig& pool, const Launch& launch) {
   if (launch.offer.listen_fds) {
     for (const Steerer::GivenSocket& socket : launch.sockets) plan.listen_fds.push_back({socket.fd, socket.name});
   }
+  if (launch.node_channel) give_node_channel(plan, pool, launch);
   if (launch.offer.channel) {
-    set(HF_ENV_CHANNEL, give(plan, launch.inbox.worker_end()));
-    set(HF_ENV_PAGE, give(plan, launch.inbox.page_fd()));
+    const auto& inbox = static_cast<const Inbox&>(launch.inbox);
+    set(HF_ENV_CHANNEL, give(plan, inbox.worker_end()));
+    set(HF_ENV_PAGE, give(plan, inbox.page_fd()));
     set(HF_ENV_HEARTBEAT, count_of<std::chrono::milliseconds>(heartbeat));
   }
   const bool sockets = std::any_of(launch.sockets.begin(), launch.sockets.end(),
@@ -110,6 +132,20 @@ SpawnPlan plan_launch(const PoolConfig& pool, const Launch& launch) {
   const bool sees_our_end = launch.offer.channel && !launch.offer.listen_fds && !launch.offer.capture;
   if (!sees_our_end && !launch.survives_us) plan.death_signal = SIGTERM;
   return plan;
+}
+
+SpawnPlan plan_clean_up(const PoolConfig& pool, SlotId slot, unsigned slots) {
+  SpawnPlan plan;
+  describe_program(plan, pool, pool.clean_up, slot, slots);
+  plan.death_signal = SIGKILL;
+  return plan;
+}
+
+Outcome check_account(const PoolConfig& pool) {
+  if (pool.user.empty() && pool.group.empty()) return Done{};
+  const Result<Credentials> credentials = credentials_of(pool.user, pool.group);
+  if (!credentials) return Error{credentials.error().code, "pool " + pool.name + ": " + credentials.error().doing};
+  return check_may_become(*credentials, pool.user.empty() ? "group " + pool.group : "user " + pool.user);
 }
 
 Outcome set_socket_modes(const Launch& launch) {

@@ -1,8 +1,11 @@
 #include "load_config.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
+#include "core/bucket_table.h"
+#include "sys/machine.h"
 #include "sys/text_file.h"
 
 namespace holdfast {
@@ -18,6 +21,15 @@ Assembled load_config(const ConfigSource& source) {
   nothing.mistakes.push_back({{Origin::Kind::CommandLine, "-c", {}, ""},
                               error.message() + (missing ? " (`holdfast init " + source.file + "` writes one)" : "")});
   return nothing;
+}
+
+void choose_workers(Config& config) {
+  const unsigned cpus = std::min(usable_cpus(), kMaxSlots);
+  for (PoolConfig& pool : config.pools) {
+    if (pool.workers != 0) continue;
+    pool.workers = cpus;
+    pool.workers_auto = true;
+  }
 }
 
 }  // namespace holdfast

@@ -12,6 +12,7 @@ struct Execute {
   int operator()(const holdfast::CheckInvocation& check) const { return holdfast::check_config(check); }
   int operator()(const holdfast::InitInvocation& init) const { return holdfast::write_default_config(init); }
   int operator()(const holdfast::CheckUpgradeInvocation& check) const { return holdfast::check_upgrade(check); }
+  int operator()(const holdfast::ImportInvocation& import) const { return holdfast::import_config(import); }
   int operator()(const holdfast::VersionInvocation& version) const { return holdfast::print_version(version); }
   int operator()(const holdfast::ExitNow& now) const { return now.code; }
   template <class ClientInvocation>

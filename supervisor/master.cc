@@ -12,6 +12,7 @@
 #include "core/ip_address.h"
 #include "core/stop_signals.h"
 #include "exit_code.h"
+#include "launch.h"
 #include "sys/control_path.h"
 #include "sys/environment.h"
 #include "sys/machine.h"
@@ -43,6 +44,7 @@ Master::Master(Config config, ConfigSource source)
       logging_(loop_, config_.log_level),
       service_(loop_, [this] { return service_state(); }),
       started_(loop_.now()),
+      cpus_timer_(loop_, [this] { follow_cpus(); }),
       upgrade_timer_(loop_, [this] { check_next_program(); }) {
   ignore_broken_pipes();
   if (config_.name.empty()) config_.name = default_name(config_.pools.front().command);
@@ -100,11 +102,19 @@ void Master::listen_to_signals() {
 std::optional<Failure> Master::check_commands() const {
   for (const PoolConfig& pool : config_.pools) {
     const Outcome found = check_program(pool.command.front(), pool.working_directory);
+    if (const Outcome cpus = check_cpus(pool.cpus); found && !cpus) return Failure{cpus.error(), kExitBadConfig};
     if (found) continue;
     const bool forbidden = is(found.error(), std::errc::permission_denied);
     const std::string advice =
         forbidden ? " (make it executable: chmod +x)" : " (give a path, or a name that is in PATH)";
     return Failure{Error{{}, found.error().message() + advice}, forbidden ? kExitPermission : kExitBadConfig};
+  }
+  for (const PoolConfig& pool : config_.pools) {
+    const Outcome known = check_account(pool);
+    if (known) continue;
+    const bool forbidden = is(known.error(), std::errc::operation_not_permitted);
+    const std::string advice = forbidden ? " (only root may; leave out user and group, or start holdfast as root)" : "";
+    return Failure{Error{{}, known.error().message() + advice}, forbidden ? kExitPermission : kExitBadConfig};
   }
   return std::nullopt;
 }
@@ -193,6 +203,7 @@ void Master::start_workers() {
     pool->start();
     workers += pool->config().workers;
   }
+  follow_cpus();
   spdlog::info("holdfast {} '{}' pid {}: {} worker{}, control socket {}", HOLDFAST_VERSION, config_.name, getpid(),
                workers, workers == 1 ? "" : "s", config_.control_path);
 }
@@ -322,9 +333,16 @@ void Master::answer_route(const ControlRequest& request, ControlReply reply) con
 }
 
 // The slot that a request names in the pool, or nothing if it names none.
-Result<std::optional<SlotId>> Master::slot_of(const ControlRequest& request, const Pool& pool) {
+Result<std::optional<SlotId>> Master::slot_of(const ControlRequest& request, const Pool& pool) const {
   const std::optional<std::int64_t> number = request.number("slot");
   if (!number) return std::optional<SlotId>();
+  if (pools_.size() > 1 && !request.text("pool")) {
+    std::string slots;
+    for (const std::unique_ptr<Pool>& each : pools_) {
+      slots += (slots.empty() ? "" : " or ") + each->name() + "/" + std::to_string(*number);
+    }
+    return Error{{}, "there are several pools: say which one, " + slots};
+  }
   const unsigned slots = pool.runner().slots();
   if (*number >= 0 && *number < slots) return std::optional(SlotId{static_cast<std::uint32_t>(*number)});
   return Error{{}, "there is no slot " + std::to_string(*number) + ": slots are 0 to " + std::to_string(slots - 1)};

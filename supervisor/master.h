@@ -67,6 +67,7 @@ class Master {
   void on_finished(Pool& pool);
   void on_give_up(Pool& pool, const std::string& why);
   void remove_pool(const std::string& name);
+  void follow_cpus();
   void forget(const Pool& pool);
   [[nodiscard]] Pool* pool_of(std::string_view name) const;  // empty: the first; null: there is none of that name
   [[nodiscard]] Result<Pool*> pool_of(const ControlRequest& request) const;
@@ -77,7 +78,7 @@ class Master {
   void answer_route(const ControlRequest& request, ControlReply reply) const;
   void answer_restart(const ControlRequest& request, ControlReply reply);
   using Done = std::function<void(const Outcome&)>;
-  [[nodiscard]] static Result<std::optional<SlotId>> slot_of(const ControlRequest& request, const Pool& pool);
+  [[nodiscard]] Result<std::optional<SlotId>> slot_of(const ControlRequest& request, const Pool& pool) const;
   [[nodiscard]] static Done answer_when_done(const ControlRequest& request, ControlReply reply, std::size_t parts,
                                              std::string begun, std::string done);
   void answer_scale(const ControlRequest& request, ControlReply reply);
@@ -147,6 +148,8 @@ class Master {
   std::set<const Pool*> given_up_;                    // new ones that no worker came up in
   Status account_of_gone_;                            // the numbers of pools that have gone; nothing else
   std::size_t finished_pools_ = 0;
+  unsigned cpus_ = 0;  // as last seen
+  Timer cpus_timer_;
   // A reload under way, and those who wait for the next.
   struct Reload {
     std::vector<Answer> answers;

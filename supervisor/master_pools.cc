@@ -4,11 +4,19 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/bucket_table.h"
 #include "exit_code.h"
 #include "master.h"
+#include "sys/machine.h"
 #include "sys/service_manager.h"
 
 namespace holdfast {
+
+namespace {
+
+constexpr Duration kCpuPeriod = std::chrono::seconds(10);
+
+}  // namespace
 
 std::unique_ptr<Pool> Master::make_pool(const PoolConfig& config) {
   const auto self = std::make_shared<Pool*>(nullptr);
@@ -56,6 +64,23 @@ void Master::on_give_up(Pool& pool, const std::string& why) {
   on_finished(pool);
 }
 
+// The CPUs that we may use change without a word: by taskset, by the limits of a container or a unit.
+void Master::follow_cpus() {
+  cpus_timer_.arm(loop_.now() + kCpuPeriod);
+  if (stopping_ || reload_) return;
+  const unsigned cpus = std::min(usable_cpus(), kMaxSlots);
+  const unsigned before = std::exchange(cpus_, cpus);
+  if (before == cpus || before == 0) return;
+  for (PoolConfig& config : config_.pools) {
+    if (!config.workers_auto) continue;
+    spdlog::info("pool {}: {} CPUs may be used, before it was {}: so many workers", config.name, cpus, before);
+    config.workers = cpus;
+    pool_of(config.name)->apply({config, false, {}}, [](const Outcome& outcome) {
+      if (!outcome) spdlog::error("follow the number of CPUs: {}", outcome.error().message());
+    });
+  }
+}
+
 void Master::remove_pool(const std::string& name) {
   const auto found = std::find_if(pools_.begin(), pools_.end(),
                                   [&](const std::unique_ptr<Pool>& pool) { return pool->name() == name; });
@@ -73,6 +98,7 @@ void Master::forget(const Pool& pool) {
   Status last;
   pool.add_to(last);
   account_of_gone_.accepted += last.accepted;
+  account_of_gone_.checks += last.checks;
   account_of_gone_.handed += last.handed;
   for (const auto& [reason, count] : last.refused) account_of_gone_.refused[reason] += count;
 }

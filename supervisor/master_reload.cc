@@ -5,10 +5,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "core/bucket_table.h"
 #include "exit_code.h"
+#include "launch.h"
 #include "master.h"
-#include "sys/machine.h"
 #include "sys/program.h"
 #include "wire/reload_answer.h"
 
@@ -41,9 +40,7 @@ Result<ReloadPlan> Master::plan_of_reload() const {
     for (const Mistake& mistake : wished.mistakes) text += "\n" + to_text(mistake);
     return Error{{}, text};
   }
-  for (PoolConfig& pool : wished.config.pools) {
-    if (pool.workers == 0) pool.workers = std::min(usable_cpus(), kMaxSlots);
-  }
+  choose_workers(wished.config);
   // What was found out at the start is not different from what the file leaves open.
   if (wished.config.name.empty()) wished.config.name = config_.name;
   if (wished.config.control_path.empty()) wished.config.control_path = config_.control_path;
@@ -56,6 +53,7 @@ Outcome Master::prepare(const ReloadPlan& plan) {
   for (const PoolConfig& pool : plan.config.pools) {
     if (!plan.started.contains(pool.name) && !plan.rolled.contains(pool.name)) continue;
     if (Outcome found = check_program(pool.command.front(), pool.working_directory); !found) return found;
+    if (Outcome known = check_account(pool); !known) return known;
   }
   for (const PoolConfig& pool : plan.config.pools) {
     if (!plan.started.contains(pool.name)) continue;

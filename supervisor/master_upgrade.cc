@@ -91,6 +91,7 @@ void Master::end_upgrade(const Error& why) {
   spdlog::error("upgrade: {}: this program serves on", why.message());
   Upgrade failed = *std::exchange(upgrade_, std::nullopt);
   upgrade_timer_.disarm();
+  for (const std::unique_ptr<Pool>& pool : pools_) pool->runner().resume_checks();
   if (failed.reply) failed.reply->send(ControlFailure{why.message(), kExitFailure, {}});
 }
 
@@ -99,6 +100,8 @@ void Master::become_next_program() {
   loop_.poll();  // what was heard or deferred until now
   if (stopping_) return end_upgrade(Error{{}, "the supervisor is stopping"});
   upgrade_->checked = false;
+  // A command that checks is a child that the next program would not know.
+  for (const std::unique_ptr<Pool>& pool : pools_) pool->runner().pause_checks();
   if (is_changing()) return check_next_program();
   for (const std::unique_ptr<Pool>& pool : pools_) pool->runner().catch_up();
   Result<std::vector<std::string>> arguments = own_arguments();
@@ -124,6 +127,13 @@ void Master::become_next_program() {
 }
 
 Result<SavedState> Master::snapshot(FdList& fds) const {
+  for (const std::unique_ptr<Pool>& pool : pools_) {
+    if (!pool->runner().has_node_workers()) continue;
+    return Error{
+        {},
+        "hand on the workers of pool " + pool->name() +
+            ": the channels of Node.js workers live in this program alone (to change the program: stop and start)"};
+  }
   SavedState state;
   state.version = HOLDFAST_VERSION;
   Result<std::string> boot = boot_id();
@@ -214,6 +224,7 @@ void Master::resume() {
   spdlog::info("holdfast {} '{}' pid {} takes over from {}: {} worker{}, epoch {}", HOLDFAST_VERSION, config_.name,
                ::getpid(), state.version, workers, workers == 1 ? "" : "s", epoch_);
   for (const std::unique_ptr<Pool>& pool : pools_) pool->resume();
+  follow_cpus();
   if (const UniqueFd client = takeover_->fds.take_if_there(state.waiting)) {
     // It is the only answer on a fresh connection, so there is room for it; a client that has left does not hear it.
     (void)send_some(client, encode(ControlSuccess{to_json(UpgradeAnswer{true, HOLDFAST_VERSION, epoch_})}));

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "config/chosen_intake.h"
 #include "core/bucket_table.h"
 #include "core/ip_address.h"
 #include "sys/activation.h"
@@ -33,10 +34,11 @@ Pool::Pool(Loop& loop, const PoolConfig& config, HashKey hash_key, FleetRunner::
       runner_(loop, config_, dispatcher_, steerer_, with_ours(std::move(hooks))) {}
 
 Outcome Pool::check_system() {
-  if (config_.intake != Intake::Capture && config_.intake != Intake::Auto) return Done{};
+  const Intake intake = chosen_intake(config_);
+  if (intake != Intake::Capture && intake != Intake::Auto) return Done{};
   Outcome possible = check_interception();
   if (possible) return possible;
-  if (config_.intake == Intake::Capture) {
+  if (intake == Intake::Capture) {
     return Error{{}, possible.error().message() + " (--intake listen-fds and --intake sdk work without)"};
   }
   spdlog::warn(
@@ -49,7 +51,8 @@ Outcome Pool::check_system() {
 // Whether the listener is to have a socket for each slot.
 bool Pool::may_be_steered(const ListenAddress& address) const {
   if (std::holds_alternative<UnixAddress>(address)) return false;
-  const bool may_steer = config_.intake != Intake::Sdk || config_.plane == Plane::Steer;
+  const Intake intake = chosen_intake(config_);
+  const bool may_steer = (intake != Intake::Sdk && intake != Intake::Node) || config_.plane == Plane::Steer;
   return may_steer || std::holds_alternative<UdpAddress>(address);
 }
 
@@ -61,7 +64,8 @@ Outcome Pool::open_listener(const ListenerConfig& listener, int backlog) {
                      " is given at the start only: restart the service"};
   }
   wished_[dispatcher_.next_listener()] = listener.address;
-  const bool only_passed = config_.intake == Intake::Sdk || config_.intake == Intake::Auto;
+  const Intake intake = chosen_intake(config_);
+  const bool only_passed = intake == Intake::Sdk || intake == Intake::Auto;
   const bool datagrams = std::holds_alternative<UdpAddress>(listener.address);
   if (may_be_steered(listener.address)) {
     Result<ListeningSocket> socket =
@@ -70,9 +74,16 @@ Outcome Pool::open_listener(const ListenerConfig& listener, int backlog) {
       dispatcher_.add_listener(listener.name, *std::move(socket));
       return Done{};
     }
-    if (!Steerer::is_steering_refused(socket.error()) || !only_passed || datagrams) return std::move(socket).error();
-    spdlog::warn("{}: the kernel does not steer here: connections are passed, to workers of the SDK alone",
-                 socket.error().message());
+    if (!Steerer::is_steering_refused(socket.error())) return std::move(socket).error();
+    const std::string advice = socket.error().code == std::errc::not_enough_memory ? ", raise net.core.optmem_max" : "";
+    // Workers that live already have been told how they get their connections.
+    if (!only_passed || datagrams || started_) {
+      const char* const other = datagrams ? "datagrams cannot be passed" : "--intake sdk works without";
+      return Error{{}, socket.error().message() + " (" + other + advice + ")"};
+    }
+    spdlog::warn("{}: the kernel does not steer here: connections are passed, to workers of the SDK alone{}",
+                 socket.error().message(), advice);
+    runner_.forgo_steering();
   }
   Result<ListeningSocket> socket = listen_on(listener.address, backlog);
   if (!socket) return std::move(socket).error();
@@ -131,6 +142,7 @@ void Pool::add_to(Status& status) const {
     status.waiting += slot.waiting;
   }
   status.handed += runner_.handed_before();
+  status.checks += runner_.checks();
   status.waiting += dispatcher_.unplaced();
   add_listeners_to(status, status.waiting > waiting_before ? Shown::All : Shown::Open);
 }

@@ -91,6 +91,7 @@ class Pool {
 
   Loop& loop_;
   PoolConfig config_;
+  bool started_ = false;
   bool stopping_ = false;
   std::set<ListenerId> removed_;  // those that leave, and may be closed when no worker has their sockets
   bool removal_due_ = false;

@@ -27,6 +27,7 @@ void Pool::recount() {
 }
 
 void Pool::resume() {
+  started_ = true;
   runner_.start();
   steerer_.start();
   dispatcher_.start();

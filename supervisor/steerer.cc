@@ -116,8 +116,15 @@ Result<ListeningSocket> Steerer::add(std::unique_ptr<SteerGroup> group) {
       return error;
     }
   }
+  // Whoever comes before the workers waits at his slot's socket already.
+  if (const Outcome attached = attach_whole_or_fewer(listener, *group); !attached) {
+    const std::string where = to_text(listener.address);
+    group->shut_down();
+    listeners_.pop_back();
+    if (listeners_.empty()) dispatcher_.set_resolution(kBuckets);
+    return Error{attached.error().code, "steer the clients of " + where + ": " + attached.error().doing};
+  }
   listener.groups.push_back(std::move(group));
-  attach(listener, *listener.groups.back());  // whoever comes before the workers waits at his slot's socket already
   return socket;
 }
 
@@ -134,18 +141,18 @@ void Steerer::settle(Intake intake, Plane plane) {
   watch();
 }
 
-void Steerer::retire_unwanted() {
+void Steerer::retire_unwanted(std::string_view elsewhere) {
   for (Listener& listener : listeners_) {
     if (listener.groups.empty()) continue;
     if (listener.wanted.empty()) {
-      spdlog::warn("pool {}: the workers do not listen on {} ({}): its clients wait for nobody", pool_.name,
-                   to_text(listener.address), listener.name);
+      spdlog::warn("pool {}: the workers do not listen on {} ({}): its clients wait for nobody{}", pool_.name,
+                   to_text(listener.address), listener.name, elsewhere);
       continue;
     }
     std::erase_if(listener.groups, [&](const std::unique_ptr<SteerGroup>& group) {
       const SocketDomain domain = group->address().domain;
       if (std::count(listener.wanted.begin(), listener.wanted.end(), domain) > 0) return false;
-      spdlog::info("pool {}: the workers listen on {} only: {} is closed", pool_.name,
+      spdlog::info("pool {}: the workers listen on {}; the sockets kept for {} are not needed", pool_.name,
                    to_text(listener.groups.back()->address()), to_text(group->address()));
       if (group->address().domain == natural_domain(listener.address)) dispatcher_.close_socket(listener.id);
       retire(listener, *group);
@@ -260,6 +267,14 @@ Result<BorrowedFd> Steerer::socket_for(std::size_t index, SocketDomain domain, S
                "give " + to_text(group->address()) + " to a worker"};
 }
 
+std::vector<std::uint16_t> Steerer::ports() const {
+  std::vector<std::uint16_t> ports;
+  for (const Listener& listener : listeners_) {
+    if (const auto* tcp = std::get_if<TcpAddress>(&listener.address)) ports.push_back(tcp->port);
+  }
+  return ports;
+}
+
 bool Steerer::is_datagram(std::size_t managed) const {
   return std::holds_alternative<UdpAddress>(listeners_[managed].address);
 }
@@ -338,26 +353,35 @@ void Steerer::attach_everywhere() {
   }
 }
 
-void Steerer::attach(Listener& listener, SteerGroup& group) {
-  const Outcome attached = group.attach(program_for(listener, group));
-  if (attached) return;
-  const Error& error = attached.error();
-  if (error.code == std::errc::not_enough_memory) return fall_back(error);
-  spdlog::error("listener {}: {}: clients go where they went before", listener.name, error.message());
+Outcome Steerer::attach_whole_or_fewer(const Listener& listener, SteerGroup& group) {
+  for (;;) {
+    Outcome attached = group.attach(program_for(listener, group));
+    if (attached || attached.error().code != std::errc::not_enough_memory || !fall_back(attached.error())) {
+      return attached;
+    }
+  }
 }
 
-void Steerer::fall_back(const Error& error) {
+void Steerer::attach(Listener& listener, SteerGroup& group) {
+  const unsigned before = dispatcher_.resolution();
+  const Outcome attached = attach_whole_or_fewer(listener, group);
+  if (!attached) {
+    spdlog::error("listener {}: {}: clients go where they went before (raise net.core.optmem_max)", listener.name,
+                  attached.error().message());
+  } else if (dispatcher_.resolution() != before) {
+    attach_everywhere();  // one table for all
+  }
+}
+
+// Whether fewer buckets are left to try.
+bool Steerer::fall_back(const Error& error) {
   const auto fewer = std::find_if(kFewerBuckets.begin(), kFewerBuckets.end(),
                                   [&](unsigned buckets) { return buckets < dispatcher_.resolution(); });
-  if (fewer == kFewerBuckets.end()) {
-    spdlog::error("pool {}: {}: clients go where they went before (raise net.core.optmem_max)", pool_.name,
-                  error.message());
-    return;
-  }
+  if (fewer == kFewerBuckets.end()) return false;
   spdlog::warn("pool {}: {}: {} buckets instead of {} (raise net.core.optmem_max to have them all)", pool_.name,
                error.message(), *fewer, dispatcher_.resolution());
   dispatcher_.set_resolution(*fewer);
-  attach_everywhere();
+  return true;
 }
 
 bool Steerer::is_ours(const Listener& listener, SlotId id, Turn turn) const {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "config/config.h"
@@ -58,8 +59,9 @@ class Steerer {
   // for datagrams, which cannot be passed.
   void settle(Intake intake, Plane plane);
   // Those of a listener's sockets that no worker wants, because the first one has bound those of another family, are
-  // closed: their clients are to be refused, not to wait for nobody.
-  void retire_unwanted();
+  // closed: their clients are to be refused, not to wait for nobody. `elsewhere` ends the warning about a listener that
+  // nobody has bound: where the workers listen instead.
+  void retire_unwanted(std::string_view elsewhere);
   // The end of a listener, here and in the dispatcher: what waits is served or refused by its stage, and then nobody listens
   // there. No worker that lives on may have sockets of it: they would turn dead in its hands.
   void remove_listener(ListenerId listener);
@@ -103,6 +105,8 @@ class Steerer {
   [[nodiscard]] const std::string& name_of(std::size_t managed) const { return listeners_[managed].name; }
   [[nodiscard]] bool is_datagram(std::size_t managed) const;
 
+  [[nodiscard]] std::vector<std::uint16_t> ports() const;  // of the TCP listeners
+
   [[nodiscard]] bool empty() const;  // no listener has sockets
   [[nodiscard]] Plane plane() const { return plane_; }
   // Whether new clients may come to this turn of the slot.
@@ -141,8 +145,9 @@ class Steerer {
   [[nodiscard]] Turn turn_for(const Listener& listener, SlotId slot) const;
   [[nodiscard]] std::vector<BpfInstruction> program_for(const Listener& listener, const SteerGroup& group) const;
   void attach_everywhere();
+  [[nodiscard]] Outcome attach_whole_or_fewer(const Listener& listener, SteerGroup& group);
   void attach(Listener& listener, SteerGroup& group);
-  void fall_back(const Error& error);
+  [[nodiscard]] bool fall_back(const Error& error);
   [[nodiscard]] bool is_ours(const Listener& listener, SlotId slot, Turn turn) const;
   void watch();
   void drain(std::size_t listener, SocketDomain domain, SlotId slot, Turn turn);

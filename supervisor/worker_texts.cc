@@ -22,6 +22,8 @@ std::string_view reason_text(Fleet::Why why) {
       return "it gave no heartbeat (--heartbeat-timeout)";
     case Fleet::Why::NotReady:
       return "it was not ready in time (--start-timeout)";
+    case Fleet::Why::Unhealthy:
+      return "it fails its health checks";
     case Fleet::Why::Misbehaved:
       return "it broke the channel protocol";
     case Fleet::Why::Overdue:
@@ -30,6 +32,18 @@ std::string_view reason_text(Fleet::Why why) {
       break;
   }
   return "the supervisor stops";
+}
+
+std::string_view reason_text(Recycle::Why why) {
+  switch (why) {
+    case Recycle::Why::Age:
+      return "its age (recycle-age)";
+    case Recycle::Why::Connections:
+      return "the connections that it has served (recycle-connections)";
+    case Recycle::Why::Memory:
+      break;
+  }
+  return "its memory (recycle-memory)";
 }
 
 std::string_view phase_text(const Fleet::Phase& phase) {

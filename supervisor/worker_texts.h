@@ -5,11 +5,13 @@
 #include <vector>
 
 #include "core/fleet.h"
+#include "core/recycle.h"
 
 namespace holdfast {
 
 // What the log and `status` call the fleet's decisions.
 [[nodiscard]] std::string_view reason_text(Fleet::Why why);
+[[nodiscard]] std::string_view reason_text(Recycle::Why why);
 [[nodiscard]] std::string_view phase_text(const Fleet::Phase& phase);
 [[nodiscard]] std::string_view slot_text(const Fleet::Slot& slot);
 [[nodiscard]] std::string seconds_text(Duration duration);  // "1.5 s"

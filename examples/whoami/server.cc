@@ -241,6 +241,8 @@ void Server::serve(Client& client, const Request& request) {
   const std::string_view path = request.target.substr(0, request.target.find('?'));
   if (path == "/slow") return serve_slow(client, request);
   if (path == "/crash") std::abort();
+  if (path == "/ill" || path == "/well") is_well_ = path == "/well";
+  if (path == "/healthz" && !is_well_) return refuse(client, "503 Service Unavailable");
   if (path == "/hang") {
     for (;;) ::pause();
   }

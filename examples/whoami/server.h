@@ -91,6 +91,7 @@ class Server {
 
   holdfast::Worker worker_;
   int epoll_;
+  bool is_well_ = true;    // what /healthz says
   bool has_more_ = false;  // connections of a batch wait in the SDK
   // The JSON in pieces: head_, the client's address, then those of its listener and its plane.
   std::string head_;

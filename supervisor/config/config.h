@@ -6,9 +6,13 @@
 
 #include "core/cpu_list.h"
 #include "core/fleet.h"
+#include "core/health.h"
 #include "core/intake.h"
 #include "core/listen_address.h"
+#include "core/node_dialect.h"
 #include "core/placement_key.h"
+#include "core/process_limits.h"
+#include "core/recycle.h"
 #include "core/time.h"
 
 namespace holdfast {
@@ -28,23 +32,84 @@ enum class Overflow {
   Refuse,  // it is closed with a reset and counted
 };
 
+// A signal by its name: "TERM", "QUIT", "INT" ...
+struct SignalName {
+  int number = 15;  // SIGTERM on every Linux
+  bool operator==(const SignalName&) const = default;
+};
+
+// What a worker that knows no drain serves out before it is sent its stop signal.
+enum class DrainWait {
+  Queue,        // whom the kernel has queued for it
+  Connections,  // and whom it has accepted, until their connections have ended
+};
+
+// What matters for Node.js workers alone.
+struct NodeConfig {
+  // By what a worker is known to be ready.
+  enum class Ready { Listening, Message };
+  // What it is told when it is to leave: to disconnect; and before that, as PM2 does it, a message of its own.
+  enum class Farewell { Disconnect, Message };
+  // What becomes of process.send() where it is meant for nobody we know.
+  enum class Messages { Log, Relay, Drop };
+
+  // By what a client of Socket.IO keeps its worker: by its address, like everybody; or its session, wherever it comes from.
+  enum class StickyBy { Address, Session };
+
+  NodeDialect dialect = NodeDialect::Auto;
+  StickyBy sticky_by = StickyBy::Address;
+  Ready ready = Ready::Listening;
+  Farewell farewell = Farewell::Disconnect;
+  Messages messages = Messages::Log;
+};
+
+// What becomes of a worker that fails its health checks.
+enum class HealthAction {
+  Drain,    // its new clients go to other slots until it passes
+  Restart,  // the same, and a successor replaces it
+};
+
+struct HealthConfig {
+  std::string http;                  // the target of a GET; empty: no such check
+  std::vector<std::string> command;  // a program that is run beside the worker; empty: none
+  HealthPolicy policy;
+  HealthAction action = HealthAction::Drain;
+  [[nodiscard]] bool wants_checks() const { return !http.empty() || !command.empty(); }
+};
+
 struct PoolConfig {
   std::string name = "main";
   std::vector<std::string> command;
+  bool workers_auto = false;                       // `workers` was found out, and follows the CPUs
   unsigned workers = 0;                            // 0: one for each CPU that we may use
   std::string working_directory;                   // empty: the supervisor's
   std::map<std::string, std::string> environment;  // beside what the workers inherit, and in place of it
   Intake intake = Intake::Auto;
   Plane plane = Plane::Auto;
-  CpuList cpus;  // dealt out to the slots (core/cpu_list.h); empty: those of the supervisor
+  std::string user;       // of the workers; empty: the supervisor's
+  std::string group;      // empty: the user's own
+  FileMask umask;         // of the files that workers make
+  int nice = 0;           // added to the supervisor's
+  ResourceLimits limits;  // beside what the workers inherit
+  CpuList cpus;           // dealt out to the slots (core/cpu_list.h); empty: those of the supervisor
   // A worker that tells nothing of itself counts as ready when it has lived so long.
   Duration start_grace = std::chrono::seconds(1);
+  SignalName stop_signal;
+  // A server that finishes what it has begun when it is told to stop should be told at once: it alone knows which
+  // connections are idle, and a browser holds its own for minutes.
+  DrainWait drain_wait = DrainWait::Queue;
   Fleet::Policy fleet;
+  std::vector<std::string> clean_up;  // run before a worker is started again; empty: nothing
+  Duration clean_up_timeout = std::chrono::seconds(30);
   std::vector<int> no_restart_codes = {78};  // EX_CONFIG. Not 2: a Go panic exits with it
   unsigned hold_limit = 1024;   // connections that wait for a slot without a serving worker; beyond, they overflow
   unsigned queue_limit = 1024;  // connections sent to a worker and not taken up yet; beyond, they overflow
   Overflow overflow = Overflow::Next;
+  Duration slow_start = Duration::zero();  // over which new slots get their clients
   KeyPrefix prefix;
+  NodeConfig node;
+  HealthConfig health;
+  RecyclePolicy recycle;
 };
 
 enum class LogLevel { Debug, Info, Warning, Error };

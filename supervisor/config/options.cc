@@ -1,6 +1,7 @@
 #include "config/options.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace holdfast {
@@ -56,7 +57,8 @@ Option listener_row(std::string key, std::string value_name, std::string group, 
 // 0, for which `auto` stands, is no number that anybody may write.
 Option workers_row(const std::string& group) {
   Option option = pool_row(
-      "workers", "N", group, Effect::Live, "Number of workers; auto: one for each CPU",
+      "workers", "N", group, Effect::Live,
+      "Number of workers; auto: one for each CPU that the supervisor may use, now and later",
       [](auto& p) -> auto& { return p.workers; });
   option.letter = "-w";
   option.set = [](Config& config, const Place& place, const Value& value) -> Outcome {
@@ -68,11 +70,12 @@ Option workers_row(const std::string& group) {
       return Error{{}, text + " is not a number of workers (from 1) or auto"};
     }
     config.pools[place.index].workers = workers;
+    config.pools[place.index].workers_auto = false;
     return Done{};
   };
   option.get = [](const Config& config, const Place& place) -> Value {
     const unsigned workers = config.pools[place.index].workers;
-    return workers == 0 ? Value(Scalar{"auto"}) : value_of(workers);
+    return workers == 0 || config.pools[place.index].workers_auto ? Value(Scalar{"auto"}) : value_of(workers);
   };
   return option;
 }
@@ -102,6 +105,21 @@ Option environment_row(const std::string& group) {
   return option;
 }
 
+// An empty list is none.
+Option clean_up_row(const std::string& group) {
+  Option option = without_flag(pool_row(
+      "clean-up", "COMMAND", group, Effect::Live,
+      "A program that is run before a worker is started again; if it fails, so has the start",
+      [](auto& p) -> auto& { return p.clean_up; }));
+  option.set = [](Config& config, const Place& place, const Value& value) -> Outcome {
+    std::vector<std::string>& command = config.pools[place.index].clean_up;
+    if (value != Value(std::vector<Scalar>{})) return read_value(value, command);
+    command.clear();
+    return Done{};
+  };
+  return option;
+}
+
 // An empty name means the first pool, and that is what is told.
 Option pool_of_listener_row(const std::string& group) {
   Option option = listener_row(
@@ -112,6 +130,75 @@ Option pool_of_listener_row(const std::string& group) {
     return Scalar{pool.empty() ? config.pools.front().name : pool};
   };
   return option;
+}
+
+// A command that may be left out; none is an empty list.
+Option check_command_row(const std::string& group) {
+  Option option = without_flag(pool_row(
+      "health-command", "COMMAND", group, Effect::Live,
+      "A program and its arguments that is run to check each worker (HOLDFAST_SLOT, HOLDFAST_PID): 0 is a pass",
+      [](auto& p) -> auto& { return p.health.command; }));
+  option.set = [](Config& config, const Place& place, const Value& value) -> Outcome {
+    std::vector<std::string>& command = config.pools[place.index].health.command;
+    const auto* list = std::get_if<std::vector<Scalar>>(&value);
+    if (list == nullptr || !list->empty()) return read_value(value, command);
+    command.clear();
+    return Done{};
+  };
+  return option;
+}
+
+std::vector<Option> health_rows() {
+  const std::string group = "Health";
+  return {
+      pool_row(
+          "health-http", "TARGET", group, Effect::Live,
+          "Check each worker with GET TARGET on a connection of our own, as in /healthz: 2xx and 3xx pass",
+          [](auto& p) -> auto& { return p.health.http; }),
+      check_command_row(group),
+      pool_row(
+          "health-interval", "TIME", group, Effect::Live, "From the beginning of one check to that of the next",
+          [](auto& p) -> auto& { return p.health.policy.interval; }),
+      pool_row(
+          "health-timeout", "TIME", group, Effect::Live, "A check without an answer for so long has failed",
+          [](auto& p) -> auto& { return p.health.policy.timeout; }),
+      pool_row(
+          "health-fail", "N", group, Effect::Live, "So many failed checks in a row make a worker unhealthy",
+          [](auto& p) -> auto& { return p.health.policy.fail; }),
+      pool_row(
+          "health-pass", "N", group, Effect::Live, "So many passed checks in a row make it healthy again",
+          [](auto& p) -> auto& { return p.health.policy.pass; }),
+      pool_row(
+          "health-action", "ACTION", group, Effect::Live,
+          "An unhealthy worker gets no new clients while another slot is healthy; restart: it is replaced as well, "
+          "drain: "
+          "it is not",
+          [](auto& p) -> auto& { return p.health.action; }),
+  };
+}
+
+std::vector<Option> recycle_rows() {
+  const std::string group = "Recycling";
+  return {
+      pool_row(
+          "recycle-age", "TIME", group, Effect::Live, "A worker that has served so long is replaced (0: never)",
+          [](auto& p) -> auto& { return p.recycle.age; }),
+      pool_row(
+          "recycle-connections", "N", group, Effect::Live,
+          "A worker of the SDK that has taken up so many connections is replaced (0: never)",
+          [](auto& p) -> auto& { return p.recycle.connections; }),
+      pool_row(
+          "recycle-memory", "SIZE", group, Effect::Live,
+          "A worker whose process group has more memory resident than this is replaced, as in 512M (0: never)",
+          [](auto& p) -> auto& { return p.recycle.memory; }),
+      pool_row(
+          "recycle-memory-time", "TIME", group, Effect::Live, "... if it has had more for so long",
+          [](auto& p) -> auto& { return p.recycle.memory_time; }),
+      pool_row(
+          "recycle-jitter", "N", group, Effect::Live,
+          "The limits of a slot are lower than these by up to N percent, in each slot by another part of it",
+          [](auto& p) -> auto& { return p.recycle.jitter; }),
+  };
 }
 
 std::vector<Option> make_options() {
@@ -156,16 +243,55 @@ std::vector<Option> make_options() {
           "working-directory", "DIR", work, Effect::RollWorkers, "Where the workers run (default: here)",
           [](auto& p) -> auto& { return p.working_directory; }),
       environment_row(work),
+      pool_row(
+          "user", "NAME", work, Effect::RollWorkers,
+          "The user of the workers, by name or number; only root may choose another than its own",
+          [](auto& p) -> auto& { return p.user; }),
+      pool_row(
+          "group", "NAME", work, Effect::RollWorkers, "The group of the workers (default: that of the user)",
+          [](auto& p) -> auto& { return p.group; }),
+      pool_row(
+          "umask", "MASK", work, Effect::RollWorkers,
+          "Permissions that the workers' new files do not get, in octal digits, or none: the supervisor's",
+          [](auto& p) -> auto& { return p.umask; }),
+      pool_row(
+          "nice", "N", work, Effect::RollWorkers, "Added to the supervisor's niceness; below 0 only root may",
+          [](auto& p) -> auto& { return p.nice; }),
+      pool_row(
+          "limits", "LIMITS", work, Effect::RollWorkers,
+          "Resource limits of the workers, as in nofile=65536,core=0:unlimited (soft:hard), or none",
+          [](auto& p) -> auto& { return p.limits; }),
 
       pool_row(
           "intake", "INTAKE", where, Effect::NeedsRestart,
-          "How workers receive connections: sdk, listen-fds, capture, none, or auto: what the first worker shows "
-          "itself to be",
+          "How workers receive connections: sdk, listen-fds, capture, node, none, or auto: what the command or the "
+          "first worker shows itself to be",
           [](auto& p) -> auto& { return p.intake; }),
       pool_row(
           "plane", "PLANE", where, Effect::NeedsRestart,
           "Who places connections of workers with the SDK: pass (the supervisor) or steer (the kernel); auto: pass",
           [](auto& p) -> auto& { return p.plane; }),
+      pool_row(
+          "node-dialect", "DIALECT", where, Effect::RollWorkers,
+          "How Node.js workers take connections: cluster, sticky-session, sticky-session-0, sticky-cluster, "
+          "sticky-listen, socket.io or plain; auto: cluster",
+          [](auto& p) -> auto& { return p.node.dialect; }),
+      pool_row(
+          "node-sticky-by", "WHAT", where, Effect::NeedsRestart,
+          "By what clients of @socket.io/sticky keep their worker: address, or session: the sid of their requests",
+          [](auto& p) -> auto& { return p.node.sticky_by; }),
+      pool_row(
+          "node-ready", "SIGN", where, Effect::RollWorkers,
+          "What shows that a Node.js worker is ready: listening, or message: process.send('ready')",
+          [](auto& p) -> auto& { return p.node.ready; }),
+      pool_row(
+          "node-farewell", "WORD", where, Effect::RollWorkers,
+          "How a Node.js worker is told to drain: disconnect, or message: also 'shutdown' to process.on('message')",
+          [](auto& p) -> auto& { return p.node.farewell; }),
+      pool_row(
+          "node-messages", "WHERE", where, Effect::Live,
+          "Where process.send() of Node.js workers goes: log, relay (to all others) or drop",
+          [](auto& p) -> auto& { return p.node.messages; }),
       supervisor_row(
           "hash-key", "HEX", where, Effect::Live,
           "16 hexadecimal digits; the same on machines that must place clients alike (0...0: derived from the machine "
@@ -193,6 +319,11 @@ std::vector<Option> make_options() {
           [](auto& p) -> auto& { return p.overflow; }),
 
       pool_row(
+          "slow-start", "TIME", where, Effect::Live,
+          "Over which new slots get their share of the clients, step by step (0: at once)",
+          [](auto& p) -> auto& { return p.slow_start; }),
+
+      pool_row(
           "cpus", "CPUS", life, Effect::RollWorkers,
           "CPUs that are dealt out to the slots, as in 0-3,8, or all: every worker runs where the supervisor may",
           [](auto& p) -> auto& { return p.cpus; }),
@@ -208,10 +339,18 @@ std::vector<Option> make_options() {
           "Without a heartbeat for so long a worker counts as hung (0: never)",
           [](auto& p) -> auto& { return p.fleet.heartbeat_timeout; }),
       pool_row(
-          "drain-timeout", "TIME", life, Effect::Live, "From the request to drain to SIGTERM",
+          "drain-timeout", "TIME", life, Effect::Live, "From the request to drain to the stop signal",
           [](auto& p) -> auto& { return p.fleet.drain_timeout; }),
       pool_row(
-          "kill-timeout", "TIME", life, Effect::Live, "From SIGTERM (or SIGABRT, for the hung) to SIGKILL",
+          "drain-wait", "FOR", life, Effect::Live,
+          "What a worker without the SDK serves out before its stop signal: queue, or connections: also those it has "
+          "accepted",
+          [](auto& p) -> auto& { return p.drain_wait; }),
+      pool_row(
+          "stop-signal", "SIGNAL", life, Effect::Live, "The signal that asks a worker to stop: TERM, QUIT, INT ...",
+          [](auto& p) -> auto& { return p.stop_signal; }),
+      pool_row(
+          "kill-timeout", "TIME", life, Effect::Live, "From the stop signal (or SIGABRT, for the hung) to SIGKILL",
           [](auto& p) -> auto& { return p.fleet.kill_timeout; }),
       pool_row(
           "stop-timeout", "TIME", life, Effect::Live, "The whole of a graceful stop",
@@ -248,6 +387,19 @@ std::vector<Option> make_options() {
       pool_row(
           "canary", "TIME", restart, Effect::Live, "How long a successor must be ready before it takes a slot",
           [](auto& p) -> auto& { return p.fleet.canary; }),
+      pool_row(
+          "start-order", "ORDER", restart, Effect::Live,
+          "together, or one-by-one: a worker is started when those of all slots below its own serve",
+          [](auto& p) -> auto& { return p.fleet.start_order; }),
+      pool_row(
+          "restart-group", "GROUP", restart, Effect::Live,
+          "Who is started again with a worker that has ended or is replaced: one, or all (stopped first, then one by "
+          "one)",
+          [](auto& p) -> auto& { return p.fleet.restart_group; }),
+      clean_up_row(restart),
+      pool_row(
+          "clean-up-timeout", "TIME", restart, Effect::Live, "How long that program may take",
+          [](auto& p) -> auto& { return p.clean_up_timeout; }),
       pool_row(
           "linger", "N", restart, Effect::Live,
           "Replaced workers of a slot that may still drain while it is renewed once more",
@@ -295,7 +447,12 @@ std::string_view meaning_of(Effect effect) {
 }
 
 const std::vector<Option>& options() {
-  static const std::vector<Option> table = make_options();
+  static const std::vector<Option> table = [] {
+    std::vector<Option> all = make_options();
+    for (std::vector<Option> rows : {health_rows(), recycle_rows()})
+      std::move(rows.begin(), rows.end(), std::back_inserter(all));
+    return all;
+  }();
   return table;
 }
 

@@ -103,11 +103,14 @@ class Reader {
     }
   }
 
-  void read_keys(const TomlTable& table, Scope scope, const std::string& name, const std::string& where, Layer& layer) {
+  void read_keys(const TomlTable& table, Scope scope, const std::string& name,  // NOLINT(misc-no-recursion)
+                 const std::string& where, Layer& layer) {
     for (const TomlEntry& entry : table) {
       const Option* const option = find_option(scope, entry.key);
       const KeyPath path{scope, name, entry.key, ""};
-      if (option == nullptr) {
+      if (option == nullptr && is_family(entry, scope)) {
+        read_family(entry, table, scope, name, where, layer);
+      } else if (option == nullptr) {
         note(entry.key_at, unknown_key(scope, entry.key, where));
       } else if (option->entries) {
         read_entries(*option, entry, path, layer);
@@ -115,6 +118,30 @@ class Reader {
         read_value_of(*option, entry, path, layer);
       }
     }
+  }
+
+  // Keys that begin alike may stand in a table of what they have in common: health = { interval = "5s" } is
+  // health-interval = "5s".
+  static bool is_family(const TomlEntry& entry, Scope scope) {
+    if (!std::holds_alternative<TomlTable>(entry.content)) return false;
+    const std::vector<std::string> keys = keys_of(scope);
+    return std::any_of(keys.begin(), keys.end(),
+                       [&](const std::string& key) { return key.starts_with(entry.key + "-"); });
+  }
+
+  void read_family(const TomlEntry& entry, const TomlTable& beside, Scope scope,
+                   const std::string& name,  // NOLINT(misc-no-recursion)
+                   const std::string& where, Layer& layer) {
+    TomlTable members = std::get<TomlTable>(entry.content);
+    for (TomlEntry& member : members) {
+      member.key = entry.key + "-" + member.key;
+      const auto twice =
+          std::find_if(beside.begin(), beside.end(), [&](const TomlEntry& other) { return other.key == member.key; });
+      if (twice != beside.end())
+        note(twice->key_at,
+             key_text(member.key) + " is written twice: it is in " + key_text(entry.key) + " = { ... } too");
+    }
+    read_keys(members, scope, name, where, layer);
   }
 
   static std::string unknown_key(Scope scope, const std::string& key, const std::string& where) {

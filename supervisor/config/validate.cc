@@ -1,14 +1,18 @@
 #include "config/validate.h"
 
+#include <algorithm>
+#include <chrono>
 #include <initializer_list>
 #include <set>
 #include <string>
 #include <utility>
 
+#include "config/chosen_intake.h"
 #include "config/options.h"
 #include "config/parse.h"
 #include "config/values.h"
 #include "core/bucket_table.h"
+#include "core/node_command.h"
 
 namespace holdfast {
 
@@ -28,6 +32,8 @@ class Finder {
       require(names.insert(pool.name).second, {pool_itself(pool)}, "two pools are named '" + pool.name + "'");
       check_pool(pool);
       check_intake(pool);
+      check_health(pool);
+      check_recycling(pool);
     }
     check_listeners();
     return std::move(mistakes_);
@@ -68,6 +74,12 @@ class Finder {
     require(pool.prefix.v6 <= 128, {key("prefix-v6")},
             name("prefix-v6") + " " + std::to_string(pool.prefix.v6) + ": at most 128");
     require(pool.queue_limit > 0, {key("queue-limit")}, name("queue-limit") + " 0 would let nobody in");
+    require(pool.nice >= -40 && pool.nice <= 40, {key("nice")},
+            name("nice") + " " + std::to_string(pool.nice) + ": from -40 to 40");
+    for (const int code : pool.no_restart_codes) {
+      require(code >= 0 && code <= 255, {key("no-restart-codes")},
+              name("no-restart-codes") + " " + std::to_string(code) + ": exit codes are 0 to 255");
+    }
     require(fleet.surge > 0, {key("surge")}, name("surge") + " 0 would renew nothing");
     require(fleet.start_timeout > Duration::zero(), {key("start-timeout")},
             name("start-timeout") + " 0 would end every worker at once");
@@ -83,13 +95,15 @@ class Finder {
   void check_intake(const PoolConfig& pool) {
     const KeyPath intake = of(pool, "intake");
     const KeyPath plane = of(pool, "plane");
-    const bool by_sdk = pool.intake == Intake::Sdk || pool.intake == Intake::Auto;
+    const Intake chosen = chosen_intake(pool);
+    const bool passes = chosen == Intake::Sdk || chosen == Intake::Auto || chosen == Intake::Node;
     const std::string its_intake = called(intake) + " " + value_text(pool.intake);
-    require(pool.plane != Plane::Pass || by_sdk, {plane, intake},
+    require(pool.plane != Plane::Pass || passes, {plane, intake},
             called(plane) + " pass needs workers of the SDK: with " + its_intake +
                 " the kernel delivers to the workers' own sockets");
     require(pool.plane != Plane::Steer || pool.intake != Intake::None, {plane, intake},
             called(plane) + " steer is of no use to " + its_intake);
+    check_node(pool);
     require(pool.plane != Plane::Self || pool.intake == Intake::None, {plane, intake},
             called(plane) + " self is that of " + called(intake) + " none, which needs no " + called(plane));
     bool has_listener = false;
@@ -100,6 +114,65 @@ class Finder {
     require(has_listener || pool.intake == Intake::None || config_.listeners.empty(), {pool_itself(pool)},
             "pool '" + pool.name + "' has no listener: write pool = " + quoted(pool.name) +
                 " for one of them, or intake = \"none\" for the pool");
+  }
+
+  void check_node(const PoolConfig& pool) {
+    const KeyPath intake = of(pool, "intake");
+    const KeyPath plane = of(pool, "plane");
+    const KeyPath dialect = of(pool, "node-dialect");
+    const bool meant = pool.node.dialect != NodeDialect::Auto;
+    require(pool.plane != Plane::Steer || (pool.intake != Intake::Node && !meant), {plane, intake, dialect},
+            called(plane) + " steer is of no use to Node.js workers with " +
+                (meant ? called(dialect) : called(intake) + " node") + ": their connections are passed to them");
+    require(!meant || pool.intake == Intake::Auto || pool.intake == Intake::Node, {dialect, intake},
+            called(dialect) + " needs " + called(intake) + " node, not " + value_text(pool.intake));
+    require(pool.node.sticky_by == NodeConfig::StickyBy::Address || pool.node.dialect == NodeDialect::SocketIo,
+            {of(pool, "node-sticky-by"), dialect},
+            called(of(pool, "node-sticky-by")) + " session needs " + called(dialect) + " socket.io");
+    if (chosen_intake(pool) != Intake::Node) return;
+    const std::optional<std::string> why = why_no_node_worker(pool.command);
+    require(!why, {of(pool, "command"), intake, dialect}, why.value_or(""));
+  }
+
+  void check_health(const PoolConfig& pool) {
+    const HealthConfig& health = pool.health;
+    const auto key = [&](const char* word) { return of(pool, word); };
+    const auto name = [&](const char* word) { return called(of(pool, word)); };
+    require(health.http.empty() || health.command.empty(), {key("health-command"), key("health-http")},
+            name("health-command") + " and " + name("health-http") + ": choose one of them");
+    const bool is_target = health.http.empty() || (health.http.front() == '/' && is_printable(health.http));
+    require(
+        is_target, {key("health-http")},
+        name("health-http") + " " + quoted(health.http) + " is no target of a request: write for instance /healthz");
+    require(health.http.empty() || by_channel(pool), {key("health-http"), key("intake")},
+            name("health-http") + " needs workers that are passed connections: with " + called(of(pool, "intake")) +
+                " " + value_text(pool.intake) + " use health-command");
+    require(health.policy.interval >= std::chrono::milliseconds(100), {key("health-interval")},
+            name("health-interval") + " must be at least 100ms");
+    require(health.policy.timeout >= std::chrono::milliseconds(10), {key("health-timeout")},
+            name("health-timeout") + " must be at least 10ms");
+    require(health.policy.fail > 0, {key("health-fail")}, name("health-fail") + " must be at least 1");
+    require(health.policy.pass > 0, {key("health-pass")}, name("health-pass") + " must be at least 1");
+  }
+
+  void check_recycling(const PoolConfig& pool) {
+    const auto key = [&](const char* word) { return of(pool, word); };
+    const auto name = [&](const char* word) { return called(of(pool, word)); };
+    require(pool.recycle.jitter <= 90, {key("recycle-jitter")},
+            name("recycle-jitter") + " " + std::to_string(pool.recycle.jitter) + ": at most 90 percent");
+    require(pool.recycle.connections == 0 || by_channel(pool), {key("recycle-connections"), key("intake")},
+            name("recycle-connections") + " needs workers that tell how many they take up: with " +
+                called(of(pool, "intake")) + " " + value_text(pool.intake) + " use recycle-age or recycle-memory");
+  }
+
+  // Whether its workers may turn out to be such that we give connections to them ourselves.
+  static bool by_channel(const PoolConfig& pool) {
+    const Intake intake = chosen_intake(pool);
+    return intake == Intake::Sdk || intake == Intake::Auto;
+  }
+
+  static bool is_printable(const std::string& text) {
+    return std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < '\x7f'; });
   }
 
   void check_listeners() {
@@ -127,7 +200,14 @@ class Finder {
                      "listener '" + listener.name + "': there is no pool '" + listener.pool + "'" +
                          suggestion(listener.pool, known));
     }
-    require(!is_path || pool->intake == Intake::Sdk || pool->intake == Intake::Auto,
+    const Intake intake = chosen_intake(*pool);
+    require(!std::holds_alternative<UdpAddress>(listener.address) || intake != Intake::Node,
+            {of(listener, "address"), of(*pool, "intake")},
+            "listener " + listener.name +
+                ": datagrams do not go over the channel of Node.js: a program that binds the "
+                "address is served with " +
+                called(of(*pool, "intake")) + " capture");
+    require(!is_path || intake == Intake::Sdk || intake == Intake::Auto || intake == Intake::Node,
             {of(listener, "address"), of(*pool, "intake")},
             "listener " + listener.name + ": a Unix path cannot be steered by the kernel: it needs " +
                 called(of(*pool, "intake")) + " sdk, not " + value_text(pool->intake));

@@ -3,6 +3,7 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <csignal>
 #include <limits>
 #include <utility>
 
@@ -22,19 +23,52 @@ constexpr std::array<Unit, 6> kUnits = {{{"h", std::chrono::hours(1)},
                                          {"us", std::chrono::microseconds(1)},
                                          {"ns", std::chrono::nanoseconds(1)}}};
 
-constexpr std::array<std::pair<std::string_view, Intake>, 5> kIntakes = {{{"auto", Intake::Auto},
+constexpr std::array<std::pair<std::string_view, Intake>, 6> kIntakes = {{{"auto", Intake::Auto},
                                                                           {"sdk", Intake::Sdk},
                                                                           {"listen-fds", Intake::ListenFds},
                                                                           {"capture", Intake::Capture},
+                                                                          {"node", Intake::Node},
                                                                           {"none", Intake::None}}};
 constexpr std::array<std::pair<std::string_view, Plane>, 4> kPlanes = {
     {{"auto", Plane::Auto}, {"pass", Plane::Pass}, {"steer", Plane::Steer}, {"self", Plane::Self}}};
+constexpr std::array<std::pair<std::string_view, NodeConfig::StickyBy>, 2> kNodeStickyBy = {
+    {{"address", NodeConfig::StickyBy::Address}, {"session", NodeConfig::StickyBy::Session}}};
+constexpr std::array<std::pair<std::string_view, NodeConfig::Ready>, 2> kNodeReady = {
+    {{"listening", NodeConfig::Ready::Listening}, {"message", NodeConfig::Ready::Message}}};
+constexpr std::array<std::pair<std::string_view, NodeConfig::Farewell>, 2> kNodeFarewells = {
+    {{"disconnect", NodeConfig::Farewell::Disconnect}, {"message", NodeConfig::Farewell::Message}}};
+constexpr std::array<std::pair<std::string_view, NodeConfig::Messages>, 3> kNodeMessages = {
+    {{"log", NodeConfig::Messages::Log}, {"relay", NodeConfig::Messages::Relay}, {"drop", NodeConfig::Messages::Drop}}};
 constexpr std::array<std::pair<std::string_view, Overflow>, 3> kOverflows = {
     {{"next", Overflow::Next}, {"wait", Overflow::Wait}, {"refuse", Overflow::Refuse}}};
 constexpr std::array<std::pair<std::string_view, KeepState>, 2> kKeepStates = {
     {{"no", KeepState::No}, {"systemd", KeepState::Systemd}}};
+constexpr std::array<std::pair<std::string_view, Fleet::StartOrder>, 2> kStartOrders = {
+    {{"together", Fleet::StartOrder::Together}, {"one-by-one", Fleet::StartOrder::OneByOne}}};
+constexpr std::array<std::pair<std::string_view, Fleet::RestartGroup>, 2> kRestartGroups = {
+    {{"one", Fleet::RestartGroup::One}, {"all", Fleet::RestartGroup::All}}};
+constexpr std::array<std::pair<std::string_view, DrainWait>, 2> kDrainWaits = {
+    {{"queue", DrainWait::Queue}, {"connections", DrainWait::Connections}}};
+// Those by which servers are asked to stop. SIGKILL asks nobody.
+constexpr std::array<std::pair<std::string_view, int>, 7> kStopSignals = {{{"TERM", SIGTERM},
+                                                                           {"INT", SIGINT},
+                                                                           {"QUIT", SIGQUIT},
+                                                                           {"HUP", SIGHUP},
+                                                                           {"USR1", SIGUSR1},
+                                                                           {"USR2", SIGUSR2},
+                                                                           {"WINCH", SIGWINCH}}};
 constexpr std::array<std::pair<std::string_view, LogLevel>, 4> kLogLevels = {
     {{"debug", LogLevel::Debug}, {"info", LogLevel::Info}, {"warning", LogLevel::Warning}, {"error", LogLevel::Error}}};
+
+constexpr std::array<std::pair<std::string_view, HealthAction>, 2> kHealthActions = {
+    {{"drain", HealthAction::Drain}, {"restart", HealthAction::Restart}}};
+
+struct SizeUnit {
+  char letter;
+  unsigned shift;
+};
+// From the largest, as above.
+constexpr std::array<SizeUnit, 4> kSizeUnits = {{{'T', 40}, {'G', 30}, {'M', 20}, {'K', 10}}};
 
 Error wrong(std::string_view text, std::string_view expected) {
   return Error{{}, "'" + std::string(text) + "' is not " + std::string(expected)};
@@ -137,11 +171,80 @@ Outcome parse_value(std::string_view text, CpuList& value) {
   return Done{};
 }
 
+Outcome parse_value(std::string_view text, ResourceLimits& value) {
+  Result<ResourceLimits> limits = text == "none" ? ResourceLimits{} : parse_resource_limits(text);
+  if (!limits) return Error{{}, "'" + std::string(text) + "': " + limits.error().message()};
+  value = *std::move(limits);
+  return Done{};
+}
+Outcome parse_value(std::string_view text, FileMask& value) {
+  const Result<FileMask> mask = text == "none" ? FileMask{} : parse_file_mask(text);
+  if (!mask) return mask.error();
+  value = *mask;
+  return Done{};
+}
+
+Outcome parse_value(std::string_view text, DrainWait& value) { return parse_enumerator(text, kDrainWaits, value); }
+Outcome parse_value(std::string_view text, SignalName& value) {
+  return parse_enumerator(text.starts_with("SIG") ? text.substr(3) : text, kStopSignals, value.number);
+}
 Outcome parse_value(std::string_view text, Overflow& value) { return parse_enumerator(text, kOverflows, value); }
 Outcome parse_value(std::string_view text, Intake& value) { return parse_enumerator(text, kIntakes, value); }
 Outcome parse_value(std::string_view text, Plane& value) { return parse_enumerator(text, kPlanes, value); }
 Outcome parse_value(std::string_view text, KeepState& value) { return parse_enumerator(text, kKeepStates, value); }
+
+Outcome parse_value(std::string_view text, NodeDialect& value) {
+  if (const std::optional<NodeDialect> dialect = parse_node_dialect(text)) {
+    value = *dialect;
+    return Done{};
+  }
+  std::string names;
+  for (const NodeDialectWords& words : kNodeDialects) names += (names.empty() ? "" : " or ") + std::string(words.name);
+  return wrong(text, names);
+}
+
+Outcome parse_value(std::string_view text, NodeConfig::StickyBy& value) {
+  return parse_enumerator(text, kNodeStickyBy, value);
+}
+
+Outcome parse_value(std::string_view text, NodeConfig::Ready& value) {
+  return parse_enumerator(text, kNodeReady, value);
+}
+
+Outcome parse_value(std::string_view text, NodeConfig::Farewell& value) {
+  return parse_enumerator(text, kNodeFarewells, value);
+}
+
+Outcome parse_value(std::string_view text, NodeConfig::Messages& value) {
+  return parse_enumerator(text, kNodeMessages, value);
+}
+Outcome parse_value(std::string_view text, Fleet::StartOrder& value) {
+  return parse_enumerator(text, kStartOrders, value);
+}
+Outcome parse_value(std::string_view text, Fleet::RestartGroup& value) {
+  return parse_enumerator(text, kRestartGroups, value);
+}
 Outcome parse_value(std::string_view text, LogLevel& value) { return parse_enumerator(text, kLogLevels, value); }
+Outcome parse_value(std::string_view text, HealthAction& value) {
+  return parse_enumerator(text, kHealthActions, value);
+}
+Outcome parse_value(std::string_view text, ByteCount& value) {
+  constexpr std::uint64_t kMost = std::uint64_t{1} << 50;
+  unsigned shift = 0;
+  std::string_view digits = text;
+  for (const SizeUnit& unit : kSizeUnits) {
+    if (text.empty() || text.back() != unit.letter) continue;
+    shift = unit.shift;
+    digits.remove_suffix(1);
+    break;
+  }
+  std::uint64_t number = 0;
+  if (!parse_number(digits, number) || number > kMost >> shift) {
+    return wrong(text, "a number of bytes such as 65536, 64K, 512M or 2G");
+  }
+  value.bytes = number << shift;
+  return Done{};
+}
 Outcome parse_value(std::string_view text, HashKey& value) {
   std::uint64_t both = 0;
   const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), both, 16);
@@ -174,11 +277,31 @@ std::string value_text(const CpuList& value) {
   return text.empty() ? "all" : text;
 }
 
+std::string value_text(const ResourceLimits& value) { return value.empty() ? "none" : to_text(value); }
+std::string value_text(FileMask value) { return value.bits ? to_text(value) : "none"; }
+
+std::string value_text(DrainWait value) { return enumerator_text(kDrainWaits, value); }
+std::string value_text(SignalName value) { return enumerator_text(kStopSignals, value.number); }
 std::string value_text(Overflow value) { return enumerator_text(kOverflows, value); }
 std::string value_text(Intake value) { return enumerator_text(kIntakes, value); }
 std::string value_text(Plane value) { return enumerator_text(kPlanes, value); }
 std::string value_text(KeepState value) { return enumerator_text(kKeepStates, value); }
+std::string value_text(NodeDialect value) { return std::string(words_of(value).name); }
+std::string value_text(NodeConfig::StickyBy value) { return enumerator_text(kNodeStickyBy, value); }
+std::string value_text(NodeConfig::Ready value) { return enumerator_text(kNodeReady, value); }
+std::string value_text(NodeConfig::Farewell value) { return enumerator_text(kNodeFarewells, value); }
+std::string value_text(NodeConfig::Messages value) { return enumerator_text(kNodeMessages, value); }
+std::string value_text(Fleet::StartOrder value) { return enumerator_text(kStartOrders, value); }
+std::string value_text(Fleet::RestartGroup value) { return enumerator_text(kRestartGroups, value); }
 std::string value_text(LogLevel value) { return enumerator_text(kLogLevels, value); }
+std::string value_text(HealthAction value) { return enumerator_text(kHealthActions, value); }
+std::string value_text(ByteCount value) {
+  for (const SizeUnit& unit : kSizeUnits) {
+    const std::uint64_t count = value.bytes >> unit.shift;
+    if (count > 0 && count << unit.shift == value.bytes) return std::to_string(count) + unit.letter;
+  }
+  return std::to_string(value.bytes);
+}
 std::string value_text(HashKey value) {
   constexpr std::string_view kDigits = "0123456789abcdef";
   std::uint64_t both = (std::uint64_t{value.a} << 32) | value.b;

@@ -179,6 +179,24 @@ std::vector<SlotId> BucketTable::preference(unsigned bucket) const {
   return slots;
 }
 
+BucketTable between(const BucketTable& before, const BucketTable& after, double part) {
+  // Each newcomer warms up as fast as the others: of the buckets of one slot the first ones move first.
+  BucketTable table = after;
+  std::vector<unsigned> moved(after.slots_);
+  std::vector<unsigned> of_slot(after.slots_);
+  for (unsigned bucket = 0; bucket < kBuckets; bucket++) {
+    if (before.home_[bucket] != after.home_[bucket]) of_slot[after.home_[bucket].value]++;
+  }
+  for (unsigned bucket = 0; bucket < kBuckets; bucket++) {
+    const SlotId to = after.home_[bucket];
+    if (before.home_[bucket] == to) continue;
+    const bool moves = moved[to.value] < part * of_slot[to.value];
+    moved[to.value]++;
+    if (!moves) table.home_[bucket] = before.home_[bucket];
+  }
+  return table;
+}
+
 BucketTable equal_shares(unsigned slots) { return BucketTable(std::vector<std::uint32_t>(slots, 1)); }
 
 unsigned moved_buckets(const BucketTable& before, const BucketTable& after) {

@@ -44,10 +44,15 @@ class BucketTable {
   [[nodiscard]] std::vector<SlotId> preference(unsigned bucket) const;
 
  private:
+  friend BucketTable between(const BucketTable& before, const BucketTable& after, double part);
   unsigned slots_ = 0;
   std::vector<std::uint32_t> weights_;
   std::array<SlotId, kBuckets> home_{};
 };
+
+// On the way from `before` to `after`: `part` (0 to 1) of the buckets that move have moved, so that none moves twice. It has the
+// slots of `after`, which are no fewer.
+[[nodiscard]] BucketTable between(const BucketTable& before, const BucketTable& after, double part);
 
 // The table of so many equal slots.
 [[nodiscard]] BucketTable equal_shares(unsigned slots);

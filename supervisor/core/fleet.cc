@@ -54,6 +54,7 @@ Fleet::Fleet(Policy policy, Saved saved)
       stop_(saved.stop),
       stop_deadline_(saved.stop_deadline),
       ever_ready_(saved.ever_ready),
+      regrouping_(saved.regrouping),
       concluded_(saved.concluded),
       last_worker_(saved.last_worker),
       slots_(std::move(saved.slots)) {}
@@ -65,6 +66,7 @@ Fleet::Saved Fleet::save() const {
           .stop = stop_,
           .stop_deadline = stop_deadline_,
           .ever_ready = ever_ready_,
+          .regrouping = regrouping_,
           .concluded = concluded_,
           .last_worker = last_worker_,
           .slots = slots_};
@@ -120,6 +122,15 @@ void Fleet::on_stalled(WorkerId id, bool stalled) {
   if (Worker* worker = find_mutable(id)) worker->stalled = stalled;
 }
 
+void Fleet::on_health(WorkerId id, bool healthy) {
+  if (Worker* worker = find_mutable(id)) worker->unhealthy = !healthy;
+}
+
+void Fleet::on_cleaned_up(SlotId id, bool done) {
+  if (id.value >= slots_.size() || slots_[id.value].cleaning != Cleaning::Asked) return;
+  slots_[id.value].cleaning = done ? Cleaning::NotNeeded : Cleaning::Failed;
+}
+
 void Fleet::on_exited(WorkerId id, WorkerEnd end, TimePoint now) {
   if (Worker* worker = find_mutable(id)) worker->phase = Gone{end, now};
 }
@@ -139,6 +150,7 @@ std::vector<Fleet::Action> Fleet::reconcile(TimePoint now) {
     }
     enforce_deadlines(slot, now, actions);
   }
+  if (is_group() && stop_ == Stop::No) regroup(now, actions);
   // From here on no renewal ends: every slot sees the same budget for new ones, whichever slot has freed it.
   for (Slot& slot : slots_) {
     start_if_due(slot, now, actions);
@@ -186,6 +198,15 @@ Fleet::Worker* Fleet::find_mutable(WorkerId id) {
 
 SlotId Fleet::id_of(const Slot& slot) const { return SlotId{static_cast<std::uint32_t>(&slot - slots_.data())}; }
 
+bool Fleet::is_shunned(SlotId slot) const { return slot.value < slots_.size() && shunned(slots_[slot.value]); }
+
+bool Fleet::shunned(const Slot& slot) const {
+  if (!serves(slot.incumbent) || !slot.incumbent->unhealthy) return false;
+  return std::any_of(slots_.begin(), slots_.end(), [&](const Slot& other) {
+    return serves(other.incumbent) && !other.incumbent->unhealthy && !other.incumbent->stalled && !leaving(other);
+  });
+}
+
 bool Fleet::leaving(const Slot& slot) const { return id_of(slot).value >= wished_size_ || slot.drained; }
 
 bool Fleet::wants_renewal(const Slot& slot) const {
@@ -201,7 +222,8 @@ unsigned Fleet::renewals_under_way() const {
 
 // Whether connections may be given to it: it is not about to end.
 bool Fleet::may_take_over(const Worker& worker, TimePoint now) const {
-  return (in<Starting>(worker) || in<Serving>(worker)) && !worker.misbehaved && now < deadline_of(worker, policy_);
+  return (in<Starting>(worker) || in<Serving>(worker)) && !worker.misbehaved && !worker.unhealthy &&
+         now < deadline_of(worker, policy_);
 }
 
 // SplitMix64 (Sebastiano Vigna, public domain): jitter needs no better.
@@ -232,6 +254,7 @@ void Fleet::bury(Slot& slot, TimePoint now, Actions& actions) {
   if (!slot.incumbent || !in<Gone>(*slot.incumbent)) return;
   const Worker dead = *slot.incumbent;
   slot.incumbent.reset();
+  if (policy_.clean_up == CleanUp::BeforeRestart) slot.cleaning = Cleaning::Needed;
   if (stop_ != Stop::No || leaving(slot)) return;
   if (dead.dismissed) {  // and the slot was wished back meanwhile
     slot.pause = MayStart{};
@@ -239,6 +262,7 @@ void Fleet::bury(Slot& slot, TimePoint now, Actions& actions) {
   }
   if (slot.successor && !may_take_over(*slot.successor, now)) abandon_renewal(slot, actions);
   record_failure(slot, dead, std::get<Gone>(dead.phase).end, now, actions);
+  regrouping_ = regrouping_ || is_group();
   if (slot.successor) promote(slot, now, actions);
 }
 
@@ -285,8 +309,19 @@ void Fleet::record_failure(Slot& slot, const Worker& worker, WorkerEnd end, Time
 
 void Fleet::enforce_deadlines(Slot& slot, TimePoint now, Actions& actions) {
   if (slot.incumbent) enforce_deadline(*slot.incumbent, now, actions);
+  if (slot.successor) end_if_unhealthy(*slot.successor, now, actions);
   if (slot.successor) enforce_deadline(*slot.successor, now, actions);
-  for (Worker& worker : slot.departing) enforce_deadline(worker, now, actions);
+  for (Worker& worker : slot.departing) {
+    end_if_unhealthy(worker, now, actions);  // it was a successor when its incumbent died
+    enforce_deadline(worker, now, actions);
+  }
+}
+
+void Fleet::end_if_unhealthy(Worker& worker, TimePoint now, Actions& actions) const {
+  if (!worker.unhealthy || worker.misbehaved || !(in<Starting>(worker) || in<Serving>(worker))) return;
+  if (now >= deadline_of(worker, policy_)) return;  // it is ended for that
+  worker.phase = Ending{now + policy_.kill_timeout};
+  actions.push_back(SignalWorker{worker.id, Signal::Terminate, Why::Unhealthy});
 }
 
 void Fleet::enforce_deadline(Worker& worker, TimePoint now, Actions& actions) {
@@ -341,7 +376,7 @@ void Fleet::dismiss(Worker& worker, TimePoint now, Actions& actions) {
     actions.push_back(SignalWorker{worker.id, Signal::Terminate, Why::Stopping});
   } else if (in<Serving>(worker)) {
     worker.phase =
-        Draining{std::min(now + policy_.drain_timeout, last_call), std::get<Serving>(worker.phase).last_heartbeat};
+        Draining{std::min(now + policy_.drain_timeout, last_call), std::get<Serving>(worker.phase).last_heartbeat, now};
     actions.push_back(DrainWorker{worker.id, std::get<Draining>(worker.phase).deadline});
   } else if (in<Draining>(worker)) {
     Draining& draining = std::get<Draining>(worker.phase);
@@ -365,7 +400,7 @@ void Fleet::promote(Slot& slot, TimePoint now, Actions& actions) {
   if (slot.incumbent) {
     Worker departing = *slot.incumbent;
     if (in<Serving>(departing)) {
-      departing.phase = Draining{now + policy_.drain_timeout, std::get<Serving>(departing.phase).last_heartbeat};
+      departing.phase = Draining{now + policy_.drain_timeout, std::get<Serving>(departing.phase).last_heartbeat, now};
       actions.push_back(DrainWorker{departing.id, std::get<Draining>(departing.phase).deadline});
     }
     slot.departing.push_back(departing);
@@ -376,11 +411,12 @@ void Fleet::promote(Slot& slot, TimePoint now, Actions& actions) {
 void Fleet::start_if_due(Slot& slot, TimePoint now, Actions& actions) {
   if (stop_ != Stop::No || leaving(slot)) return;
   if (slot.incumbent) {
-    if (!wants_renewal(slot) || slot.successor || !in<Serving>(*slot.incumbent)) return;
+    if (is_group() || !wants_renewal(slot) || slot.successor || !in<Serving>(*slot.incumbent)) return;
     if (slot.departing.size() > policy_.linger) return;
     if (renewals_under_way() < policy_.surge) slot.successor = start(slot, Role::Successor, now, actions);
     return;
   }
+  note_failed_clean_up(slot, now, actions);
   if (slot.paused_generation != generation_) {
     slot.pause = MayStart{};
     slot.paused_generation = generation_;
@@ -388,14 +424,19 @@ void Fleet::start_if_due(Slot& slot, TimePoint now, Actions& actions) {
     slot.start_limit.clear();
     slot.on_probation = false;
   }
-  const bool due = std::visit(Overloaded{
-                                  [](const MayStart&) { return true; },
-                                  [&](const Backoff& pause) { return now >= pause.until; },
-                                  [&](const Resting& pause) { return now >= pause.until; },
-                                  [](const Stopped&) { return false; },
-                              },
-                              slot.pause);
-  if (due) slot.incumbent = start(slot, Role::Incumbent, now, actions);
+  if (!is_due(slot, now)) return;
+  slot.pause = MayStart{};  // it may have to wait for its turn
+  if (is_turn_of(slot) && clean_up(slot, actions)) slot.incumbent = start(slot, Role::Incumbent, now, actions);
+}
+
+bool Fleet::is_due(const Slot& slot, TimePoint now) {
+  return std::visit(Overloaded{
+                        [](const MayStart&) { return true; },
+                        [&](const Backoff& pause) { return now >= pause.until; },
+                        [&](const Resting& pause) { return now >= pause.until; },
+                        [](const Stopped&) { return false; },
+                    },
+                    slot.pause);
 }
 
 Fleet::Worker Fleet::start(const Slot& slot, Role role, TimePoint now, Actions& actions) {
@@ -410,8 +451,8 @@ Fleet::Worker Fleet::start(const Slot& slot, Role role, TimePoint now, Actions& 
 
 void Fleet::settle_buckets(Slot& slot, TimePoint now, Actions& actions) {
   if (leaving(slot)) return;
-  const bool stalled = slot.incumbent && slot.incumbent->stalled;
-  if (serves(slot.incumbent) && !stalled) {
+  const bool avoided = (slot.incumbent && slot.incumbent->stalled) || shunned(slot);
+  if (serves(slot.incumbent) && !avoided) {
     slot.unserved_since.reset();
     if (slot.lent) actions.push_back(ReturnBuckets{id_of(slot)});
     slot.lent = false;
@@ -421,7 +462,7 @@ void Fleet::settle_buckets(Slot& slot, TimePoint now, Actions& actions) {
   if (slot.lent || stop_ != Stop::No) return;
   const bool hopeless =
       !slot.incumbent && (std::holds_alternative<Resting>(slot.pause) || std::holds_alternative<Stopped>(slot.pause));
-  if (hopeless || stalled || now >= *slot.unserved_since + policy_.hold_timeout) lend(slot, actions);
+  if (hopeless || avoided || now >= *slot.unserved_since + policy_.hold_timeout) lend(slot, actions);
 }
 
 void Fleet::lend(Slot& slot, Actions& actions) {
@@ -451,11 +492,13 @@ void Fleet::conclude(Actions& actions) {
   }
   // A drained slot is no failure: whoever has emptied it may fill it again.
   const auto stopped = [](const Slot& slot) { return !slot.drained && std::holds_alternative<Stopped>(slot.pause); };
+  // No worker of a group lives without the others.
+  const bool group_stopped = is_group() && std::any_of(slots_.begin(), slots_.end(), stopped);
   const auto rests = [](const Slot& slot) { return !slot.drained && std::holds_alternative<Resting>(slot.pause); };
   const bool all_stopped = !slots_.empty() && std::all_of(slots_.begin(), slots_.end(), stopped);
   const bool hopeless = !slots_.empty() && std::all_of(slots_.begin(), slots_.end(),
                                                        [&](const Slot& slot) { return stopped(slot) || rests(slot); });
-  if (all_stopped || (hopeless && !ever_ready_)) {
+  if (all_stopped || group_stopped || (hopeless && !ever_ready_)) {
     concluded_ = true;
     actions.push_back(GiveUp{});
   }

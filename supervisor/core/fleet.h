@@ -37,12 +37,27 @@ namespace holdfast {
 // with each failure in a row), Resting (the start limit was reached: after a long time one probe is started, and if
 // that fails too it rests again), Stopped (the worker said by its exit code that restarting is useless).
 //
+// Workers that belong together (a primary and its secondaries) may be a group: if one ends or is to be replaced, all are told to
+// go, and when nobody is left they are started again, each slot when those below it serve. A group has no successors: two
+// primaries at a time are just what its workers cannot bear. What a worker leaves behind may have to be cleaned up before the
+// next one is started; that is asked of the shell, and its failure counts as that of a worker.
+//
 // on_... and set_... and request_... only record what happened or is wished. reconcile alone decides; it is idempotent:
 // called again at the same time it answers nothing. next_deadline tells when its answer would next change if nothing
 // more were reported.
 class Fleet {
  public:
+  enum class StartOrder {
+    Together,
+    OneByOne
+  };                                     // OneByOne: a slot's worker is started when those of all slots below serve
+  enum class RestartGroup { One, All };  // who is started again with a worker that has ended
+  enum class CleanUp { None, BeforeRestart };
+
   struct Policy {
+    StartOrder start_order = StartOrder::Together;  // a group is always started one by one
+    RestartGroup restart_group = RestartGroup::One;
+    CleanUp clean_up = CleanUp::None;
     Duration start_timeout = std::chrono::seconds(30);  // from start to ready
     Duration heartbeat_timeout =
         std::chrono::seconds(30);  // without a heartbeat a serving or draining worker counts as hung; zero: never
@@ -62,8 +77,9 @@ class Fleet {
 
   enum class Role { Incumbent, Successor };
   enum class Signal { Terminate, Abort, Kill };
-  enum class Why { Drained, Hung, NotReady, Misbehaved, Overdue, Stopping };  // why a worker gets a signal
-  enum class WorkerEnd { Ended, DoNotRestart };                               // DoNotRestart: an exit code that says so
+  // Why a worker gets a signal.
+  enum class Why { Drained, Hung, NotReady, Unhealthy, Misbehaved, Overdue, Stopping };
+  enum class WorkerEnd { Ended, DoNotRestart };  // DoNotRestart: an exit code that says so
   enum class Stop { No, Graceful, Immediate };
 
   // What the shell is to do, in this order. What it cannot do comes back as a fact (on_start_failed, on_exited).
@@ -73,6 +89,9 @@ class Fleet {
     Generation generation;
     Role role;
   };
+  struct CleanUpSlot {
+    SlotId slot;
+  };  // answered by on_cleaned_up; in a group once for all
   struct Promote {
     SlotId slot;
     WorkerId worker;
@@ -113,8 +132,8 @@ class Fleet {
   };                   // the successor failed; not tried again until a renewal or another generation is wished
   struct GiveUp {};    // every slot is stopped, or every slot rests or is stopped and no worker was ever ready
   struct Finished {};  // stopped, and nobody is left
-  using Action = std::variant<StartWorker, Promote, DrainWorker, SignalWorker, LendBuckets, ReturnBuckets, RemoveSlot,
-                              DelayStart, RestSlot, StopSlot, AbandonRenewal, GiveUp, Finished>;
+  using Action = std::variant<StartWorker, CleanUpSlot, Promote, DrainWorker, SignalWorker, LendBuckets, ReturnBuckets,
+                              RemoveSlot, DelayStart, RestSlot, StopSlot, AbandonRenewal, GiveUp, Finished>;
 
   Fleet(Policy policy, unsigned size, Generation generation, std::uint64_t seed);
 
@@ -139,8 +158,12 @@ class Fleet {
   void on_heartbeat(WorkerId worker, TimePoint at);  // an older one than the last is ignored
   void on_misbehaved(WorkerId worker);               // it broke the protocol
   void on_stalled(WorkerId worker, bool stalled);  // it lives and has stopped (or begun again) to accept: core/stall.h
+  // What its health checks say. New clients of an unhealthy incumbent go elsewhere, as long as another slot is well: if
+  // all are ill, everybody serves his own. An unhealthy successor is ended and never takes the slot.
+  void on_health(WorkerId worker, bool healthy);
   void on_exited(WorkerId worker, WorkerEnd end, TimePoint now);
   void on_start_failed(WorkerId worker, WorkerEnd end, TimePoint now) { on_exited(worker, end, now); }
+  void on_cleaned_up(SlotId slot, bool done);
 
   [[nodiscard]] std::vector<Action> reconcile(TimePoint now);
   [[nodiscard]] TimePoint next_deadline()
@@ -157,6 +180,7 @@ class Fleet {
   struct Draining {
     TimePoint deadline;
     TimePoint last_heartbeat;
+    TimePoint since{};
   };
   struct Ending {
     TimePoint deadline;
@@ -175,6 +199,7 @@ class Fleet {
     Phase phase;
     bool outdated = false;    // somebody asked to replace it
     bool stalled = false;     // it does not accept: the slot counts as unserved, its clients go elsewhere at once
+    bool unhealthy = false;   // it fails its health checks
     bool misbehaved = false;  // it broke the protocol and is to be killed
     bool dismissed = false;   // told to go because its slot leaves or the pool stops: its end is no failure
 
@@ -190,6 +215,7 @@ class Fleet {
   };
   struct Stopped {};
   using Pause = std::variant<MayStart, Backoff, Resting, Stopped>;
+  enum class Cleaning { NotNeeded, Needed, Asked, Failed };
   struct Slot {
     std::optional<Worker> incumbent;
     std::optional<Worker> successor;
@@ -199,6 +225,7 @@ class Fleet {
     unsigned failures = 0;         // in a row
     StartLimit start_limit;
     bool on_probation = false;                // a probe after a rest: one failure and it rests again
+    Cleaning cleaning = Cleaning::NotNeeded;  // of what its last worker has left
     bool drained = false;                     // by an operator's wish it has no worker
     bool lent = false;                        // its buckets are with their next choices
     std::optional<TimePoint> unserved_since;  // empty while the incumbent serves
@@ -207,6 +234,7 @@ class Fleet {
   [[nodiscard]] Stop stop() const { return stop_; }
   [[nodiscard]] bool renewing() const;  // a renewal is under way or asked for
   [[nodiscard]] const Worker* find(WorkerId worker) const;
+  [[nodiscard]] bool is_shunned(SlotId slot) const;  // it serves, is unhealthy, and others can take its new clients
 
   struct Saved {
     unsigned wished_size = 0;
@@ -215,6 +243,7 @@ class Fleet {
     Stop stop = Stop::No;
     std::optional<TimePoint> stop_deadline;
     bool ever_ready = false;
+    bool regrouping = false;
     bool concluded = false;
     std::uint32_t last_worker = 0;
     std::vector<Slot> slots;
@@ -225,6 +254,7 @@ class Fleet {
   Worker* find_mutable(WorkerId worker);
   [[nodiscard]] SlotId id_of(const Slot& slot) const;
   [[nodiscard]] bool leaving(const Slot& slot) const;
+  [[nodiscard]] bool shunned(const Slot& slot) const;
   [[nodiscard]] bool wants_renewal(const Slot& slot) const;
   [[nodiscard]] unsigned renewals_under_way() const;
   [[nodiscard]] bool may_take_over(const Worker& worker, TimePoint now) const;
@@ -236,6 +266,7 @@ class Fleet {
   void abandon_renewal(Slot& slot, Actions& actions);
   void record_failure(Slot& slot, const Worker& worker, WorkerEnd end, TimePoint now, Actions& actions);
   void enforce_deadlines(Slot& slot, TimePoint now, Actions& actions);
+  void end_if_unhealthy(Worker& worker, TimePoint now, Actions& actions) const;
   void enforce_deadline(Worker& worker, TimePoint now, Actions& actions);
   void dismiss(Slot& slot, TimePoint now, Actions& actions);
   void dismiss(Worker& worker, TimePoint now, Actions& actions);
@@ -245,6 +276,12 @@ class Fleet {
   Worker start(const Slot& slot, Role role, TimePoint now, Actions& actions);
   void settle_buckets(Slot& slot, TimePoint now, Actions& actions);
   void lend(Slot& slot, Actions& actions);
+  [[nodiscard]] bool is_group() const { return policy_.restart_group == RestartGroup::All; }
+  [[nodiscard]] static bool is_due(const Slot& slot, TimePoint now);
+  [[nodiscard]] bool is_turn_of(const Slot& slot) const;
+  void regroup(TimePoint now, Actions& actions);
+  [[nodiscard]] bool clean_up(Slot& slot, Actions& actions);
+  void note_failed_clean_up(Slot& slot, TimePoint now, Actions& actions);
   void remove_empty_slots(Actions& actions);
   void conclude(Actions& actions);
 
@@ -255,7 +292,8 @@ class Fleet {
   Stop stop_ = Stop::No;
   std::optional<TimePoint> stop_deadline_;  // set when the wish to stop is first seen
   bool ever_ready_ = false;
-  bool concluded_ = false;  // GiveUp or Finished was said
+  bool regrouping_ = false;  // all are to go before anybody is started
+  bool concluded_ = false;   // GiveUp or Finished was said
   std::uint32_t last_worker_ = 0;
   std::vector<Slot> slots_;
 };

@@ -16,6 +16,11 @@ bool Settlement::on_ready_without_sign() {
   return true;
 }
 
+void Settlement::forgo_steering() {
+  wished_plane_ = Plane::Pass;
+  if (wished_ == Intake::Auto) found_ = Intake::Sdk;
+}
+
 std::optional<Intake> Settlement::intake() const {
   if (wished_ != Intake::Auto) return wished_;
   return found_;
@@ -24,6 +29,7 @@ std::optional<Intake> Settlement::intake() const {
 Plane Settlement::plane() const {
   const std::optional<Intake> settled = intake();
   if (settled == Intake::None) return Plane::Self;
+  if (settled == Intake::Node) return Plane::Pass;
   if (settled == Intake::Sdk && wished_plane_ != Plane::Steer) return Plane::Pass;
   return Plane::Steer;
 }
@@ -37,7 +43,8 @@ Settlement::Offer Settlement::offer() const {
   return {.channel = settled == Intake::Sdk,
           .sockets = settled == Intake::Sdk && plane() == Plane::Steer,
           .listen_fds = settled == Intake::ListenFds,
-          .capture = settled == Intake::Capture};
+          .capture = settled == Intake::Capture,
+          .node = settled == Intake::Node};
 }
 
 }  // namespace holdfast

@@ -10,12 +10,13 @@ enum class Intake {
   Sdk,        // the channel of the worker SDK
   ListenFds,  // inherited sockets, as systemd's socket activation passes them
   Capture,    // its own bind(2), answered with the slot's socket
+  Node,       // the channel of Node.js itself, unmodified (core/node_message.h)
   None,       // not at all: the worker sees to that itself
 };
 
 // Who decides the slot of a connection.
 enum class Plane {
-  Auto,   // pass for workers of the SDK, steer for all others
+  Auto,   // pass for workers of the SDK and of Node.js, steer for all others
   Pass,   // the supervisor accepts and passes descriptors
   Steer,  // the kernel delivers to the slot's own socket
   Self,   // nobody: there are no sockets
@@ -39,6 +40,9 @@ class Settlement {
   [[nodiscard]] bool on_capture() { return on_sign(Intake::Capture); }
   [[nodiscard]] bool on_ready_without_sign();
 
+  // The kernel does not steer here: only workers of the SDK can be served, in the pass plane. Before any fact.
+  void forgo_steering();
+
   // Nothing while it is open.
   [[nodiscard]] std::optional<Intake> intake() const;
   // While the intake is open this is Steer: what waits at the slots' sockets can still go either way.
@@ -50,6 +54,7 @@ class Settlement {
     bool sockets;     // the slot's, for a worker of the SDK
     bool listen_fds;  // the slot's, as LISTEN_FDS
     bool capture;
+    bool node = false;  // the channel of Node.js
     bool operator==(const Offer&) const = default;
   };
   [[nodiscard]] Offer offer() const;

@@ -20,6 +20,8 @@ namespace holdfast {
 class NodeServers {
  public:
   explicit NodeServers(std::vector<ListenAddress> listeners) : listeners_(std::move(listeners)) {}
+  // The pool's listeners, as they are now; those that were there before keep their numbers.
+  void set_listeners(std::vector<ListenAddress> listeners) { listeners_ = std::move(listeners); }
 
   struct Granted {
     ListenerId listener;

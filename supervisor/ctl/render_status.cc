@@ -80,6 +80,13 @@ std::string pool_line(const PoolStatus& pool, Colours colours) {
   return styled("pool " + name, Style::Bold, colours) + fitted(line, Table::kLineWidth - name.size() - 5) + "\n";
 }
 
+// "for 12s, 18s left"
+std::string drain_text(const WorkerStatus& worker) {
+  std::string text = worker.draining_for ? "for " + short_duration(*worker.draining_for) : "";
+  if (worker.ends_in) text += (text.empty() ? "" : ", ") + short_duration(*worker.ends_in) + " left";
+  return text;
+}
+
 void add_worker(Table& table, const WorkerStatus& worker) {
   table.add({{""},
              {worker.state, style_of(worker.state)},
@@ -89,9 +96,9 @@ void add_worker(Table& table, const WorkerStatus& worker) {
              {""},
              {""},
              {""},
+             {worker.open ? short_count(*worker.open) : ""},
              {""},
-             {""},
-             {""}});
+             {drain_text(worker)}});
 }
 
 std::string buckets_text(const SlotStatus& slot) {
@@ -107,8 +114,11 @@ Cell exit_cell(const SlotStatus& slot) {
   return {std::move(text), slot.lost > 0 || slot.protocol_errors > 0 ? Style::Bad : Style::Plain};
 }
 
-// Workers that accept by themselves, and are not of the SDK, tell nobody how many.
-bool tells_numbers(const PoolStatus& pool) { return pool.plane != "steer" || pool.intake == "sdk"; }
+std::string account_line(const PoolStatus& pool, Colours colours) {
+  if (pool.counts_connections || pool.plane != "steer") return "";
+  return styled("the kernel hands connections to these workers, which tell nobody how many", Style::Dim, colours) +
+         "\n";
+}
 
 void add_slot(Table& table, const SlotStatus& slot, bool tells) {
   const std::string wait = slot.next_start ? " " + short_duration(*slot.next_start) : "";
@@ -126,6 +136,17 @@ void add_slot(Table& table, const SlotStatus& slot, bool tells) {
   for (const WorkerStatus& worker : slot.others) add_worker(table, worker);
 }
 
+// Who is ill, and why.
+std::string health_lines(const PoolStatus& pool, Colours colours) {
+  std::string lines;
+  for (const SlotStatus& slot : pool.slots) {
+    if (!slot.worker || slot.worker->health != "unhealthy") continue;
+    const std::string line = "slot " + std::to_string(slot.slot) + " is unhealthy: " + slot.worker->last_check;
+    lines += styled(fitted(line, Table::kLineWidth), Style::Bad, colours) + "\n";
+  }
+  return lines;
+}
+
 std::string slot_table(const PoolStatus& pool, Colours colours) {
   using enum Table::Align;
   Table table({{"SLOT", Right},
@@ -139,17 +160,18 @@ std::string slot_table(const PoolStatus& pool, Colours colours) {
                {"OPEN", Right},
                {"BUCKETS", Right},
                {"LAST EXIT"}});
-  for (const SlotStatus& slot : pool.slots) add_slot(table, slot, tells_numbers(pool));
+  for (const SlotStatus& slot : pool.slots) add_slot(table, slot, pool.counts_connections);
   return table.text(colours);
 }
 
 // Exact numbers: this line is there to be checked.
 std::string total_line(const Status& status, Colours colours) {
   const std::uint64_t refused = sum(status.refused);
-  const bool agrees = status.accepted == status.handed + status.waiting + refused;
-  return "total  accepted " + std::to_string(status.accepted) + (agrees ? " = " : styled(" != ", Style::Bad, colours)) +
-         "handed " + std::to_string(status.handed) + " + waiting " + std::to_string(status.waiting) + " + refused " +
-         std::to_string(refused) + "\n";
+  const bool agrees = status.accepted + status.checks == status.handed + status.waiting + refused;
+  return "total  accepted " + std::to_string(status.accepted) +
+         (status.checks > 0 ? " + checks " + std::to_string(status.checks) : "") +
+         (agrees ? " = " : styled(" != ", Style::Bad, colours)) + "handed " + std::to_string(status.handed) +
+         " + waiting " + std::to_string(status.waiting) + " + refused " + std::to_string(refused) + "\n";
 }
 
 std::string two_units(std::int64_t large, const char* large_unit, std::int64_t small, const char* small_unit) {
@@ -162,7 +184,8 @@ std::string render_status(const Status& status, Colours colours) {
   std::string out = head_line(status, colours) + "\n" + listener_table(status.listeners, colours) +
                     pause_lines(status.listeners, colours);
   for (const PoolStatus& pool : status.pools) {
-    out += "\n" + pool_line(pool, colours) + slot_table(pool, colours);
+    out += "\n" + pool_line(pool, colours) + slot_table(pool, colours) + account_line(pool, colours) +
+           health_lines(pool, colours);
   }
   if (status.reload_failed)
     out += "\n" + styled("last reload failed: ", Style::Bad, colours) + status.last_reload + "\n";

@@ -13,10 +13,10 @@ Result<std::unique_ptr<SteerGroup>> SteerGroup::adopt(Loop& loop, const GroupAdd
   }
   Result<UniqueFd> control = fds.take(saved.sockets.front().fd);
   if (!control) return std::move(control).error();
-  Options of_group = options;
-  if (saved.activated) of_group.activated = BorrowedFd(*control);
+  Options with_owner = options;
+  if (saved.of_service_manager) with_owner.activated = *control;
   std::unique_ptr<SteerGroup> group(
-      new SteerGroup(loop, GroupSocket{*std::move(control), address}, of_group, std::move(hooks)));
+      new SteerGroup(loop, GroupSocket{*std::move(control), address}, with_owner, std::move(hooks)));
   group->slots_ = options.slots;
   group->index_.resize(2 * std::size_t{options.slots});
   group->certain_ = std::clamp<std::size_t>(saved.certain, 1, saved.sockets.size());
@@ -41,11 +41,11 @@ Result<std::unique_ptr<SteerGroup>> SteerGroup::adopt(Loop& loop, const GroupAdd
 
 SavedGroup SteerGroup::save(FdList& fds) const {
   using Role = SavedGroup::Socket::Role;
-  SavedGroup saved{.activated = control_owner_ == SocketOwner::ServiceManager,
-                   .domain = address_.domain,
+  SavedGroup saved{.domain = address_.domain,
                    .sockets = {},
                    .certain = certain_,
-                   .stray_datagrams = stray_datagrams_};
+                   .stray_datagrams = stray_datagrams_,
+                   .of_service_manager = control_owner_ == SocketOwner::ServiceManager};
   for (const Socket& socket : sockets_) {
     SavedGroup::Socket& written = saved.sockets.emplace_back();
     written.fd = fds.add("member", socket.fd);

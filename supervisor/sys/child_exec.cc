@@ -5,7 +5,9 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -120,6 +122,28 @@ bool die_with_parent(int signal, int parent) {
   return true;
 }
 
+void take_limits(const ChildProgram& program, int status_socket) {
+  for (std::size_t i = 0; i < program.limits.size(); ++i) {
+    const auto resource = static_cast<__rlimit_resource>(program.limits[i].resource);
+    if (::setrlimit(resource, &program.limits[i].limit) != 0) fail(status_socket, ChildStage::Limit, errno, i);
+  }
+  errno = 0;
+  if (program.nice != 0 && ::nice(program.nice) == -1 && errno != 0) fail(status_socket, ChildStage::Nice, errno, 0);
+  if (program.umask >= 0) (void)::umask(static_cast<mode_t>(program.umask));
+}
+
+// The user last: whoever is not root any more may change nothing else. There is one thread, so the system calls will do; those of
+// the C library would wait for others.
+void become(const Credentials& who, int status_socket) {
+  const bool needed = ::geteuid() != who.user || ::getegid() != who.group || ::geteuid() == 0;
+  if (!needed) return;
+  if (::syscall(SYS_setgroups, who.groups.size(), who.groups.data()) != 0) {
+    fail(status_socket, ChildStage::Groups, errno, 0);
+  }
+  if (::syscall(SYS_setresgid, who.group, who.group, who.group) != 0) fail(status_socket, ChildStage::Group, errno, 0);
+  if (::syscall(SYS_setresuid, who.user, who.user, who.user) != 0) fail(status_socket, ChildStage::User, errno, 0);
+}
+
 // As execvp: goes on where there is no such file, remembers the first that is there and cannot be run.
 [[noreturn]] void exec_first(const ChildProgram& program, int status_socket) {
   ChildFailure failure{ChildStage::FindCommand, ENOENT, 0};
@@ -150,13 +174,13 @@ void child_exec(const ChildProgram& program) noexcept {
     fail(status_socket, ChildStage::WorkingDirectory, errno, 0);
   }
   if (!pin(program.cpus)) fail(status_socket, ChildStage::Cpus, errno, 0);
-  if (!die_with_parent(program.death_signal, program.parent)) fail(status_socket, ChildStage::DeathSignal, errno, 0);
   place_descriptors(program, status_socket);
   if (program.filter != nullptr) let_calls_be_intercepted(*program.filter, status_socket);
   // Only now: what came before may need numbers that the child's own limit forbids.
-  if (program.open_files != nullptr && ::setrlimit(RLIMIT_NOFILE, program.open_files) != 0) {
-    fail(status_socket, ChildStage::OpenFileLimit, errno, 0);
-  }
+  take_limits(program, status_socket);
+  if (program.who != nullptr) become(*program.who, status_socket);
+  // The kernel forgets it when the user changes.
+  if (!die_with_parent(program.death_signal, program.parent)) fail(status_socket, ChildStage::DeathSignal, errno, 0);
   exec_first(program, status_socket);
 }
 

@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <span>
 
+#include "sys/user.h"
+
 namespace holdfast {
 
 // Everything that happens between fork and exec. The child of a fork may call async-signal-safe functions only, and
@@ -24,7 +26,11 @@ enum class ChildStage : std::int32_t {
   NoNewPrivileges,
   Filter,         // the kernel does not take it
   Notifications,  // the descriptor that came with it could not be sent
-  OpenFileLimit,
+  Limit,          // `index` is the limit
+  Nice,
+  Groups,
+  Group,
+  User,
   FindCommand,      // no candidate exists
   Exec,             // `index` is the candidate
   ExecInterpreter,  // likewise; the file exists, what its first line names does not
@@ -51,6 +57,11 @@ struct FdRange {
   unsigned last;
 };
 
+struct ChildLimit {
+  int resource;
+  rlimit limit;
+};
+
 struct ChildProgram {
   const char* const* candidates = nullptr;  // paths to try in order; null-terminated
   char* const* arguments = nullptr;         // null-terminated, likewise
@@ -65,8 +76,11 @@ struct ChildProgram {
   int first_free = 0;                       // greater than every target
   std::span<const FdRange> others;          // every descriptor from 3 that is no target
   const sock_fprog* filter = nullptr;       // null: none
-  const rlimit* open_files = nullptr;       // null: ours
-  int status_socket = -1;                   // SOCK_SEQPACKET, close-on-exec
+  std::span<const ChildLimit> limits;
+  int nice = 0;                      // added to ours
+  int umask = -1;                    // -1: ours
+  const Credentials* who = nullptr;  // null: ours
+  int status_socket = -1;            // SOCK_SEQPACKET, close-on-exec
 };
 
 // Becomes the program, or reports and exits.

@@ -4,10 +4,14 @@
 #include <sys/random.h>
 #include <systemd/sd-id128.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <optional>
+#include <string>
+
+#include "core/cpu_quota.h"
+#include "sys/text_file.h"
 
 namespace holdfast {
 
@@ -15,6 +19,8 @@ namespace {
 
 // Ours alone, so that nobody can compute the key from another program's derived id.
 constexpr sd_id128_t kApplication = SD_ID128_ARRAY(5d, 0b, 3c, e1, 7a, 52, 4f, 0e, 9c, 1d, 86, 2f, b4, 40, d7, 93);
+
+constexpr std::size_t kLongestFile = 65536;
 
 }  // namespace
 
@@ -50,7 +56,38 @@ unsigned usable_cpus() {
   cpu_set_t cpus;
   CPU_ZERO(&cpus);
   if (sched_getaffinity(0, sizeof cpus, &cpus) != 0) return 1;
-  return static_cast<unsigned>(std::max(1, CPU_COUNT(&cpus)));
+  const auto affinity = static_cast<unsigned>(CPU_COUNT(&cpus));
+  const Result<std::string> groups = read_text_file("/proc/self/cgroup", kLongestFile);
+  const std::optional<std::string> group = groups ? unified_cgroup(*groups) : std::nullopt;
+  return cpus_allowed(affinity, group ? cpu_quotas("/sys/fs/cgroup", *group) : std::vector<double>{});
+}
+
+std::vector<double> cpu_quotas(const std::string& root, std::string path) {
+  std::vector<double> quotas;
+  while (true) {
+    const Result<std::string> text = read_text_file(root + path + "/cpu.max", kLongestFile);
+    const std::optional<double> quota = text ? parse_cpu_max(*text) : std::nullopt;
+    if (quota) quotas.push_back(*quota);
+    if (path.empty() || path == "/") return quotas;
+    path.erase(path.rfind('/'));
+  }
+}
+
+Outcome check_cpus(const CpuList& cpus) {
+  cpu_set_t usable;
+  CPU_ZERO(&usable);
+  if (sched_getaffinity(0, sizeof usable, &usable) != 0) return Done{};  // more CPUs than the set has room for
+  std::string missing;
+  for (const unsigned cpu : cpus) {
+    if (CPU_ISSET(cpu, &usable)) continue;
+    missing += (missing.empty() ? "" : ", ") + std::to_string(cpu);
+  }
+  if (missing.empty()) return Done{};
+  std::string there;
+  for (unsigned cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (CPU_ISSET(cpu, &usable)) there += (there.empty() ? "" : ",") + std::to_string(cpu);
+  }
+  return Error{{}, "run workers on CPU " + missing + ": this machine lets us run on " + there};
 }
 
 }  // namespace holdfast

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
+#include "core/cpu_list.h"
 #include "core/placement_key.h"
 #include "core/result.h"
 
@@ -18,7 +20,13 @@ namespace holdfast {
 // Another one each time the machine starts: what is only good until then is told apart by it.
 [[nodiscard]] Result<std::string> boot_id();
 
-// Number of CPUs that this process may run on.
+// Number of CPUs that this process may use: those of its affinity, as far as the quotas of its control groups (v2) pay for
+// them.
 [[nodiscard]] unsigned usable_cpus();
+// Whether this process may run on all of these; the error names those that it may not.
+[[nodiscard]] Outcome check_cpus(const CpuList& cpus);
+
+// The quotas of a control group, `path` below `root`, and of all above it, in CPUs.
+[[nodiscard]] std::vector<double> cpu_quotas(const std::string& root, std::string path);
 
 }  // namespace holdfast

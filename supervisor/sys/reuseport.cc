@@ -157,6 +157,11 @@ std::uint64_t discard_datagrams(BorrowedFd member) {
   return count;
 }
 
+bool is_nonblocking(BorrowedFd member) {
+  const int flags = ::fcntl(member.get(), F_GETFL);
+  return flags >= 0 && (flags & O_NONBLOCK) != 0;
+}
+
 void make_nonblocking(BorrowedFd member) {
   const int flags = ::fcntl(member.get(), F_GETFL);
   if (flags >= 0) (void)::fcntl(member.get(), F_SETFL, flags | O_NONBLOCK);

@@ -63,5 +63,6 @@ std::uint64_t discard_datagrams(BorrowedFd member);
 
 // Accepting must never wait, but a worker may have made the shared description blocking.
 void make_nonblocking(BorrowedFd member);
+[[nodiscard]] bool is_nonblocking(BorrowedFd member);
 
 }  // namespace holdfast

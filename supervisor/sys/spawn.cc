@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -89,13 +90,32 @@ void keep_exit_statuses() {
   (void)::sigaction(SIGCHLD, &now, nullptr);  // cannot fail for this signal
 }
 
-// The limit that the child is to have, if it is another than ours.
+// In the order of ResourceLimit::Resource.
+constexpr std::array<int, 15> kResources = {RLIMIT_AS,     RLIMIT_CORE,       RLIMIT_CPU,     RLIMIT_DATA,
+                                            RLIMIT_FSIZE,  RLIMIT_LOCKS,      RLIMIT_MEMLOCK, RLIMIT_MSGQUEUE,
+                                            RLIMIT_NICE,   RLIMIT_NOFILE,     RLIMIT_NPROC,   RLIMIT_RTPRIO,
+                                            RLIMIT_RTTIME, RLIMIT_SIGPENDING, RLIMIT_STACK};
+static_assert(ResourceLimit::kUnlimited == RLIM_INFINITY);
+
+// The limit that the child is to have if nobody has chosen one, and it is another than ours.
 std::optional<rlimit> open_files_of_child() {
   const std::optional<std::uint64_t> original = original_open_file_limit();
   rlimit limit{};
   if (!original || ::getrlimit(RLIMIT_NOFILE, &limit) != 0) return std::nullopt;
   limit.rlim_cur = std::min<rlim_t>(*original, limit.rlim_max);
   return limit;
+}
+
+std::vector<ChildLimit> limits_of(const SpawnPlan& plan) {
+  std::vector<ChildLimit> limits;
+  bool open_files_chosen = false;
+  for (const ResourceLimit& limit : plan.limits) {
+    limits.push_back({kResources[static_cast<std::size_t>(limit.resource)], {limit.soft, limit.hard}});
+    open_files_chosen |= limit.resource == ResourceLimit::Resource::Nofile;
+  }
+  const std::optional<rlimit> open_files = open_files_of_child();
+  if (open_files && !open_files_chosen) limits.push_back({RLIMIT_NOFILE, *open_files});
+  return limits;
 }
 
 // A mask as sched_setaffinity takes it: a bit for each CPU.
@@ -171,8 +191,18 @@ Error error_of(const ChildFailure& failure, const SpawnPlan& plan, const std::ve
       return with(cannot_intercept(command, failure.error));
     case ChildStage::Notifications:
       return with("hand over the notifications of " + command);
-    case ChildStage::OpenFileLimit:
-      return with("set the limit of open files of " + command);
+    case ChildStage::Limit:
+      if (index >= plan.limits.size()) return with("set the limit of open files of " + command);
+      return with("set the limit " + to_text({plan.limits[index]}) + " of " + command +
+                  (failure.error == EPERM ? " (only root may go above its own hard limit)" : ""));
+    case ChildStage::Nice:
+      return with("change the niceness of " + command + " by " + std::to_string(plan.nice));
+    case ChildStage::Groups:
+      return with("give " + command + " the groups of its user");
+    case ChildStage::Group:
+      return with("give " + command + " the group " + std::to_string(plan.credentials->group));
+    case ChildStage::User:
+      return with("give " + command + " the user " + std::to_string(plan.credentials->user));
     case ChildStage::FindCommand:
       if (command.find('/') != std::string::npos) return with("exec " + command);
       return with("find command " + command + " in PATH");
@@ -220,7 +250,7 @@ Result<Child> spawn(const SpawnPlan& plan) {
   std::vector<FdMove> moves = moves_of(plan, null_device);
   const std::optional<std::vector<FdRange>> others = others_of(moves, plan.fds.size() + plan.listen_fds.size());
   if (!others) return Error{std::make_error_code(std::errc::invalid_argument), doing + " (descriptor numbers)"};
-  const std::optional<rlimit> open_files = open_files_of_child();
+  const std::vector<ChildLimit> limits = limits_of(plan);
 
   std::array<int, 2> ends{};
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) return last_error(doing);
@@ -240,7 +270,10 @@ Result<Child> spawn(const SpawnPlan& plan) {
       .first_free = static_cast<int>(others->back().first),
       .others = *others,
       .filter = plan.capture ? &filter_program : nullptr,
-      .open_files = open_files ? &*open_files : nullptr,
+      .limits = limits,
+      .nice = plan.nice,
+      .umask = plan.umask.bits ? static_cast<int>(*plan.umask.bits) : -1,
+      .who = plan.credentials ? &*plan.credentials : nullptr,
       .status_socket = child_end.get()};
   pid_t pid = -1;
   {

@@ -7,8 +7,10 @@
 #include <utility>
 #include <vector>
 
+#include "core/process_limits.h"
 #include "core/result.h"
 #include "sys/unique_fd.h"
+#include "sys/user.h"
 
 namespace holdfast {
 
@@ -34,6 +36,10 @@ struct SpawnPlan {
   std::vector<ListenFd> listen_fds;
   std::optional<BorrowedFd> standard_output;  // becomes 1 in the child; else it is ours
   std::optional<BorrowedFd> standard_error;   // becomes 2 in the child; else it is ours
+  std::optional<Credentials> credentials;     // as whom it runs; nothing: as we do
+  FileMask umask;                             // nothing: ours
+  int nice = 0;                               // added to ours
+  ResourceLimits limits;                      // of others ours hold, but for the one below
   std::vector<unsigned> cpus;                 // that it may run on (sched_setaffinity); empty: ours
   // It gets this signal when the calling thread ends (PR_SET_PDEATHSIG); 0: none. Gone with the exec of a set-user-ID program.
   int death_signal = 0;

@@ -16,6 +16,10 @@ struct SavedNames<Fleet::WorkerEnd> {
   static constexpr std::array<std::string_view, 2> value = {"ended", "do-not-restart"};
 };
 template <>
+struct SavedNames<Fleet::Cleaning> {
+  static constexpr std::array<std::string_view, 4> value = {"not-needed", "needed", "asked", "failed"};
+};
+template <>
 struct SavedNames<Fleet::Phase> {
   static constexpr std::array<std::string_view, 6> value = {"starting", "serving", "draining",
                                                             "ending",   "killed",  "gone"};
@@ -38,6 +42,7 @@ template <class Form>
 void members(Form& form, Fleet::Draining& phase) {
   form("deadline", phase.deadline);
   form("last_heartbeat", phase.last_heartbeat);
+  form("since", phase.since);
 }
 template <class Form>
 void members(Form& form, Fleet::Ending& phase) {
@@ -80,6 +85,7 @@ void members(Form& form, Fleet::Worker& worker) {
   form("phase", worker.phase);
   form("outdated", worker.outdated);
   form("stalled", worker.stalled);
+  form("unhealthy", worker.unhealthy);
   form("misbehaved", worker.misbehaved);
   form("dismissed", worker.dismissed);
   form("failed_successor", worker.failed_successor);
@@ -95,6 +101,7 @@ void members(Form& form, Fleet::Slot& slot) {
   form("failures", slot.failures);
   form("start_limit", slot.start_limit);
   form("on_probation", slot.on_probation);
+  form("cleaning", slot.cleaning);
   form("drained", slot.drained);
   form("lent", slot.lent);
   form("unserved_since", slot.unserved_since);
@@ -108,6 +115,7 @@ void members(Form& form, Fleet::Saved& fleet) {
   form("stop", fleet.stop);
   form("stop_deadline", fleet.stop_deadline);
   form("ever_ready", fleet.ever_ready);
+  form("regrouping", fleet.regrouping);
   form("concluded", fleet.concluded);
   form("last_worker", fleet.last_worker);
   form("slots", fleet.slots);

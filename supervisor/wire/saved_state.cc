@@ -9,12 +9,13 @@ namespace holdfast {
 
 template <>
 struct SavedNames<Fleet::Why> {
-  static constexpr std::array<std::string_view, 6> value = {"drained",    "hung",    "not-ready",
+  static constexpr std::array<std::string_view, 7> value = {"drained",    "hung",    "not-ready", "unhealthy",
                                                             "misbehaved", "overdue", "stopping"};
 };
 template <>
 struct SavedNames<Intake> {
-  static constexpr std::array<std::string_view, 5> value = {"auto", "sdk", "listen-fds", "capture", "none"};
+  static constexpr std::array<std::string_view, 6> value = {"auto",    "sdk",  "listen-fds",
+                                                            "capture", "node", "none"};
 };
 template <>
 struct SavedNames<SocketDomain> {
@@ -88,6 +89,7 @@ void members(Form& form, Settlement::Offer& offer) {
   form("sockets", offer.sockets);
   form("listen_fds", offer.listen_fds);
   form("capture", offer.capture);
+  form("node", offer.node);
 }
 
 template <class Form>
@@ -106,6 +108,7 @@ void members(Form& form, SavedWorker& worker) {
   form("output", worker.output);
   form("notify", worker.notify);
   form("notify_address", worker.notify_address);
+  form("notify_user", worker.notify_user);
   form("capture", worker.capture);
   form("captured", worker.captured);
   form("waits_for_grace", worker.waits_for_grace);
@@ -116,6 +119,7 @@ void members(Form& form, SavedWorker& worker) {
   form("beats", worker.beats);
   form("other_binds", worker.other_binds);
   form("told_to_end", worker.told_to_end);
+  form("served_before", worker.served_before);
 }
 
 template <class Form>
@@ -134,9 +138,9 @@ template <class Form>
 void members(Form& form, SavedListener& listener) {
   form("name", listener.name);
   form("address", listener.address);
-  form("activated", listener.activated);
   form("wished", listener.wished);
   form("stage", listener.stage);
+  form("of_service_manager", listener.of_service_manager);
   form("fd", listener.fd);
   form("accepted", listener.accepted);
   form("refused", listener.refused);
@@ -151,11 +155,11 @@ void members(Form& form, SavedGroup::Socket& socket) {
 
 template <class Form>
 void members(Form& form, SavedGroup& group) {
-  form("activated", group.activated);
   form("domain", group.domain);
   form("sockets", group.sockets);
   form("certain", group.certain);
   form("stray_datagrams", group.stray_datagrams);
+  form("of_service_manager", group.of_service_manager);
 }
 
 template <class Form>
@@ -179,6 +183,7 @@ void members(Form& form, SavedPool& pool) {
   form("name", pool.name);
   form("found", pool.found);
   form("has_capture", pool.has_capture);
+  form("has_steering", pool.has_steering);
   form("retired_unwanted", pool.retired_unwanted);
   form("fleet", pool.fleet);
   form("last_generation", pool.last_generation);
@@ -187,6 +192,7 @@ void members(Form& form, SavedPool& pool) {
   form("table_slots", pool.table_slots);
   form("resolution", pool.resolution);
   form("handed_before", pool.handed_before);
+  form("checks", pool.checks);
   form("last_connection", pool.last_connection);
   form("listeners", pool.listeners);
   form("steered", pool.steered);

@@ -83,6 +83,7 @@ struct SavedWorker {
   SavedOutput output;
   std::string notify;
   std::string notify_address;
+  std::optional<std::uint32_t> notify_user;       // who may speak there; none: our own
   std::string capture;                            // the kernel's notifications of its binds
   std::map<std::string, std::uint64_t> captured;  // cookie of a socket of ours that it has -> listener
   bool waits_for_grace = false;
@@ -93,6 +94,7 @@ struct SavedWorker {
   bool beats = false;
   std::vector<std::string> other_binds;
   std::optional<Fleet::Why> told_to_end;
+  std::uint64_t served_before = 0;  // by others, of what its inbox counts
 };
 
 struct SavedSlot {
@@ -107,13 +109,13 @@ struct SavedSlot {
 };
 
 struct SavedListener {
-  bool activated = false;  // a service manager opened it
   enum class Stage { Serving, Leaving, Gone };
   std::string name;
   std::string address;  // as bound
   std::string wished;   // as configured
   Stage stage = Stage::Serving;
-  std::string fd;  // empty: closed, or UDP
+  bool of_service_manager = false;  // it opened the socket, and goes on listening when we end
+  std::string fd;                   // empty: closed, or UDP
   std::uint64_t accepted = 0;
   std::map<std::string, std::uint64_t> refused;
 };
@@ -126,11 +128,11 @@ struct SavedGroup {
     Role role = Role::Spare;
     unsigned seat = 0;
   };
-  bool activated = false;  // the control socket
   SocketDomain domain{};
   std::vector<Socket> sockets;
   std::uint64_t certain = 1;
   std::uint64_t stray_datagrams = 0;
+  bool of_service_manager = false;  // as in SavedListener: the control socket
 };
 struct SavedSteered {
   ListenerId listener;
@@ -149,6 +151,7 @@ struct SavedPool {
   std::string name;
   std::optional<Intake> found;  // what its workers have shown themselves to be
   bool has_capture = true;
+  bool has_steering = true;
   bool retired_unwanted = false;
   Fleet::Saved fleet;
   std::uint32_t last_generation = 1;
@@ -157,6 +160,7 @@ struct SavedPool {
   unsigned table_slots = 0;  // among which the buckets are shared
   unsigned resolution = 0;   // of the buckets; 0: all of them
   std::uint64_t handed_before = 0;
+  std::uint64_t checks = 0;  // connections of health checks among those handed and waiting
   std::uint64_t last_connection = 0;
   std::vector<SavedListener> listeners;
   std::vector<SavedSteered> steered;

@@ -23,11 +23,35 @@ void read(JsonMembers& members, ListenerStatus& listener) {
   members.read("paused_because", listener.paused_because);
 }
 
+template <class T>
+Json or_null(const std::optional<T>& value) {
+  return value ? Json(*value) : Json();
+}
+Json or_null(const std::optional<Duration>& value) { return value ? Json(seconds(*value)) : Json(); }
+
+// What is told of every worker, of the incumbent among the members of its slot.
+void add_life(Json& object, const WorkerStatus& worker) {
+  object["draining_seconds"] = or_null(worker.draining_for);
+  object["ends_in_seconds"] = or_null(worker.ends_in);
+  object["health"] = worker.health;
+  object["last_check"] = worker.last_check;
+}
+
+void read_life(JsonMembers& members, WorkerStatus& worker) {
+  members.read("draining_seconds", worker.draining_for);
+  members.read("ends_in_seconds", worker.ends_in);
+  members.read("health", worker.health);
+  members.read("last_check", worker.last_check);
+}
+
 Json json_of(const WorkerStatus& worker) {
-  return {{"pid", worker.pid},
-          {"state", worker.state},
-          {"generation", worker.generation},
-          {"age_seconds", seconds(worker.age)}};
+  Json object = {{"pid", worker.pid},
+                 {"state", worker.state},
+                 {"generation", worker.generation},
+                 {"age_seconds", seconds(worker.age)},
+                 {"open", or_null(worker.open)}};
+  add_life(object, worker);
+  return object;
 }
 
 void read(JsonMembers& members, WorkerStatus& worker) {
@@ -35,6 +59,8 @@ void read(JsonMembers& members, WorkerStatus& worker) {
   members.read("state", worker.state);
   members.read("generation", worker.generation);
   members.read("age_seconds", worker.age);
+  members.read("open", worker.open);
+  read_life(members, worker);
 }
 
 // The incumbent's members stand in the slot itself, null while nobody lives there: what a script asks most is
@@ -45,6 +71,7 @@ Json json_of(const SlotStatus& slot) {
   object["worker_state"] = slot.worker ? Json(slot.worker->state) : Json();
   object["generation"] = slot.worker ? Json(slot.worker->generation) : Json();
   object["age_seconds"] = slot.worker ? Json(seconds(slot.worker->age)) : Json();
+  add_life(object, slot.worker.value_or(WorkerStatus{}));
   object["restarts"] = slot.restarts;
   object["handed"] = slot.handed;
   object["waiting"] = slot.waiting;
@@ -73,6 +100,7 @@ void read(JsonMembers& members, SlotStatus& slot) {
     members.read("worker_state", worker.state);
     members.read("generation", worker.generation);
     members.read("age_seconds", worker.age);
+    read_life(members, worker);
   }
   members.read("restarts", slot.restarts);
   members.read("handed", slot.handed);
@@ -91,6 +119,7 @@ void read(JsonMembers& members, SlotStatus& slot) {
 
 Json json_of(const PoolStatus& pool) {
   Json object = {{"name", pool.name}, {"command", Json(pool.command)}, {"intake", pool.intake}, {"plane", pool.plane}};
+  object["counts_connections"] = pool.counts_connections;
   object["slots"] = Json::array();
   for (const SlotStatus& slot : pool.slots) object["slots"].push_back(json_of(slot));
   return object;
@@ -101,6 +130,7 @@ void read(JsonMembers& members, PoolStatus& pool) {
   members.read("command", pool.command);
   members.read("intake", pool.intake);
   members.read("plane", pool.plane);
+  members.read("counts_connections", pool.counts_connections);
   members.each("slots", [&](JsonMembers& slot) { read(slot, pool.slots.emplace_back()); });
 }
 
@@ -116,6 +146,7 @@ std::string to_json(const Status& status) {
                  {"last_reload", status.last_reload},
                  {"reload_failed", status.reload_failed},
                  {"accepted", status.accepted},
+                 {"checks", status.checks},
                  {"handed", status.handed},
                  {"waiting", status.waiting},
                  {"refused", Json(status.refused)}};
@@ -140,6 +171,7 @@ Result<Status> parse_status(std::string_view json) {
   members.read("last_reload", status.last_reload);
   members.read("reload_failed", status.reload_failed);
   members.read("accepted", status.accepted);
+  members.read("checks", status.checks);
   members.read("handed", status.handed);
   members.read("waiting", status.waiting);
   members.read("refused", status.refused);

@@ -28,6 +28,11 @@ struct WorkerStatus {
   std::string state;  // "starting", "serving", "draining", "stopping"
   std::uint32_t generation = 0;
   Duration age{};
+  std::optional<std::uint64_t> open = {};     // connections that it has taken up and not closed; none: it does not tell
+  std::optional<Duration> draining_for = {};  // since it was told to drain
+  std::optional<Duration> ends_in = {};       // until it is sent SIGTERM (draining) or SIGKILL (stopping)
+  std::string health = {};                    // "healthy", "unhealthy"; empty: it is not checked
+  std::string last_check = {};                // "GET /healthz: 503 Service Unavailable"; empty: none has ended
 };
 
 struct SlotStatus {
@@ -55,6 +60,9 @@ struct PoolStatus {
   std::string intake;  // "sdk", "capture", ...; "auto" while that is open
   std::string plane;   // "pass", "steer", "self"; likewise
   std::vector<SlotStatus> slots;
+  // Whether `handed`, `accepted` and `open` of the slots tell anything: workers to whom the kernel hands connections, and
+  // who are not of the SDK, tell nobody how many.
+  bool counts_connections = true;
 };
 
 struct Status {
@@ -68,8 +76,9 @@ struct Status {
   bool reload_failed = false;
   std::vector<ListenerStatus> listeners;
   std::vector<PoolStatus> pools;
-  // accepted = handed + waiting + sum of refused, over everything, always
+  // accepted + checks = handed + waiting + sum of refused, over everything, always
   std::uint64_t accepted = 0;
+  std::uint64_t checks = 0;  // connections that health checks have made
   std::uint64_t handed = 0;
   std::uint64_t waiting = 0;
   std::map<std::string, std::uint64_t> refused;

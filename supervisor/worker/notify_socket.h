@@ -32,6 +32,7 @@ class NotifySocket {
   [[nodiscard]] static std::unique_ptr<NotifySocket> adopt(Loop& loop, DatagramSocket socket, uid_t worker_user,
                                                            OnMessage on_message);
   [[nodiscard]] BorrowedFd descriptor() const { return socket_.fd; }
+  [[nodiscard]] uid_t worker_user() const { return worker_user_; }
   NotifySocket(const NotifySocket&) = delete;
   NotifySocket& operator=(const NotifySocket&) = delete;
 

@@ -148,12 +148,13 @@ class Bare(Contender):
 class Holdfast(Contender):
     """Holdfast with workers of the SDK, or, with `listen`, with workers that see to their sockets themselves."""
 
-    def __init__(self, place, name="holdfast", options=("--intake", "sdk"), listen=None, address="127.0.0.1:0"):
+    def __init__(self, place, name="holdfast", options=("--intake", "sdk"), listen=None, address="127.0.0.1:0",
+                 workers=WORKERS, command=None):
         super().__init__(name, place)
         self.binary = place.binaries / "holdfast"
         self.control = place.directory / f"{name}.sock"
-        command = [self.binary, "run", "-l", address, "-w", WORKERS, "--control", self.control, *options, "--",
-                   place.binaries / "whoami", *(["--listen", listen] if listen else [])]
+        program = command or [place.binaries / "whoami", *(["--listen", listen] if listen else [])]
+        command = [self.binary, "run", "-l", address, "-w", workers, "--control", self.control, *options, "--", *program]
         self.supervisor = self.start(command, "starting holdfast", self.serving).pid
         self.target = self.status()["listeners"][0]["address"]
 
@@ -163,6 +164,10 @@ class Holdfast(Contender):
             return None
         status = json.loads(answer.stdout)
         return status.get("result", status)
+
+    def restart(self):
+        """Every worker is replaced, one after the other."""
+        subprocess.run([self.binary, "restart", "--control", self.control, "--wait"], check=True, capture_output=True)
 
     def serving(self):
         status = self.status()

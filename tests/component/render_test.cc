@@ -98,6 +98,21 @@ std::size_t widest_line(const std::string& text) {
 
 TEST(RenderStatus, ShowsABusyFleet) { expect_golden("status.txt", render_status(busy_fleet(), Colours::Off)); }
 
+TEST(RenderStatus, TellsWhatDepartingWorkersHoldAndWhoIsIll) {
+  Status status = busy_fleet();
+  status.checks = 4;
+  SlotStatus& slot = status.pools[0].slots[1];
+  slot.others[1].open = 31;
+  slot.others[1].draining_for = 12s;
+  slot.others[1].ends_in = 18s;
+  slot.worker->health = "unhealthy";
+  slot.worker->last_check = "GET /healthz: 503 Service Unavailable";
+  const std::string text = render_status(status, Colours::Off);
+  EXPECT_THAT(text, testing::ContainsRegex("draining .* 31 .*for 12s, 18s left\n"));
+  EXPECT_THAT(text, HasSubstr("\nslot 1 is unhealthy: GET /healthz: 503 Service Unavailable\n"));
+  EXPECT_THAT(text, testing::ContainsRegex("accepted [0-9]+ \\+ checks 4"));
+}
+
 TEST(RenderStatus, UsesColoursOnATerminalOnly) {
   expect_golden("status_colours.txt", render_status(busy_fleet(), Colours::On));
   EXPECT_THAT(render_status(busy_fleet(), Colours::Off), Not(HasSubstr("\x1b")));

@@ -34,6 +34,16 @@ json array(const json& object, const char* key) {
   return object.is_object() && object.contains(key) && object[key].is_array() ? object[key] : json::array();
 }
 
+std::optional<double> maybe(const json& object, const char* key) {
+  if (!object.is_object() || !object.contains(key) || !object[key].is_number()) return std::nullopt;
+  return object[key].get<double>();
+}
+
+WorkerView worker_view(const json& worker) {
+  return {member<pid_t>(worker, "pid"), member<std::string>(worker, "state"), member<std::uint64_t>(worker, "open"),
+          maybe(worker, "draining_seconds"), maybe(worker, "ends_in_seconds")};
+}
+
 SlotView slot_view(const json& slot) {
   SlotView view;
   view.slot = member<unsigned>(slot, "slot");
@@ -48,6 +58,9 @@ SlotView slot_view(const json& slot) {
   view.buckets = member<unsigned>(slot, "buckets");
   view.home_buckets = member<unsigned>(slot, "home_buckets");
   view.last_exit = member<std::string>(slot, "last_exit");
+  view.health = member<std::string>(slot, "health");
+  view.last_check = member<std::string>(slot, "last_check");
+  for (const json& other : array(slot, "others")) view.others.push_back(worker_view(other));
   if (slot.contains("next_start_seconds") && slot["next_start_seconds"].is_number()) {
     view.next_start = slot["next_start_seconds"].get<double>();
   }
@@ -103,6 +116,7 @@ StatusView view_of(std::string_view text) {
     for (const json& slot : array(pools[0], "slots")) view.slots.push_back(slot_view(slot));
   }
   view.accepted = member<std::uint64_t>(status, "accepted");
+  view.checks = member<std::uint64_t>(status, "checks");
   view.handed = member<std::uint64_t>(status, "handed");
   view.waiting = member<std::uint64_t>(status, "waiting");
   view.refused = counts(status, "refused");

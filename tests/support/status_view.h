@@ -11,6 +11,15 @@
 
 namespace holdfast::test {
 
+// A successor, or a worker that departs.
+struct WorkerView {
+  pid_t pid = 0;
+  std::string state;
+  std::uint64_t open = 0;
+  std::optional<double> draining;  // seconds
+  std::optional<double> ends_in;   // seconds
+};
+
 struct SlotView {
   unsigned slot = 0;
   std::string state;
@@ -24,6 +33,9 @@ struct SlotView {
   unsigned buckets = 0;
   unsigned home_buckets = 0;
   std::string last_exit;
+  std::string health;
+  std::string last_check;
+  std::vector<WorkerView> others;
   std::optional<double> next_start;  // seconds
 };
 
@@ -45,6 +57,7 @@ struct StatusView {
   std::vector<ListenerView> listeners;
   std::vector<SlotView> slots;  // of the first pool
   std::uint64_t accepted = 0;
+  std::uint64_t checks = 0;
   std::uint64_t handed = 0;
   std::uint64_t waiting = 0;
   std::map<std::string, std::uint64_t> refused;
@@ -55,8 +68,8 @@ struct StatusView {
   [[nodiscard]] std::uint64_t restarts() const;
   [[nodiscard]] std::vector<pid_t> pids() const;
   [[nodiscard]] bool all_serving() const;
-  // accepted = handed + waiting + refused
-  [[nodiscard]] bool balanced() const { return accepted == handed + waiting + refused_in_all(); }
+  // accepted + checks = handed + waiting + refused
+  [[nodiscard]] bool balanced() const { return accepted + checks == handed + waiting + refused_in_all(); }
 };
 
 // An empty one for what is not a JSON object.

@@ -29,7 +29,9 @@ Status example() {
   living.slot = 0;
   living.state = "serving";
   living.worker = WorkerStatus{4712, "serving", 3, 1250ms};
-  living.others.push_back({4713, "draining", 2, 60s});
+  living.others.push_back({4713, "draining", 2, 60s, 12, 3s, 7s});
+  living.worker->health = "unhealthy";
+  living.worker->last_check = "GET /: 503";
   living.restarts = 2;
   living.handed = 7;
   living.open = 3;
@@ -64,6 +66,7 @@ TEST(Status, ItsJsonHasTheMembersThatScriptsReadByName) {
   EXPECT_EQ(listener["refused"]["queue full"], 2);
   EXPECT_EQ(listener["paused"], true);
   EXPECT_EQ(object["pools"][0]["command"], json({"./worker", "--fast"}));
+  EXPECT_EQ(object["pools"][0]["counts_connections"], true);
   const json& living = object["pools"][0]["slots"][0];
   EXPECT_EQ(living["slot"], 0);
   EXPECT_EQ(living["state"], "serving");
@@ -71,6 +74,12 @@ TEST(Status, ItsJsonHasTheMembersThatScriptsReadByName) {
   EXPECT_EQ(living["generation"], 3);
   EXPECT_EQ(living["age_seconds"], 1.25);
   EXPECT_EQ(living["others"][0]["pid"], 4713);
+  EXPECT_EQ(living["others"][0]["open"], 12);
+  EXPECT_EQ(living["others"][0]["draining_seconds"], 3.0);
+  EXPECT_EQ(living["others"][0]["ends_in_seconds"], 7.0);
+  EXPECT_EQ(living["health"], "unhealthy");
+  EXPECT_EQ(living["last_check"], "GET /: 503");
+  EXPECT_EQ(living["draining_seconds"], nullptr);
   EXPECT_EQ(living["last_exit"], nullptr);
   const json& dead = object["pools"][0]["slots"][1];
   EXPECT_EQ(dead["pid"], nullptr);

@@ -84,8 +84,8 @@ SERVERS = {
     "nginx": Server("nginx", "-e stderr -p {directory}/slot-{slot} -c {directory}/nginx.conf", NGINX),
     "nginx-master": Server("nginx", "-e stderr -p {directory}/slot-{slot} -c {directory}/nginx.conf", NGINX_MASTER),
     "lighttpd": Server("lighttpd", "-D -f lighttpd.conf", LIGHTTPD, ipv6=False),
-    "node": Server("node", "server.js", NODE),
-    "node-cluster": Server("node", "server.js", NODE_CLUSTER),
+    "node": Server("node", "server.js", NODE, options=("--intake", "capture")),
+    "node-cluster": Server("node", "server.js", NODE_CLUSTER, options=("--intake", "capture")),
     "redis": Server("redis-server", "--port {port} --save '' --protected-mode no --bind * -::*", protocol=REDIS),
     "memcached": Server("memcached", "-p {port} -U 0 -u nobody", protocol=MEMCACHED),
     "dnsmasq": Server("dnsmasq", "--keep-in-foreground --log-facility=- --conf-file=/dev/null --port={port} --no-resolv --no-hosts --pid-file= "

@@ -49,6 +49,22 @@ std::vector<BadInput> bad_inputs() {
        {"run", "-l", "127.0.0.1:0", "--hash-key", "xyzzy", "--", "{whoami}"},
        kUsage,
        {"--hash-key"}},
+      {"ACpuThatIsNotThere",
+       {"run", "-l", "127.0.0.1:0", "--cpus", "4000", "--", "{whoami}"},
+       kBadConfiguration,
+       {"CPU 4000", "this machine lets us run on"}},
+      {"AnExitCodeThatIsNone",
+       {"run", "-l", "127.0.0.1:0", "--no-restart-codes", "300", "--", "{whoami}"},
+       kUsage,
+       {"--no-restart-codes 300", "0 to 255"}},
+      {"AStopSignalThatIsNone",
+       {"run", "-l", "127.0.0.1:0", "--stop-signal", "KILL", "--", "{whoami}"},
+       kUsage,
+       {"--stop-signal", "KILL", "TERM or INT or QUIT"}},
+      {"AnOptionInFrontOfItsCommand",
+       {"--name", "b", "status"},
+       kUsage,
+       {"'--name' goes after the command: holdfast status --name"}},
       {"AnOverflowThatIsNone",
        {"run", "-l", "127.0.0.1:0", "--overflow", "explode", "--", "{whoami}"},
        kUsage,
@@ -226,6 +242,15 @@ TEST(BadInput, AnAnswerThatCannotBeWrittenIsAFailure) {
     const Ran ran = run_into_a_full_disk(arguments);
     EXPECT_EQ(ran.exit_code, 1) << arguments;
     EXPECT_TRUE(says(ran.errors, {"write to standard output: No space left on device\n"})) << arguments << ran.errors;
+  }
+}
+
+TEST(BadInput, IsToldAllAtOnceByCheck) {
+  const Ran ran =
+      run({holdfast_program(), "check", "-l", "127.0.0.1:0", "--surge", "0", "--cpus", "4000", "--", "no-such-server"});
+  EXPECT_EQ(ran.exit_code, kBadConfiguration);
+  for (const char* mistake : {"--surge 0", "CPU 4000", "no-such-server"}) {
+    EXPECT_TRUE(says(ran.errors, {mistake})) << mistake << "\n" << ran.errors;
   }
 }
 

@@ -131,6 +131,18 @@ TEST_F(ConfigFiles, RunsEveryPoolWithItsListenersAndItsEnvironment) {
   EXPECT_EQ(variable("api", "HOLDFAST_SLOTS"), "1");
 }
 
+TEST_F(ConfigFiles, OfSeveralPoolsHaveEachSlotNamedWithItsPool) {
+  adopt_orphans();
+  Running supervisor(directory_, two_pools(), {});
+  supervisor.wait_until_serving();
+  for (const char* verb : {"drain", "undrain", "restart"}) {
+    const Ran ran = holdfast({verb, "--control", directory_ / "control", "0"});
+    EXPECT_EQ(ran.exit_code, 2) << verb;
+    EXPECT_THAT(ran.errors, HasSubstr("there are several pools: say which one, web/0 or api/0"));
+  }
+  EXPECT_EQ(holdfast({"restart", "--control", directory_ / "control", "--wait", "api/0"}).exit_code, 0);
+}
+
 TEST_F(ConfigFiles, LaysTheChosenEnvironmentAndTheCommandLineOver) {
   adopt_orphans();
   Running supervisor(directory_, two_pools(), {"--environment", "test", "--set", "pools.api.workers=2"},

@@ -1,5 +1,6 @@
 // More workers, fewer, and none in a slot for a while: nobody fails, and only the clients move that must.
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <signal.h>
 
 #include <nlohmann/json.hpp>
@@ -69,6 +70,34 @@ TEST_P(Scale, MovesOnlyTheClientsThatTheNewSlotReceives) {
   EXPECT_LT(moved, 200U / 4 * 2);
 }
 
+TEST_P(Scale, UnderSlowStartNewSlotsGetTheirClientsOverTime) {
+  SupervisorPlan slow = plan(2);
+  slow.options.insert(slow.options.end(), {"--slow-start", "10h"});
+  const Supervisor supervisor(slow);
+  supervisor.wait_until_serving();
+  ASSERT_EQ(supervisor.tell("scale", {"3"}).exit_code, 0);
+  const StatusView first = supervisor.wait_until("the first step is made", [](const StatusView& status) {
+    return status.slots.size() == 3 && status.slot(2).buckets > 0;
+  });
+  EXPECT_NEAR(first.slot(2).buckets, 512.0 / 3 / 16, 1);
+  ASSERT_EQ(supervisor.tell("scale", {"--wait", "2"}).exit_code, 0) << "it can be taken back";
+  EXPECT_EQ(supervisor.status().slots.size(), 2U);
+}
+
+TEST_P(Scale, SlowStartEndsAndScaleWaitsForItsEnd) {
+  SupervisorPlan slow = plan(2);
+  slow.options.insert(slow.options.end(), {"--slow-start", "500ms"});
+  const Supervisor supervisor(slow);
+  supervisor.wait_until_serving();
+  LoadLoop load(LoadPlan{supervisor.target(), ipv4_sources(200), 8, std::nullopt, "/", kPatience});
+  ASSERT_TRUE(eventually([&] { return load.answered() > 100; }));
+  ASSERT_EQ(supervisor.tell("scale", {"--wait", "3"}).exit_code, 0);
+  EXPECT_NEAR(supervisor.status().slot(2).buckets, 512.0 / 3, 1);
+  const LoadReport report = load.stop();
+  EXPECT_EQ(report.failed(), 0U) << report.summary();
+  for (const std::string& source : report.moved()) EXPECT_TRUE(report.slots.at(source).contains(2)) << source;
+}
+
 TEST_P(Scale, ADrainedSlotHasNoClientsUntilItIsFilledAgain) {
   const Supervisor supervisor(plan(2));
   const StatusView before = supervisor.wait_until_serving();
@@ -101,6 +130,30 @@ TEST(ScaleBySignal, OneWorkerMoreAndOneLess) {
   supervisor.wait_until("all are drained", [](const StatusView& status) {
     return status.slot(0).state == "drained" && status.slot(1).state == "drained";
   });
+}
+
+// Within ten seconds, which is how often it looks.
+TEST(ScaleByCpus, AutoFollowsTheCpusThatTheSupervisorMayUse) {
+  cpu_set_t ours;
+  ASSERT_EQ(sched_getaffinity(0, sizeof ours, &ours), 0);
+  if (CPU_COUNT(&ours) < 2) GTEST_SKIP() << "this needs two CPUs";
+  const auto all = static_cast<std::size_t>(CPU_COUNT(&ours));
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  for (int cpu = 0; CPU_COUNT(&one) == 0; cpu++) {
+    if (CPU_ISSET(cpu, &ours)) CPU_SET(cpu, &one);
+  }
+  SupervisorPlan plan;
+  plan.workers = 0;
+  plan.options = {"-w", "auto"};
+  const Supervisor supervisor(plan);
+  ASSERT_EQ(supervisor.wait_until_serving().slots.size(), all) << "is there a quota?";
+  ASSERT_EQ(sched_setaffinity(supervisor.pid(), sizeof one, &one), 0);
+  supervisor.wait_until("there is one worker", [](const StatusView& status) { return status.slots.size() == 1; });
+  supervisor.wait_until_told("1 CPUs may be used");
+  ASSERT_EQ(sched_setaffinity(supervisor.pid(), sizeof ours, &ours), 0);
+  supervisor.wait_until("there are all",
+                        [&](const StatusView& status) { return status.slots.size() == all && status.all_serving(); });
 }
 
 TEST(ScaleBadInput, IsToldAndChangesNothing) {

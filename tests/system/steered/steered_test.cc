@@ -42,7 +42,9 @@ TEST_P(Steered, EachClientAlwaysMeetsTheSlotThatRouteNames) {
 }
 
 TEST_P(Steered, RestartsUnderLoadFailNobodyAndMoveNobody) {
-  const Supervisor supervisor(plan_of(GetParam()));
+  SupervisorPlan plan = plan_of(GetParam());
+  plan.options.insert(plan.options.end(), {"--hold-timeout", "5m"});
+  const Supervisor supervisor(plan);
   const StatusView before = supervisor.wait_until_serving();
   LoadLoop load(LoadPlan{supervisor.target(), ipv4_sources(200), 16, std::nullopt, "/", kPatience});
   ASSERT_TRUE(eventually([&] { return load.answered() > 100; }));
@@ -83,7 +85,9 @@ TEST_P(Steered, WhatADeadWorkerHadNotAcceptedIsServedByTheNextOne) {
 }
 
 TEST_P(Steered, KillsUnderLoadMoveNobody) {
-  const Supervisor supervisor(plan_of(GetParam()));
+  SupervisorPlan plan = plan_of(GetParam());
+  plan.options.insert(plan.options.end(), {"--hold-timeout", "5m"});  // a starved machine is no reason to move anybody
+  const Supervisor supervisor(plan);
   supervisor.wait_until_serving();
   LoadLoop load(LoadPlan{supervisor.target(), ipv4_sources(200), 16, std::nullopt, "/", kPatience});
   for (unsigned i = 0; i < 6; i++) {
@@ -274,7 +278,7 @@ TEST(SteeredStart, WhoComesWhileWorkersAreStartedWaitsAtTheSocketOfHisSlot) {
   SupervisorPlan plan;
   plan.workers = 64;
   plan.command = {"/bin/sh", "-c", "[ {slot} = 0 ] && echo $HOLDFAST_LISTENERS >{dir}/listeners; exec sleep 1000"};
-  plan.options = {"--start-timeout", "1h"};
+  plan.options = {"--start-timeout", "1h", "--start-grace", "200ms"};
   const Supervisor supervisor(plan);
   std::string listeners;  // "main=127.0.0.1:8080"; the other workers are not there yet
   ASSERT_TRUE(eventually([&] {
@@ -350,6 +354,45 @@ TEST(Readiness, AWorkerThatGoesToTheBackgroundIsToldSo) {
   supervisor.wait_until_told("have it stay in the foreground");
 }
 
+TEST(Readiness, AWorkerThatIsSlowToBindIsNotTakenForOneThatInherits) {
+  SupervisorPlan plan = plan_of(captured_plain());
+  plan.workers = 1;
+  plan.command = {"/bin/sh", "-c", "sleep 2.5; exec \"$@\"", "worker", plan.command[0], "capture"};
+  plan.options.clear();  // --intake auto
+  const Supervisor supervisor(plan);
+  supervisor.wait_until_serving();
+  EXPECT_NE(supervisor.errors().find("intake capture"), std::string::npos) << supervisor.errors();
+  EXPECT_EQ(supervisor.errors().find("intake listen-fds"), std::string::npos) << supervisor.errors();
+}
+
+TEST(Readiness, AWorkerThatWaitsAtItsInheritedSocketsIsSeenToDoSo) {
+  SupervisorPlan plan = plan_of(inherited());
+  plan.workers = 1;
+  plan.options = {"--start-timeout", "2h", "--start-grace", "2s"};  // --intake auto
+  plan.command.emplace_back("blocking");
+  const Supervisor supervisor(plan);
+  supervisor.wait_until_serving();
+  supervisor.wait_until_told("it waits at the sockets that it has inherited");
+}
+
+TEST(Readiness, AWorkerThatBindsElsewhereIsToldLongBeforeItsTimeIsOver) {
+  SupervisorPlan plan = plan_of(captured());
+  plan.workers = 1;
+  plan.command.emplace_back("elsewhere");
+  plan.options = {"--intake", "capture", "--start-timeout", "1h", "--start-grace", "100ms"};
+  const Supervisor supervisor(plan);
+  supervisor.wait_until_told("so far it listens on 127.0.0.1:");
+}
+
+TEST(Readiness, AWorkerThatOughtToInheritAndListensElsewhereIsToldWhere) {
+  SupervisorPlan plan = plan_of(captured());
+  plan.workers = 1;
+  plan.command.emplace_back("elsewhere");
+  plan.options = {"--intake", "listen-fds", "--start-grace", "3s"};
+  const Supervisor supervisor(plan);
+  supervisor.wait_until_told("if clients are to come there, it does not take inherited sockets");
+}
+
 TEST(Readiness, AWorkerThatBindsElsewhereIsToldWhere) {
   SupervisorPlan plan = plan_of(captured());
   plan.workers = 1;
@@ -366,7 +409,8 @@ class WithoutInterception : public testing::Test {
   static SupervisorPlan inner(const std::vector<std::string>& options) {
     SupervisorPlan plan;
     plan.workers = 1;
-    plan.options = {"--start-limit", "1"};
+    // Sockets that it inherits it would take for those of a service manager.
+    plan.options = {"--start-limit", "1", "--intake", "capture"};
     plan.command = {holdfast_program(), "run", "-l", "127.0.0.1:0", "-w", "1", "--control", "{dir}/inner"};
     plan.command.insert(plan.command.end(), options.begin(), options.end());
     plan.command.insert(plan.command.end(), {"--", whoami_program()});

@@ -41,6 +41,23 @@ TEST_F(SystemdActivation, TheSocketOutlivesTheService) {
   }
 }
 
+TEST_F(SystemdActivation, AnUpgradeInPlaceKeepsTheSocketAndTheService) {
+  add_socket("web", "127.0.0.1:8080");
+  add_service("-l systemd:web -w 2 --intake sdk -- " + std::string(kWhoami));
+  systemctl({"start", "web.socket"});
+  ASSERT_TRUE(get_once(endpoint("127.0.0.1:8080"), "/"));
+  const std::string before = machine_.property("web.service", "MainPID");
+  for (int round = 0; round < 2; round++) {
+    const Ran ran = machine_.run({"/run/machine/bin/holdfast", "upgrade", "--wait", "--control", kControl});
+    ASSERT_EQ(ran.exit_code, 0) << ran.errors;
+    EXPECT_TRUE(get_once(endpoint("127.0.0.1:8080"), "/"));
+  }
+  EXPECT_EQ(machine_.property("web.service", "MainPID"), before);
+  EXPECT_EQ(machine_.property("web.service", "ActiveState"), "active");
+  systemctl({"stop", "web.service"});
+  ASSERT_TRUE(get_once(endpoint("127.0.0.1:8080"), "/")) << "the socket is systemd's";
+}
+
 TEST_F(SystemdActivation, EachListenerTakesTheSocketsOfItsName) {
   add_socket("web", "127.0.0.1:8080", "ListenStream=[::1]:8080");
   add_socket("api", "[::]:9090", "BindIPv6Only=both");

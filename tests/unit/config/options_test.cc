@@ -18,6 +18,11 @@ using testing::HasSubstr;
 
 // For each kind of value one that is no option's default, in the form in which it is told.
 const std::map<std::string, Value> kSamples = {
+    {"DIALECT", Scalar{"socket.io"}},
+    {"WHAT", Scalar{"session"}},
+    {"SIGN", Scalar{"message"}},
+    {"WORD", Scalar{"message"}},
+    {"WHERE", Scalar{"relay"}},
     {"NAME", Scalar{"other"}},
     {"PATH", Scalar{"/run/other.sock"}},
     {"DIR", Scalar{"/other"}},
@@ -34,6 +39,15 @@ const std::map<std::string, Value> kSamples = {
     {"INTAKE", Scalar{"capture"}},
     {"PLANE", Scalar{"steer"}},
     {"CPUS", Scalar{"0,2"}},
+    {"TARGET", Scalar{"/other"}},
+    {"ACTION", Scalar{"restart"}},
+    {"SIZE", Scalar{"64M"}},
+    {"FOR", Scalar{"connections"}},
+    {"SIGNAL", Scalar{"QUIT"}},
+    {"ORDER", Scalar{"one-by-one"}},
+    {"GROUP", Scalar{"all"}},
+    {"MASK", Scalar{"0027"}},
+    {"LIMITS", Scalar{"nofile=1024:65536,core=0"}},
 };
 
 const Place kPlace = {0, "VARIABLE"};
@@ -177,7 +191,7 @@ TEST(Options, OfASharedKindReachTheMembersThatTheyAreNamedFor) {
 }
 
 TEST(Options, EachThatIsNoFreeTextRefusesJunkAndKeepsItsValue) {
-  const std::set<std::string> free_texts = {"NAME", "PATH", "DIR", "TABLE"};
+  const std::set<std::string> free_texts = {"NAME", "PATH", "DIR", "TABLE", "TARGET"};
   for (const Option& option : options()) {
     if (free_texts.contains(option.value_name)) continue;
     for (const std::string junk : {"", "junk!", "7,junk"}) {

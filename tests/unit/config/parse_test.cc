@@ -51,6 +51,27 @@ environment = { B = "2", A = 1 }
   EXPECT_THAT(names_of(file.base), ElementsAre("listeners.http", "pools.web", "pools.api"));
 }
 
+TEST(ConfigFile, KeysThatBeginAlikeMayStandInATableOfWhatTheyHaveInCommon) {
+  const ParsedFile file = parse_file(R"([pools.web]
+health = { http = "/healthz", interval = "1s" }
+restart.delay-max = "9s"
+)",
+                                     "f");
+  EXPECT_THAT(file.mistakes, IsEmpty());
+  EXPECT_THAT(assignments_of(file.base),
+              ElementsAre("f:2 pools.web.health-http=\"/healthz\"", "f:2 pools.web.health-interval=\"1s\"",
+                          "f:3 pools.web.restart-delay-max=\"9s\""));
+}
+
+TEST(ConfigFile, AMistakeInSuchATableIsTheMistakeOfItsKey) {
+  EXPECT_THAT(mistakes_of("[pools.web]\nhealth = { htp = \"/\" }\n"),
+              ElementsAre(HasSubstr("unknown key health-htp in [pools.web], did you mean 'health-http'?")));
+  EXPECT_THAT(mistakes_of("[pools.web]\nhealth = \"/\"\n"), ElementsAre(HasSubstr("unknown key health")));
+  EXPECT_THAT(mistakes_of("[pools.web]\nheal = { http = \"/\" }\n"), ElementsAre(HasSubstr("unknown key heal ")));
+  EXPECT_THAT(mistakes_of("[pools.web]\nhealth-fail = 2\nhealth = { fail = 3 }\n"),
+              ElementsAre(HasSubstr("health-fail is written twice")));
+}
+
 TEST(ConfigFile, KeepsTheOrderInWhichPoolsAreWritten) {
   EXPECT_THAT(names_of(parse_file("[pools.b]\n[pools.a]\n[pools.c]\n", "f").base),
               ElementsAre("pools.b", "pools.a", "pools.c"));

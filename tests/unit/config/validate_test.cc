@@ -8,13 +8,16 @@
 
 #include <gmock/gmock.h>
 
+#include "config/chosen_intake.h"
 #include "config/values.h"
 #include "core/bucket_table.h"
+#include "core/listen_address.h"
 
 namespace holdfast {
 namespace {
 
 using namespace std::chrono_literals;
+using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -54,6 +57,11 @@ TEST(Mistakes, EachIsFoundAndNamedAlone) {
       {"--queue-limit 0", [](Config& c) { c.pools.front().queue_limit = 0; }},
       {"--backlog must be at least 1", [](Config& c) { c.backlog = 0; }},
       {"--backlog must be at least 1", [](Config& c) { c.backlog = -1; }},
+      {"--no-restart-codes 256: exit codes are 0 to 255",
+       [](Config& c) {
+         c.pools.front().no_restart_codes = {0, 255, 256};
+       }},
+      {"--no-restart-codes -1", [](Config& c) { c.pools.front().no_restart_codes = {-1}; }},
       {"--surge 0", [](Config& c) { c.pools.front().fleet.surge = 0; }},
       {"--heartbeat-timeout must be 0 or at least 100ms",
        [](Config& c) { c.pools.front().fleet.heartbeat_timeout = 99ms; }},
@@ -141,6 +149,50 @@ TEST(Mistakes, PlanesThatAnIntakeCannotHaveAreMistakes) {
   EXPECT_THAT(with(Intake::None, Plane::Self), IsEmpty());
 }
 
+TEST(Mistakes, NodeWorkersNeedTheirChannel) {
+  const auto with = [](Intake intake, Plane plane, NodeDialect dialect, std::vector<std::string> command) {
+    return mistakes_after([&](Config& c) {
+      PoolConfig& pool = c.pools.front();
+      pool.intake = intake;
+      pool.plane = plane;
+      pool.node.dialect = dialect;
+      pool.command = std::move(command);
+    });
+  };
+  using D = NodeDialect;
+  EXPECT_THAT(with(Intake::Auto, Plane::Auto, D::Auto, {"node", "a.js"}), IsEmpty()) << "one of them is a Unix path";
+  EXPECT_THAT(with(Intake::Node, Plane::Pass, D::SocketIo, {"deno", "run", "a.js"}), IsEmpty());
+  EXPECT_THAT(with(Intake::Node, Plane::Auto, D::Auto, {"npm", "start"}), ElementsAre(HasSubstr("starts yours")));
+  EXPECT_THAT(with(Intake::Auto, Plane::Auto, D::Plain, {"yarn", "start"}), ElementsAre(HasSubstr("starts yours")));
+  EXPECT_THAT(with(Intake::Node, Plane::Steer, D::Auto, {"node", "a.js"}), Contains(HasSubstr("--plane steer")));
+  EXPECT_THAT(with(Intake::Sdk, Plane::Auto, D::Plain, {"node", "a.js"}),
+              ElementsAre(HasSubstr("--node-dialect needs --intake node, not sdk")));
+}
+
+TEST(Mistakes, DatagramsDoNotGoOverTheChannelOfNode) {
+  const auto mistakes = mistakes_after([](Config& c) {
+    c.pools.front().command = {"node", "a.js"};
+    c.listeners.front().address = *parse_listen_address("udp://:5353");
+  });
+  EXPECT_THAT(mistakes, ElementsAre(HasSubstr("datagrams")));
+}
+
+TEST(ChosenIntake, IsNodeWhereTheCommandOrTheDialectSaysSo) {
+  PoolConfig pool;
+  pool.command = {"node", "server.js"};
+  EXPECT_EQ(chosen_intake(pool), Intake::Node);
+  pool.command = {"node", "-e", "1"};
+  EXPECT_EQ(chosen_intake(pool), Intake::Auto);
+  pool.node.dialect = NodeDialect::Cluster;
+  EXPECT_EQ(chosen_intake(pool), Intake::Node);
+  pool.intake = Intake::Capture;
+  EXPECT_EQ(chosen_intake(pool), Intake::Capture);
+  pool = {};
+  pool.command = {"node", "server.js"};
+  pool.plane = Plane::Steer;
+  EXPECT_EQ(chosen_intake(pool), Intake::Auto) << "it is captured there";
+}
+
 // What a file says: the position in it, and its keys in place of the options.
 const Origin kFile = {Origin::Kind::File, "web.toml", {}, ""};
 Origin line(std::size_t number) { return {Origin::Kind::File, "web.toml", {number, 3}, ""}; }
@@ -187,6 +239,43 @@ TEST(Mistakes, OfSeveralPoolsAreFoundInEach) {
               testing::Contains("listener 'app': there is no pool 'secnd', did you mean 'second'?"));
   EXPECT_THAT(with_second([](Config& c) { c.listeners[1].pool = ""; }),
               ElementsAre(HasSubstr("pool 'second' has no listener: write pool = \"second\"")));
+}
+
+TEST(Validate, HealthChecksAndRecyclingMustBePossible) {
+  const auto pool = [](const std::function<void(PoolConfig&)>& change) {
+    return mistakes_after([&](Config& config) {
+      config.listeners.pop_back();  // a path, which not every intake takes
+      change(config.pools.front());
+    });
+  };
+  EXPECT_THAT(pool([](PoolConfig& p) { p.health.http = "/healthz"; }), IsEmpty());
+  EXPECT_THAT(pool([](PoolConfig& p) { p.health.http = "healthz"; }), ElementsAre(HasSubstr("no target of a request")));
+  EXPECT_THAT(pool([](PoolConfig& p) { p.health.http = "/a b"; }), ElementsAre(HasSubstr("no target of a request")));
+  EXPECT_THAT(pool([](PoolConfig& p) {
+                p.health.http = "/";
+                p.health.command = {"true"};
+              }),
+              ElementsAre(HasSubstr("choose one of them")));
+  EXPECT_THAT(pool([](PoolConfig& p) {
+                p.health.http = "/";
+                p.intake = Intake::Capture;
+              }),
+              ElementsAre(HasSubstr("needs workers that are passed connections")));
+  EXPECT_THAT(pool([](PoolConfig& p) {
+                p.health.command = {"true"};
+                p.intake = Intake::Capture;
+              }),
+              IsEmpty());
+  EXPECT_THAT(pool([](PoolConfig& p) { p.health.policy.interval = 1ms; }), ElementsAre(HasSubstr("health-interval")));
+  EXPECT_THAT(pool([](PoolConfig& p) { p.health.policy.timeout = 0ms; }), ElementsAre(HasSubstr("health-timeout")));
+  EXPECT_THAT(pool([](PoolConfig& p) { p.health.policy.fail = p.health.policy.pass = 0; }),
+              ElementsAre(HasSubstr("health-fail"), HasSubstr("health-pass")));
+  EXPECT_THAT(pool([](PoolConfig& p) { p.recycle.jitter = 91; }), ElementsAre(HasSubstr("recycle-jitter")));
+  EXPECT_THAT(pool([](PoolConfig& p) {
+                p.recycle.connections = 5;
+                p.intake = Intake::ListenFds;
+              }),
+              ElementsAre(HasSubstr("recycle-connections")));
 }
 
 }  // namespace

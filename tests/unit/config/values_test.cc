@@ -1,7 +1,9 @@
 #include "config/values.h"
 
 #include <chrono>
+#include <csignal>
 #include <cstdint>
+#include <optional>
 #include <random>
 #include <string>
 #include <string_view>
@@ -186,6 +188,22 @@ TEST(Values, EachOverflowHasItsName) {
     EXPECT_THAT(refusal(text, Overflow::Wait), HasSubstr("is not next or wait or refuse")) << text;
 }
 
+TEST(Values, WhatADrainWaitsForHasItsName) {
+  for (const auto& [name, what] : {std::pair{"queue", DrainWait::Queue}, {"connections", DrainWait::Connections}}) {
+    EXPECT_EQ(value<DrainWait>(name), what) << name;
+    EXPECT_EQ(value_text(what), name);
+  }
+  EXPECT_THAT(refusal("connection", DrainWait::Queue), HasSubstr("is not queue or connections"));
+}
+
+TEST(Values, AStopSignalIsNamedWithOrWithoutItsPrefix) {
+  EXPECT_EQ(value<SignalName>("QUIT"), SignalName{SIGQUIT});
+  EXPECT_EQ(value<SignalName>("SIGINT"), SignalName{SIGINT});
+  EXPECT_EQ(value_text(SignalName{}), "TERM");
+  for (const std::string_view text : {"", "SIG", "quit", "3", "KILL", "STOP", "CHLD"})
+    EXPECT_THAT(refusal(text, SignalName{}), HasSubstr("is not TERM or INT or QUIT")) << text;
+}
+
 TEST(Values, EachLogLevelHasItsName) {
   for (const auto& [name, level] : {std::pair{"debug", LogLevel::Debug},
                                     {"info", LogLevel::Info},
@@ -247,6 +265,30 @@ TEST(Listeners, ABadNameOrAddressIsRefused) {
     ASSERT_FALSE(parsed) << text;
     EXPECT_THAT(parsed.error().message(), HasSubstr("listen address")) << text;
   }
+}
+
+TEST(Values, ReadsSizes) {
+  const auto read = [](std::string_view text) -> std::optional<std::uint64_t> {
+    ByteCount size{7};
+    if (!parse_value(text, size)) {
+      EXPECT_EQ(size.bytes, 7U) << text;
+      return std::nullopt;
+    }
+    EXPECT_EQ(parse_value(value_text(size), size) && true, true) << text;
+    return size.bytes;
+  };
+  EXPECT_EQ(read("0"), 0U);
+  EXPECT_EQ(read("65536"), 65536U);
+  EXPECT_EQ(read("64K"), 65536U);
+  EXPECT_EQ(read("512M"), 512U << 20);
+  EXPECT_EQ(read("2G"), std::uint64_t{2} << 30);
+  EXPECT_EQ(read("1T"), std::uint64_t{1} << 40);
+  for (const char* wrong : {"", "M", "-1", "1.5G", "5X", "2000T", "99999999999999999999", "1 M"}) {
+    EXPECT_EQ(read(wrong), std::nullopt) << wrong;
+  }
+  EXPECT_EQ(value_text(ByteCount{512U << 20}), "512M");
+  EXPECT_EQ(value_text(ByteCount{1000}), "1000");
+  EXPECT_EQ(value_text(ByteCount{0}), "0");
 }
 
 }  // namespace

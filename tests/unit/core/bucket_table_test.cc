@@ -237,5 +237,23 @@ TEST(BucketTable, TellsHowManyBucketsAChangeMoves) {
   EXPECT_EQ(moved_buckets(equal_shares(4), equal_shares(3)), equal_shares(4).share(SlotId{3}));
 }
 
+TEST(BucketTable, OnTheWayToAnotherEachBucketMovesOnce) {
+  const BucketTable before = equal_shares(3);
+  const BucketTable after = equal_shares(5);
+  const unsigned all = moved_buckets(before, after);
+  EXPECT_EQ(moved_buckets(before, between(before, after, 0)), 0U);
+  EXPECT_EQ(moved_buckets(after, between(before, after, 1)), 0U);
+  BucketTable last = between(before, after, 0);
+  EXPECT_EQ(last.slots(), 5U);
+  for (const double part : {0.1, 0.25, 0.5, 0.75, 0.9, 1.0}) {
+    const BucketTable now = between(before, after, part);
+    EXPECT_NEAR(moved_buckets(before, now), part * all, 2);
+    EXPECT_EQ(moved_buckets(before, last) + moved_buckets(last, now), moved_buckets(before, now)) << "none goes back";
+    EXPECT_NEAR(now.share(SlotId{3}), part * after.share(SlotId{3}), 1) << "both newcomers warm up";
+    EXPECT_NEAR(now.share(SlotId{4}), part * after.share(SlotId{4}), 1);
+    last = now;
+  }
+}
+
 }  // namespace
 }  // namespace holdfast

@@ -95,6 +95,7 @@ class World {
       worker.crash_at.reset();
       worker.misbehave_at.reset();
       report_stall(id, false);
+      report_health(id, true);
     }
     // A wish that starts again what was stopped or abandoned.
     set_size(dice_.between(1, 4));
@@ -198,6 +199,7 @@ class World {
 
   // The operating system.
 
+  void perform(const Fleet::CleanUpSlot&) {}
   void perform(const Fleet::StartWorker& a) {
     last_worker_ = a.worker;
     Worker worker;
@@ -280,6 +282,7 @@ class World {
       }
       if (worker.is_ready && !worker.hangs) report_heartbeat(id);
       if (mood_ == Mood::Wild && dice_.one_in(40)) report_stall(id, dice_.one_in(2));
+      if (mood_ == Mood::Wild && dice_.one_in(30)) report_health(id, dice_.one_in(2));
       if (due(worker.misbehave_at)) {
         say("misbehaves: " + FleetText::worker(id));
         fleet_.on_misbehaved(id);
@@ -303,6 +306,12 @@ class World {
     rules_.on_stalled(id, stalled);
   }
 
+  void report_health(WorkerId id, bool healthy) {
+    say((healthy ? "healthy: " : "unhealthy: ") + FleetText::worker(id));
+    fleet_.on_health(id, healthy);
+    rules_.on_health(id, healthy);
+  }
+
   void exit(WorkerId id) {
     const Fleet::WorkerEnd end = workers_.at(id).end;
     say("exits: " + FleetText::worker(id) + (end == Fleet::WorkerEnd::DoNotRestart ? ", for ever" : ""));
@@ -319,6 +328,7 @@ class World {
     fleet_.on_heartbeat(id, now_);
     fleet_.on_misbehaved(id);
     fleet_.on_stalled(id, true);
+    fleet_.on_health(id, false);
   }
 
   // The people.

@@ -67,6 +67,10 @@ class FleetRules {
     if (Life* life = living(id)) life->stalled = stalled;
   }
 
+  void on_health(WorkerId id, bool healthy) {
+    if (Life* life = living(id)) life->unhealthy = !healthy;
+  }
+
   void on_exited(WorkerId id, Fleet::WorkerEnd end, TimePoint now) {
     Life* life = living(id);
     if (life == nullptr) return;
@@ -133,6 +137,7 @@ class FleetRules {
     std::optional<TimePoint> asked_to_end;  // TERM or ABRT
     bool killed = false;
     bool stalled = false;
+    bool unhealthy = false;
     bool misbehaved = false;
     bool outdated = false;
     bool dismissed = false;
@@ -184,7 +189,20 @@ class FleetRules {
     }));
   }
   // Its clients may be sent there.
-  [[nodiscard]] bool accepts(const Slot& slot) const { return served(slot) && !life_of(*slot.incumbent).stalled; }
+  [[nodiscard]] bool accepts(const Slot& slot) const {
+    return served(slot) && !life_of(*slot.incumbent).stalled && !shunned(slot);
+  }
+  [[nodiscard]] bool well(const Slot& slot) const {
+    return served(slot) && !life_of(*slot.incumbent).stalled && !life_of(*slot.incumbent).unhealthy;
+  }
+  // Ill, while somebody else could serve its clients.
+  [[nodiscard]] bool shunned(const Slot& slot) const {
+    if (!served(slot) || !life_of(*slot.incumbent).unhealthy) return false;
+    for (std::uint32_t other = 0; other < slots_.size(); other++) {
+      if (well(slots_[other]) && !leaving(SlotId{other})) return true;
+    }
+    return false;
+  }
   [[nodiscard]] bool served(const Slot& slot) const { return slot.incumbent && serving(life_of(*slot.incumbent)); }
   [[nodiscard]] bool leaving(SlotId slot) const {
     return slot.value >= size_ || (slot.value < slots_.size() && slots_[slot.value].drained);
@@ -199,7 +217,8 @@ class FleetRules {
     return !life.ready && !ending(life) && now_ >= life.started + policy_.start_timeout;
   }
   [[nodiscard]] bool may_take_over(const Life& life) const {
-    return !life.died && !life.drain_deadline && !ending(life) && !life.misbehaved && !hung(life) && !late(life);
+    return !life.died && !life.drain_deadline && !ending(life) && !life.misbehaved && !life.unhealthy && !hung(life) &&
+           !late(life);
   }
   [[nodiscard]] bool wants_renewal(const Life& life) const {
     return life.outdated || (life.generation != generation_ && life.failed_successor != generation_);
@@ -301,6 +320,7 @@ class FleetRules {
     return life;
   }
 
+  void permit(const Fleet::CleanUpSlot&) { require(false, "nobody has wished that anything is cleaned up"); }
   void permit(const Fleet::StartWorker& a) {
     Slot* slot = slot_at(a.slot);
     if (slot == nullptr) return;
@@ -381,6 +401,10 @@ class FleetRules {
                 "a drain ends at its deadline, once");
         require(!hung(*life), "who hangs while it drains is aborted");
         break;
+      case Fleet::Why::Unhealthy:
+        require(life->unhealthy && life->place != Place::Incumbent && !life->drain_deadline && !ending(*life),
+                "only a successor is ended because it is unhealthy, once");
+        break;
       case Fleet::Why::Misbehaved:
         require(life->misbehaved, "only who misbehaved is killed for it");
         break;
@@ -413,8 +437,8 @@ class FleetRules {
     if (slot == nullptr) return;
     require(!slot->lent, "buckets that are lent are not lent again");
     const bool too_long = slot->unserved_since.value_or(now_) + policy_.hold_timeout <= now_;
-    const bool hopeless =
-        slot->incumbent ? life_of(*slot->incumbent).stalled : slot->pause == Pause::Rest || slot->pause == Pause::Stop;
+    const bool hopeless = slot->incumbent ? life_of(*slot->incumbent).stalled || shunned(*slot)
+                                          : slot->pause == Pause::Rest || slot->pause == Pause::Stop;
     require(leaving(a.slot) || (stop_ == Fleet::Stop::No && !accepts(*slot) && (too_long || hopeless)),
             "buckets are lent when their slot leaves, has no hope, or is unserved for the hold time");
     slot->lent = true;
@@ -539,7 +563,7 @@ class FleetRules {
       slot.unserved_since.reset();
       require(!slot.lent, "buckets return when their slot is served");
     } else {
-      require(slot.lent || !served(slot), "a stalled slot is lent");
+      require(slot.lent || !served(slot), "a stalled or unhealthy slot is lent");
       if (!slot.unserved_since) slot.unserved_since = now_;
       require(slot.lent || now_ < *slot.unserved_since + policy_.hold_timeout,
               "buckets are held no longer than allowed");
@@ -548,6 +572,7 @@ class FleetRules {
       const Life& successor = life_of(*slot.successor);
       require(!serving(successor) || now_ < *successor.ready + policy_.canary,
               "a successor takes the slot when its canary time is over");
+      require(!serving(successor) || !successor.unhealthy, "an unhealthy successor is ended");
     }
   }
 

@@ -57,6 +57,7 @@ class FleetTest : public testing::Test {
   void beat(unsigned worker) { fleet.on_heartbeat(WorkerId{worker}, now); }
   void misbehaved(unsigned worker) { fleet.on_misbehaved(WorkerId{worker}); }
   void stalled(unsigned worker, bool is) { fleet.on_stalled(WorkerId{worker}, is); }
+  void healthy(unsigned worker, bool is) { fleet.on_health(WorkerId{worker}, is); }
   void exited(unsigned worker, WorkerEnd end = WorkerEnd::Ended) { fleet.on_exited(WorkerId{worker}, end, now); }
   void renew(unsigned slot) { fleet.request_renewal(SlotId{slot}); }
   std::vector<std::string> reconcile() { return texts_of(fleet.reconcile(now)); }
@@ -578,6 +579,45 @@ TEST_F(FleetTest, TheStallOfAWorkerEndsWithIt) {
   (void)reconcile();
   ready(2);
   EXPECT_THAT(reconcile(), ElementsAre("return slot 0"));
+}
+
+TEST_F(FleetTest, NewClientsOfAnUnhealthyWorkerGoElsewhereUntilItIsHealthy) {
+  begin_serving(plain_policy(), 2);
+  healthy(1, false);
+  EXPECT_THAT(reconcile(), ElementsAre("lend slot 0"));
+  EXPECT_TRUE(fleet.is_shunned(SlotId{0}));
+  after(1h);
+  EXPECT_THAT(reconcile(), IsEmpty()) << "it serves those that it has";
+  healthy(1, true);
+  EXPECT_THAT(reconcile(), ElementsAre("return slot 0"));
+}
+
+TEST_F(FleetTest, WhenEveryWorkerIsUnhealthyEachServesItsOwnClients) {
+  begin_serving(plain_policy(), 3);
+  healthy(1, false);
+  healthy(2, false);
+  EXPECT_THAT(reconcile(), ElementsAre("lend slot 0", "lend slot 1"));
+  healthy(3, false);
+  EXPECT_THAT(reconcile(), ElementsAre("return slot 0", "return slot 1"));
+  healthy(2, true);
+  EXPECT_THAT(reconcile(), ElementsAre("lend slot 0", "lend slot 2"));
+}
+
+TEST_F(FleetTest, AnUnhealthySuccessorIsEndedAndTheIncumbentServesOn) {
+  Fleet::Policy policy = plain_policy();
+  policy.canary = 5s;
+  begin_serving(policy, 1);
+  renew(0);
+  (void)reconcile();
+  ready(2);
+  EXPECT_THAT(reconcile(), IsEmpty());
+  healthy(2, false);
+  EXPECT_THAT(reconcile(), ElementsAre("TERM to worker 2: unhealthy"));
+  after(5s);
+  (void)reconcile();
+  exited(2);
+  EXPECT_THAT(reconcile(), ElementsAre("abandon renewal of slot 0"));
+  EXPECT_EQ(fleet.slots()[0].incumbent->id, WorkerId{1});
 }
 
 TEST_F(FleetTest, BucketsStayWhenTheSlotIsServedAgainInTime) {

@@ -33,6 +33,8 @@ struct FleetText {
         return "hung";
       case Fleet::Why::NotReady:
         return "not ready";
+      case Fleet::Why::Unhealthy:
+        return "unhealthy";
       case Fleet::Why::Misbehaved:
         return "misbehaved";
       case Fleet::Why::Overdue:
@@ -48,6 +50,7 @@ struct FleetText {
            (a.role == Fleet::Role::Successor ? " as successor" : "") + " of generation " +
            std::to_string(a.generation.value);
   }
+  std::string operator()(const Fleet::CleanUpSlot& a) const { return "clean up " + slot(a.slot); }
   std::string operator()(const Fleet::Promote& a) const {
     return "promote " + worker(a.worker) + " in " + slot(a.slot) +
            (a.predecessor ? " after " + worker(*a.predecessor) : "");

@@ -77,6 +77,25 @@ TEST(Settlement, WhatIsWishedIsSettledAndNoSignChangesIt) {
   EXPECT_EQ(pool.offer(), (Offer{.channel = false, .sockets = false, .listen_fds = true, .capture = false}));
 }
 
+TEST(Settlement, WhereTheKernelDoesNotSteerOnlyTheSdkIsLeftAndIsPassed) {
+  Settlement open(Intake::Auto, Plane::Steer);
+  open.forgo_steering();
+  EXPECT_EQ(open.intake(), Intake::Sdk);
+  EXPECT_EQ(open.plane(), Plane::Pass);
+  EXPECT_EQ(open.offer(), (Offer{.channel = true, .sockets = false, .listen_fds = false, .capture = false}));
+  Settlement wished(Intake::Sdk, Plane::Steer);
+  wished.forgo_steering();
+  EXPECT_EQ(wished.plane(), Plane::Pass);
+}
+
+TEST(Settlement, NodeIsPassedItsConnectionsOverAChannelOfItsOwn) {
+  Settlement pool(Intake::Node, Plane::Auto);
+  EXPECT_EQ(pool.plane(), Plane::Pass);
+  EXPECT_FALSE(pool.on_hello() || pool.on_capture() || pool.on_ready_without_sign());
+  EXPECT_EQ(pool.offer(),
+            (Offer{.channel = false, .sockets = false, .listen_fds = false, .capture = false, .node = true}));
+}
+
 TEST(Settlement, NoneIsOfferedNothing) {
   const Settlement pool(Intake::None, Plane::Auto);
   EXPECT_EQ(pool.plane(), Plane::Self);

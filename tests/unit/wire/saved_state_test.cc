@@ -38,6 +38,8 @@ SavedState busy_state() {
   SavedPool& pool = state.pools.emplace_back();
   pool.name = "main";
   pool.found = Intake::Capture;
+  pool.has_steering = false;
+  pool.checks = 3;
   Fleet::Slot& slot = pool.fleet.slots.emplace_back();
   Fleet::Worker incumbent{};
   incumbent.id = WorkerId{7};
@@ -52,8 +54,10 @@ SavedState busy_state() {
   worker.offer.capture = true;
   worker.captured = {{"12345678901234567890", 0}};
   worker.told_to_end = Fleet::Why::Overdue;
+  worker.notify_user = 1000;
+  worker.served_before = 7;
   pool.listeners.push_back(
-      {"main", ":8080", ":0", SavedListener::Stage::Leaving, "listener.3", 12, {{"queue-full", 2}}});
+      {"main", ":8080", ":0", SavedListener::Stage::Leaving, false, "listener.3", 12, {{"queue-full", 2}}});
   pool.steered.push_back(
       {ListenerId{0},
        "main",
@@ -62,7 +66,8 @@ SavedState busy_state() {
        {{SocketDomain::Inet6,
          {{"member.1", SavedGroup::Socket::Role::Control, 0}, {"member.2", SavedGroup::Socket::Role::Seat, 1}},
          2,
-         5}},
+         5,
+         true}},
        {SocketDomain::Inet}});
   pool.turns.push_back({1, {true, false}});
   pool.unplaced = {{"connection.42", "ab"}};
@@ -130,6 +135,121 @@ TEST(SavedState, NamesTheMemberThatDoesNotFit) {
   EXPECT_THAT(fault_of(wrong), HasSubstr("'sent'"));
   EXPECT_THAT(fault_of(Json::array()), HasSubstr("it is none"));
   EXPECT_THAT(fault_of(Json::object()), HasSubstr("it is none"));
+}
+
+// Names are the contract between versions, and stand in the order of the enumerators: each must have its own, and come back.
+template <class T>
+using Named = std::vector<std::pair<T, std::string>>;
+
+template <class T, class Set, class Get>
+void expect_names(const Named<T>& all, const char* where, Set set, Get get) {
+  for (const auto& [value, name] : all) {
+    SavedState state = busy_state();
+    set(state, value);
+    const std::string text = encode(state);
+    EXPECT_EQ(parse_json(text)[Json::json_pointer(where)], name) << where;
+    const Result<SavedState> read = decode_saved_state(text);
+    ASSERT_TRUE(read) << read.error().message();
+    EXPECT_EQ(get(*read), value) << where << " " << name;
+  }
+}
+
+TEST(SavedState, NamesEveryEnumeratorAndReadsItBack) {
+  expect_names(
+      Named<Intake>{{Intake::Auto, "auto"},
+                    {Intake::Sdk, "sdk"},
+                    {Intake::ListenFds, "listen-fds"},
+                    {Intake::Capture, "capture"},
+                    {Intake::Node, "node"},
+                    {Intake::None, "none"}},
+      "/pools/0/found", [](SavedState& state, Intake value) { state.pools[0].found = value; },
+      [](const SavedState& state) { return state.pools[0].found.value(); });
+  expect_names(
+      Named<SavedListener::Stage>{{SavedListener::Stage::Serving, "serving"},
+                                  {SavedListener::Stage::Leaving, "leaving"},
+                                  {SavedListener::Stage::Gone, "gone"}},
+      "/pools/0/listeners/0/stage",
+      [](SavedState& state, SavedListener::Stage value) { state.pools[0].listeners[0].stage = value; },
+      [](const SavedState& state) { return state.pools[0].listeners[0].stage; });
+  expect_names(
+      Named<SocketDomain>{{SocketDomain::Inet, "inet"}, {SocketDomain::Inet6, "inet6"}},
+      "/pools/0/steered/0/groups/0/domain",
+      [](SavedState& state, SocketDomain value) { state.pools[0].steered[0].groups[0].domain = value; },
+      [](const SavedState& state) { return state.pools[0].steered[0].groups[0].domain; });
+  using Role = SavedGroup::Socket::Role;
+  expect_names(
+      Named<Role>{{Role::Control, "control"}, {Role::Seat, "seat"}, {Role::Spare, "spare"}, {Role::Adrift, "adrift"}},
+      "/pools/0/steered/0/groups/0/sockets/0/role",
+      [](SavedState& state, Role value) { state.pools[0].steered[0].groups[0].sockets[0].role = value; },
+      [](const SavedState& state) { return state.pools[0].steered[0].groups[0].sockets[0].role; });
+  expect_names(
+      Named<Fleet::Why>{{Fleet::Why::Drained, "drained"},
+                        {Fleet::Why::Hung, "hung"},
+                        {Fleet::Why::NotReady, "not-ready"},
+                        {Fleet::Why::Unhealthy, "unhealthy"},
+                        {Fleet::Why::Misbehaved, "misbehaved"},
+                        {Fleet::Why::Overdue, "overdue"},
+                        {Fleet::Why::Stopping, "stopping"}},
+      "/pools/0/workers/0/told_to_end",
+      [](SavedState& state, Fleet::Why value) { state.pools[0].workers[0].told_to_end = value; },
+      [](const SavedState& state) { return state.pools[0].workers[0].told_to_end.value(); });
+}
+
+TEST(SavedState, NamesEveryEnumeratorOfAFleetAndReadsItBack) {
+  using Stop = Fleet::Stop;
+  expect_names(
+      Named<Stop>{{Stop::No, "no"}, {Stop::Graceful, "graceful"}, {Stop::Immediate, "immediate"}},
+      "/pools/0/fleet/stop", [](SavedState& state, Stop value) { state.pools[0].fleet.stop = value; },
+      [](const SavedState& state) { return state.pools[0].fleet.stop; });
+  using Cleaning = Fleet::Cleaning;
+  expect_names(
+      Named<Cleaning>{{Cleaning::NotNeeded, "not-needed"},
+                      {Cleaning::Needed, "needed"},
+                      {Cleaning::Asked, "asked"},
+                      {Cleaning::Failed, "failed"}},
+      "/pools/0/fleet/slots/0/cleaning",
+      [](SavedState& state, Cleaning value) { state.pools[0].fleet.slots[0].cleaning = value; },
+      [](const SavedState& state) { return state.pools[0].fleet.slots[0].cleaning; });
+  using End = Fleet::WorkerEnd;
+  expect_names(
+      Named<End>{{End::Ended, "ended"}, {End::DoNotRestart, "do-not-restart"}},
+      "/pools/0/fleet/slots/0/incumbent/phase/end",
+      [](SavedState& state, End value) {
+        state.pools[0].fleet.slots[0].incumbent->phase = Fleet::Gone{value, {}};
+      },
+      [](const SavedState& state) {
+        return std::get<Fleet::Gone>(state.pools[0].fleet.slots[0].incumbent->phase).end;
+      });
+}
+
+TEST(SavedState, NamesEveryPhaseAndPauseAndReadsItBack) {
+  const std::vector<std::pair<Fleet::Phase, std::string>> phases = {
+      {Fleet::Starting{}, "starting"}, {Fleet::Serving{}, "serving"}, {Fleet::Draining{}, "draining"},
+      {Fleet::Ending{}, "ending"},     {Fleet::Killed{}, "killed"},   {Fleet::Gone{}, "gone"}};
+  ASSERT_EQ(phases.size(), std::variant_size_v<Fleet::Phase>);
+  for (const auto& [phase, name] : phases) {
+    SavedState state = busy_state();
+    state.pools[0].fleet.slots[0].incumbent->phase = phase;
+    const std::string text = encode(state);
+    EXPECT_EQ(parse_json(text)["pools"][0]["fleet"]["slots"][0]["incumbent"]["phase"]["is"], name);
+    const Result<SavedState> read = decode_saved_state(text);
+    ASSERT_TRUE(read) << read.error().message();
+    EXPECT_EQ(read->pools[0].fleet.slots[0].incumbent->phase.index(), phase.index()) << name;
+  }
+  const std::vector<std::pair<Fleet::Pause, std::string>> pauses = {{Fleet::MayStart{}, "may-start"},
+                                                                    {Fleet::Backoff{}, "backoff"},
+                                                                    {Fleet::Resting{}, "resting"},
+                                                                    {Fleet::Stopped{}, "stopped"}};
+  ASSERT_EQ(pauses.size(), std::variant_size_v<Fleet::Pause>);
+  for (const auto& [pause, name] : pauses) {
+    SavedState state = busy_state();
+    state.pools[0].fleet.slots[0].pause = pause;
+    const std::string text = encode(state);
+    EXPECT_EQ(parse_json(text)["pools"][0]["fleet"]["slots"][0]["pause"]["is"], name);
+    const Result<SavedState> read = decode_saved_state(text);
+    ASSERT_TRUE(read) << read.error().message();
+    EXPECT_EQ(read->pools[0].fleet.slots[0].pause.index(), pause.index()) << name;
+  }
 }
 
 TEST(SavedState, WritesBytesAsHexadecimalDigits) {

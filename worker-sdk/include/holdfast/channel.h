@@ -79,9 +79,11 @@ struct hf_connection_record { /* 72 bytes */
   uint8_t local[16];
   uint16_t remote_port; /* host value, little-endian like every number here */
   uint16_t local_port;
-  uint32_t flags;    /* 0 today */
+  uint32_t flags;    /* HF_CONNECTION_ */
   uint64_t reserved; /* 0 today */
 };
+
+#define HF_CONNECTION_CHECK 1u /* no client's: the supervisor asks whether the worker is well */
 
 /* The counter page: 4096 bytes, shared, sealed against shrinking and growing. Fields are 8-byte little-endian words,
  * written with atomic stores by one side only. The supervisor reads numbers from it and nothing else: no offset, length

@@ -1,0 +1,94 @@
+#include <fmt/ranges.h>
+#include <spdlog/spdlog.h>
+
+#include "fleet_runner.h"
+#include "sys/own_listeners.h"
+
+namespace holdfast {
+
+namespace {
+
+// A worker that leaves has mostly ended by then. One that does not gets a successor beside it.
+constexpr Duration kLeaveTime = std::chrono::milliseconds(500);
+
+}  // namespace
+
+std::unique_ptr<NodeWorkers> FleetRunner::make_node_workers() {
+  NodeWorkers::Hooks hooks;
+  hooks.listeners = [this] {
+    std::vector<ListenAddress> addresses;
+    for (const std::unique_ptr<Listener>& listener : dispatcher_.listeners()) addresses.push_back(listener->address());
+    return addresses;
+  };
+  hooks.label = [this](WorkerId worker) {
+    const auto occupant = occupants_.find(worker);
+    return occupant == occupants_.end() ? pool_.name : label(occupant->second.slot);
+  };
+  hooks.on_ready = [this](WorkerId worker) { on_ready(worker, {}); };
+  hooks.on_accepting = [this](WorkerId worker, bool accepts) { on_node_accepting(worker, accepts); };
+  hooks.on_leaves = [this](WorkerId worker, const std::string& why) { on_node_leaves(worker, why); };
+  hooks.on_came_back = [this](WorkerId worker) { on_node_came_back(worker); };
+  hooks.on_garbage = [this](const NodeInbox& inbox, const Error& error) { on_garbage(inbox, error); };
+  hooks.on_room = [this] { dispatcher_.on_room(); };
+  return std::make_unique<NodeWorkers>(loop_, pool_, std::move(hooks));
+}
+
+void FleetRunner::open_node_door() {
+  NodeSessionDoor::Hooks hooks;
+  hooks.slot_of = [this](const std::string& session) -> std::optional<SlotId> {
+    const std::optional<WorkerId> worker = node_->worker_with(session);
+    if (!worker || !occupants_.contains(*worker)) return std::nullopt;
+    return occupants_.at(*worker).slot;
+  };
+  hooks.on_placed = [this](Connection connection, std::optional<SlotId> slot) {
+    dispatcher_.admit(std::move(connection), slot);
+  };
+  node_door_ = std::make_unique<NodeSessionDoor>(loop_, std::move(hooks));
+  dispatcher_.set_door([this](Connection& connection) { return node_door_->take(connection); });
+}
+
+void FleetRunner::on_node_accepting(WorkerId worker, bool accepts) {
+  spdlog::info("{}: pid {} has {}", label(occupants_.at(worker).slot), occupants_.at(worker).process->pid(),
+               accepts ? "opened a server again" : "closed its servers: its clients go elsewhere until it opens one");
+  fleet_.on_stalled(worker, !accepts);
+  schedule();
+}
+
+// Its end closes the channel too, and is known in a moment.
+void FleetRunner::on_node_leaves(WorkerId worker, const std::string& why) {
+  Occupant& occupant = occupants_.at(worker);
+  if (fleet_.stop() != Fleet::Stop::No) return;
+  occupant.leaving = std::make_unique<Timer>(loop_, [this, worker, why] {
+    const Occupant& leaving = occupants_.at(worker);
+    const std::optional<Fleet::Worker>& incumbent = fleet_.slots()[leaving.slot.value].incumbent;
+    if (!incumbent || incumbent->id != worker || fleet_.stop() != Fleet::Stop::No) return;
+    spdlog::warn("{}: pid {} takes no more connections, it is replaced: {}", label(leaving.slot),
+                 leaving.process->pid(), why);
+    fleet_.on_stalled(worker, true);
+    renew(leaving.slot, [](const Outcome&) {});  // the log tells what becomes of it
+  });
+  occupant.leaving->arm(loop_.now() + kLeaveTime);
+}
+
+void FleetRunner::on_node_came_back(WorkerId worker) {
+  // We are inside a call of the inbox.
+  loop_.defer([this, worker] {
+    const auto occupant = occupants_.find(worker);
+    if (occupant == occupants_.end()) return;
+    // Once: where its slot has no other inbox they come back into this one, and wait there for the next worker.
+    if (ConnectionSink* inbox = inbox_of(occupant->second)) dispatcher_.redispatch(take_back_some(*inbox));
+  });
+}
+
+std::string FleetRunner::missing_node_sign(const Occupant& occupant) const {
+  std::vector<std::string> own;
+  if (occupant.process) {
+    for (const TcpAddress& address : own_listeners(occupant.process->pid())) own.push_back(to_text(address));
+  }
+  if (own.empty()) return static_cast<const NodeInbox&>(*inbox_of(occupant)).why_not_ready();
+  return fmt::format(
+      "it listens by itself on {}, which passes Holdfast by ({{exclusive: true}} or {{reusePort: true}})",
+      fmt::join(own, ", "));
+}
+
+}  // namespace holdfast

@@ -1,0 +1,118 @@
+#include "node_workers.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace holdfast {
+
+namespace {
+
+// Of a message that is written to the log.
+constexpr std::size_t kLoggedMessage = 1000;
+
+NodeSession::Policy session_policy(const NodeConfig& config) {
+  NodeSession::Policy policy;
+  policy.dialect = config.dialect;
+  if (config.ready == NodeConfig::Ready::Message) policy.readiness = NodeSession::Readiness::Message;
+  policy.say_shutdown = config.farewell == NodeConfig::Farewell::Message;
+  return policy;
+}
+
+}  // namespace
+
+NodeWorkers::NodeWorkers(Loop& loop, const PoolConfig& pool, Hooks hooks)
+    : loop_(loop), pool_(pool), hooks_(std::move(hooks)) {}
+
+// The hooks may be called after the worker has been forgotten: by `settle`, when the next is about to be started.
+std::unique_ptr<NodeInbox> NodeWorkers::make_inbox() {
+  NodeInbox::Hooks hooks;
+  const auto of_worker = [this](auto act) {
+    return [this, act](NodeInbox& inbox, const auto&... facts) {
+      if (const WorkerId worker = worker_of(inbox); inboxes_.contains(worker)) act(worker, facts...);
+    };
+  };
+  hooks.on_query = [this](NodeInbox& inbox, const NodeQuery& query) { return answer(worker_of(inbox), query); };
+  hooks.on_ready = of_worker([this](WorkerId worker) { hooks_.on_ready(worker); });
+  hooks.on_accepting = of_worker([this](WorkerId worker, bool accepts) { hooks_.on_accepting(worker, accepts); });
+  hooks.on_leaves = of_worker([this](WorkerId worker, const std::string& why) { hooks_.on_leaves(worker, why); });
+  hooks.on_came_back = of_worker([this](WorkerId worker) { hooks_.on_came_back(worker); });
+  hooks.on_heard = of_worker([this](WorkerId worker, const NodeSession::Heard& heard) { on_heard(worker, heard); });
+  hooks.on_garbage = [this](NodeInbox& inbox, const Error& error) { hooks_.on_garbage(inbox, error); };
+  hooks.on_room = [this] { hooks_.on_room(); };
+  return std::make_unique<NodeInbox>(loop_, session_policy(pool_.node), std::move(hooks));
+}
+
+Result<UniqueFd> NodeWorkers::begin(WorkerId worker, NodeInbox& inbox) {
+  Result<UniqueFd> end = inbox.open_channel();
+  if (end) inboxes_[worker] = &inbox;
+  return end;
+}
+
+void NodeWorkers::on_ready(WorkerId worker) {
+  if (const auto inbox = inboxes_.find(worker); inbox != inboxes_.end()) inbox->second->consider_ready();
+}
+
+void NodeWorkers::on_gone(WorkerId worker) {
+  inboxes_.erase(worker);
+  sessions_.on_gone(worker);
+  for (const NodeAdapterGone& gone : relay_.on_gone(worker)) {
+    for (const auto& [other, inbox] : inboxes_) tell(other, gone);
+  }
+}
+
+std::optional<WorkerId> NodeWorkers::worker_with(const std::string& session) {
+  if (const std::optional<WorkerId> known = sessions_.worker_of(session)) return known;
+  const std::map<WorkerId, NodeInbox*> inboxes = inboxes_;  // a hook may change them
+  for (const auto& [worker, inbox] : inboxes) inbox->catch_up();
+  return sessions_.worker_of(session);
+}
+
+// One that is of nobody: a worker that never was.
+WorkerId NodeWorkers::worker_of(const NodeInbox& inbox) const {
+  const auto is_meant = [&](const auto& entry) { return entry.second == &inbox; };
+  const auto found = std::find_if(inboxes_.begin(), inboxes_.end(), is_meant);
+  return found == inboxes_.end() ? WorkerId{UINT32_MAX} : found->first;
+}
+
+NodeServers::Answer NodeWorkers::answer(WorkerId worker, const NodeQuery& query) {
+  servers_.set_listeners(hooks_.listeners());
+  NodeServers::Answer answer = servers_.answer(query.server, query.data);
+  if (const auto* refused = std::get_if<NodeServers::Refused>(&answer)) {
+    spdlog::error("{}: {}", hooks_.label(worker), refused->why);
+  }
+  return answer;
+}
+
+void NodeWorkers::on_heard(WorkerId from, const NodeSession::Heard& heard) {
+  if (const auto* text = std::get_if<NodeText>(&heard.message)) return on_text(from, text->json);
+  if (const auto* session = std::get_if<NodeClientSession>(&heard.message)) return sessions_.on_session(from, *session);
+  const auto& message = std::get<NodeAdapterMessage>(heard.message);
+  std::vector<WorkerId> others;
+  for (const auto& [worker, inbox] : inboxes_) others.push_back(worker);
+  for (const WorkerId target : relay_.route(from, message, others)) tell(target, NodeSay{message.json});
+}
+
+void NodeWorkers::on_text(WorkerId from, const std::string& json) {
+  switch (pool_.node.messages) {
+    case NodeConfig::Messages::Log:
+      spdlog::info("{}: process.send: {}{}", hooks_.label(from), json.substr(0, kLoggedMessage),
+                   json.size() > kLoggedMessage ? "..." : "");
+      break;
+    case NodeConfig::Messages::Relay:
+      for (const auto& [worker, inbox] : inboxes_) {
+        if (worker != from) tell(worker, NodeSay{json});
+      }
+      break;
+    case NodeConfig::Messages::Drop:
+      break;
+  }
+}
+
+void NodeWorkers::tell(WorkerId worker, const NodeOrder& order) {
+  if (inboxes_.at(worker)->say(order)) return;
+  spdlog::debug("{}: a message for it was dropped: it does not read its channel", hooks_.label(worker));
+}
+
+}  // namespace holdfast

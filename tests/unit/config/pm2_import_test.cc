@@ -1,0 +1,58 @@
+#include "config/pm2_import.h"
+
+#include <gmock/gmock.h>
+
+#include "wire/pm2_file.h"
+
+namespace holdfast {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+std::string imported(const char* json) {
+  const auto apps = parse_pm2_file(json);
+  EXPECT_TRUE(apps) << (apps ? "" : apps.error().message());
+  return apps ? import_pm2(*apps) : "";
+}
+
+TEST(Pm2Import, AClusterApplicationBecomesAPoolWithAListener) {
+  const std::string toml = imported(R"({"apps": [{"name": "web", "script": "./server.js", "args": "--quiet -x",
+      "instances": "max", "exec_mode": "cluster", "env": {"PORT": 8080, "NODE_ENV": "production"},
+      "wait_ready": true, "shutdown_with_message": true, "listen_timeout": 8000, "kill_timeout": "1600",
+      "max_restarts": 10, "min_uptime": "5s", "node_args": ["--max-old-space-size=512"], "cwd": "/srv/web"}]})");
+  EXPECT_THAT(toml, HasSubstr("[listeners.web]\naddress = \":8080\"\npool = \"web\"\n"));
+  EXPECT_THAT(toml, HasSubstr(R"(command = ["node", "--max-old-space-size=512", "./server.js", "--quiet", "-x"])"));
+  EXPECT_THAT(toml, HasSubstr("working-directory = \"/srv/web\"\n"));
+  EXPECT_THAT(toml, HasSubstr("node-ready = \"message\"\nnode-farewell = \"message\"\n"));
+  EXPECT_THAT(toml, HasSubstr("start-timeout = \"8s\"\ndrain-timeout = \"1600ms\"\n"));
+  EXPECT_THAT(toml, HasSubstr("stable-time = \"5s\"\nstart-limit = 10\n"));
+  EXPECT_THAT(toml, HasSubstr("[pools.web.environment]\nNODE_ENV = \"production\"\nPORT = \"8080\"\n"));
+  EXPECT_THAT(toml, Not(HasSubstr("workers ="))) << "auto is what `max` means";
+}
+
+TEST(Pm2Import, AForkApplicationBindsForItself) {
+  const std::string toml = imported(R"([{"name": "jobs", "script": "jobs.py", "interpreter": "python3"}])");
+  EXPECT_THAT(toml, Not(HasSubstr("[listeners")));
+  EXPECT_THAT(toml, HasSubstr("command = [\"python3\", \"jobs.py\"]\nintake = \"none\"\nworkers = 1\n"));
+}
+
+TEST(Pm2Import, WhatHasNoEquivalentIsSaid) {
+  const std::string toml = imported(R"({"apps": [{"script": "a b/my app.js", "instances": 2, "watch": true,
+      "vizion": true, "env_staging": {"A": "1"}}]})");
+  EXPECT_THAT(toml, HasSubstr("# watch: nothing restarts workers when files change"));
+  EXPECT_THAT(toml, HasSubstr("# vizion: has no equivalent\n"));
+  EXPECT_THAT(toml, HasSubstr("# env_staging: write it as [environments.staging.pools.my_app.environment]"));
+  EXPECT_THAT(toml, HasSubstr("the port of listen() in a b/my app.js is not known"));
+  EXPECT_THAT(toml, HasSubstr("[pools.my_app]\n"));
+}
+
+TEST(Pm2Import, WhatIsNoEcosystemFileIsAnError) {
+  EXPECT_THAT(parse_pm2_file("{").error().message(), HasSubstr("not JSON"));
+  EXPECT_THAT(parse_pm2_file("{\"apps\": []}").error().message(), HasSubstr("no applications"));
+  EXPECT_THAT(parse_pm2_file("{\"apps\": [{\"name\": \"x\"}]}").error().message(), HasSubstr("'x' has no script"));
+  EXPECT_THAT(parse_pm2_file("[3]").error().message(), HasSubstr("not an object"));
+}
+
+}  // namespace
+}  // namespace holdfast
