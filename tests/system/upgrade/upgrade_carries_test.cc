@@ -74,7 +74,7 @@ TEST(UpgradeCarries, TheServiceManagerHearsOnThatItIsReadyAndLives) {
 TEST(UpgradeCarries, HealthIsCheckedOnAndNoCheckIsLeftBehind) {
   SupervisorPlan plan;
   plan.options = {"--health-interval",
-                  "50ms",
+                  "100ms",
                   "--health-timeout",
                   "5s",
                   "--set",
@@ -96,7 +96,7 @@ TEST(UpgradeCarries, HealthIsCheckedOnAndNoCheckIsLeftBehind) {
 
 TEST(UpgradeCarries, ChecksByConnectionsStayInTheAccount) {
   SupervisorPlan plan;
-  plan.options = {"--health-interval", "50ms", "--health-http", "/"};
+  plan.options = {"--health-interval", "100ms", "--health-http", "/"};
   const Supervisor supervisor(plan);
   supervisor.wait_until_serving();
   const auto checks = [](const StatusView& status) {
