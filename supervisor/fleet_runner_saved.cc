@@ -173,13 +173,11 @@ void FleetRunner::save(SavedPool& saved, FdList& fds) const {
 }
 
 void FleetRunner::recount() {
-  const auto recount = [this](Inbox& inbox) { dispatcher_.redispatch(inbox.recount()); };
-  for (Slot& slot : slots_) {
-    if (slot.inbox) recount(*slot.inbox);
-  }
-  for (auto& [id, occupant] : occupants_) {
-    if (occupant.own_inbox) recount(*occupant.own_inbox);
-  }
+  const auto recount = [this](ConnectionSink* sink) {
+    if (auto* inbox = dynamic_cast<Inbox*>(sink)) dispatcher_.redispatch(inbox->recount());
+  };
+  for (Slot& slot : slots_) recount(slot.inbox.get());
+  for (auto& [id, occupant] : occupants_) recount(occupant.own_inbox.get());
 }
 
 SavedWorker FleetRunner::save(WorkerId worker, const Occupant& occupant, FdList& fds) const {
