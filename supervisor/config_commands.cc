@@ -65,9 +65,13 @@ int run_supervisor(const RunInvocation& invocation) {
     return kExitFailure;
   }
   if (std::optional<Result<KeptState>> kept = take_kept_state(*given)) {
-    if (*kept) return Master(**std::move(kept), invocation.source).run();
-    std::fprintf(stderr, "holdfast: %s: what it left is ended\n", kept->error().message().c_str());
-    return kExitFailure;
+    if (!*kept) {
+      std::fprintf(stderr, "holdfast: %s: what it left is ended\n", kept->error().message().c_str());
+      return kExitFailure;
+    }
+    Master master(**std::move(kept), invocation.source);
+    master.set_activation(Activation(*std::move(given)));
+    return master.run();
   }
   Assembled assembled = load_config(invocation.source);
   if (!assembled.mistakes.empty()) {

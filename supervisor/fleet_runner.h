@@ -197,6 +197,7 @@ class FleetRunner {
   void sample_work();
   void recycle(WorkerId worker, Occupant& occupant, Recycle::Why why);
   [[nodiscard]] std::vector<Connection> take_back_some(ConnectionSink& inbox);
+  [[nodiscard]] std::vector<Connection> without_checks(std::vector<Connection> connections);
   void on_garbage(const ConnectionSink& inbox, const Error& error);
   void on_exit(WorkerId worker, const ExitStatus& status);
   void retire(SlotId slot, std::unique_ptr<ConnectionSink> inbox);

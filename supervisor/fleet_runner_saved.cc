@@ -174,7 +174,10 @@ void FleetRunner::save(SavedPool& saved, FdList& fds) const {
 
 void FleetRunner::recount() {
   const auto recount = [this](ConnectionSink* sink) {
-    if (auto* inbox = dynamic_cast<Inbox*>(sink)) dispatcher_.redispatch(inbox->recount());
+    auto* const inbox = dynamic_cast<Inbox*>(sink);
+    if (inbox == nullptr) return;
+    dispatcher_.redispatch(without_checks(inbox->recount()));
+    (void)inbox->flush();  // dropped, and so closed
   };
   for (Slot& slot : slots_) recount(slot.inbox.get());
   for (auto& [id, occupant] : occupants_) recount(occupant.own_inbox.get());

@@ -70,7 +70,7 @@ std::optional<Failure> Master::start() {
   if (const Result<std::uint64_t> limit = raise_open_file_limit(); !limit) spdlog::warn("{}", limit.error().message());
   if (takeover_) {
     auto failure = take_over();
-    if (failure && kept_) abandon(kept_->names, kept_->workers);
+    if (failure && kept_) give_up(*kept_, failure->error);
     return failure;
   }
   if (auto failure = check_commands()) return failure;
@@ -83,6 +83,7 @@ std::optional<Failure> Master::start() {
   for (const std::unique_ptr<Pool>& pool : pools_) {
     if (Outcome possible = pool->check_system(); !possible) return Failure{possible.error(), kExitFailure};
   }
+  end_leftovers();
   if (auto failure = open_listeners()) return failure;
   if (auto failure = open_control()) return failure;
   // From here on the process is a supervisor: what fails is reported, retried or counted, and does not end it.
@@ -121,14 +122,16 @@ std::optional<Failure> Master::check_commands() const {
 
 std::optional<Failure> Master::open_listeners() {
   for (const ListenerConfig& listener : config_.listeners) {
-    if (std::holds_alternative<ActivatedAddress>(listener.address)) {
-      if (auto failure = take_activated(listener)) return failure;
-      continue;
-    }
-    const Outcome opened = pool_of(listener.pool)->open_listener(listener, config_.backlog);
-    if (!opened) return failure_to_listen(opened.error());
+    if (auto failure = open_listener(listener)) return failure;
   }
   if (const Outcome taken = activation_.check_all_taken(); !taken) return Failure{taken.error(), kExitBadConfig};
+  return std::nullopt;
+}
+
+std::optional<Failure> Master::open_listener(const ListenerConfig& listener) {
+  if (std::holds_alternative<ActivatedAddress>(listener.address)) return take_activated(listener);
+  const Outcome opened = pool_of(listener.pool)->open_listener(listener, config_.backlog);
+  if (!opened) return failure_to_listen(opened.error());
   return std::nullopt;
 }
 

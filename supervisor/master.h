@@ -13,6 +13,7 @@
 #include "config/reload_plan.h"
 #include "control/control_server.h"
 #include "core/result.h"
+#include "leftovers.h"
 #include "load_config.h"
 #include "logging.h"
 #include "loop/loop.h"
@@ -58,6 +59,7 @@ class Master {
   void listen_to_signals();
   [[nodiscard]] std::optional<Failure> check_commands() const;
   [[nodiscard]] std::optional<Failure> open_listeners();
+  [[nodiscard]] std::optional<Failure> open_listener(const ListenerConfig& listener);
   [[nodiscard]] std::optional<Failure> take_activated(const ListenerConfig& listener);
   [[nodiscard]] std::optional<Failure> open_control();
   [[nodiscard]] std::optional<Failure> choose_hash_key();
@@ -113,10 +115,19 @@ class Master {
   void end_upgrade(const Error& why);
   void become_next_program();
   [[nodiscard]] bool is_changing() const;
+  [[nodiscard]] Result<SavedState> snapshot_for_next_program(FdList& fds) const;
   [[nodiscard]] Result<SavedState> snapshot(FdList& fds) const;
+  [[nodiscard]] Config config_of_pools() const;
   [[nodiscard]] std::optional<Failure> take_over();
   void resume();
+  // For the case that we are killed (master_keep.cc): our state is written down as for an upgrade whenever something
+  // changes, and the service manager keeps the descriptors.
+  [[nodiscard]] bool keeps_workers() const;
   void begin_keeping();
+  void take_over_keeping();
+  [[nodiscard]] std::optional<Failure> add_pools_not_saved();
+  void recover();
+  void end_leftovers();
   void answer_stop(const ControlRequest& request, ControlReply reply);
   void stop(Fleet::Stop how);
   void finish(int exit_code);
@@ -142,6 +153,7 @@ class Master {
   std::uint64_t epoch_ = 0;
   std::optional<KeptState> kept_;  // likewise, without its takeover
   std::unique_ptr<StateKeeper> keeper_;
+  std::unique_ptr<Leftovers> leftovers_;
   std::optional<Upgrade> upgrade_;
   std::vector<std::unique_ptr<Pool>> pools_;
   std::vector<std::unique_ptr<Pool>> leaving_pools_;  // no longer wished, and not empty yet

@@ -4,11 +4,11 @@
 #include <algorithm>
 #include <utility>
 
+#include "config/chosen_intake.h"
 #include "core/bucket_table.h"
 #include "exit_code.h"
 #include "master.h"
 #include "sys/machine.h"
-#include "sys/service_manager.h"
 
 namespace holdfast {
 
@@ -25,7 +25,7 @@ std::unique_ptr<Pool> Master::make_pool(const PoolConfig& config) {
     service_.on_change();
     if (keeper_) keeper_->on_change();
   };
-  hooks.workers_survive_us = config_.keep_state == KeepState::Systemd && has_service_manager();
+  hooks.workers_survive_us = keeps_workers() && chosen_intake(config) != Intake::Node;
   hooks.on_finished = [this, self] { on_finished(**self); };
   hooks.on_give_up = [this, self](const std::string& why) { on_give_up(**self, why); };
   hooks.on_line = [this](OutputStream stream, std::string_view line) {

@@ -10,7 +10,6 @@
 #include "master.h"
 #include "sys/machine.h"
 #include "sys/next_program.h"
-#include "sys/service_manager.h"
 #include "sys/sockets.h"
 #include "sys/stream.h"
 #include "wire/upgrade_answer.h"
@@ -26,10 +25,6 @@ constexpr Duration kLookAgain = std::chrono::milliseconds(50);
 
 Master::Master(Takeover takeover, ConfigSource source) : Master(takeover.config, std::move(source)) {
   takeover_ = std::move(takeover);
-}
-
-Master::Master(KeptState kept, ConfigSource source) : Master(std::move(kept.takeover), std::move(source)) {
-  kept_ = std::move(kept);
 }
 
 void Master::answer_upgrade(const ControlRequest& request, ControlReply reply) {
@@ -66,7 +61,7 @@ void Master::check_next_program() {
   if (stopping_) return end_upgrade(Error{{}, "the supervisor is stopping"});
   if (is_changing()) return upgrade_timer_.arm(loop_.now() + kLookAgain);
   FdList fds;
-  const Result<SavedState> state = snapshot(fds);
+  const Result<SavedState> state = snapshot_for_next_program(fds);
   if (!state) return end_upgrade(state.error());
   const Result<UniqueFd> text = sealed_text(encode(*state));
   if (!text) return end_upgrade(text.error());
@@ -107,7 +102,7 @@ void Master::become_next_program() {
   Result<std::vector<std::string>> arguments = own_arguments();
   if (!arguments) return end_upgrade(arguments.error());
   FdList fds;
-  Result<SavedState> state = snapshot(fds);
+  Result<SavedState> state = snapshot_for_next_program(fds);
   if (!state) return end_upgrade(state.error());
   if (upgrade_->reply && upgrade_->wait) {
     state->waiting = fds.add("client", upgrade_->reply->connection());
@@ -126,7 +121,7 @@ void Master::become_next_program() {
   end_upgrade(become(upgrade_->binary, *arguments, *text, inherited));
 }
 
-Result<SavedState> Master::snapshot(FdList& fds) const {
+Result<SavedState> Master::snapshot_for_next_program(FdList& fds) const {
   for (const std::unique_ptr<Pool>& pool : pools_) {
     if (!pool->runner().has_node_workers()) continue;
     return Error{
@@ -134,6 +129,12 @@ Result<SavedState> Master::snapshot(FdList& fds) const {
         "hand on the workers of pool " + pool->name() +
             ": the channels of Node.js workers live in this program alone (to change the program: stop and start)"};
   }
+  return snapshot(fds);
+}
+
+// Without pools that cannot be saved: whoever goes on starts them anew.
+Result<SavedState> Master::snapshot(FdList& fds) const {
+  const Config config = config_of_pools();
   SavedState state;
   state.version = HOLDFAST_VERSION;
   Result<std::string> boot = boot_id();
@@ -141,12 +142,12 @@ Result<SavedState> Master::snapshot(FdList& fds) const {
   state.boot = *std::move(boot);
   state.pid = ::getpid();
   state.epoch = epoch_;
-  state.name = config_.name;
-  state.config = config_text(config_);
+  state.name = config.name;
+  state.config = config_text(config);
   // What does not come back from its text would be another configuration after the upgrade, and nobody would have chosen it.
   const Result<Config> again = config_of_text(state.config);
   if (!again) return Error{{}, "write down the configuration in force: " + again.error().message()};
-  if (const std::vector<Change> lost = differences(config_, *again); !lost.empty()) {
+  if (const std::vector<Change> lost = differences(config, *again); !lost.empty()) {
     return Error{{}, "write down the configuration in force: " + to_text(lost.front()) + " would be lost"};
   }
   state.started = started_;
@@ -157,13 +158,26 @@ Result<SavedState> Master::snapshot(FdList& fds) const {
   state.gone_handed = account_of_gone_.handed;
   state.gone_refused = account_of_gone_.refused;
   state.control = fds.add("control", control_->socket());
-  for (const std::unique_ptr<Pool>& pool : pools_) state.pools.push_back(pool->save(fds));
+  for (const std::unique_ptr<Pool>& pool : pools_) {
+    if (!pool->runner().has_node_workers()) state.pools.push_back(pool->save(fds));
+  }
   state.numbers.insert(fds.numbers().begin(), fds.numbers().end());
   return state;
 }
 
+// Those of a reload that are to go stay until the others have come.
+Config Master::config_of_pools() const {
+  Config config = config_;
+  for (const std::unique_ptr<Pool>& pool : pools_) {
+    if (!reload_ || pool_named(config, pool->name()) != nullptr) continue;
+    config = without_change_of(pool->name(), std::move(config), reload_->before);
+  }
+  return config;
+}
+
 std::optional<Failure> Master::take_over() {
   SavedState& state = takeover_->state;
+  const bool was_killed = kept_.has_value();
   const auto failed = [](const Error& why) { return Failure{why, kExitFailure}; };
   if (state.open_files) set_original_open_file_limit(*state.open_files);
   listen_to_signals();
@@ -173,48 +187,24 @@ std::optional<Failure> Master::take_over() {
       return failed(adopted.error());
     }
   }
+  if (auto failure = add_pools_not_saved()) return failure;
   Result<UniqueFd> control = takeover_->fds.take(state.control);
   if (!control) return failed(control.error());
   control_ = ControlServer::adopt(
       loop_, config_.control_path, *std::move(control),
       [this](ControlRequest request, ControlReply reply) { on_control(std::move(request), std::move(reply)); });
-  if (!kept_ && state.memory.size() == 2) {
-    Result<StateMemory> memory = StateMemory::adopt(
-        {takeover_->fds.take_if_there(state.memory[0]), takeover_->fds.take_if_there(state.memory[1])});
-    if (memory) kept_.emplace(KeptState{{}, *std::move(memory), {state.kept.begin(), state.kept.end()}, {}});
-  }
+  if (!was_killed) take_over_keeping();
   started_ = state.started;
-  epoch_ = state.epoch + 1;
+  epoch_ = state.epoch + (was_killed ? 0 : 1);
   account_of_gone_.accepted = state.gone_accepted;
   account_of_gone_.handed = state.gone_handed;
   account_of_gone_.refused = state.gone_refused;
   last_reload_ = state.last_reload;
   reload_failed_ = state.reload_failed;
-  if (state.pid != ::getpid()) {
-    spdlog::warn("the supervisor before us, pid {}, was killed: its workers go on", state.pid);
-    for (const std::unique_ptr<Pool>& pool : pools_) pool->recount();
-  }
+  if (was_killed) recover();
   resume();
   begin_keeping();
   return std::nullopt;
-}
-
-void Master::begin_keeping() {
-  if (config_.keep_state == KeepState::No) return;
-  if (!has_service_manager()) {
-    return spdlog::warn("keep-state systemd: no systemd has started us: if we are killed the workers leave");
-  }
-  std::optional<StateMemory> memory;
-  std::set<std::string> names;
-  if (std::optional<KeptState> kept = std::exchange(kept_, std::nullopt)) {
-    memory.emplace(std::move(kept->memory));
-    names = std::move(kept->names);
-  }
-  Result<std::unique_ptr<StateKeeper>> keeper = StateKeeper::create(
-      loop_, [this](FdList& fds) { return snapshot(fds); }, std::move(memory), std::move(names));
-  if (!keeper) return spdlog::error("{}: if we are killed the workers are lost", keeper.error().message());
-  keeper_ = *std::move(keeper);
-  keeper_->keep_now();
 }
 
 void Master::resume() {
@@ -223,7 +213,11 @@ void Master::resume() {
   for (const SavedPool& pool : state.pools) workers += pool.workers.size();
   spdlog::info("holdfast {} '{}' pid {} takes over from {}: {} worker{}, epoch {}", HOLDFAST_VERSION, config_.name,
                ::getpid(), state.version, workers, workers == 1 ? "" : "s", epoch_);
-  for (const std::unique_ptr<Pool>& pool : pools_) pool->resume();
+  for (const std::unique_ptr<Pool>& pool : pools_) {
+    const auto same = [&pool](const SavedPool& saved) { return saved.name == pool->name(); };
+    const bool saved = std::any_of(state.pools.begin(), state.pools.end(), same);
+    saved ? pool->resume() : pool->start();
+  }
   follow_cpus();
   if (const UniqueFd client = takeover_->fds.take_if_there(state.waiting)) {
     // It is the only answer on a fresh connection, so there is room for it; a client that has left does not hear it.

@@ -48,6 +48,11 @@ SavedState without_connections(SavedState state) {
   return state;
 }
 
+// Which open file a name stands for: of sockets the kernel's number tells it, whatever they are called.
+std::string file_of(const std::string& name, BorrowedFd fd) {
+  return is_socket(fd) ? "socket" + name.substr(name.rfind('.')) : name;
+}
+
 // Two names of one open file: the manager keeps it once. Whoever needs the other name finds it by the kernel's number.
 UniqueFd by_other_name(const std::string& name, const std::vector<GivenDescriptor>& given) {
   const std::string kind = name.substr(0, name.find('.'));
@@ -73,12 +78,16 @@ Result<KeptState> kept_state_of(const std::vector<GivenDescriptor>& given) {
   if (!text) return text.error();
   Result<Takeover> takeover = takeover_of(*text);
   if (!takeover) return std::move(takeover).error();
-  KeptState kept{*std::move(takeover), *std::move(memory), {}, {}};
+  KeptState kept{*std::move(takeover), *std::move(memory), {}, {}, {}};
   for (const auto& [name, number] : kept.takeover.state.numbers) {
     const auto same = [&name = name](const GivenDescriptor& one) { return one.name == name; };
     const auto one = std::find_if(given.begin(), given.end(), same);
     UniqueFd fd = one != given.end() ? duplicate(one->fd) : by_other_name(name, given);
-    if (fd) kept.takeover.fds.put(name, std::move(fd));
+    if (fd) {
+      kept.takeover.fds.put(name, std::move(fd));
+    } else if (!is_of_kind(name, kConnection)) {
+      kept.missing.push_back(name);
+    }
   }
   return kept;
 }
@@ -86,8 +95,7 @@ Result<KeptState> kept_state_of(const std::vector<GivenDescriptor>& given) {
 }  // namespace
 
 Result<std::unique_ptr<StateKeeper>> StateKeeper::create(Loop& loop, Snapshot snapshot,
-                                                         std::optional<StateMemory> memory,
-                                                         std::set<std::string> kept) {
+                                                         std::optional<StateMemory> memory, KeptNames::Files kept) {
   if (!memory) {
     Result<StateMemory> made = StateMemory::create();
     if (!made) return std::move(made).error();
@@ -96,7 +104,7 @@ Result<std::unique_ptr<StateKeeper>> StateKeeper::create(Loop& loop, Snapshot sn
   return std::unique_ptr<StateKeeper>(new StateKeeper(loop, std::move(snapshot), *std::move(memory), std::move(kept)));
 }
 
-StateKeeper::StateKeeper(Loop& loop, Snapshot snapshot, StateMemory memory, std::set<std::string> kept)
+StateKeeper::StateKeeper(Loop& loop, Snapshot snapshot, StateMemory memory, KeptNames::Files kept)
     : loop_(loop), snapshot_(std::move(snapshot)), memory_(std::move(memory)), counters_(loop, [this] { keep_now(); }) {
   kept_.assume(std::move(kept));
 }
@@ -117,11 +125,8 @@ void StateKeeper::keep_now() {
   if (!snapshot) return tell(snapshot.error());
   const SavedState state = without_connections(*std::move(snapshot));
   for (const std::size_t half : {0U, 1U}) (void)fds.add(kMemory, memory_.half(half));
-  std::set<std::string> wanted;
-  for (const auto& [name, number] : fds.numbers()) {
-    if (!is_of_kind(name, kConnection)) wanted.insert(name);
-  }
-  const KeptNames::Change change = kept_.change_to(wanted);
+  const KeptNames::Change change = kept_.change_to(files_of(fds));
+  check_room(kept_.kept().size());
   for (const std::string& name : change.given) {
     tell(store_descriptor(name, BorrowedFd(fds.numbers().at(name))));
   }
@@ -129,16 +134,33 @@ void StateKeeper::keep_now() {
   for (const std::string& name : change.taken_back) tell(forget_descriptor(name));
 }
 
+KeptNames::Files StateKeeper::files_of(const FdList& fds) {
+  KeptNames::Files files;
+  for (const auto& [name, number] : fds.numbers()) {
+    if (!is_of_kind(name, kConnection)) files.emplace(name, file_of(name, BorrowedFd(number)));
+  }
+  return files;
+}
+
+// The manager says nothing of what it drops.
+void StateKeeper::check_room(std::size_t wanted) {
+  const std::optional<std::size_t> room = room_of_descriptor_store();
+  if (!room || *room >= wanted) return;
+  tell(Error{{},
+             "have the service manager keep " + std::to_string(wanted) + " descriptors: it has room for " +
+                 std::to_string(*room) + " (raise FileDescriptorStoreMax= of the unit)"});
+}
+
 void StateKeeper::forget() {
   counters_.disarm();
   due_ = true;  // from here on nothing is kept
-  abandon(kept_.names(), {});
+  abandon(kept_.kept(), {});
   kept_.assume({});
 }
 
 void StateKeeper::save(SavedState& state, FdList& fds) const {
   for (const std::size_t half : {0U, 1U}) state.memory.push_back(fds.add(kMemory, memory_.half(half)));
-  state.kept.assign(kept_.names().begin(), kept_.names().end());
+  state.kept = kept_.kept();
   state.numbers.insert(fds.numbers().begin(), fds.numbers().end());
 }
 
@@ -152,10 +174,10 @@ std::optional<Result<KeptState>> take_kept_state(std::vector<GivenDescriptor>& g
   if (first == given.end()) return std::nullopt;
   const std::vector<GivenDescriptor> all(std::make_move_iterator(first), std::make_move_iterator(given.end()));
   given.erase(first, given.end());
-  std::set<std::string> names;
+  KeptNames::Files names;
   std::vector<UniqueFd> workers;
   for (const GivenDescriptor& one : all) {
-    names.insert(one.name);
+    names.emplace(one.name, file_of(one.name, one.fd));
     if (is_of_kind(one.name, kPidfd)) workers.push_back(duplicate(one.fd));
   }
   Result<KeptState> kept = kept_state_of(all);
@@ -168,14 +190,25 @@ std::optional<Result<KeptState>> take_kept_state(std::vector<GivenDescriptor>& g
   return kept;
 }
 
-void abandon(const std::set<std::string>& names, const std::vector<UniqueFd>& workers) {
+void give_up(const KeptState& kept, const Error& why) {
+  spdlog::error("{}: what the supervisor before us has left is ended", why.message());
+  if (!kept.missing.empty()) {
+    spdlog::error(
+        "the service manager has not kept {} of the descriptors, '{}' for one: is FileDescriptorStoreMax= of the unit "
+        "large enough?",
+        kept.missing.size(), kept.missing.front());
+  }
+  abandon(kept.names, kept.workers);
+}
+
+void abandon(const KeptNames::Files& names, const std::vector<UniqueFd>& workers) {
   for (const UniqueFd& worker : workers) {
     const std::optional<pid_t> pid = process_of(worker);
     if (!pid) continue;  // it has ended
     spdlog::error("the worker with pid {} cannot be taken over: it is killed", *pid);
     signal_group(*pid, SIGKILL);
   }
-  for (const std::string& name : names) (void)forget_descriptor(name);  // a manager that is gone keeps nothing either
+  for (const auto& [name, file] : names) (void)forget_descriptor(name);  // a manager that is gone keeps nothing either
 }
 
 }  // namespace holdfast

@@ -3,7 +3,6 @@
 #include <functional>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -29,7 +28,7 @@ class StateKeeper {
   using Snapshot = std::function<Result<SavedState>(FdList&)>;
   // `memory` and `kept` are what was there before us.
   static Result<std::unique_ptr<StateKeeper>> create(Loop& loop, Snapshot snapshot, std::optional<StateMemory> memory,
-                                                     std::set<std::string> kept);
+                                                     KeptNames::Files kept);
 
   // Something may have changed: it is kept outside of the caller, once for many calls.
   void on_change();
@@ -40,7 +39,9 @@ class StateKeeper {
   void save(SavedState& state, FdList& fds) const;
 
  private:
-  StateKeeper(Loop& loop, Snapshot snapshot, StateMemory memory, std::set<std::string> kept);
+  StateKeeper(Loop& loop, Snapshot snapshot, StateMemory memory, KeptNames::Files kept);
+  [[nodiscard]] static KeptNames::Files files_of(const FdList& fds);
+  void check_room(std::size_t wanted);
   void tell(const Outcome& outcome);
 
   Loop& loop_;
@@ -57,13 +58,16 @@ class StateKeeper {
 struct KeptState {
   Takeover takeover;
   StateMemory memory;
-  std::set<std::string> names;    // all that the manager keeps
-  std::vector<UniqueFd> workers;  // to end them if it cannot be used after all
+  KeptNames::Files names;            // all that the manager keeps
+  std::vector<UniqueFd> workers;     // to end them if it cannot be used after all
+  std::vector<std::string> missing;  // names in the state that the manager did not keep
 };
 // Takes it out of what the manager gave at our start; the rest stays there. Nothing: nobody has left anything. If it cannot be
 // used, an error, after the end of `abandon`.
 [[nodiscard]] std::optional<Result<KeptState>> take_kept_state(std::vector<GivenDescriptor>& given);
+// It could not be taken over, for this reason: `abandon`, and the reason is told in full.
+void give_up(const KeptState& kept, const Error& why);
 // Nobody is to go on with it: the workers are killed, and the manager forgets what it keeps.
-void abandon(const std::set<std::string>& names, const std::vector<UniqueFd>& workers);
+void abandon(const KeptNames::Files& names, const std::vector<UniqueFd>& workers);
 
 }  // namespace holdfast

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <set>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -10,21 +10,25 @@ namespace holdfast {
 //
 // The order is what makes a sudden death harmless: first those that are new are given away, then the state that names them is
 // written, then those that it no longer names are taken back. Whatever was the last thing done, the state finds all that it names.
+//
+// He keeps each open file once. One that has several names lies with him under the first that it was given by, and stays there as
+// long as any of its names is wanted.
 class KeptNames {
  public:
+  using Files = std::map<std::string, std::string>;  // name -> which open file that is
   struct Change {
     std::vector<std::string> given;       // before the state is written
     std::vector<std::string> taken_back;  // after it
   };
 
   // What is kept already, at our start.
-  void assume(std::set<std::string> names) { kept_ = std::move(names); }
+  void assume(Files kept) { kept_ = std::move(kept); }
   // `wanted` is what there is to be kept from now on. What is answered counts as done.
-  [[nodiscard]] Change change_to(const std::set<std::string>& wanted);
-  [[nodiscard]] const std::set<std::string>& names() const { return kept_; }
+  [[nodiscard]] Change change_to(const Files& wanted);
+  [[nodiscard]] const Files& kept() const { return kept_; }
 
  private:
-  std::set<std::string> kept_;
+  Files kept_;
 };
 
 }  // namespace holdfast

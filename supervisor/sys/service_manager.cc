@@ -2,6 +2,7 @@
 
 #include <systemd/sd-daemon.h>
 
+#include <charconv>
 #include <cstdint>
 
 #include "sys/environment.h"
@@ -34,6 +35,13 @@ Outcome store_descriptor(const std::string& name, BorrowedFd fd) {
   const int number = fd.get();
   return outcome_of(sd_pid_notify_with_fds(0, 0, lines.c_str(), &number, 1),
                     "have the service manager keep '" + name + "'");
+}
+
+std::optional<std::size_t> room_of_descriptor_store() {
+  const std::optional<std::string> text = environment_variable("FDSTORE");
+  std::size_t room = 0;
+  if (!text || std::from_chars(text->data(), text->data() + text->size(), room).ec != std::errc{}) return std::nullopt;
+  return room;
 }
 
 Outcome forget_descriptor(const std::string& name) {

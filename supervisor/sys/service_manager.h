@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <string>
 
@@ -24,6 +25,8 @@ namespace holdfast {
 // does not watch it (FDPOLL=0): we say when it is to go. It drops what does not fit into FileDescriptorStoreMax= and tells
 // nobody but its log.
 [[nodiscard]] Outcome store_descriptor(const std::string& name, BorrowedFd fd);
+// How many it keeps at most; nothing where it does not say (before systemd 254).
+[[nodiscard]] std::optional<std::size_t> room_of_descriptor_store();
 // All that it keeps under this name.
 [[nodiscard]] Outcome forget_descriptor(const std::string& name);
 

@@ -115,4 +115,10 @@ Result<std::vector<ConnectionRecord>> decode_connections(std::span<const std::by
   return records;
 }
 
+std::optional<TimePoint> decode_drain(std::span<const std::byte> bytes) {
+  const Result<hf_frame_header> header = read_header(bytes);
+  if (!header || header->type != HF_FRAME_DRAIN || bytes.size() < sizeof(hf_frame_drain)) return std::nullopt;
+  return TimePoint(Duration(static_cast<Duration::rep>(read_at<hf_frame_drain>(bytes, 0).deadline_ns)));
+}
+
 }  // namespace holdfast

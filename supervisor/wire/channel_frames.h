@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <variant>
 #include <vector>
@@ -52,5 +53,7 @@ using WorkerFrame = std::variant<HelloFrame, ReadyFrame, TakenFrame, ClosedFrame
 
 // What the supervisor reads back from a worker's end: its own CONNECTIONS frames. Any other frame gives no records.
 [[nodiscard]] Result<std::vector<ConnectionRecord>> decode_connections(std::span<const std::byte> bytes);
+// The deadline of a DRAIN frame; nothing for any other.
+[[nodiscard]] std::optional<TimePoint> decode_drain(std::span<const std::byte> bytes);
 
 }  // namespace holdfast

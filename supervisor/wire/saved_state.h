@@ -189,8 +189,9 @@ struct SavedState {
   std::string control;  // the control socket
   std::string waiting;  // the connection of a client that waits to hear how the upgrade went
   std::vector<SavedPool> pools;
-  std::vector<std::string> memory;              // in which the state is kept for the case of a sudden end
-  std::vector<std::string> kept;                // names of what the service manager keeps, in an upgrade in place
+  std::vector<std::string> memory;  // in which the state is kept for the case of a sudden end
+  std::map<std::string, std::string>
+      kept;  // what the service manager keeps (core/kept_names.h), in an upgrade in place
   std::map<std::string, std::int64_t> numbers;  // of the named descriptors, where they are inherited by exec
 };
 

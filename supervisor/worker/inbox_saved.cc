@@ -71,8 +71,11 @@ std::vector<Connection> Inbox::recount() {
   constexpr std::uint64_t kMoreThanIsUnread = std::uint64_t{1} << 32;
   sent_ += kMoreThanIsUnread;  // it is subtracted from
   std::vector<Connection> unread;
-  for (std::vector<Connection> some; !(some = take_back_some()).empty();) {
-    std::move(some.begin(), some.end(), std::back_inserter(unread));
+  for (bool more = true; more;) {
+    TakenBack back = take_back();
+    more = !back.connections.empty();
+    if (back.drain) unsent_drain_ = back.drain;
+    std::move(back.connections.begin(), back.connections.end(), std::back_inserter(unread));
   }
   sent_ = taken_before_ + page_.taken() + page_.lost() + frames_.taken + frames_.lost;
   return unread;
