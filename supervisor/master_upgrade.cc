@@ -155,6 +155,7 @@ Result<SavedState> Master::snapshot(FdList& fds) const {
   state.last_reload = last_reload_;
   state.reload_failed = reload_failed_;
   state.gone_accepted = account_of_gone_.accepted;
+  state.gone_checks = account_of_gone_.checks;
   state.gone_handed = account_of_gone_.handed;
   state.gone_refused = account_of_gone_.refused;
   state.control = fds.add("control", control_->socket());
@@ -197,6 +198,7 @@ std::optional<Failure> Master::take_over() {
   started_ = state.started;
   epoch_ = state.epoch + (was_killed ? 0 : 1);
   account_of_gone_.accepted = state.gone_accepted;
+  account_of_gone_.checks = state.gone_checks;
   account_of_gone_.handed = state.gone_handed;
   account_of_gone_.refused = state.gone_refused;
   last_reload_ = state.last_reload;

@@ -14,8 +14,7 @@ struct SavedNames<Fleet::Why> {
 };
 template <>
 struct SavedNames<Intake> {
-  static constexpr std::array<std::string_view, 6> value = {"auto",    "sdk",  "listen-fds",
-                                                            "capture", "node", "none"};
+  static constexpr std::array<std::string_view, 6> value = {"auto", "sdk", "listen-fds", "capture", "node", "none"};
 };
 template <>
 struct SavedNames<SocketDomain> {
@@ -215,6 +214,7 @@ void members(Form& form, SavedState& state) {
   form("last_reload", state.last_reload);
   form("reload_failed", state.reload_failed);
   form("gone_accepted", state.gone_accepted);
+  form("gone_checks", state.gone_checks);
   form("gone_handed", state.gone_handed);
   form("gone_refused", state.gone_refused);
   form("control", state.control);

@@ -184,6 +184,7 @@ struct SavedState {
   std::string last_reload;
   bool reload_failed = false;
   std::uint64_t gone_accepted = 0;  // the account of pools that have gone
+  std::uint64_t gone_checks = 0;
   std::uint64_t gone_handed = 0;
   std::map<std::string, std::uint64_t> gone_refused;
   std::string control;  // the control socket
