@@ -22,23 +22,6 @@ constexpr int kMostInBacklog = 65536;
 constexpr int kErrorsInARow = 64;
 constexpr Duration kDescriptorLogPeriod = std::chrono::seconds(10);
 
-std::uint16_t family_of(const Endpoint& endpoint) {
-  switch (endpoint.family) {
-    case Endpoint::Family::V4:
-      return HF_FAMILY_IPV4;
-    case Endpoint::Family::V6:
-      return HF_FAMILY_IPV6;
-    case Endpoint::Family::Unix:
-      break;
-  }
-  return HF_FAMILY_UNIX;
-}
-
-std::uint64_t load_of(const ConnectionSink& inbox) {
-  const ConnectionSink::Account account = inbox.account();
-  return account.waiting + account.open;
-}
-
 }  // namespace
 
 Dispatcher::Dispatcher(Loop& loop, const PoolConfig& pool, HashKey hash_key, const BucketTable& table)
@@ -53,6 +36,7 @@ Dispatcher::Dispatcher(Loop& loop, const PoolConfig& pool, HashKey hash_key, con
       }) {
   Result<std::unique_ptr<FineTimer>> tick = FineTimer::create(loop, [this] { on_tick(); });
   if (tick) tick_ = *std::move(tick);
+  if (needs_placer(pool_)) placer_.emplace(pool_, hash_key_, table.slots());
   rebuild_routes();
 }
 
@@ -60,6 +44,15 @@ void Dispatcher::add_listener(std::string name, ListeningSocket socket) {
   const ListenerId id = next_listener();
   listeners_.push_back(std::make_unique<Listener>(loop_, id, std::move(name), std::move(socket),
                                                   [this](Listener& listener) { on_connections(listener); }));
+  doors_.emplace_back();
+  guests_.push_back(false);
+}
+
+ListenerId Dispatcher::add_guest(std::string name, const ListenAddress& address) {
+  const ListenerId id = next_listener();
+  add_listener(std::move(name), ListeningSocket{UniqueFd(), address});
+  guests_.back() = true;
+  return id;
 }
 
 void Dispatcher::serve_listener(ListenerId listener) {
@@ -128,8 +121,14 @@ void Dispatcher::resize(unsigned slots) {
 
 void Dispatcher::set_table(const BucketTable& table) {
   table_ = table;
+  if (placer_) placer_.emplace(pool_, hash_key_, table.slots());
   rebuild_routes();
   on_room();
+}
+
+void Dispatcher::set_hash_key(HashKey key) {
+  hash_key_ = key;
+  if (placer_) placer_.emplace(pool_, hash_key_, table_.slots());
 }
 
 void Dispatcher::set_inbox(SlotId slot, ConnectionSink* inbox) {
@@ -162,25 +161,21 @@ void Dispatcher::adopt(ListenerId listener, AcceptedConnection connection) {
 }
 
 void Dispatcher::take(Listener& listener, AcceptedConnection connection) {
-  if (listener.stage() == Listener::Stage::Serving) {
-    const ConnectionRecord record = describe(connection, listener);
-    Connection described{std::move(connection.fd), record};
-    if (door_ && door_(described)) {
-      at_door_++;
-      return;
-    }
-    return place(std::move(described));
+  if (listener.stage() != Listener::Stage::Serving) {
+    listener.count_refusal(Refusal::Removed);
+    return refuse_connection(std::move(connection.fd));
   }
-  listener.count_refusal(Refusal::Removed);
-  refuse_connection(std::move(connection.fd));
+  if (const Door& door = doors_[listener.id().value]) return door(std::move(connection));
+  const ConnectionRecord record = describe(connection.remote, listener);
+  enter(Connection{std::move(connection.fd), record});
 }
 
-void Dispatcher::admit(Connection connection, std::optional<SlotId> slot) {
-  at_door_--;
-  const auto bucket = std::find(routes_.begin(), routes_.end(), slot);
-  if (slot && bucket != routes_.end()) connection.record.bucket = static_cast<std::uint16_t>(bucket - routes_.begin());
-  place(std::move(connection));
-  flush();
+void Dispatcher::enter(Connection connection) {
+  if (session_door_ && session_door_(connection)) {
+    at_door_++;
+  } else {
+    place(std::move(connection));
+  }
 }
 
 void Dispatcher::set_resolution(unsigned buckets) {
@@ -286,86 +281,6 @@ void Dispatcher::end_turn(std::size_t accepted) {
   if (mode == Gather::Mode::Gathering && pause_ == Pause::No && started_) tick_->arm(kGatherTick);
 }
 
-ConnectionRecord Dispatcher::describe(const AcceptedConnection& connection, const Listener& listener) {
-  ConnectionRecord record{};
-  record.record_length = sizeof record;
-  record.listener = static_cast<std::uint16_t>(listener.id().value);
-  record.family = family_of(connection.remote);
-  record.bucket = static_cast<std::uint16_t>(bucket_for(connection.remote));
-  record.id = ++last_connection_;
-  record.accepted_ns = static_cast<std::uint64_t>(loop_.now().time_since_epoch().count());
-  if (record.family == HF_FAMILY_UNIX) return record;
-  const auto remote = connection.remote.address.bytes();
-  std::memcpy(record.remote, remote.data(), remote.size());
-  record.remote_port = connection.remote.port;
-  // Only what is known without a system call for each connection: a wildcard listener leaves the local address to
-  // getsockname.
-  const auto& bound = std::get<TcpAddress>(listener.address());
-  record.local_port = bound.port;
-  if (bound.address != IpAddress{} && bound.family != TcpAddress::Family::DualStack) {
-    const auto local = bound.address.bytes();
-    std::memcpy(record.local, local.data(), local.size());
-  }
-  return record;
-}
-
-unsigned Dispatcher::bucket_for(const Endpoint& remote) {
-  if (remote.family != Endpoint::Family::Unix) return bucket_of(hash(remote.address));
-  // A client on a Unix path has no address: any bucket of the least loaded slot will do.
-  std::optional<SlotId> least;
-  std::uint64_t least_load = 0;
-  for (std::uint32_t i = 0; i < table_.slots(); i++) {
-    if (!available_[i] || slots_[i].inbox == nullptr) continue;
-    const std::uint64_t load = load_of(*slots_[i].inbox);
-    if (!least || load < least_load) {
-      least = SlotId{i};
-      least_load = load;
-    }
-  }
-  for (unsigned bucket = 0; least && bucket < kBuckets; bucket++) {
-    if (routes_[bucket] == least) return bucket;
-  }
-  return 0;
-}
-
-void Dispatcher::place(Connection connection) {
-  if (!passing_) {
-    listeners_[connection.record.listener]->count_refusal(Refusal::Stranded);
-    return refuse_connection(std::move(connection.fd));
-  }
-  const unsigned bucket = connection.record.bucket;
-  if (const std::optional<SlotId> slot = slot_with_room(bucket)) return put(*slot, std::move(connection));
-  if (pool_.overflow == Overflow::Refuse && routes_[bucket]) {
-    listeners_[connection.record.listener]->count_refusal(Refusal::QueueFull);
-    return refuse_connection(std::move(connection.fd));
-  }
-  unplaced_.push_back(std::move(connection));
-  set_pause(Pause::NoRoom);
-}
-
-std::optional<SlotId> Dispatcher::slot_with_room(unsigned bucket) const {
-  const std::optional<SlotId> first = routes_[bucket];
-  if (!first) return std::nullopt;
-  if (has_room(*first)) return first;
-  if (pool_.overflow != Overflow::Next) return std::nullopt;
-  for (const SlotId slot : table_.preference(bucket)) {
-    if (available_[slot.value] && has_room(slot)) return slot;
-  }
-  return std::nullopt;
-}
-
-bool Dispatcher::has_room(SlotId id) const {
-  const Slot& slot = slots_[id.value];
-  if (slot.inbox == nullptr) return false;
-  return slot.inbox->waiting() < (slot.state == SlotState::Serving ? pool_.queue_limit : pool_.hold_limit);
-}
-
-void Dispatcher::put(SlotId id, Connection connection) {
-  Slot& slot = slots_[id.value];
-  slot.inbox->put(std::move(connection));
-  if (!std::exchange(slot.touched, true)) touched_.push_back(id);
-}
-
 void Dispatcher::flush() {
   std::vector<UniqueFd> sent;
   for (const SlotId id : touched_) {
@@ -377,16 +292,6 @@ void Dispatcher::flush() {
   }
   touched_.clear();
   close_all(std::move(sent));
-}
-
-void Dispatcher::place_unplaced() {
-  // Each is tried once, in the order of arrival: one that must wait for its own slot does not stop those behind it.
-  for (std::size_t tries = unplaced_.size(); tries > 0; tries--) {
-    Connection connection = std::move(unplaced_.front());
-    unplaced_.pop_front();
-    place(std::move(connection));
-  }
-  if (unplaced_.empty() && pause_ == Pause::NoRoom) set_pause(Pause::No);
 }
 
 void Dispatcher::set_pause(Pause pause) {
@@ -424,14 +329,6 @@ void Dispatcher::watch_listeners() {
     tick_->arm(kGatherTick);
   } else {
     tick_->disarm();
-  }
-}
-
-void Dispatcher::rebuild_routes() {
-  const unsigned group = kBuckets / resolution_;
-  const std::vector<bool> available(available_.begin(), available_.begin() + table_.slots());
-  for (unsigned bucket = 0; bucket < kBuckets; bucket++) {
-    routes_[bucket] = bucket % group == 0 ? table_.route(bucket, available) : routes_[bucket - bucket % group];
   }
 }
 

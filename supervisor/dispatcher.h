@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "arrival.h"
 #include "config/config.h"
 #include "core/bucket_table.h"
 #include "core/gather.h"
@@ -17,6 +18,7 @@
 #include "loop/fine_timer.h"
 #include "loop/loop.h"
 #include "loop/timer.h"
+#include "placer.h"
 #include "sys/fd_table.h"
 #include "wire/saved_state.h"
 #include "worker/connection_sink.h"
@@ -41,6 +43,13 @@ class Dispatcher {
   // Takes a bound listener. Those that are there at `start` serve from then on, later ones from `serve_listener` on: until
   // then their clients wait in the kernel's queue.
   void add_listener(std::string name, ListeningSocket socket);
+  // What the listener's connections go through once they are accepted; it gives them back with `arrive`, here or elsewhere. Without
+  // one they are placed by their addresses at once.
+  using Door = std::function<void(AcceptedConnection)>;
+  void set_door(ListenerId listener, Door door) { doors_[listener.value] = std::move(door); }
+  // The account of connections that another pool's listener accepts, and that are for this one.
+  ListenerId add_guest(std::string name, const ListenAddress& address);
+  [[nodiscard]] bool is_guest(ListenerId listener) const { return guests_[listener.value]; }
   void serve_listener(ListenerId listener);
   // Whoever comes from now on is refused, until the listener is removed, or serves again.
   void refuse_at_listener(ListenerId listener);
@@ -64,7 +73,8 @@ class Dispatcher {
   // Slots come and go at the end. They count from the next `set_table` on, which may have fewer slots than there are.
   void resize(unsigned slots);
   void set_table(const BucketTable& table);
-  void set_hash_key(HashKey key) { hash_key_ = key; }
+  void set_hash_key(HashKey key);
+  [[nodiscard]] HashKey hash_key() const { return hash_key_; }
 
   // What the fleet tells. An inbox is borrowed until it is replaced.
   void set_inbox(SlotId slot, ConnectionSink* inbox);
@@ -79,10 +89,12 @@ class Dispatcher {
   // A connection that was accepted elsewhere, at a socket of a slot; `flush_adopted` after the last of a turn.
   void adopt(ListenerId listener, AcceptedConnection connection);
   void flush_adopted() { flush(); }
+  // A connection that has come through a door. It was counted as accepted.
+  void arrive(Arrival arrival);
   // Looks at each accepted connection before it is placed, and may take it; it comes back by `admit`. Until then it is
   // waiting, like what is unplaced.
-  using Door = std::function<bool(Connection&)>;
-  void set_door(Door door) { door_ = std::move(door); }
+  using SessionDoor = std::function<bool(Connection&)>;
+  void set_session_door(SessionDoor door) { session_door_ = std::move(door); }
   // For this slot, if it has clients of its own at present; else, or without one, by the client's address.
   void admit(Connection connection, std::optional<SlotId> slot);
   // A slot may have room again.
@@ -121,10 +133,14 @@ class Dispatcher {
   void accept_rest(Listener& listener);
   void take(Listener& listener, AcceptedConnection connection);
   void end_turn(std::size_t accepted);
-  [[nodiscard]] ConnectionRecord describe(const AcceptedConnection& connection, const Listener& listener);
+  [[nodiscard]] ConnectionRecord describe(const Endpoint& remote, const Listener& listener);
   [[nodiscard]] unsigned bucket_for(const Endpoint& remote);
+  void enter(Connection connection);
   void place(Connection connection);
-  [[nodiscard]] std::optional<SlotId> slot_with_room(unsigned bucket) const;
+  [[nodiscard]] std::optional<SlotId> slot_with_room(const ConnectionRecord& record);
+  [[nodiscard]] std::optional<SlotId> slot_of_bucket_with_room(unsigned bucket) const;
+  [[nodiscard]] std::optional<SlotId> slot_of_placer_with_room(const ConnectionRecord& record);
+  [[nodiscard]] bool is_over_guests_limit(ListenerId listener) const;
   [[nodiscard]] bool has_room(SlotId slot) const;
   void put(SlotId slot, Connection connection);
   void flush();
@@ -143,7 +159,7 @@ class Dispatcher {
   std::array<std::optional<SlotId>, kBuckets> routes_{};
   std::vector<SlotId> touched_;
   std::deque<Connection> unplaced_;
-  Door door_;
+  SessionDoor session_door_;
   std::uint64_t at_door_ = 0;  // connections
   Gather gather_;
   Pause pause_ = Pause::No;
@@ -153,7 +169,11 @@ class Dispatcher {
   bool passing_ = true;
   bool started_ = false;
   std::uint64_t last_connection_ = 0;
+  std::optional<Placer> placer_;  // absent: the table of buckets alone
+  std::vector<SlotLoad> loads_;   // for it
   std::vector<std::unique_ptr<Listener>> listeners_;
+  std::vector<Door> doors_;  // of each listener; mostly empty
+  std::vector<bool> guests_;
   std::unique_ptr<FineTimer> tick_;  // absent where the kernel has no timerfd for us: then nothing gathers
   Timer resume_;
 };

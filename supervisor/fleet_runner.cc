@@ -23,6 +23,8 @@ namespace {
 constexpr std::size_t kDescriptorsOfAStart = 20;
 // A deadline that is met so late was not met by a busy supervisor but by one that did not run.
 constexpr Duration kOverslept = std::chrono::seconds(1);
+// What a worker has left of its time to drain when it closes the last connections.
+constexpr Duration kLastOfDrain = std::chrono::milliseconds(500);
 constexpr Duration kFarewellPoll = std::chrono::milliseconds(20);
 constexpr Duration kConnectionsPoll =
     std::chrono::seconds(1);  // to look them up costs milliseconds where there are thousands
@@ -187,13 +189,20 @@ void FleetRunner::perform(const Fleet::DrainWorker& action) {
     if (!steerer_.is_chosen(occupant->second.slot, occupant->second.turn)) {
       steerer_.take_over(occupant->second.slot, occupant->second.turn);
     }
-    if (ConnectionSink* inbox = inbox_of(occupant->second)) inbox->drain(action.deadline);
+    if (ConnectionSink* inbox = inbox_of(occupant->second))
+      inbox->drain({action.deadline, drain_spread(action.deadline)});
     return;
   }
   occupant->second.farewell = std::make_unique<Timer>(loop_, [this, worker = action.worker] { say_goodbye(worker); });
   const bool at_once = fleet_.stop() != Fleet::Stop::No || settlement_.plane() != Plane::Steer ||
                        steerer_.is_chosen(occupant->second.slot, occupant->second.turn);
   occupant->second.farewell->arm(loop_.now() + (at_once ? Duration::zero() : kHandshake));
+}
+
+// It ends before the worker does. When the pool stops nobody is there to come back to: then there is nothing to spread.
+Duration FleetRunner::drain_spread(TimePoint deadline) const {
+  if (fleet_.stop() != Fleet::Stop::No) return Duration::zero();
+  return std::min(pool_.drain_spread, std::max(deadline - loop_.now() - kLastOfDrain, Duration::zero()));
 }
 
 // It knows no drain but its stop signal, and may take that as the end: so first it serves its queue out.

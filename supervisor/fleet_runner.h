@@ -176,6 +176,7 @@ class FleetRunner {
   void on_other_bind(WorkerId worker, const std::string& address);
   void on_ready(WorkerId worker, std::string_view how);
   void on_settled();
+  [[nodiscard]] Duration drain_spread(TimePoint deadline) const;
   void say_goodbye(WorkerId worker);
 
   // Of Node.js workers: fleet_runner_node.cc.
@@ -184,6 +185,8 @@ class FleetRunner {
   void on_node_accepting(WorkerId worker, bool accepts);
   void on_node_leaves(WorkerId worker, const std::string& why);
   void on_node_came_back(WorkerId worker);
+  void on_node_grace_over(WorkerId worker);
+  [[nodiscard]] static std::string what_passes_us_by(const Occupant& occupant);
   [[nodiscard]] std::string missing_node_sign(const Occupant& occupant) const;
 
   void settle_upkeep();

@@ -1,6 +1,9 @@
 #include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+#include <utility>
+
 #include "fleet_runner.h"
 #include "sys/own_listeners.h"
 
@@ -10,6 +13,7 @@ namespace {
 
 // A worker that leaves has mostly ended by then. One that does not gets a successor beside it.
 constexpr Duration kLeaveTime = std::chrono::milliseconds(500);
+constexpr Duration kShortestLook = std::chrono::milliseconds(100);
 
 }  // namespace
 
@@ -44,7 +48,7 @@ void FleetRunner::open_node_door() {
     dispatcher_.admit(std::move(connection), slot);
   };
   node_door_ = std::make_unique<NodeSessionDoor>(loop_, std::move(hooks));
-  dispatcher_.set_door([this](Connection& connection) { return node_door_->take(connection); });
+  dispatcher_.set_session_door([this](Connection& connection) { return node_door_->take(connection); });
 }
 
 void FleetRunner::on_node_accepting(WorkerId worker, bool accepts) {
@@ -80,15 +84,39 @@ void FleetRunner::on_node_came_back(WorkerId worker) {
   });
 }
 
-std::string FleetRunner::missing_node_sign(const Occupant& occupant) const {
-  std::vector<std::string> own;
-  if (occupant.process) {
-    for (const TcpAddress& address : own_listeners(occupant.process->pid())) own.push_back(to_text(address));
+// Again and again until it is ready, and once more a while after that.
+void FleetRunner::on_node_grace_over(WorkerId worker) {
+  Occupant& occupant = occupants_.at(worker);
+  // A program that does not listen may never have heard of 'ready'.
+  const bool may_tell_nothing = !needs_server(pool_.node.dialect) && pool_.node.ready == NodeConfig::Ready::Listening;
+  if (may_tell_nothing) on_ready(worker, "it has lived through --start-grace");
+  const Fleet::Worker* const known = fleet_.find(worker);
+  const bool ready = known != nullptr && !std::holds_alternative<Fleet::Starting>(known->phase);
+  if (!ready) occupant.grace->arm(loop_.now() + std::max(pool_.start_grace, kShortestLook));
+  const std::string passed_by = what_passes_us_by(occupant);
+  if (passed_by.empty()) return;
+  if (!ready && !std::exchange(occupant.told_elsewhere, true)) {
+    spdlog::warn("{}: pid {} is not ready so far, and {}", label(occupant.slot), occupant.process->pid(), passed_by);
+  } else if (ready && occupant.slot.value == 0) {  // the workers run the same program
+    spdlog::info("{}: pid {} serves; besides, {}: who comes there is placed by nobody", label(occupant.slot),
+                 occupant.process->pid(), passed_by);
   }
-  if (own.empty()) return static_cast<const NodeInbox&>(*inbox_of(occupant)).why_not_ready();
+}
+
+// Of a worker that has sockets of its own, where it ought to have asked for them; else empty.
+std::string FleetRunner::what_passes_us_by(const Occupant& occupant) {
+  if (!occupant.process) return "";
+  std::vector<std::string> own;
+  for (const TcpAddress& address : own_listeners(occupant.process->pid())) own.push_back(to_text(address));
+  if (own.empty()) return "";
   return fmt::format(
       "it listens by itself on {}, which passes Holdfast by ({{exclusive: true}} or {{reusePort: true}})",
       fmt::join(own, ", "));
+}
+
+std::string FleetRunner::missing_node_sign(const Occupant& occupant) const {
+  std::string passed_by = what_passes_us_by(occupant);
+  return passed_by.empty() ? static_cast<const NodeInbox&>(*inbox_of(occupant)).why_not_ready() : passed_by;
 }
 
 }  // namespace holdfast

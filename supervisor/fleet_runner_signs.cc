@@ -117,7 +117,10 @@ void FleetRunner::on_ready(WorkerId worker, std::string_view how) {
   spdlog::info("{}: pid {} is ready after {:.0f} ms{}{}", label(occupant.slot), occupant.process->pid(),
                std::chrono::duration<double, std::milli>(loop_.now() - occupant.started).count(),
                how.empty() ? "" : ": ", how);
-  if (node_) node_->on_ready(worker);
+  if (node_) {
+    node_->on_ready(worker);
+    occupant.grace->arm(loop_.now() + pool_.start_grace);
+  }
   fleet_.on_ready(worker, loop_.now());
   settle_upkeep(worker, occupants_.at(worker));
   schedule();

@@ -90,12 +90,10 @@ Outcome FleetRunner::start(Occupant& occupant, WorkerId worker, Fleet::Role role
 void FleetRunner::watch_for_signs(Occupant& occupant, WorkerId worker) {
   if (occupant.offer.capture) occupant.capture = make_capture(occupant, worker, occupant.process->take_capture());
   const std::optional<Intake> intake = settlement_.intake();
-  // A Node.js program that does not listen may never have heard of 'ready'.
-  const bool by_message =
-      intake == Intake::Node && !needs_server(pool_.node.dialect) && pool_.node.ready == NodeConfig::Ready::Listening;
-  const bool may_tell_nothing = !intake || intake == Intake::ListenFds || intake == Intake::None || by_message;
-  if (!may_tell_nothing) return;
-  occupant.grace = std::make_unique<Timer>(loop_, [this, worker] { on_grace_over(worker); });
+  const bool may_tell_nothing = !intake || intake == Intake::ListenFds || intake == Intake::None;
+  if (!may_tell_nothing && !node_) return;
+  occupant.grace =
+      std::make_unique<Timer>(loop_, [this, worker] { node_ ? on_node_grace_over(worker) : on_grace_over(worker); });
   occupant.grace->arm(loop_.now() + pool_.start_grace);
 }
 

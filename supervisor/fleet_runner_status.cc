@@ -19,7 +19,7 @@ WorkerStatus FleetRunner::describe_worker(const Fleet::Worker& worker, const Occ
   if (const auto* ending = std::get_if<Fleet::Ending>(&worker.phase)) answer.ends_in = ending->deadline - now;
   if (occupant == nullptr) return answer;
   if (occupant->process) answer.pid = occupant->process->pid();
-  if (const ConnectionSink* inbox = inbox_of(*occupant); inbox != nullptr && occupant->spoke)
+  if (const ConnectionSink* inbox = inbox_of(*occupant); inbox != nullptr && occupant->spoke && !node_)
     answer.open = inbox->account().open;
   if (occupant->health) {
     answer.health = worker.unhealthy ? "unhealthy" : "healthy";
@@ -35,6 +35,7 @@ PoolStatus FleetRunner::status() const {
   pool.command = pool_.command;
   pool.intake = settlement_.intake() ? value_text(*settlement_.intake()) : "auto";
   pool.plane = settlement_.intake() ? value_text(settlement_.plane()) : "auto";
+  if (node_) pool.node_dialect = value_text(pool_.node.dialect);
   pool.counts_connections = settlement_.plane() == Plane::Pass || settlement_.intake() == Intake::Sdk;
   for (std::uint32_t i = 0; i < std::min(slots_.size(), fleet_.slots().size()); i++) {
     const Slot& slot = slots_[i];

@@ -32,7 +32,7 @@ void FleetRunner::set_size(unsigned size, std::function<void(Outcome)> done) {
   }
   if (size < dispatcher_.table().slots()) {
     warm_up_from_.reset();
-    dispatcher_.set_table(equal_shares(size));
+    dispatcher_.set_table(table_for(pool_, size));
     steerer_.refresh();
   }
   size_ = size;
@@ -129,7 +129,7 @@ void FleetRunner::warm_up() {
   const Duration gone = loop_.now() - warm_up_begun_ + whole / kWarmUpSteps;
   const bool complete = gone >= whole;
   const double part = complete ? 1 : std::chrono::duration<double>(gone) / std::chrono::duration<double>(whole);
-  dispatcher_.set_table(between(*warm_up_from_, equal_shares(size_), part));
+  dispatcher_.set_table(between(*warm_up_from_, table_for(pool_, size_), part));
   steerer_.refresh();
   if (complete) {
     warm_up_from_.reset();

@@ -58,11 +58,28 @@ void log_to(spdlog::sink_ptr sink, spdlog::level::level_enum level) {
 }  // namespace
 
 Logging::Logging(Loop& loop, LogLevel level)
-    : output_(loop, BorrowedFd(STDOUT_FILENO)), error_(loop, BorrowedFd(STDERR_FILENO)) {
+    : loop_(loop), output_(loop, BorrowedFd(STDOUT_FILENO)), error_(loop, BorrowedFd(STDERR_FILENO)) {
   log_to(std::make_shared<LineSink>(error_), level_of(level));
 }
 
 void Logging::set_level(LogLevel level) { spdlog::default_logger()->set_level(level_of(level)); }
+
+Outcome Logging::write_to(const std::string& path) {
+  Result<LogFile> file = LogFile::open(path);
+  if (!file) return std::move(file).error();
+  file_.emplace(*std::move(file));
+  file_sink_ = std::make_unique<OutputSink>(loop_, file_->fd());
+  log_to(std::make_shared<LineSink>(*file_sink_), spdlog::default_logger()->level());
+  return Done{};
+}
+
+void Logging::reopen() {
+  if (!file_) return spdlog::info("SIGUSR1: there is no log file to open anew (--log-file)");
+  if (const Outcome opened = file_->reopen(); !opened) {
+    return spdlog::error("{}: the log goes on to the file of before", opened.error().message());
+  }
+  spdlog::info("opened the log file {} anew", file_->path());
+}
 
 Logging::~Logging() {
   log_to(std::make_shared<spdlog::sinks::stderr_sink_st>(), spdlog::default_logger()->level());
@@ -72,6 +89,7 @@ Logging::~Logging() {
 void Logging::flush() {
   output_.finish(kPatience);
   error_.finish(kPatience);
+  if (file_sink_) file_sink_->finish(kPatience);
 }
 
 }  // namespace holdfast

@@ -12,6 +12,7 @@
 #include "core/ip_address.h"
 #include "core/stop_signals.h"
 #include "exit_code.h"
+#include "front_doors.h"
 #include "launch.h"
 #include "sys/control_path.h"
 #include "sys/environment.h"
@@ -67,6 +68,10 @@ int Master::run() {
 }
 
 std::optional<Failure> Master::start() {
+  if (auto failure = open_log()) {
+    if (!takeover_) return failure;
+    spdlog::error("{}: the log goes to the standard error output", failure->error.message());  // there is no way back
+  }
   if (const Result<std::uint64_t> limit = raise_open_file_limit(); !limit) spdlog::warn("{}", limit.error().message());
   if (takeover_) {
     auto failure = take_over();
@@ -85,6 +90,8 @@ std::optional<Failure> Master::start() {
   }
   end_leftovers();
   if (auto failure = open_listeners()) return failure;
+  if (Outcome opened = open_front_doors(loop_, config_.listeners, pools_); !opened)
+    return Failure{opened.error(), kExitFailure};
   if (auto failure = open_control()) return failure;
   // From here on the process is a supervisor: what fails is reported, retried or counted, and does not end it.
   if (no_lasting_key_) {
@@ -94,6 +101,14 @@ std::optional<Failure> Master::start() {
   start_workers();
   begin_keeping();
   return std::nullopt;
+}
+
+std::optional<Failure> Master::open_log() {
+  if (config_.log_file.empty()) return std::nullopt;
+  const Outcome opened = logging_.write_to(config_.log_file);
+  if (opened) return std::nullopt;
+  const bool forbidden = is(opened.error(), std::errc::permission_denied);
+  return Failure{opened.error(), forbidden ? kExitPermission : kExitFailure};
 }
 
 void Master::listen_to_signals() {
@@ -230,6 +245,8 @@ void Master::on_signal(int signal) {
       return;
     case SIGHUP:
       return reload([](const Result<std::string>&) {});
+    case SIGUSR1:
+      return logging_.reopen();
     case SIGTTIN:
     case SIGTTOU:
       return change_size(signal == SIGTTIN ? 1 : -1);

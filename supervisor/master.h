@@ -55,6 +55,7 @@ class Master {
 
  private:
   [[nodiscard]] std::optional<Failure> start();
+  [[nodiscard]] std::optional<Failure> open_log();
   static const std::vector<int> kHeard;  // signals
   void listen_to_signals();
   [[nodiscard]] std::optional<Failure> check_commands() const;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "exit_code.h"
+#include "front_doors.h"
 #include "launch.h"
 #include "master.h"
 #include "sys/program.h"
@@ -50,6 +51,7 @@ Result<ReloadPlan> Master::plan_of_reload() const {
 
 // What may fail without a worker: programs that are not there, addresses that somebody else has.
 Outcome Master::prepare(const ReloadPlan& plan) {
+  if (Outcome free = check_routes_to(plan.stopped, plan.config.listeners); !free) return free;
   for (const PoolConfig& pool : plan.config.pools) {
     if (!plan.started.contains(pool.name) && !plan.rolled.contains(pool.name)) continue;
     if (Outcome found = check_program(pool.command.front(), pool.working_directory); !found) return found;
@@ -69,7 +71,7 @@ Outcome Master::prepare(const ReloadPlan& plan) {
         of_ours ? " (if a listener has it that is to go: take that out first, by a reload of its own)" : "";
     return Error{{}, failure_to_listen(opened.error()).error.message() + advice};
   }
-  return holdfast::Done{};
+  return open_front_doors(loop_, plan.opened, pools_);
 }
 
 void Master::abandon_preparation(const ReloadPlan& plan) {

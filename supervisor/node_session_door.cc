@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "core/node_client_sessions.h"
-#include "sys/stream.h"
+#include "sys/first_bytes.h"
 
 namespace holdfast {
 
@@ -68,11 +68,11 @@ void NodeSessionDoor::open() {
 void NodeSessionDoor::look(std::uint64_t id) {
   Waiting& waiting = *waiting_.at(id);
   std::array<char, kLongestTarget> buffer;
-  const Result<std::optional<std::size_t>> length = peek(waiting.connection.fd, buffer);
-  if (!length) return let_through(id, std::nullopt);  // the worker will see how it has ended
-  if (!*length) return waiting.watcher->watch(FdWatcher::Interest::Readable);
-  const std::optional<std::string_view> target = target_in({buffer.data(), **length});
-  if (!target && loop_.now() < waiting.until && **length > 0) return look_again(waiting);
+  const Peeked peeked = peek(waiting.connection.fd, buffer);
+  if (peeked.state == Peeked::State::Ended) return let_through(id, std::nullopt);  // the worker will see how
+  if (peeked.state == Peeked::State::Empty) return waiting.watcher->watch(FdWatcher::Interest::Readable);
+  const std::optional<std::string_view> target = target_in({buffer.data(), peeked.length});
+  if (!target && loop_.now() < waiting.until) return look_again(waiting);
   const std::string session(session_in(target.value_or(std::string_view())));
   if (session.empty()) return let_through(id, std::nullopt);
   const std::optional<SlotId> slot = hooks_.slot_of(session);

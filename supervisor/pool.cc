@@ -23,12 +23,24 @@ std::string masked_text(const IpAddress& address, KeyPrefix prefix) {
   return IpAddress::v6(bytes).text() + "/" + std::to_string(address.is_v6() ? prefix.v6 : prefix.v4);
 }
 
+// A listener whose routes lead to several pools has an account in each of them.
+ListenerStatus& entry_for(const Listener& listener, Status& status) {
+  const std::string address = to_text(listener.address());
+  for (ListenerStatus& entry : status.listeners) {
+    if (entry.name == listener.name() && entry.address == address) return entry;
+  }
+  ListenerStatus& entry = status.listeners.emplace_back();
+  entry.name = listener.name();
+  entry.address = address;
+  return entry;
+}
+
 }  // namespace
 
 Pool::Pool(Loop& loop, const PoolConfig& config, HashKey hash_key, FleetRunner::Hooks hooks)
     : loop_(loop),
       config_(config),
-      dispatcher_(loop, config_, hash_key, equal_shares(config_.workers)),
+      dispatcher_(loop, config_, hash_key, table_for(config_, config_.workers)),
       steerer_(loop, dispatcher_, config_, hash_key,
                [this](SlotId slot, bool stalled) { runner_.on_stalled(slot, stalled); }),
       runner_(loop, config_, dispatcher_, steerer_, with_ours(std::move(hooks))) {}
@@ -114,8 +126,28 @@ Outcome Pool::take_listener(const ListenerConfig& listener, ListeningSocket sock
   return Done{};
 }
 
+FrontDoor::Target Pool::target(std::string_view listener) {
+  FrontDoor::Target target{&dispatcher_, &config_, ListenerId{}, alive_};
+  for (const std::unique_ptr<Listener>& each : dispatcher_.listeners()) {
+    if (each->name() == listener && each->stays()) target.listener = each->id();
+  }
+  return target;
+}
+
+FrontDoor::Target Pool::add_guest(const FrontDoor::Target& home) {
+  const Listener& listener = *home.dispatcher->listeners()[home.listener.value];
+  return {&dispatcher_, &config_, dispatcher_.add_guest(listener.name(), listener.address()), alive_};
+}
+
+void Pool::hang(std::unique_ptr<FrontDoor> door) {
+  dispatcher_.set_door(door->listener(),
+                       [door = door.get()](AcceptedConnection connection) { door->enter(std::move(connection)); });
+  doors_.push_back(std::move(door));
+}
+
 void Pool::start() {
   for (const std::unique_ptr<Listener>& listener : dispatcher_.listeners()) {
+    if (dispatcher_.is_guest(listener->id())) continue;
     spdlog::info("listening on {} ({})", to_text(listener->address()), listener->name());
   }
   resume();
@@ -124,6 +156,7 @@ void Pool::start() {
 void Pool::stop(Fleet::Stop how) {
   if (!std::exchange(stopping_, true)) {
     dispatcher_.close_listeners();
+    for (const std::unique_ptr<FrontDoor>& door : doors_) door->close();
     steerer_.begin_stop();
   }
   runner_.stop(how);
@@ -144,25 +177,29 @@ void Pool::add_to(Status& status) const {
   status.handed += runner_.handed_before();
   status.checks += runner_.checks();
   status.waiting += dispatcher_.unplaced();
+  for (const std::unique_ptr<FrontDoor>& door : doors_) status.waiting += door->waiting();
   add_listeners_to(status, status.waiting > waiting_before ? Shown::All : Shown::Open);
 }
 
 void Pool::add_listeners_to(Status& status, Shown shown) const {
   for (const std::unique_ptr<Listener>& listener : dispatcher_.listeners()) {
-    ListenerStatus answer;
-    answer.name = listener->name();
-    answer.address = to_text(listener->address());
-    answer.accepted = listener->accepted();
+    status.accepted += listener->accepted();
+    for (const auto& [refusal, count] : listener->refused()) status.refused[std::string(to_text(refusal))] += count;
+    // One that was removed is told of until the last that came by it has been taken up: its numbers stay in the sum.
+    if (listener->stage() == Listener::Stage::Gone && shown != Shown::All) continue;
+    ListenerStatus& answer = entry_for(*listener, status);
+    answer.accepted += listener->accepted();
+    for (const auto& [refusal, count] : listener->refused()) answer.refused[std::string(to_text(refusal))] += count;
+    if (dispatcher_.is_guest(listener->id())) continue;
     answer.paused_because = why_paused(*listener);
     answer.paused = !answer.paused_because.empty();
-    for (const auto& [refusal, count] : listener->refused()) {
-      answer.refused[std::string(to_text(refusal))] = count;
-      status.refused[std::string(to_text(refusal))] += count;
-    }
-    status.accepted += answer.accepted;
-    // One that was removed is told of until the last that came by it has been taken up: its numbers stay in the sum.
-    const bool gone = listener->stage() == Listener::Stage::Gone;
-    if (!gone || shown == Shown::All) status.listeners.push_back(std::move(answer));
+  }
+  for (const std::unique_ptr<FrontDoor>& door : doors_) {
+    const Listener& listener = *dispatcher_.listeners()[door->listener().value];
+    if (listener.stage() == Listener::Stage::Gone && shown != Shown::All) continue;
+    ListenerStatus& entry = entry_for(listener, status);
+    for (const auto& [why, count] : door->missing()) entry.missing[why] += count;
+    for (const auto& [why, count] : door->would_refuse()) entry.would_refuse[why] += count;
   }
 }
 

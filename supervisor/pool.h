@@ -6,6 +6,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "config/config.h"
@@ -13,6 +14,7 @@
 #include "core/placement_key.h"
 #include "dispatcher.h"
 #include "fleet_runner.h"
+#include "front_door.h"
 #include "loop/loop.h"
 #include "steerer.h"
 #include "wire/route_answer.h"
@@ -41,6 +43,12 @@ class Pool {
   [[nodiscard]] Outcome open_listener(const ListenerConfig& listener, int backlog);
   // The same with a socket that a service manager has opened.
   [[nodiscard]] Outcome take_listener(const ListenerConfig& listener, ListeningSocket socket, int backlog);
+  // For the front doors of listeners: the pool as one of its own listeners sees it; as another pool's does; and the door of a
+  // listener of its own. All of it before the listener serves.
+  [[nodiscard]] FrontDoor::Target target(std::string_view listener);
+  [[nodiscard]] FrontDoor::Target add_guest(const FrontDoor::Target& home);
+  void hang(std::unique_ptr<FrontDoor> door);
+  void take_off_door(ListenerId listener) { dispatcher_.set_door(listener, nullptr); }
   // Closes those that were opened after `start` and not applied.
   void close_coming();
   void start();
@@ -64,6 +72,7 @@ class Pool {
   [[nodiscard]] FleetRunner& runner() { return runner_; }
   [[nodiscard]] const FleetRunner& runner() const { return runner_; }
 
+  [[nodiscard]] HashKey hash_key() const { return dispatcher_.hash_key(); }
   // Clients are placed anew.
   void set_hash_key(HashKey key);
 
@@ -71,7 +80,7 @@ class Pool {
   void add_to(Status& status) const;
   // How many of the 512 buckets go to another slot if there were so many of them.
   [[nodiscard]] unsigned would_move(unsigned slots) const {
-    return moved_buckets(dispatcher_.table(), equal_shares(slots));
+    return moved_buckets(dispatcher_.table(), table_for(config_, slots));
   }
   [[nodiscard]] RouteAnswer route(const IpAddress& address) const;
 
@@ -99,6 +108,7 @@ class Pool {
   Dispatcher dispatcher_;
   Steerer steerer_;
   FleetRunner runner_;
+  std::vector<std::unique_ptr<FrontDoor>> doors_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // what is deferred looks whether we are
 };
 

@@ -11,6 +11,7 @@
 #include <climits>
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
 #include <utility>
 #include <variant>
 
@@ -24,6 +25,7 @@ constexpr int kMaxArrivals = 128;           // taken up before the open connecti
 constexpr std::size_t kMaxOut = 64 * 1024;  // of answers to pipelined requests, before they must be read
 constexpr std::size_t kMaxSpare = 1024;     // clients kept for reuse
 constexpr auto kLinger = 2s;                // how long a refused client may go on sending
+constexpr int kSpreadSweeps = 64;           // looks at idle connections while their ends are spread over a drain
 constexpr auto kIdleGrace = 500ms;          // after which a drain closes connections that were answered
 constexpr auto kFirstRequestGrace = 2s;     // and those that have not asked yet
 constexpr auto kExitMargin = 100ms;         // ahead of the supervisor's deadline
@@ -121,17 +123,34 @@ void Server::take_up() {
     if (auto* arrival = std::get_if<holdfast::Arrival>(&event)) {
       on_arrival(std::move(*arrival));
     } else if (const auto* drain = std::get_if<holdfast::Drain>(&event)) {
+      const bool first = !drain_deadline_;
       begin_drain(drain->deadline - kExitMargin);
+      if (first) spread_out();
     } else if (const auto* fault = std::get_if<holdfast::Fault>(&event)) {
       (void)std::fprintf(stderr, "whoami: %.*s\n", static_cast<int>(fault->text.size()), fault->text.data());
     } else if (std::holds_alternative<holdfast::Gone>(event)) {
       (void)std::fprintf(stderr, "whoami: the supervisor is gone; finishing what is open\n");
+      spreads_ = false;
       begin_drain(std::min(drain_deadline_.value_or(Time::max()), now() + kOrphanTime));
     } else {
       has_more_ = false;
       return;
     }
   }
+}
+
+std::string Server::proxy_text(const holdfast::Arrival& arrival) const {
+  if (!worker_.is_proxied()) return "";
+  std::string text = ",\"proxied\":true,\"local\":\"" + std::string(arrival.local().view()) + '"';
+  const auto add = [&](const char* name, hf_detail_type detail) {
+    const std::string_view value = worker_.detail(detail);
+    if (!value.empty()) text += std::string(",\"") + name + "\":" + json_text(value);
+  };
+  add("authority", HF_DETAIL_AUTHORITY);
+  add("alpn", HF_DETAIL_ALPN);
+  add("unique_id", HF_DETAIL_UNIQUE_ID);
+  add("aws_endpoint", HF_DETAIL_AWS_ENDPOINT);
+  return text;
 }
 
 void Server::on_arrival(holdfast::Arrival arrival) {
@@ -144,8 +163,10 @@ void Server::on_arrival(holdfast::Arrival arrival) {
   }
   client->connection = std::move(arrival.connection);
   client->remote = arrival.about.remote;
+  client->id = arrival.about.id;
   client->listener = arrival.about.listener;
   client->plane = arrival.about.plane;
+  client->proxy = proxy_text(arrival);
   client->index = open_.size();
   open_.push_back(std::move(client));
   read(*open_.back());  // the request is often there already
@@ -197,7 +218,7 @@ void Server::advance(Client& client) {
     if (client.after_answer == Persistence::Close) return finish(client);
     if (buffered == Buffered::MayHoldMore) continue;
     // An answer that was promised before the drain began said nothing of a close.
-    if (drain_deadline_ && client.was_answered && client.in.empty()) return close(client);
+    if (is_to_go(client) && client.was_answered && client.in.empty()) return close(client);
     return watch(client, EPOLLIN);
   }
 }
@@ -236,7 +257,7 @@ Server::Buffered Server::serve_buffered(Client& client) {
 void Server::serve(Client& client, const Request& request) {
   if (request.method != "GET" && request.method != "HEAD")
     return refuse(client, "405 Method Not Allowed\r\nAllow: GET, HEAD");
-  client.after_answer = request.has_body || drain_deadline_ ? Persistence::Close : request.persistence;
+  client.after_answer = request.has_body || is_to_go(client) ? Persistence::Close : request.persistence;
   client.lingers = request.has_body;
   const std::string_view path = request.target.substr(0, request.target.find('?'));
   if (path == "/slow") return serve_slow(client, request);
@@ -272,7 +293,7 @@ void Server::answer(Client& client, const Request& request) {
   const std::string& plane = planes_[client.plane];
   std::string& out = client.out;
   out += "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: ";
-  append_number(out, head_.size() + remote.view().size() + listener.size() + plane.size());
+  append_number(out, head_.size() + remote.view().size() + listener.size() + client.proxy.size() + plane.size());
   if (client.after_answer == Persistence::Close) {
     out += "\r\nConnection: close";
   } else if (request.is_http_1_0) {
@@ -284,6 +305,7 @@ void Server::answer(Client& client, const Request& request) {
   out += head_;
   out += remote.view();
   out += listener;
+  out += client.proxy;
   out += plane;
 }
 
@@ -388,6 +410,20 @@ void Server::begin_drain(Time deadline) {
   drain_deadline_ = deadline;
 }
 
+// Connections go at moments of their own, up to the latest of them; idle ones are looked at every now and then until it.
+void Server::spread_out() {
+  const Time start = now();
+  Time latest = start;
+  for (const std::unique_ptr<Client>& client : open_) latest = std::max(latest, worker_.close_at(client->id));
+  spreads_ = latest > start;
+  for (int i = 1; spreads_ && i <= kSpreadSweeps; ++i) sweeps_.push_back(start + (latest - start) * i / kSpreadSweeps);
+  std::sort(sweeps_.begin(), sweeps_.end(), std::greater<>());
+}
+
+bool Server::is_to_go(const Client& client) const {
+  return drain_deadline_ && (!spreads_ || worker_.close_at(client.id) <= now());
+}
+
 // Looks once more whether a request has come: what is still there to be answered is answered.
 void Server::close_idle() {
   sweeps_.pop_back();
@@ -395,7 +431,9 @@ void Server::close_idle() {
   for (std::size_t i = open_.size(); i-- > 0;) {
     if (i >= open_.size()) continue;
     Client& client = *open_[i];
-    if (client.doing != Doing::Reading || !client.in.empty() || !(client.was_answered || fresh_too)) continue;
+    if (!is_to_go(client) || client.doing != Doing::Reading || !client.in.empty() ||
+        !(client.was_answered || fresh_too))
+      continue;
     char byte = 0;
     if (::recv(client.connection.fd(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0) {
       read(client);

@@ -32,8 +32,10 @@ enum class Doing {
 struct Client {
   holdfast::Connection connection;
   hf_address remote{};
+  std::uint64_t id = 0;
   std::uint16_t listener = 0;
   hf_plane plane = HF_PLANE_PASS;
+  std::string proxy;  // what a proxy told of it, as members of the answer
   Doing doing = Doing::Reading;
   Persistence after_answer = Persistence::KeepAlive;
   bool lingers = false;  // close by way of Lingering
@@ -66,6 +68,7 @@ class Server {
 
   void take_up();
   void on_arrival(holdfast::Arrival arrival);
+  [[nodiscard]] std::string proxy_text(const holdfast::Arrival& arrival) const;
   void on_client(Client& client, std::uint32_t events);
   void on_timer(Client& client);
   void read(Client& client);
@@ -85,6 +88,8 @@ class Server {
   void clear_timer(Client& client);
 
   void begin_drain(Time deadline);
+  void spread_out();
+  [[nodiscard]] bool is_to_go(const Client& client) const;
   void close_idle();
   [[nodiscard]] int timeout() const;
   [[nodiscard]] bool is_finished() const;
@@ -102,6 +107,7 @@ class Server {
   Timers timers_;
   std::optional<Time> drain_deadline_;
   std::vector<Time> sweeps_;  // when idle connections are closed while draining, latest first
+  bool spreads_ = false;      // each connection has a moment of its own to go (Worker::close_at)
 };
 
 }  // namespace whoami

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <utility>
 
+#include "config/listener_text.h"
 #include "config/options.h"
 #include "config/parse.h"
 #include "config/validate.h"
@@ -99,7 +100,8 @@ class Assembly {
   }
 
   void take_listener(const GivenText& given, std::size_t index, const std::vector<std::string>& known) {
-    const Result<ListenerConfig> listener = parse_listener(given.text, "");
+    const ListenerText text = split_listener_text(given.text);
+    const Result<ListenerConfig> listener = parse_listener(text.address, "");
     const std::string unnamed = std::string(kDefaultName) + (index == 0 ? "" : "-" + std::to_string(index + 1));
     if (!listener) {
       note(given.origin, listener.error().message());
@@ -121,6 +123,7 @@ class Assembly {
     if (taken) return note(given.origin, "two listeners are named '" + name + "'");
     top_.named.push_back({Scope::Listener, name, given.origin});
     assign(*find_option(Scope::Listener, "address"), name, Scalar{value_text(listener->address)}, given.origin);
+    for (const ListenerText::Given& key : text.given) assign(*key.option, name, Scalar{key.value}, given.origin);
     const bool is_new = std::find(known.begin(), known.end(), name) == known.end();
     if (is_new && given_.pool) {
       assign(*find_option(Scope::Listener, "pool"), name, Scalar{given_.pool->text}, given_.pool->origin);
@@ -182,6 +185,9 @@ class Assembly {
       const std::optional<std::size_t> index = index_of(path);
       if (!index || !assignment->option->set(config, {*index, path.entry}, assignment->value)) continue;
       result_.origins[path] = assignment->origin;
+      for (std::size_t i = 0; i < assignment->elements.size(); i++) {
+        result_.origins[KeyPath{path.scope, path.name, path.key, std::to_string(i + 1)}] = assignment->elements[i];
+      }
     }
   }
 

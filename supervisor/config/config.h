@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "core/admission.h"
 #include "core/cpu_list.h"
 #include "core/fleet.h"
 #include "core/health.h"
@@ -11,18 +12,44 @@
 #include "core/listen_address.h"
 #include "core/node_dialect.h"
 #include "core/placement_key.h"
+#include "core/placement_strategy.h"
+#include "core/preface_key.h"
 #include "core/process_limits.h"
+#include "core/proxy_policy.h"
 #include "core/recycle.h"
+#include "core/routes.h"
 #include "core/time.h"
 
 namespace holdfast {
 
 // Everything that can be chosen, with its default: the structs are the documentation of the defaults.
 
+// Whom a listener lets in.
+struct AdmissionConfig {
+  std::string allow_file;  // ranges of addresses, one a line; empty: everybody
+  std::string deny_file;   // the same; whoever is on it is refused, on the other list or not
+  KeyPrefix source;        // how much of an address makes a source
+  unsigned rate = 0;       // connections of a source within `rate_period`; 0: no limit
+  Duration rate_period = std::chrono::seconds(1);
+  unsigned ban_after =
+      0;  // refusals within a minute after which a source is refused everything for `ban_time`; 0: never
+  Duration ban_time = std::chrono::minutes(1);
+  unsigned sources = 65'536;  // that are remembered
+  Enforcement enforcement = Enforcement::Refuse;
+  enum class Form { Reset, Http };
+  Form form = Form::Reset;  // how the refused are told
+};
+
 struct ListenerConfig {
   std::string name;  // letters, digits, '.', '_', '-'
   ListenAddress address;
   std::string pool;  // whose workers serve its clients; empty: the first pool's
+  ProxyPolicy proxy_protocol = {};
+  std::vector<Route> routes = {};  // to other pools than its own; the first that holds decides
+  AdmissionConfig admission = {};
+  // From accepting to a whole preface: the PROXY header, and the first bytes that keys and routes ask for.
+  Duration preface_timeout = std::chrono::seconds(5);
+  unsigned preface_limit = 4096;  // connections that may wait for theirs; beyond, the oldest goes
 };
 
 // Where a new connection goes when its slot has no room (`queue_limit` waiting there).
@@ -99,6 +126,7 @@ struct PoolConfig {
   // connections are idle, and a browser holds its own for minutes.
   DrainWait drain_wait = DrainWait::Queue;
   Fleet::Policy fleet;
+  Duration drain_spread{};            // over which a draining worker closes its connections; zero: as soon as it can
   std::vector<std::string> clean_up;  // run before a worker is started again; empty: nothing
   Duration clean_up_timeout = std::chrono::seconds(30);
   std::vector<int> no_restart_codes = {78};  // EX_CONFIG. Not 2: a Go panic exits with it
@@ -110,6 +138,10 @@ struct PoolConfig {
   NodeConfig node;
   HealthConfig health;
   RecyclePolicy recycle;
+  std::vector<PrefaceKey> key = {RemoteAddressKey{}};  // the first that is present
+  Placement placement = Placement::Rendezvous;
+  std::vector<int> weights = {};  // of slot 0, 1, ...; those of further slots are 1
+  unsigned balance_factor = 0;    // percent of its share that a slot may have; 0: no bound
 };
 
 enum class LogLevel { Debug, Info, Warning, Error };
@@ -123,6 +155,7 @@ struct Config {
   int backlog = 4096;        // of each listener; net.core.somaxconn caps it
   HashKey hash_key;          // both words 0: derived from the machine id
   LogLevel log_level = LogLevel::Info;
+  std::string log_file;  // empty: our standard streams
   KeepState keep_state = KeepState::No;
   std::vector<ListenerConfig> listeners;
   std::vector<PoolConfig> pools = {PoolConfig{}};  // at least one

@@ -4,55 +4,12 @@
 #include <iterator>
 #include <utility>
 
+#include "config/front_options.h"
+#include "config/option_rows.h"
+
 namespace holdfast {
 
 namespace {
-
-constexpr auto kSupervisor = [](auto& config, const Place&) -> auto& { return config; };
-constexpr auto kListener = [](auto& config, const Place& place) -> auto& { return config.listeners[place.index]; };
-constexpr auto kPool = [](auto& config, const Place& place) -> auto& { return config.pools[place.index]; };
-
-// `owner` finds the struct, `access` names the member; its type chooses how values are read and told.
-template <class Owner, class Access>
-Option row(Scope scope, Owner owner, std::string key, std::string value_name, std::string group, Effect effect,
-           std::string help, Access access) {
-  Option option{std::move(key), scope, std::move(value_name), std::move(group), effect, std::move(help), {}, {}};
-  option.flag = "--" + option.key;
-  option.set = [owner, access](Config& config, const Place& place, const Value& value) {
-    return read_value(value, access(owner(config, place)));
-  };
-  option.get = [owner, access](const Config& config, const Place& place) {
-    return value_of(access(owner(config, place)));
-  };
-  return option;
-}
-
-template <class Access>
-Option supervisor_row(std::string key, std::string value_name, std::string group, Effect effect, std::string help,
-                      Access access) {
-  return row(Scope::Supervisor, kSupervisor, std::move(key), std::move(value_name), std::move(group), effect,
-             std::move(help), access);
-}
-
-template <class Access>
-Option pool_row(std::string key, std::string value_name, std::string group, Effect effect, std::string help,
-                Access access) {
-  return row(Scope::Pool, kPool, std::move(key), std::move(value_name), std::move(group), effect, std::move(help),
-             access);
-}
-
-// The command line has no flag for it: it stands in the file, or behind --set.
-Option without_flag(Option option) {
-  option.flag.clear();
-  return option;
-}
-
-template <class Access>
-Option listener_row(std::string key, std::string value_name, std::string group, Effect effect, std::string help,
-                    Access access) {
-  return without_flag(row(Scope::Listener, kListener, std::move(key), std::move(value_name), std::move(group), effect,
-                          std::move(help), access));
-}
 
 // 0, for which `auto` stands, is no number that anybody may write.
 Option workers_row(const std::string& group) {
@@ -224,6 +181,10 @@ std::vector<Option> make_options() {
           "Who keeps the workers for the next supervisor if this one is killed: no, or systemd (its fd store)",
           [](auto& c) -> auto& { return c.keep_state; }),
       supervisor_row(
+          "log-file", "PATH", self, Effect::NeedsRestart,
+          "File for the log and the workers' output, opened anew at SIGUSR1 (default: the standard streams)",
+          [](auto& c) -> auto& { return c.log_file; }),
+      supervisor_row(
           "backlog", "N", self, Effect::NeedsRestart,
           "Connections that the kernel may hold for each listener (net.core.somaxconn caps it)",
           [](auto& c) -> auto& { return c.backlog; }),
@@ -342,6 +303,11 @@ std::vector<Option> make_options() {
           "drain-timeout", "TIME", life, Effect::Live, "From the request to drain to the stop signal",
           [](auto& p) -> auto& { return p.fleet.drain_timeout; }),
       pool_row(
+          "drain-spread", "TIME", life, Effect::Live,
+          "Over which a draining worker of the SDK closes its connections, so that clients do not come back all at "
+          "once",
+          [](auto& p) -> auto& { return p.drain_spread; }),
+      pool_row(
           "drain-wait", "FOR", life, Effect::Live,
           "What a worker without the SDK serves out before its stop signal: queue, or connections: also those it has "
           "accepted",
@@ -449,7 +415,7 @@ std::string_view meaning_of(Effect effect) {
 const std::vector<Option>& options() {
   static const std::vector<Option> table = [] {
     std::vector<Option> all = make_options();
-    for (std::vector<Option> rows : {health_rows(), recycle_rows()})
+    for (std::vector<Option> rows : {health_rows(), recycle_rows(), front_options()})
       std::move(rows.begin(), rows.end(), std::back_inserter(all));
     return all;
   }();

@@ -44,6 +44,8 @@ struct Option {
   std::string letter = {};  // "-w", beside the flag; mostly empty
   // Of an option that holds several values under names of their own: those names. Each has an origin of its own.
   std::function<std::vector<std::string>(const Config&, std::size_t index)> entries = {};
+  // A table, or a list of tables, is a value of it: it reads them as inline TOML (Scalar::Form::Table).
+  bool takes_tables = false;
 };
 
 [[nodiscard]] const std::vector<Option>& options();

@@ -164,17 +164,51 @@ class Reader {
 
   void read_value_of(const Option& option, const TomlEntry& entry, const KeyPath& path, Layer& layer) {
     const std::string called = path.entry.empty() ? path.key : path.key + "." + key_text(path.entry);
-    const auto* const value = std::get_if<Value>(&entry.content);
-    const auto* const unfit = std::get_if<Unfit>(&entry.content);
-    const Outcome fits = value != nullptr
-                             ? check_value(option, path.entry, *value)
-                             : Error{{}, (unfit != nullptr ? unfit->what : "a table") + " is no value of it"};
+    const Result<Value> value = value_in(option, entry);
+    const Outcome fits = value ? check_value(option, path.entry, *value) : Outcome(value.error());
     if (fits) {
-      layer.assignments.push_back({&option, path, *value, origin(entry.key_at)});
+      layer.assignments.push_back({&option, path, *value, origin(entry.key_at), elements_of(option, entry)});
     } else {
       layer.unread.push_back(path);
-      note(entry.value_at, called + ": " + fits.error().message());
+      if (!value || !note_bad_elements(option, entry, *value, called))
+        note(entry.value_at, called + ": " + fits.error().message());
     }
+  }
+
+  static Result<Value> value_in(const Option& option, const TomlEntry& entry) {
+    if (const auto* const unfit = std::get_if<Unfit>(&entry.content))
+      return Error{{}, unfit->what + " is no value of it"};
+    const auto* const table = std::get_if<TomlTable>(&entry.content);
+    if (table != nullptr && !option.takes_tables) return Error{{}, "a table is no value of it"};
+    if (table != nullptr) return Value(Scalar{inline_text(*table), Scalar::Form::Table});
+    const auto& value = std::get<Value>(entry.content);
+    const auto* const list = std::get_if<std::vector<Scalar>>(&value);
+    const bool has_tables = list != nullptr && std::any_of(list->begin(), list->end(), [](const Scalar& element) {
+                              return element.form == Scalar::Form::Table;
+                            });
+    if (has_tables && !option.takes_tables) return Error{{}, "a list of tables is no value of it"};
+    return value;
+  }
+
+  // Each element of a list of tables that does not fit is told where it stands. Whether there was one.
+  bool note_bad_elements(const Option& option, const TomlEntry& entry, const Value& value, const std::string& called) {
+    const auto* const list = std::get_if<std::vector<Scalar>>(&value);
+    if (list == nullptr || !option.takes_tables) return false;
+    bool any = false;
+    for (std::size_t i = 0; i < list->size(); i++) {
+      const Outcome fits = check_value(option, "", Value(std::vector<Scalar>{(*list)[i]}));
+      if (fits) continue;
+      note(entry.elements_at[i], called + ": " + fits.error().message());
+      any = true;
+    }
+    return any;
+  }
+
+  [[nodiscard]] std::vector<Origin> elements_of(const Option& option, const TomlEntry& entry) const {
+    std::vector<Origin> origins;
+    if (!option.takes_tables) return origins;
+    for (const Position at : entry.elements_at) origins.push_back(origin(at));
+    return origins;
   }
 
   const TomlTable* expect_table(const TomlEntry& entry, const std::string& what, const std::string& form) {

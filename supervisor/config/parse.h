@@ -24,6 +24,7 @@ struct Assignment {
   KeyPath path;
   Value value;
   Origin origin;
+  std::vector<Origin> elements = {};  // of a list of tables, where each of them stands
 };
 struct Layer {
   std::vector<Named> named;             // in the order of the source

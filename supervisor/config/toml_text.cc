@@ -53,18 +53,26 @@ std::variant<Value, std::vector<TomlEntry>, Unfit> content_of(const toml::node& 
   if (array == nullptr) return Value(scalar_of(node));
   std::vector<Scalar> list;
   for (const toml::node& element : *array) {
-    if (element.is_table()) return Unfit{"a list of tables"};
     if (element.is_array()) return Unfit{"a list in a list"};
-    list.push_back(scalar_of(element));
+    const auto* table = element.as_table();
+    list.push_back(table == nullptr ? scalar_of(element) : Scalar{inline_text(table_of(*table)), Scalar::Form::Table});
   }
   return Value(std::move(list));
+}
+
+std::vector<Position> positions_in(const toml::node& node) {
+  std::vector<Position> positions;
+  if (const auto* array = node.as_array()) {
+    for (const toml::node& element : *array) positions.push_back(position_of(element.source()));
+  }
+  return positions;
 }
 
 TomlTable table_of(const toml::table& table) {  // NOLINT(misc-no-recursion)
   TomlTable entries;
   for (const auto& [key, node] : table) {
-    entries.push_back(
-        {std::string(key.str()), position_of(key.source()), position_of(node.source()), content_of(node)});
+    entries.push_back({std::string(key.str()), position_of(key.source()), position_of(node.source()), content_of(node),
+                       positions_in(node)});
   }
   std::stable_sort(entries.begin(), entries.end(),
                    [](const TomlEntry& a, const TomlEntry& b) { return a.key_at < b.key_at; });
@@ -85,6 +93,21 @@ std::variant<TomlTable, TomlError> parse_toml(std::string_view text) {
   if (parsed) return table_of(parsed.table());
   const toml::parse_error& error = parsed.error();
   return TomlError{position_of(error.source()), without_preamble(error.description())};
+}
+
+std::string inline_text(const TomlTable& table) {  // NOLINT(misc-no-recursion)
+  std::string text;
+  for (const TomlEntry& entry : table) {
+    text += (text.empty() ? " " : ", ") + key_text(entry.key) + " = ";
+    if (const auto* const inner = std::get_if<TomlTable>(&entry.content)) {
+      text += inline_text(*inner);
+    } else if (const auto* const value = std::get_if<Value>(&entry.content)) {
+      text += to_toml(*value);
+    } else {
+      text += "[[]]";  // which whoever reads this refuses as he would the list in a list that it stands for
+    }
+  }
+  return "{" + text + (text.empty() ? "}" : " }");
 }
 
 }  // namespace holdfast

@@ -4,10 +4,13 @@
 #include <chrono>
 #include <initializer_list>
 #include <set>
+#include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "config/chosen_intake.h"
+#include "config/front_mistakes.h"
 #include "config/options.h"
 #include "config/parse.h"
 #include "config/values.h"
@@ -36,6 +39,9 @@ class Finder {
       check_recycling(pool);
     }
     check_listeners();
+    for (const FrontMistake& mistake : front_mistakes(config_)) {
+      mistakes_.push_back({origin_of(mistake.about), mistake.text, mistake.about.front()});
+    }
     return std::move(mistakes_);
   }
 
@@ -83,6 +89,8 @@ class Finder {
     require(fleet.surge > 0, {key("surge")}, name("surge") + " 0 would renew nothing");
     require(fleet.start_timeout > Duration::zero(), {key("start-timeout")},
             name("start-timeout") + " 0 would end every worker at once");
+    require(pool.drain_spread <= fleet.drain_timeout, {key("drain-spread"), key("drain-timeout")},
+            name("drain-spread") + " must not be longer than " + name("drain-timeout"));
     require(fleet.stop_timeout >= fleet.kill_timeout, {key("stop-timeout"), key("kill-timeout")},
             name("stop-timeout") + " must not be shorter than " + name("kill-timeout"));
     require(fleet.backoff.limit >= fleet.backoff.step, {key("restart-delay-max"), key("restart-delay-step")},
@@ -107,7 +115,10 @@ class Finder {
     require(pool.plane != Plane::Self || pool.intake == Intake::None, {plane, intake},
             called(plane) + " self is that of " + called(intake) + " none, which needs no " + called(plane));
     bool has_listener = false;
-    for (const ListenerConfig& listener : config_.listeners) has_listener |= pool_of(listener) == &pool;
+    for (const ListenerConfig& listener : config_.listeners) {
+      const std::vector<const PoolConfig*> pools = pools_of(config_, listener);
+      has_listener |= std::find(pools.begin(), pools.end(), &pool) != pools.end();
+    }
     require(!has_listener || pool.intake != Intake::None, {intake},
             its_intake + " has no listener: leave out " + (has_file_ ? "those of the pool" : "-l") +
                 ", or choose another intake");
@@ -129,9 +140,15 @@ class Finder {
     require(pool.node.sticky_by == NodeConfig::StickyBy::Address || pool.node.dialect == NodeDialect::SocketIo,
             {of(pool, "node-sticky-by"), dialect},
             called(of(pool, "node-sticky-by")) + " session needs " + called(dialect) + " socket.io");
-    if (chosen_intake(pool) != Intake::Node) return;
+    // Nobody who writes `npm start` means npm: without a wish of his own his program would have been given the channel.
+    const bool by_launcher =
+        pool.intake == Intake::Auto && pool.plane != Plane::Steer && launcher_in(pool.command).has_value();
+    if (chosen_intake(pool) != Intake::Node && !by_launcher) return;
     const std::optional<std::string> why = why_no_node_worker(pool.command);
-    require(!why, {of(pool, "command"), intake, dialect}, why.value_or(""));
+    require(!why, {of(pool, "command"), intake, dialect},
+            why.value_or("") + (by_launcher ? "; or choose " + called(intake) +
+                                                  " capture, by which the kernel delivers to whatever binds the address"
+                                            : ""));
   }
 
   void check_health(const PoolConfig& pool) {
@@ -258,12 +275,12 @@ class Finder {
     std::string sources;
     for (const auto& [name, source] : std::exchange(variables_, {})) sources += (sources.empty() ? "" : ", ") + source;
     if (holds) return;
-    Mistake mistake{origin_of(about), text, *about.begin()};
+    Mistake mistake{origin_of(std::span(about.begin(), about.size())), text, *about.begin()};
     if (!sources.empty()) mistake.text += " (" + sources + ")";
     mistakes_.push_back(std::move(mistake));
   }
 
-  [[nodiscard]] Origin origin_of(std::initializer_list<KeyPath> about) const {
+  [[nodiscard]] Origin origin_of(std::span<const KeyPath> about) const {
     for (const KeyPath& path : about) {
       if (const auto origin = origins_.find(path); origin != origins_.end()) return origin->second;
     }

@@ -13,9 +13,9 @@
 namespace holdfast {
 
 // A value as somebody has written it down, before it is known what it is for. The command line and the environment know
-// only strings; a file also has bare words (numbers, true, dates) and lists. A string is taken wherever a bare word is.
+// only strings; a file also has bare words (numbers, true, dates), lists and tables. A string is taken wherever a bare word is.
 struct Scalar {
-  enum class Form { String, Number, Truth, Other };
+  enum class Form { String, Number, Truth, Other, Table };  // of a table `text` is TOML, on one line: "{ a = 1 }"
   std::string text;
   Form form = Form::String;
   bool operator==(const Scalar&) const = default;

@@ -12,7 +12,8 @@ namespace {
 using Words = std::span<const std::string>;
 
 // They are Node.js programs themselves, and start the one that is meant as a child.
-constexpr std::array<std::string_view, 7> kLaunchers{"npm", "npx", "yarn", "pnpm", "nodemon", "pm2", "forever"};
+constexpr std::array<std::string_view, 9> kLaunchers{"npm",      "npx",     "yarn", "yarnpkg", "pnpm",
+                                                     "corepack", "nodemon", "pm2",  "forever"};
 
 std::string_view file_name(std::string_view path) { return path.substr(path.rfind('/') + 1); }
 
@@ -45,15 +46,23 @@ bool runs_node(const std::vector<std::string>& command) {
   return !program.empty() && is_node(file_name(program.front()));
 }
 
-std::optional<std::string> why_no_node_worker(const std::vector<std::string>& command) {
+std::optional<std::string> launcher_in(const std::vector<std::string>& command) {
   const Words program = program_of(command);
   if (program.empty()) return std::nullopt;
-  const std::string name(file_name(program.front()));
-  if (std::find(kLaunchers.begin(), kLaunchers.end(), name) != kLaunchers.end()) {
-    return name +
+  const std::string_view name = file_name(program.front());
+  if (std::find(kLaunchers.begin(), kLaunchers.end(), name) == kLaunchers.end()) return std::nullopt;
+  return std::string(name);
+}
+
+std::optional<std::string> why_no_node_worker(const std::vector<std::string>& command) {
+  if (const std::optional<std::string> launcher = launcher_in(command)) {
+    return *launcher +
            " is a Node.js program that starts yours as its child: it would take the channel that is meant for yours. "
            "Run what it runs: node, and the script (package.json, \"scripts\")";
   }
+  const Words program = program_of(command);
+  if (program.empty()) return std::nullopt;
+  const std::string name(file_name(program.front()));
   if (!is_node(name)) return std::nullopt;
   const Words words = program.subspan(1);
   // An option stands before the script; the script may have an -e of its own.

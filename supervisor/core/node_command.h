@@ -18,6 +18,10 @@ inline constexpr int kNodeChannelFd = 3;
 // Whether a command is Node.js itself, so that its workers will want that channel.
 [[nodiscard]] bool runs_node(const std::vector<std::string>& command);
 
+// A command that is a Node.js program which starts the one that is meant (npm, yarn): its name. It would take the channel
+// for its own.
+[[nodiscard]] std::optional<std::string> launcher_in(const std::vector<std::string>& command);
+
 // Why the workers of this command could never use the channel, and what to run instead; nothing if they can.
 [[nodiscard]] std::optional<std::string> why_no_node_worker(const std::vector<std::string>& command);
 

@@ -13,9 +13,12 @@
 namespace holdfast {
 namespace {
 
+// Of a key that is no address.
+std::uint32_t text_crc_of(const PlacementKey& key) { return key.text_crc ? *key.text_crc : crc32(key.text); }
+
 // |crc32| of the number that JavaScript has: the version of `crc` that Pomelo uses gives a signed one.
 std::uint32_t pomelo_hash(const PlacementKey& key) {
-  const std::uint32_t crc = key.address ? crc32(key.address->text()) : crc32(key.text);
+  const std::uint32_t crc = key.address ? crc32(key.address->text()) : text_crc_of(key);
   return crc >> 31 != 0 ? ~crc + 1 : crc;
 }
 
@@ -26,11 +29,12 @@ std::uint32_t source_hash(const PlacementKey& key) {
 }
 
 // One round of nginx's arithmetic over what it calls the address: three bytes of IPv4 (so a /24 is one client), all of IPv6. A
-// key that is no address, which nginx does not have, goes through it with all of its bytes.
+// key that is no address, which nginx does not have, goes through it as the four bytes of its CRC: where a connection is placed
+// anew no more of the text is at hand.
 std::uint32_t ip_hash_round(std::uint32_t hash, const PlacementKey& key) {
   const auto add = [&hash](std::uint8_t byte) { hash = (hash * 113 + byte) % 6271; };
   if (!key.address) {
-    for (const char byte : key.text) add(static_cast<std::uint8_t>(byte));
+    for (unsigned shift = 32; shift > 0; shift -= 8) add(static_cast<std::uint8_t>(text_crc_of(key) >> (shift - 8)));
     return hash;
   }
   const std::array<std::uint8_t, 16> bytes = key.address->bytes();

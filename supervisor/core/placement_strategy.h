@@ -36,10 +36,11 @@ struct SlotLoad {
 
 // What a connection is placed by. Every member describes the same key.
 struct PlacementKey {
-  std::uint32_t hash = 0;            // keyed: hash_address or hash_text
-  std::optional<IpAddress> address;  // if the key is one
-  std::string_view text;             // if it is none; of an address, `address` is what counts
-  std::optional<SlotId> held_by;     // the slot where the key has open connections, if it has any
+  std::uint32_t hash = 0;                      // keyed: hash_address or hash_text
+  std::optional<IpAddress> address;            // if the key is one
+  std::string_view text;                       // if it is none; of an address, `address` is what counts
+  std::optional<std::uint32_t> text_crc = {};  // of the text, where that is not at hand any more
+  std::optional<SlotId> held_by;               // the slot where the key has open connections, if it has any
 };
 
 // Chooses the slot of one connection after the other.

@@ -244,7 +244,7 @@ bool needs_server_name(const PrefaceKey& key) {
 
 PlacementKey FoundKey::placement_key(HashKey key) const {
   const std::uint32_t hash = address ? hash_address(*address, prefix, key) : hash_text(text, key);
-  return {.hash = hash, .address = address, .text = text, .held_by = {}};
+  return {.hash = hash, .address = address, .text = text, .text_crc = {}, .held_by = {}};
 }
 
 std::optional<FoundKey> first_present(const std::vector<PrefaceKey>& keys, const PrefaceFacts& facts, KeyPrefix prefix,

@@ -74,7 +74,8 @@ std::string pause_lines(const std::vector<ListenerStatus>& listeners, Colours co
 }
 
 std::string pool_line(const PoolStatus& pool, Colours colours) {
-  std::string line = "  " + pool.intake + " intake, " + pool.plane + " plane ";
+  const std::string dialect = pool.node_dialect.empty() ? "" : " (" + pool.node_dialect + ")";
+  std::string line = "  " + pool.intake + " intake" + dialect + ", " + pool.plane + " plane ";
   for (const std::string& word : pool.command) line += " " + word;
   const std::string name = fitted(pool.name, kNameWidth);
   return styled("pool " + name, Style::Bold, colours) + fitted(line, Table::kLineWidth - name.size() - 5) + "\n";
@@ -120,7 +121,7 @@ std::string account_line(const PoolStatus& pool, Colours colours) {
          "\n";
 }
 
-void add_slot(Table& table, const SlotStatus& slot, bool tells) {
+void add_slot(Table& table, const SlotStatus& slot, bool tells, bool tells_open) {
   const std::string wait = slot.next_start ? " " + short_duration(*slot.next_start) : "";
   table.add({{std::to_string(slot.slot)},
              {slot.state + wait, style_of(slot.state)},
@@ -130,7 +131,7 @@ void add_slot(Table& table, const SlotStatus& slot, bool tells) {
              {short_count(slot.restarts), slot.restarts > 0 ? Style::Warning : Style::Plain},
              {tells ? short_count(slot.handed + slot.accepted) : "-"},
              {short_count(slot.waiting + slot.queued)},
-             {tells ? short_count(slot.open) : "-"},
+             {tells_open ? short_count(slot.open) : "-"},
              {buckets_text(slot), slot.buckets == slot.home_buckets ? Style::Plain : Style::Warning},
              exit_cell(slot)});
   for (const WorkerStatus& worker : slot.others) add_worker(table, worker);
@@ -160,7 +161,8 @@ std::string slot_table(const PoolStatus& pool, Colours colours) {
                {"OPEN", Right},
                {"BUCKETS", Right},
                {"LAST EXIT"}});
-  for (const SlotStatus& slot : pool.slots) add_slot(table, slot, pool.counts_connections);
+  const bool tells_open = pool.counts_connections && pool.node_dialect.empty();
+  for (const SlotStatus& slot : pool.slots) add_slot(table, slot, pool.counts_connections, tells_open);
   return table.text(colours);
 }
 

@@ -22,6 +22,44 @@ std::string_view to_text(Refusal refusal) {
       return "stranded";
     case Refusal::Lost:
       return "descriptor-limit";
+    case Refusal::ProxyNoHeader:
+      return "proxy-no-header";
+    case Refusal::ProxyLineTooLong:
+      return "proxy-line-too-long";
+    case Refusal::ProxyBadLine:
+      return "proxy-bad-line";
+    case Refusal::ProxyUnknownVersion:
+      return "proxy-unknown-version";
+    case Refusal::ProxyUnknownCommand:
+      return "proxy-unknown-command";
+    case Refusal::ProxyUnknownFamily:
+      return "proxy-unknown-family";
+    case Refusal::ProxyUnknownTransport:
+      return "proxy-unknown-transport";
+    case Refusal::ProxyTooLong:
+      return "proxy-too-long";
+    case Refusal::ProxyAddressesTooShort:
+      return "proxy-addresses-too-short";
+    case Refusal::ProxyBadTlv:
+      return "proxy-bad-tlv";
+    case Refusal::ProxyBadChecksum:
+      return "proxy-bad-checksum";
+    case Refusal::PrefaceTimeout:
+      return "preface-timeout";
+    case Refusal::PrefaceOverflow:
+      return "preface-overflow";
+    case Refusal::ClientLeft:
+      return "client-left";
+    case Refusal::Route:
+      return "route";
+    case Refusal::Denied:
+      return "denied";
+    case Refusal::NotAllowed:
+      return "not-allowed";
+    case Refusal::SourceRate:
+      return "source-rate";
+    case Refusal::Banned:
+      return "banned";
     case Refusal::Removed:
       return "listener-removed";
   }

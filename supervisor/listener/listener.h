@@ -22,6 +22,26 @@ enum class Refusal {
   Stranded,   // it waited at a socket of a worker that ended, and no other can be given it
   Lost,       // the supervisor itself ran out of descriptors while it held it
   Removed,    // its listener was being taken out by a reload
+  // Of the front door. What came in the place of a required PROXY header (ProxyFault has the meanings):
+  ProxyNoHeader,
+  ProxyLineTooLong,
+  ProxyBadLine,
+  ProxyUnknownVersion,
+  ProxyUnknownCommand,
+  ProxyUnknownFamily,
+  ProxyUnknownTransport,
+  ProxyTooLong,
+  ProxyAddressesTooShort,
+  ProxyBadTlv,
+  ProxyBadChecksum,
+  PrefaceTimeout,   // the first bytes that are needed did not come in time
+  PrefaceOverflow,  // too many waited for theirs, and it had waited longest
+  ClientLeft,       // before its first bytes were complete
+  Route,            // a route says so
+  Denied,           // its address is on the list of those that are not let in
+  NotAllowed,       // its address is not on the list of those that are
+  SourceRate,       // its source connects too often
+  Banned,           // its source was refused too often
 };
 [[nodiscard]] std::string_view to_text(Refusal refusal);
 [[nodiscard]] std::optional<Refusal> refusal_of(std::string_view text);
@@ -69,6 +89,8 @@ class Listener {
 
   // A connection of this listener that was accepted at another socket than this one.
   void count_adopted() { accepted_++; }
+  // A connection that goes to another pool, where this listener has an account as well: it is counted there.
+  void count_passed_on() { accepted_--; }
   void count_refusal(Refusal refusal) { refused_[refusal]++; }
   [[nodiscard]] std::uint64_t accepted() const { return accepted_; }
   [[nodiscard]] const std::map<Refusal, std::uint64_t>& refused() const { return refused_; }

@@ -140,6 +140,11 @@ void set_no_delay(BorrowedFd connection) {
   (void)::setsockopt(connection.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
+void answer_refused(BorrowedFd connection, std::string_view answer) {
+  (void)!::send(connection.get(), answer.data(), answer.size(), MSG_DONTWAIT | MSG_NOSIGNAL);  // it may be gone
+  (void)::shutdown(connection.get(), SHUT_WR);
+}
+
 void refuse_connection(UniqueFd connection) {
   const linger at_once{1, 0};
   // Where it fails there is no such protocol, and the close alone has to say it.

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 
 #include "core/ip_address.h"
@@ -77,6 +78,10 @@ void set_no_delay(BorrowedFd connection);
 // Closes with an RST where the protocol has one (SO_LINGER of zero), so that the client fails at once rather than
 // waits.
 void refuse_connection(UniqueFd connection);
+
+// Sends what fits of an answer to a client that is refused, and says that nothing follows. The descriptor must be kept for a moment:
+// closing it while requests are unread resets the connection, and the reset overtakes the answer.
+void answer_refused(BorrowedFd connection, std::string_view answer);
 
 // Raises the soft limit of open files to the hard one; answers the limit that now holds.
 [[nodiscard]] Result<std::uint64_t> raise_open_file_limit();

@@ -33,13 +33,6 @@ Result<StreamRead> read_some(BorrowedFd stream, std::span<char> buffer) {
   }
 }
 
-Result<std::optional<std::size_t>> peek(BorrowedFd socket, std::span<char> buffer) {
-  const ssize_t length = ::recv(socket.get(), buffer.data(), buffer.size(), MSG_PEEK | MSG_DONTWAIT);
-  if (length >= 0) return std::optional(static_cast<std::size_t>(length));
-  if (errno == EAGAIN || errno == EINTR) return std::optional<std::size_t>();
-  return last_error("look at what has come");
-}
-
 Result<std::size_t> send_some(BorrowedFd socket, std::string_view bytes) {
   for (;;) {
     const ssize_t count = ::send(socket.get(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);

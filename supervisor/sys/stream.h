@@ -3,7 +3,6 @@
 #include <sys/types.h>
 
 #include <cstddef>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -23,8 +22,6 @@ struct StreamRead {
 };
 // One read(2) of a non-blocking descriptor. A peer that was reset is an end like another.
 [[nodiscard]] Result<StreamRead> read_some(BorrowedFd stream, std::span<char> buffer);
-// What has come to a socket, as much of it as fits; it stays there to be read. 0: the end; nothing: nothing has come yet.
-[[nodiscard]] Result<std::optional<std::size_t>> peek(BorrowedFd socket, std::span<char> buffer);
 // One send(2) that neither waits nor raises SIGPIPE. Answers how many bytes went; 0: there is no room now.
 [[nodiscard]] Result<std::size_t> send_some(BorrowedFd socket, std::string_view bytes);
 

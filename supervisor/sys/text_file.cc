@@ -1,6 +1,7 @@
 #include "sys/text_file.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -43,6 +44,14 @@ Result<std::string> read_text_file(const std::string& path, std::size_t limit) {
                    doing + ", of which at most " + std::to_string(limit) + " bytes are read"};
     }
   }
+}
+
+FileStamp stamp_of(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) return {};
+  constexpr std::int64_t kSecond = 1'000'000'000;
+  return {status.st_dev, status.st_ino, static_cast<std::uint64_t>(status.st_size),
+          status.st_mtim.tv_sec * kSecond + status.st_mtim.tv_nsec};
 }
 
 Outcome create_text_file(const std::string& path, std::string_view text) {

@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -18,9 +20,16 @@ namespace holdfast {
 
 using ConnectionRecord = hf_connection_record;
 
-// A CONNECTIONS frame for at most HF_MAX_BATCH records.
-[[nodiscard]] std::vector<std::byte> encode_connections(std::span<const ConnectionRecord> records);
-[[nodiscard]] std::vector<std::byte> encode_drain(TimePoint deadline);
+// A CONNECTIONS frame for at most HF_MAX_BATCH records and HF_MAX_FRAME bytes. `details`: of each record, or none at all; what
+// stands behind it (ConnectionDetails), so many bytes as its record_length says.
+[[nodiscard]] std::vector<std::byte> encode_connections(std::span<const ConnectionRecord> records,
+                                                        std::span<const std::string_view> details = {});
+// A worker is to finish what it has.
+struct DrainOrder {
+  TimePoint deadline;  // when it will be ended
+  Duration spread{};   // over which it is to close its connections; zero: as soon as it can
+};
+[[nodiscard]] std::vector<std::byte> encode_drain(const DrainOrder& order);
 
 // What a worker says.
 struct HelloFrame {
@@ -53,7 +62,21 @@ using WorkerFrame = std::variant<HelloFrame, ReadyFrame, TakenFrame, ClosedFrame
 
 // What the supervisor reads back from a worker's end: its own CONNECTIONS frames. Any other frame gives no records.
 [[nodiscard]] Result<std::vector<ConnectionRecord>> decode_connections(std::span<const std::byte> bytes);
-// The deadline of a DRAIN frame; nothing for any other.
-[[nodiscard]] std::optional<TimePoint> decode_drain(std::span<const std::byte> bytes);
+// What a DRAIN frame says; nothing for any other.
+[[nodiscard]] std::optional<DrainOrder> decode_drain(std::span<const std::byte> bytes);
+// What stands behind each of those records; `bytes` have been decoded without an error.
+[[nodiscard]] std::vector<std::string> decode_details(std::span<const std::byte> bytes);
+
+// What a PROXY header tells of a connection beside its addresses, as it stands behind the connection's record: for each a type
+// (2 bytes, that of the PROXY protocol), a length (2 bytes) and the value; at the end zeros up to a multiple of 8.
+class ConnectionDetails {
+ public:
+  void add(std::uint8_t type,
+           std::string_view value);  // nothing if the value is empty, or longer than a frame has room for
+  [[nodiscard]] std::string take();
+
+ private:
+  std::string bytes_;
+};
 
 }  // namespace holdfast

@@ -57,6 +57,7 @@ void members(Form& form, SavedInbox& inbox) {
   form("page", inbox.page);
   form("unsent", inbox.unsent);
   form("unsent_drain", inbox.unsent_drain);
+  form("drain_spread", inbox.drain_spread);
   form("messages", inbox.messages);
   form("sent", inbox.sent);
   form("taken_before", inbox.taken_before);

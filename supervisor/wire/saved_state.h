@@ -43,6 +43,7 @@ struct SavedInbox {
   std::string page;
   std::vector<SavedConnection> unsent;
   std::optional<TimePoint> unsent_drain;
+  Duration drain_spread{};  // of that
   std::vector<Message> messages;
   std::uint64_t sent = 0;
   std::uint64_t taken_before = 0;

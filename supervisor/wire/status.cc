@@ -9,9 +9,14 @@ namespace {
 // Every function pair below is one object of the answer: `json_of` writes it, `read` reads it, in the same order.
 
 Json json_of(const ListenerStatus& listener) {
-  return {{"name", listener.name},         {"address", listener.address},
-          {"accepted", listener.accepted}, {"refused", Json(listener.refused)},
-          {"paused", listener.paused},     {"paused_because", listener.paused_because}};
+  return {{"name", listener.name},
+          {"address", listener.address},
+          {"accepted", listener.accepted},
+          {"refused", Json(listener.refused)},
+          {"missing", Json(listener.missing)},
+          {"would_refuse", Json(listener.would_refuse)},
+          {"paused", listener.paused},
+          {"paused_because", listener.paused_because}};
 }
 
 void read(JsonMembers& members, ListenerStatus& listener) {
@@ -19,6 +24,8 @@ void read(JsonMembers& members, ListenerStatus& listener) {
   members.read("address", listener.address);
   members.read("accepted", listener.accepted);
   members.read("refused", listener.refused);
+  members.read("missing", listener.missing);
+  members.read("would_refuse", listener.would_refuse);
   members.read("paused", listener.paused);
   members.read("paused_because", listener.paused_because);
 }
@@ -119,6 +126,7 @@ void read(JsonMembers& members, SlotStatus& slot) {
 
 Json json_of(const PoolStatus& pool) {
   Json object = {{"name", pool.name}, {"command", Json(pool.command)}, {"intake", pool.intake}, {"plane", pool.plane}};
+  if (!pool.node_dialect.empty()) object["node_dialect"] = pool.node_dialect;
   object["counts_connections"] = pool.counts_connections;
   object["slots"] = Json::array();
   for (const SlotStatus& slot : pool.slots) object["slots"].push_back(json_of(slot));
@@ -130,6 +138,7 @@ void read(JsonMembers& members, PoolStatus& pool) {
   members.read("command", pool.command);
   members.read("intake", pool.intake);
   members.read("plane", pool.plane);
+  members.read("node_dialect", pool.node_dialect);
   members.read("counts_connections", pool.counts_connections);
   members.each("slots", [&](JsonMembers& slot) { read(slot, pool.slots.emplace_back()); });
 }

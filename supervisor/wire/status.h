@@ -21,6 +21,9 @@ struct ListenerStatus {
   std::map<std::string, std::uint64_t> refused;  // reason -> connections
   bool paused = false;
   std::string paused_because;  // empty unless paused
+  // Placed without what their first bytes should have told, and what admission = "dry-run" would have refused: why -> connections
+  std::map<std::string, std::uint64_t> missing = {};
+  std::map<std::string, std::uint64_t> would_refuse = {};
 };
 
 struct WorkerStatus {
@@ -63,6 +66,9 @@ struct PoolStatus {
   // Whether `handed`, `accepted` and `open` of the slots tell anything: workers to whom the kernel hands connections, and
   // who are not of the SDK, tell nobody how many.
   bool counts_connections = true;
+  // Of Node.js workers: "cluster", "socket.io", ...; "auto" while that is open. Empty: they are none. How many connections
+  // they have open Node.js does not tell.
+  std::string node_dialect = {};
 };
 
 struct Status {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "core/time.h"
@@ -13,6 +14,7 @@ namespace holdfast {
 struct Connection {
   UniqueFd fd;
   ConnectionRecord record;
+  std::string details = {};  // ConnectionDetails; mostly empty
 };
 
 // Where the connections of a slot wait for its worker, whatever the worker speaks: what the dispatcher puts in and what
@@ -32,7 +34,7 @@ class ConnectionSink {
   virtual std::vector<UniqueFd> flush() = 0;
   [[nodiscard]] virtual bool unsent() const = 0;
   // After everything that is queued the worker is told to drain.
-  virtual void drain(TimePoint deadline) = 0;
+  virtual void drain(const DrainOrder& order) = 0;
 
   // The account of one moment: workers change their numbers while we read, so asking one after the other would not add
   // up.

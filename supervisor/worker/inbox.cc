@@ -57,8 +57,8 @@ std::vector<UniqueFd> Inbox::flush() {
   return sent;
 }
 
-void Inbox::drain(TimePoint deadline) {
-  unsent_drain_ = deadline;
+void Inbox::drain(const DrainOrder& order) {
+  unsent_drain_ = order;
   (void)flush();
 }
 
@@ -122,13 +122,14 @@ Inbox::TakenBack Inbox::take_back() {
     Result<Received> received = receive_with_fds(channel_.worker_end, buffer);
     if (!received || received->state != Received::State::Message) break;
     const std::span<const std::byte> bytes = std::span(buffer).first(received->length);
-    if (const std::optional<TimePoint> deadline = decode_drain(bytes)) back.drain = deadline;
+    if (const std::optional<DrainOrder> order = decode_drain(bytes)) back.drain = order;
     const Result<std::vector<ConnectionRecord>> records = decode_connections(bytes);
     if (!records || records->empty()) continue;
     // At our own descriptor limit the kernel drops the last ones.
     received->fds.resize(records->size());
+    std::vector<std::string> details = decode_details(bytes);
     for (std::size_t i = 0; i < records->size(); i++) {
-      back.connections.push_back(Connection{std::move(received->fds[i]), (*records)[i]});
+      back.connections.push_back(Connection{std::move(received->fds[i]), (*records)[i], std::move(details[i])});
     }
     sent_ -= records->size();
     return back;
@@ -200,14 +201,25 @@ void Inbox::take_note(const WorkerFrame& frame) {
 }
 
 Inbox::Blocked Inbox::send_batch(std::vector<UniqueFd>& sent) {
-  const std::size_t count = std::min<std::size_t>(unsent_.size(), HF_MAX_BATCH);
   std::array<ConnectionRecord, HF_MAX_BATCH> records;
+  std::array<std::string_view, HF_MAX_BATCH> details;
   std::array<int, HF_MAX_BATCH> fds;
-  for (std::size_t i = 0; i < count; i++) {
-    records[i] = unsent_[i].record;
-    fds[i] = unsent_[i].fd.get();
+  std::size_t count = 0;
+  bool has_details = false;
+  for (std::size_t length = sizeof(hf_frame_header); count < std::min<std::size_t>(unsent_.size(), HF_MAX_BATCH);
+       count++) {
+    const Connection& connection = unsent_[count];
+    const std::size_t record_length = sizeof(ConnectionRecord) + connection.details.size();
+    length += record_length;
+    if (length > HF_MAX_FRAME) break;
+    records[count] = connection.record;
+    records[count].record_length = static_cast<std::uint16_t>(record_length);
+    details[count] = connection.details;
+    has_details |= !connection.details.empty();
+    fds[count] = connection.fd.get();
   }
-  const std::vector<std::byte> bytes = encode_connections(std::span(records).first(count));
+  const std::vector<std::byte> bytes =
+      encode_connections(std::span(records).first(count), std::span(details).first(has_details ? count : 0));
   const Blocked blocked = send(bytes, std::span(fds).first(count));
   if (blocked != Blocked::No) return blocked;
   for (std::size_t i = 0; i < count; i++) sent.push_back(std::move(unsent_[i].fd));

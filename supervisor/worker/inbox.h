@@ -60,7 +60,7 @@ class Inbox final : public ConnectionSink {
   // In messages of up to HF_MAX_BATCH. Answers our copies of what was sent: the kernel holds them in the channel.
   std::vector<UniqueFd> flush() override;
   [[nodiscard]] bool unsent() const override { return !unsent_.empty(); }
-  void drain(TimePoint deadline) override;
+  void drain(const DrainOrder& order) override;
 
   [[nodiscard]] Account account() const override;
   [[nodiscard]] TimePoint heartbeat(TimePoint now) const override;
@@ -96,7 +96,7 @@ class Inbox final : public ConnectionSink {
   void take_note(const WorkerFrame& frame);
   struct TakenBack {
     std::vector<Connection> connections;
-    std::optional<TimePoint> drain;  // a DRAIN was among it
+    std::optional<DrainOrder> drain;  // was among it
   };
   [[nodiscard]] TakenBack take_back();
   [[nodiscard]] Blocked send_batch(std::vector<UniqueFd>& sent);
@@ -111,7 +111,7 @@ class Inbox final : public ConnectionSink {
   ChannelPair channel_;
   CounterPage page_;
   std::deque<Connection> unsent_;
-  std::optional<TimePoint> unsent_drain_;
+  std::optional<DrainOrder> unsent_drain_;
   Blocked blocked_ = Blocked::No;
   std::deque<Sent> messages_;  // that the kernel may still hold, oldest first
   std::uint64_t sent_ = 0;

@@ -21,7 +21,7 @@ Result<std::unique_ptr<Inbox>> Inbox::adopt(Loop& loop, const SavedInbox& saved,
   for (const SavedConnection& connection : saved.unsent) {
     if (fds.has(connection.fd)) inbox->unsent_.push_back(take_connection(connection, fds));
   }
-  inbox->unsent_drain_ = saved.unsent_drain;
+  if (saved.unsent_drain) inbox->unsent_drain_ = DrainOrder{*saved.unsent_drain, saved.drain_spread};
   for (const SavedInbox::Message& message : saved.messages) {
     inbox->messages_.push_back(Sent{message.bytes, message.connections});
   }
@@ -43,11 +43,13 @@ Result<std::unique_ptr<Inbox>> Inbox::adopt(Loop& loop, const SavedInbox& saved,
 }
 
 SavedInbox Inbox::save(FdList& fds) const {
+  const DrainOrder order = unsent_drain_.value_or(DrainOrder{});
   SavedInbox saved{.supervisor_end = fds.add("channel", channel_.supervisor_end),
                    .worker_end = fds.add("channel", channel_.worker_end),
                    .page = fds.add("page", page_.fd()),
                    .unsent = {},
-                   .unsent_drain = unsent_drain_,
+                   .unsent_drain = unsent_drain_ ? std::optional(order.deadline) : std::nullopt,
+                   .drain_spread = order.spread,
                    .messages = {},
                    .sent = sent_,
                    .taken_before = taken_before_,

@@ -100,8 +100,8 @@ bool NodeInbox::unsent() const {
   return std::any_of(unsent_.begin(), unsent_.end(), [](const auto& queue) { return !queue.second.empty(); });
 }
 
-void NodeInbox::drain(TimePoint deadline) {
-  unsent_drain_ = deadline;
+void NodeInbox::drain(const DrainOrder& order) {
+  unsent_drain_ = order.deadline;
   write();
 }
 

@@ -60,7 +60,7 @@ class NodeInbox final : public ConnectionSink {
   std::vector<UniqueFd> flush() override;
   [[nodiscard]] bool unsent() const override;
   // Connections that the worker does not take any more do not hold up the drain: they stay (on_came_back).
-  void drain(TimePoint deadline) override;
+  void drain(const DrainOrder& order) override;
   [[nodiscard]] Account account() const override;
   [[nodiscard]] TimePoint heartbeat(TimePoint now) const override;
   void want_room(bool wanted) override { room_wanted_ = wanted; }

@@ -278,7 +278,7 @@ TEST_F(NodeInboxTest, WhatWasSaidCanBeHeardBeforeItsTurn) {
 TEST_F(NodeInboxTest, ADrainComesAfterWhatIsQueued) {
   make_and_listen({.most_in_flight = 1});
   put(3);
-  inbox_->drain(loop_.now() + 1h);
+  inbox_->drain({loop_.now() + 1h});
   std::string text;
   ASSERT_TRUE(run_until(loop_, [&] {
     text += worker_->read_all();
@@ -303,7 +303,7 @@ TEST_F(NodeInboxTest, AFullWorkerIsDrainedAllTheSame) {
   worker_->say(kAcknowledged + accepted(2, "false"));
   ASSERT_TRUE(run_until(loop_, [&] { return inbox_->account().waiting == 2 && take_back().size() == 2; }));
   put(2);
-  inbox_->drain(loop_.now() + 1h);
+  inbox_->drain({loop_.now() + 1h});
   EXPECT_TRUE(told("came back"));
   EXPECT_THAT(worker_->read_all(), HasSubstr("\"disconnect\""));
 }
@@ -311,7 +311,7 @@ TEST_F(NodeInboxTest, AFullWorkerIsDrainedAllTheSame) {
 TEST_F(NodeInboxTest, WhatADrainingWorkerRefusesComesBack) {
   make_and_listen();
   put(2);
-  inbox_->drain(loop_.now() + 1h);
+  inbox_->drain({loop_.now() + 1h});
   worker_->say(kAcknowledged + accepted(1, "false") + kAcknowledged + accepted(2, "false"));
   ASSERT_TRUE(run_until(loop_, [&] { return told("came back"); }));
   EXPECT_THAT(take_back(), ElementsAre(1, 2));
@@ -467,7 +467,7 @@ TEST_F(NodeInboxTest, APlainChildIsDrainedByTheEndOfItsChannel) {
   start();
   inbox_->consider_ready();
   put(1);
-  inbox_->drain(loop_.now() + 1h);
+  inbox_->drain({loop_.now() + 1h});
   EXPECT_THAT(worker_->read_all(), HasSubstr("\"connection\""));
   EXPECT_TRUE(worker_->closed());
   worker_->say(kAcknowledged);

@@ -147,7 +147,7 @@ TEST_F(NodeWorkers, ADrainedWorkerFinishesAndLeaves) {
   HttpClient queued(station.target());  // sent before the drain, and served
   queued.send("/", "close");
   ASSERT_TRUE(station.run([&] { return station.accepted() == 3; }));
-  station.worker(0).inbox->drain(station.loop.now() + 1h);
+  station.worker(0).inbox->drain({station.loop.now() + 1h});
   station.beside([&] {
     EXPECT_TRUE(slow.receive()) << name_of(slow.ending());
     EXPECT_TRUE(queued.receive()) << name_of(queued.ending());
@@ -177,7 +177,7 @@ TEST_F(NodeWorkers, AReloadUnderLoadLosesNothing) {
   for (int reload = 0; reload < 5; reload++) {
     const unsigned before = done;
     ASSERT_TRUE(station.run([&] { return done >= before + 20; }));
-    station.worker(0).inbox->drain(station.loop.now() + 1h);
+    station.worker(0).inbox->drain({station.loop.now() + 1h});
     ASSERT_TRUE(station.run([&] { return station.worker(0).ended.has_value(); })) << station.said();
     EXPECT_EQ(*station.worker(0).ended, ExitStatus{});
     station.start(0);
@@ -322,7 +322,7 @@ TEST_F(NodeWorkers, AForkedChildTakesConnectionsByMessage) {
   const std::optional<Response> response = station.get("/");
   ASSERT_TRUE(response) << station.said();
   EXPECT_THAT(response->body, HasSubstr(R"("message":{"take":"it"})"));
-  station.worker(0).inbox->drain(station.loop.now() + 1h);
+  station.worker(0).inbox->drain({station.loop.now() + 1h});
   ASSERT_TRUE(station.run([&] { return station.worker(0).ended.has_value(); })) << "nothing keeps it alive";
   EXPECT_EQ(*station.worker(0).ended, ExitStatus{});
   EXPECT_THAT(station.worker(0).output, HasSubstr("message \"shutdown\""));
@@ -358,7 +358,7 @@ TEST_P(StickyLibraries, RunUnmodified) {
     }
   });
   EXPECT_TRUE(station.run([&] { return station.taken() == 20; }));
-  station.worker(0).inbox->drain(station.loop.now() + 1h);
+  station.worker(0).inbox->drain({station.loop.now() + 1h});
   EXPECT_TRUE(station.run([&] { return station.worker(0).ended.has_value(); })) << station.said();
   EXPECT_EQ(*station.worker(0).ended, ExitStatus{});
 }

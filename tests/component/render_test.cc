@@ -113,6 +113,15 @@ TEST(RenderStatus, TellsWhatDepartingWorkersHoldAndWhoIsIll) {
   EXPECT_THAT(text, testing::ContainsRegex("accepted [0-9]+ \\+ checks 4"));
 }
 
+TEST(RenderStatus, TellsTheDialectOfNodeWorkersAndNotWhatTheyDoNotTell) {
+  Status status = busy_fleet();
+  status.pools[0].intake = "node";
+  status.pools[0].node_dialect = "socket.io";
+  const std::string text = render_status(status, Colours::Off);
+  EXPECT_THAT(text, HasSubstr("node intake (socket.io), pass plane"));
+  EXPECT_THAT(text, Not(HasSubstr(" 812 "))) << "how many connections are open";
+}
+
 TEST(RenderStatus, UsesColoursOnATerminalOnly) {
   expect_golden("status_colours.txt", render_status(busy_fleet(), Colours::On));
   EXPECT_THAT(render_status(busy_fleet(), Colours::Off), Not(HasSubstr("\x1b")));

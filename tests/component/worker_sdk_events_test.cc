@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -123,6 +124,39 @@ TEST(WorkerSdkEvents, StopReadingConnectionsOnceDraining) {
   hf_drained(worker.get());
   EXPECT_EQ(supervisor.receive_type(), HF_FRAME_HELLO);
   EXPECT_EQ(supervisor.receive_type(), HF_FRAME_DRAINED);
+}
+
+TEST(WorkerSdkEvents, ADrainSaysWhenEachConnectionIsToGo) {
+  constexpr std::uint64_t kSpread = 8'000'000'000;
+  FakeSupervisor supervisor;
+  const SdkWorker worker = open_worker(supervisor);
+  EXPECT_EQ(hf_close_at(worker.get(), 1), UINT64_MAX) << "it does not drain";
+  supervisor.send_drain(12345, kSpread);
+  hf_event event;
+  ASSERT_EQ(hf_next(worker.get(), &event), HF_EVENT_DRAIN);
+  std::vector<std::uint64_t> moments;
+  for (std::uint64_t id = 1; id <= 4000; id++) moments.push_back(hf_close_at(worker.get(), id));
+  EXPECT_EQ(hf_close_at(worker.get(), 7), moments[6]);
+  const std::uint64_t first = *std::min_element(moments.begin(), moments.end());
+  for (std::uint64_t eighth = 0; eighth < 8; eighth++) {
+    const auto in_it = std::count_if(moments.begin(), moments.end(),
+                                     [&](std::uint64_t moment) { return (moment - first) * 8 / kSpread == eighth; });
+    EXPECT_NEAR(static_cast<double>(in_it), 500, 100) << eighth;
+  }
+}
+
+TEST(WorkerSdkEvents, ADrainOfAnOlderSupervisorHasNoSpread) {
+  FakeSupervisor supervisor;
+  const SdkWorker worker = open_worker(supervisor);
+  hf_frame_drain frame{};
+  frame.header = {HF_FRAME_DRAIN, 0, HF_FRAME_DRAIN_LEAST};
+  frame.deadline_ns = 77;
+  const auto* bytes = reinterpret_cast<const std::byte*>(&frame);
+  ASSERT_TRUE(supervisor.send_raw({bytes, HF_FRAME_DRAIN_LEAST}));
+  hf_event event;
+  ASSERT_EQ(hf_next(worker.get(), &event), HF_EVENT_DRAIN);
+  EXPECT_EQ(event.deadline_ns, 77u);
+  EXPECT_EQ(hf_close_at(worker.get(), 1), hf_close_at(worker.get(), 2)) << "all at once";
 }
 
 TEST(WorkerSdkEvents, BringASecondDeadline) {

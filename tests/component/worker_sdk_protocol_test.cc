@@ -71,7 +71,8 @@ Bytes connections() {
 
 TEST(WorkerProtocol, HasTheBytesThatItsDocumentShows) {
   std::map<std::string, Bytes> expected;
-  expected["drain"] = bytes_of(hf_frame_drain{{HF_FRAME_DRAIN, 0, sizeof(hf_frame_drain)}, 123456789012345});
+  expected["drain"] =
+      bytes_of(hf_frame_drain{{HF_FRAME_DRAIN, 0, sizeof(hf_frame_drain)}, 123456789012345, 10000000000});
   expected["hello"] =
       bytes_of(hf_frame_hello{{HF_FRAME_HELLO, 0, sizeof(hf_frame_hello)}, HF_PROTOCOL_VERSION, HF_HELLO_PAGE, 4711});
   expected["ready"] = plain(HF_FRAME_READY);

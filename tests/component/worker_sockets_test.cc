@@ -25,8 +25,8 @@ class Group {
  public:
   enum class Then { Accepts, Sleeps };
   Group(int listener, int accepts, Then then) : leader_(::fork()) {
+    ::setpgid(leader_, leader_);  // by both of us: the group is there when either goes on
     if (leader_ != 0) return;
-    ::setpgid(0, 0);
     if (::fork() == 0) {
       for (int i = 0; i < accepts; ++i) (void)::accept(listener, nullptr, nullptr);
       if (then == Then::Accepts) (void)::accept(listener, nullptr, nullptr);

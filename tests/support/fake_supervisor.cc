@@ -196,10 +196,11 @@ int FakeSupervisor::send_tcp_connection() {
   return client;
 }
 
-void FakeSupervisor::send_drain(std::uint64_t deadline_ns) {
+void FakeSupervisor::send_drain(std::uint64_t deadline_ns, std::uint64_t spread_ns) {
   hf_frame_drain frame{};
   frame.header = {HF_FRAME_DRAIN, 0, sizeof frame};
   frame.deadline_ns = deadline_ns;
+  frame.spread_ns = spread_ns;
   EXPECT_TRUE(send_raw(bytes_of(frame)));
 }
 

@@ -50,7 +50,7 @@ class FakeSupervisor {
   // As above, over TCP on the loopback, so that addresses are real. Returns the client's descriptor, the fake's to
   // close.
   int send_tcp_connection();
-  void send_drain(std::uint64_t deadline_ns);
+  void send_drain(std::uint64_t deadline_ns, std::uint64_t spread_ns = 0);
   // Any bytes with any descriptors; the descriptors stay the caller's.
   bool send_raw(std::span<const std::byte> bytes, std::span<const int> descriptors = {});
   // A CONNECTIONS frame with `count` records, as bytes.

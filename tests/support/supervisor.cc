@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <utility>
 
 #include "test_paths.h"
@@ -83,6 +84,21 @@ Supervisor::Supervisor(SupervisorPlan plan, const TempDirectory* directory, cons
   process_ = std::make_unique<Process>(process);
 }
 
+namespace {
+
+// What explains a failure may stand long before the end.
+std::string warnings_in(const std::string& log) {
+  std::istringstream lines(log);
+  std::string found;
+  for (std::string line; std::getline(lines, line);) {
+    const bool tells = line.find(" warning: ") != std::string::npos || line.find(" error: ") != std::string::npos;
+    if (tells) found += line + "\n";
+  }
+  return found;
+}
+
+}  // namespace
+
 Supervisor::~Supervisor() {
   if (process_->running()) {
     // In this order: a SIGCONT while it ends would undo the SIGSTOP by which LeakSanitizer attaches to the process, and both
@@ -97,8 +113,9 @@ Supervisor::~Supervisor() {
   if (testing::Test::HasFailure()) {
     constexpr std::size_t kTold = 6000;
     const std::string told = errors();
+    const std::size_t left_out = told.size() > kTold ? told.size() - kTold : 0;
     GTEST_LOG_(INFO) << "standard error of the supervisor:\n"
-                     << (told.size() > kTold ? told.substr(told.size() - kTold) : told);
+                     << warnings_in(told.substr(0, left_out)) << told.substr(left_out);
   }
 }
 

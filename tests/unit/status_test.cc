@@ -102,6 +102,14 @@ TEST(Status, ComesBackFromItsJsonAsItWas) {
   EXPECT_EQ(back->pools[0].slots[1].protocol_errors, 4U);
 }
 
+TEST(Status, OnlyNodeWorkersHaveADialect) {
+  Status status = example();
+  EXPECT_FALSE(json::parse(to_json(status))["pools"][0].contains("node_dialect"));
+  status.pools[0].node_dialect = "socket.io";
+  EXPECT_EQ(json::parse(to_json(status))["pools"][0]["node_dialect"], "socket.io");
+  EXPECT_EQ(parse_status(to_json(status))->pools[0].node_dialect, "socket.io");
+}
+
 TEST(Status, IsOneLineWhateverTheNamesAre) {
   Status status = example();
   status.name = "two\nlines";

@@ -207,9 +207,13 @@ static enum hf_event_type connections(struct hf_worker* worker, struct hf_event*
 }
 
 static enum hf_event_type drain(struct hf_worker* worker, struct hf_event* event) {
-  struct hf_frame_drain frame;
-  memcpy(&frame, worker->frame, sizeof frame);
+  struct hf_frame_header header;
+  struct hf_frame_drain frame = {.spread_ns = 0};
+  memcpy(&header, worker->frame, sizeof header);
+  memcpy(&frame, worker->frame, header.length < sizeof frame ? header.length : sizeof frame);
+  if (!worker->draining) worker->drain_began_ns = hf_now_ns();
   worker->draining = true;
+  worker->drain_spread_ns = frame.spread_ns;
   event->deadline_ns = frame.deadline_ns;
   return event->type = HF_EVENT_DRAIN;
 }
@@ -251,7 +255,7 @@ static enum hf_event_type on_message(struct hf_worker* worker, struct hf_event* 
   if (header.length != (size_t)length)
     return malformed(worker, event, descriptors, "its length is not the length of the message");
   if (header.type == HF_FRAME_CONNECTIONS) return connections(worker, event, &header, descriptors, lost_some);
-  if (header.type == HF_FRAME_DRAIN && length < (ssize_t)sizeof(struct hf_frame_drain))
+  if (header.type == HF_FRAME_DRAIN && length < (ssize_t)HF_FRAME_DRAIN_LEAST)
     return malformed(worker, event, descriptors, "a DRAIN frame has no deadline");
   for (int i = 0; i < descriptors; ++i)
     (void)close(worker->descriptors[i]); /* of a frame type that is newer than we are */
@@ -316,6 +320,7 @@ static union hf_address address_of(uint16_t family, const uint8_t bytes[16], uin
 enum hf_event_type hf_give_out(struct hf_worker* worker, struct hf_event* event) {
   struct hf_connection_record record;
   memcpy(&record, worker->frame + worker->batch_offset, sizeof record);
+  worker->last_record = worker->batch_offset;
   worker->batch_offset += record.record_length;
   struct hf_connection* connection = &event->connection;
   connection->fd = worker->descriptors[worker->batch_next++];
@@ -329,4 +334,31 @@ enum hf_event_type hf_give_out(struct hf_worker* worker, struct hf_event* event)
   connection->remote = address_of(record.family, record.remote, record.remote_port);
   connection->local = address_of(record.family, record.local, record.local_port);
   return event->type = HF_EVENT_CONNECTION;
+}
+
+int hf_is_proxied(const struct hf_worker* worker) {
+  struct hf_connection_record record;
+  if (worker->last_record == 0) return 0;
+  memcpy(&record, worker->frame + worker->last_record, sizeof record);
+  return (record.flags & HF_RECORD_PROXIED) != 0;
+}
+
+const void* hf_detail(const struct hf_worker* worker, enum hf_detail_type detail, size_t* length) {
+  *length = 0;
+  if (worker->last_record == 0) return NULL;
+  uint16_t record_length;
+  memcpy(&record_length, worker->frame + worker->last_record, sizeof record_length);
+  const uint32_t end = worker->last_record + record_length;
+  struct hf_record_detail found;
+  for (uint32_t at = worker->last_record + sizeof(struct hf_connection_record); at + sizeof found <= end;) {
+    memcpy(&found, worker->frame + at, sizeof found);
+    at += sizeof found;
+    if (found.type == 0 || found.length > end - at) return NULL;
+    if (found.type == (uint16_t)detail) {
+      *length = found.length;
+      return worker->frame + at;
+    }
+    at += found.length;
+  }
+  return NULL;
 }

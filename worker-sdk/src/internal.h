@@ -86,6 +86,8 @@ struct hf_worker {
 
   _Atomic int intake; /* enum intake; other threads read it */
   bool draining;
+  uint64_t drain_began_ns; /* when the first DRAIN was read */
+  uint64_t drain_spread_ns;
   bool hello_is_out;
   bool ready;
   bool blocked;    /* the channel was full: wait for EPOLLOUT */
@@ -108,6 +110,7 @@ struct hf_worker {
   uint32_t batch_next;
   uint32_t batch_count;
   uint32_t batch_offset; /* of the next record in frame */
+  uint32_t last_record;  /* in frame, of the connection that was given out last; 0: it came without one */
   int descriptors[HF_MAX_DESCRIPTORS];
   _Alignas(8) unsigned char frame[HF_MAX_FRAME];
 };

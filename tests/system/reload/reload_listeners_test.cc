@@ -105,10 +105,13 @@ TEST_P(ReloadListeners, OneThatGoesIsClosedItsClientsServedAndItsNumbersKept) {
   const std::string api = find(supervisor.status(), "api")->address;
   LoadLoop load(LoadPlan{supervisor.target(1), ipv4_sources(100), 8, std::nullopt, "/", kPatience});
   ASSERT_TRUE(eventually([&] { return load.answered() > 50; }));
+  const std::string request = request_for("/", "keep-alive");
   std::vector<HttpClient> open;
   for (const std::string& source : ipv4_sources(10)) {
     open.emplace_back(endpoint(api), source);
     ASSERT_TRUE(open.back().get("/")) << source;
+    // Half of a request: a server that drains waits for the other half, however late it comes.
+    open.back().send_raw(request.substr(0, request.size() / 2));
   }
   const std::uint64_t accepted = supervisor.status().accepted;
   write({{"main", "127.0.0.1:0"}});
@@ -116,7 +119,8 @@ TEST_P(ReloadListeners, OneThatGoesIsClosedItsClientsServedAndItsNumbersKept) {
   ASSERT_EQ(ran.exit_code, 0) << ran.errors;
   EXPECT_THAT(ran.output, HasSubstr("listener api is removed"));
   for (HttpClient& client : open) {
-    const bool served = client.get("/").has_value();
+    client.send_raw(request.substr(request.size() / 2));
+    const bool served = client.receive().has_value();
     EXPECT_TRUE(served || !GetParam().knows_drain) << name_of(client.ending());
     client.close();
   }

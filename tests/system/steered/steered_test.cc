@@ -147,7 +147,7 @@ TEST(SteeredSlot, WhoseWorkerStopsToAcceptSendsNewClientsElsewhere) {
   SupervisorPlan plan = plan_of(captured());
   plan.workers = 2;
   plan.command.emplace_back("blocking");
-  plan.options = {"--hold-timeout", "400ms"};
+  plan.options = {"--hold-timeout", "1s"};
   const Supervisor supervisor(plan);
   const StatusView before = supervisor.wait_until_serving();
   const Endpoint target = supervisor.target();
@@ -182,7 +182,7 @@ TEST(SteeredSlot, WhoseRestartFailsWhileItsWorkerIsStalledHasItsClientsAgainWhen
   SupervisorPlan plan = plan_of(captured());
   plan.workers = 2;
   plan.command = {"/bin/sh", "-c", "[ -e {dir}/broken ] && exit 3; exec python3 " + server() + " capture blocking"};
-  plan.options = {"--hold-timeout", "400ms"};
+  plan.options = {"--hold-timeout", "1s"};
   const Supervisor supervisor(plan);
   const StatusView before = supervisor.wait_until_serving();
   const LoadReport healthy = LoadLoop(LoadPlan{supervisor.target(), ipv4_sources(40), 8, 40, "/", kPatience}).finish();

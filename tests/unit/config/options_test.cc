@@ -48,6 +48,14 @@ const std::map<std::string, Value> kSamples = {
     {"GROUP", Scalar{"all"}},
     {"MASK", Scalar{"0027"}},
     {"LIMITS", Scalar{"nofile=1024:65536,core=0"}},
+    {"WHEN", Scalar{"required"}},
+    {"ROUTES", std::vector{Scalar{"{ when = { websocket = true }, pool = \"other\" }", Scalar::Form::Table}}},
+    {"KEYS", std::vector{Scalar{"cookie(sid)"}, Scalar{"remote-address"}}},
+    {"STRATEGY", Scalar{"crc32"}},
+    {"PERCENT", Scalar{"150", Scalar::Form::Number}},
+    {"FILE", Scalar{"/other"}},
+    {"HOW", Scalar{"dry-run"}},
+    {"FORM", Scalar{"http"}},
 };
 
 const Place kPlace = {0, "VARIABLE"};
@@ -191,7 +199,7 @@ TEST(Options, OfASharedKindReachTheMembersThatTheyAreNamedFor) {
 }
 
 TEST(Options, EachThatIsNoFreeTextRefusesJunkAndKeepsItsValue) {
-  const std::set<std::string> free_texts = {"NAME", "PATH", "DIR", "TABLE", "TARGET"};
+  const std::set<std::string> free_texts = {"NAME", "PATH", "DIR", "TABLE", "FILE", "TARGET"};
   for (const Option& option : options()) {
     if (free_texts.contains(option.value_name)) continue;
     for (const std::string junk : {"", "junk!", "7,junk"}) {

@@ -17,6 +17,7 @@ namespace holdfast {
 namespace {
 
 using namespace std::chrono_literals;
+using testing::AllOf;
 using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
@@ -164,6 +165,10 @@ TEST(Mistakes, NodeWorkersNeedTheirChannel) {
   EXPECT_THAT(with(Intake::Node, Plane::Pass, D::SocketIo, {"deno", "run", "a.js"}), IsEmpty());
   EXPECT_THAT(with(Intake::Node, Plane::Auto, D::Auto, {"npm", "start"}), ElementsAre(HasSubstr("starts yours")));
   EXPECT_THAT(with(Intake::Auto, Plane::Auto, D::Plain, {"yarn", "start"}), ElementsAre(HasSubstr("starts yours")));
+  EXPECT_THAT(with(Intake::Auto, Plane::Auto, D::Auto, {"npm", "start"}),
+              ElementsAre(AllOf(HasSubstr("starts yours"), HasSubstr("--intake capture"))));
+  EXPECT_THAT(with(Intake::Auto, Plane::Pass, D::Auto, {"npx", "app"}), ElementsAre(HasSubstr("starts yours")));
+  EXPECT_THAT(with(Intake::Sdk, Plane::Auto, D::Auto, {"npm", "start"}), IsEmpty()) << "he must know";
   EXPECT_THAT(with(Intake::Node, Plane::Steer, D::Auto, {"node", "a.js"}), Contains(HasSubstr("--plane steer")));
   EXPECT_THAT(with(Intake::Sdk, Plane::Auto, D::Plain, {"node", "a.js"}),
               ElementsAre(HasSubstr("--node-dialect needs --intake node, not sdk")));

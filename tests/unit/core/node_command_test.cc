@@ -31,7 +31,15 @@ TEST(NodeCommand, NodeIsKnownByItsName) {
 
 TEST(NodeCommand, WhatWouldTakeTheChannelIsRefusedWithTheReason) {
   for (const char* launcher : {"npm", "/usr/bin/npx", "yarn", "pnpm", "nodemon", "pm2"}) {
+    EXPECT_TRUE(launcher_in({launcher, "start"}));
+    EXPECT_TRUE(launcher_in({"env", "NODE_ENV=production", launcher, "start"}));
     EXPECT_THAT(why_no_node_worker({launcher, "start"}), Optional(AllOf(HasSubstr("channel"), HasSubstr("node"))));
+  }
+}
+
+TEST(NodeCommand, OnlyALauncherIsOne) {
+  for (const Command& command : {Command{"node", "npm"}, Command{"./npm-like"}, Command{}, Command{"env"}}) {
+    EXPECT_FALSE(launcher_in(command)) << testing::PrintToString(command);
   }
 }
 

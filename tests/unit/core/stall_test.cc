@@ -7,12 +7,15 @@ namespace {
 
 using std::chrono::seconds;
 
+constexpr int kSamples = kStallSamples;  // within the limit
+
 class StallTest : public testing::Test {
  protected:
-  bool sample(std::uint64_t length) {
-    now_ += seconds(1);
-    return stall_.on_sample(length, seconds(5), now_);
+  bool sample(std::uint64_t length, Duration later = kLimit / kSamples) {
+    now_ += later;
+    return stall_.on_sample(length, kLimit, now_);
   }
+  static constexpr Duration kLimit = seconds(5);
   Stall stall_;
 
  private:
@@ -20,35 +23,43 @@ class StallTest : public testing::Test {
 };
 
 TEST_F(StallTest, AQueueThatOnlyGrowsForTheWholeLimitIsStalled) {
-  for (std::uint64_t length = 1; length <= 5; length++) EXPECT_FALSE(sample(length)) << length;
-  EXPECT_TRUE(sample(6));
+  for (std::uint64_t length = 1; length <= kSamples; length++) EXPECT_FALSE(sample(length)) << length;
+  EXPECT_TRUE(sample(kSamples + 1));
 }
 
 TEST_F(StallTest, AnEmptyQueueIsNotHoweverLong) {
-  for (int i = 0; i < 20; i++) EXPECT_FALSE(sample(0));
+  for (int i = 0; i < 3 * kSamples; i++) EXPECT_FALSE(sample(0));
 }
 
 TEST_F(StallTest, AQueueThatStandsStillIsALongRequest) {
-  for (int i = 0; i < 20; i++) EXPECT_FALSE(sample(3));
+  for (int i = 0; i < 3 * kSamples; i++) EXPECT_FALSE(sample(3));
 }
 
 TEST_F(StallTest, OneThatBecomesShorterNowAndThenMovesHoweverLongItIs) {
-  for (int i = 0; i < 20; i++) EXPECT_FALSE(sample(4000 + static_cast<std::uint64_t>(i % 3)));
+  for (int i = 0; i < 3 * kSamples; i++) EXPECT_FALSE(sample(4000 + static_cast<std::uint64_t>(i % 3)));
 }
 
 TEST_F(StallTest, NothingButMovementEndsIt) {
-  for (std::uint64_t length = 1; length <= 6; length++) (void)sample(length);
+  for (std::uint64_t length = 1; length <= kSamples + 1; length++) (void)sample(length);
   ASSERT_TRUE(stall_.is_stalled());
-  EXPECT_TRUE(sample(6));
-  EXPECT_TRUE(sample(6));
-  EXPECT_FALSE(sample(5));
+  EXPECT_TRUE(sample(kSamples + 1));
+  EXPECT_TRUE(sample(kSamples + 1));
+  EXPECT_FALSE(sample(kSamples));
 }
 
 TEST_F(StallTest, GrowthLongAgoCountsUntilItMoves) {
   (void)sample(1);
-  EXPECT_FALSE(sample(2));
-  for (int i = 0; i < 3; i++) EXPECT_FALSE(sample(2));
+  for (int i = 1; i < kSamples; i++) EXPECT_FALSE(sample(2));
   EXPECT_TRUE(sample(2));
+}
+
+TEST_F(StallTest, TimeInWhichNobodyLookedSaysLittle) {
+  (void)sample(1);
+  EXPECT_FALSE(sample(2, 20 * kLimit)) << "we were without a CPU, and so was the worker";
+  EXPECT_FALSE(sample(3, 20 * kLimit));
+  for (std::uint64_t length = 4; length < 1 + kFewestStallSamples; length++)
+    EXPECT_FALSE(sample(length, kLimit)) << length;
+  EXPECT_TRUE(sample(20, kLimit));
 }
 
 TEST(StallLimit, IsTheHoldTimeoutUnlessThatLeavesAWorkerNoTimeToWork) {

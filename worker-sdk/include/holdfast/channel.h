@@ -45,10 +45,12 @@ struct hf_frame_header { /* 8 bytes */
   uint32_t length; /* of the whole frame, this header included; must equal the message's length */
 };
 
-struct hf_frame_drain { /* 16 bytes */
+struct hf_frame_drain { /* 24 bytes */
   struct hf_frame_header header;
   uint64_t deadline_ns; /* CLOCK_MONOTONIC: when the supervisor will end the worker */
+  uint64_t spread_ns;   /* the time, from now on, over which it is to close its connections; 0: as soon as it can */
 };
+#define HF_FRAME_DRAIN_LEAST 16u /* bytes of the frame from a supervisor that knows no spread */
 
 struct hf_frame_hello { /* 24 bytes */
   struct hf_frame_header header;
@@ -68,8 +70,8 @@ struct hf_frame_number { /* 16 bytes */
 #define HF_FAMILY_IPV4 4u
 #define HF_FAMILY_IPV6 6u
 
-struct hf_connection_record { /* 72 bytes */
-  uint16_t record_length;     /* 72 today; where the next record starts */
+struct hf_connection_record { /* 72 bytes, and behind them, up to record_length, struct hf_record_detail ... */
+  uint16_t record_length;     /* at least 72, in steps of 8; where the next record starts */
   uint16_t listener;          /* index into HOLDFAST_LISTENERS */
   uint16_t family;            /* HF_FAMILY_ of both addresses: of the client as it is placed and logged */
   uint16_t bucket;            /* the bucket that placed it */
@@ -79,8 +81,15 @@ struct hf_connection_record { /* 72 bytes */
   uint8_t local[16];
   uint16_t remote_port; /* host value, little-endian like every number here */
   uint16_t local_port;
-  uint32_t flags;    /* HF_CONNECTION_ */
-  uint64_t reserved; /* 0 today */
+  uint32_t flags;    /* HF_RECORD_; other bits are the supervisor's own */
+  uint64_t reserved; /* the supervisor's own */
+};
+#define HF_RECORD_PROXIED 2u /* the addresses are those that a proxy told by the PROXY protocol */
+
+/* What the proxy told beside them; a value follows, and then the next one. A type of 0 is the end. */
+struct hf_record_detail { /* 4 bytes */
+  uint16_t type;          /* enum hf_detail_type of worker.h: the types of the PROXY protocol, version 2 */
+  uint16_t length;        /* of the value */
 };
 
 #define HF_CONNECTION_CHECK 1u /* no client's: the supervisor asks whether the worker is well */

@@ -174,12 +174,42 @@ HF_API void hf_release(struct hf_worker* worker, int fd);
  * descriptor limit it takes up connections only once a heartbeat, after the SDK has counted its descriptors. */
 HF_API void hf_closed(struct hf_worker* worker, uint64_t number);
 
+/* When the program should close a connection because it drains, CLOCK_MONOTONIC nanoseconds: the moments of all its
+ * connections are spread over the time that the supervisor asks for, so that the clients do not come back all at once.
+ * `id`: hf_connection.id, or another number that the program has for it; the same number has the same moment. What is
+ * idle then is to be closed, what is busy after its answer. UINT64_MAX while it does not drain; where nothing is to be
+ * spread, the moment when the drain began. */
+HF_API uint64_t hf_close_at(const struct hf_worker* worker, uint64_t id);
+
 /* Nothing is open any more and the program is about to exit. */
 HF_API void hf_drained(struct hf_worker* worker);
 
 /* Shows that the program lives, within work that keeps it from calling hf_next. Any thread, but a beat from a thread
  * that cannot hang hides the hang of another. */
 HF_API void hf_heartbeat(struct hf_worker* worker);
+
+/* What a proxy told by the PROXY protocol beside the addresses: the numbers are the types of its version 2. */
+enum hf_detail_type {
+  HF_DETAIL_ALPN = 0x01,              /* "h2" */
+  HF_DETAIL_AUTHORITY = 0x02,         /* the name that the client asked for (SNI) */
+  HF_DETAIL_UNIQUE_ID = 0x05,         /* opaque bytes */
+  HF_DETAIL_GOOGLE_CONNECTION = 0xE0, /* 8 bytes, little-endian: the id of a Private Service Connect */
+  HF_DETAIL_AWS_ENDPOINT = 0xEA,      /* "vpce-..." */
+  HF_DETAIL_AZURE_LINK = 0xEE         /* 4 bytes, little-endian: the id of a private endpoint's link */
+};
+
+/* A detail of the connection that hf_next gave out last; NULL if there is none. Valid until the next call of hf_next; not
+ * terminated by a zero: `*length` says how long it is. */
+HF_API const void* hf_detail(const struct hf_worker* worker, enum hf_detail_type detail, size_t* length);
+
+/* Whether the addresses of the connection that hf_next gave out last are those that a proxy told: then getpeername(2) names
+ * the proxy. 1 or 0. */
+HF_API int hf_is_proxied(const struct hf_worker* worker);
+
+/* Writes "ID~SLOT", with this worker's slot, into `buffer`: a session id from which a pool with `key = ["tagged(...)"]` sees
+ * who has made it, so that whoever shows it comes straight back. `id` must have no '~'. Returns the length without the final
+ * zero; -ENOSPC if `size` is too small (12 bytes above the length of `id` are enough); -EINVAL for such an `id`. */
+HF_API int hf_tag(const struct hf_worker* worker, const char* id, char* buffer, size_t size);
 
 HF_API const struct hf_identity* hf_info(const struct hf_worker* worker);
 

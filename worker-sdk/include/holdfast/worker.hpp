@@ -21,6 +21,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <variant>
@@ -144,6 +145,22 @@ class Worker {
     return Nothing{};
   }
 
+  // What a proxy told, beside the addresses, of the connection that `next` gave out last; empty: nothing. Valid until `next`.
+  [[nodiscard]] std::string_view detail(hf_detail_type detail) const {
+    std::size_t length = 0;
+    const void* const value = hf_detail(worker_.get(), detail, &length);
+    return {static_cast<const char*>(value), length};
+  }
+  // `id` with this worker's slot: for session ids that bring their clients back (hf_tag). Empty if `id` has a '~'.
+  [[nodiscard]] std::string tag(const std::string& id) const {
+    std::string tagged(id.size() + 12, '\0');
+    const int length = hf_tag(worker_.get(), id.c_str(), tagged.data(), tagged.size());
+    tagged.resize(length < 0 ? 0 : static_cast<std::size_t>(length));
+    return tagged;
+  }
+  // Whether the addresses of that connection are those that a proxy told.
+  [[nodiscard]] bool is_proxied() const { return hf_is_proxied(worker_.get()) != 0; }
+
   // Blocks until `next` has something to do; false after the timeout or when a signal came.
   [[nodiscard]] bool wait(std::optional<std::chrono::milliseconds> timeout = std::nullopt) {
     return hf_wait(worker_.get(), timeout ? static_cast<int>(timeout->count()) : -1) > 0;
@@ -151,6 +168,12 @@ class Worker {
 
   [[nodiscard]] int fd() const { return hf_fd(worker_.get()); }  // borrowed
   void ready() { hf_ready(worker_.get()); }
+  // When to close the connection with this id because the worker drains; long after all deadlines while it does not.
+  [[nodiscard]] MonotonicTime close_at(std::uint64_t id) const {
+    constexpr std::uint64_t kLatest = std::chrono::nanoseconds::max().count();
+    const std::uint64_t at = hf_close_at(worker_.get(), id);
+    return MonotonicTime(std::chrono::nanoseconds(at < kLatest ? at : kLatest));
+  }
   void drained() { hf_drained(worker_.get()); }
   void closed(std::uint64_t number) { hf_closed(worker_.get(), number); }
   void heartbeat() { hf_heartbeat(worker_.get()); }

@@ -1,5 +1,5 @@
 // HTTP servers of `cluster`, in no way written for Holdfast. Arguments: a port or a path for each server; also
-// "exclusive", "https" and "udp", which listen in other ways.
+// "exclusive", "reusePort", "https" and "udp", which listen in other ways.
 'use strict';
 const cluster = require('node:cluster');
 const dgram = require('node:dgram');
@@ -8,6 +8,7 @@ const https = require('node:https');
 
 const ways = {
   exclusive: (server) => server.listen({ port: 0, exclusive: true }),
+  reusePort: (server) => server.listen({ port: 0, reusePort: true }),
   https: (server) => server.listen(443),
   udp: (server) => server.bind(5353),
 };

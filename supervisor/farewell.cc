@@ -1,0 +1,42 @@
+#include "farewell.h"
+
+#include <string_view>
+#include <utility>
+
+#include "sys/sockets.h"
+
+namespace holdfast {
+
+namespace {
+
+constexpr Duration kKept = std::chrono::seconds(1);
+constexpr std::size_t kMostLeaving = 1024;
+
+constexpr std::string_view kForbidden = "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+constexpr std::string_view kTooMany =
+    "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+constexpr std::string_view kBanned =
+    "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 60\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
+std::string_view answer_of(Refusal refusal) {
+  if (refusal == Refusal::Banned) return kBanned;
+  return refusal == Refusal::SourceRate ? kTooMany : kForbidden;
+}
+
+}  // namespace
+
+Farewell::Farewell(Loop& loop) : loop_(loop), timer_(loop, [this] { on_due(); }) {}
+
+void Farewell::say(UniqueFd fd, Refusal refusal) {
+  answer_refused(fd, answer_of(refusal));
+  if (leaving_.empty()) timer_.arm(loop_.now() + kKept);
+  leaving_.push_back({std::move(fd), loop_.now() + kKept});
+  if (leaving_.size() > kMostLeaving) leaving_.pop_front();
+}
+
+void Farewell::on_due() {
+  while (!leaving_.empty() && leaving_.front().until <= loop_.now()) leaving_.pop_front();
+  if (!leaving_.empty()) timer_.arm(leaving_.front().until);
+}
+
+}  // namespace holdfast

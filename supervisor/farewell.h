@@ -1,0 +1,34 @@
+#pragma once
+
+#include <deque>
+
+#include "core/time.h"
+#include "listener/listener.h"
+#include "loop/loop.h"
+#include "loop/timer.h"
+#include "sys/unique_fd.h"
+
+namespace holdfast {
+
+// Refuses clients of HTTP with an answer in the place of a reset. Each is kept for a second, so that the answer arrives before the
+// close; so many at most, and beyond that the oldest is closed earlier.
+class Farewell {
+ public:
+  explicit Farewell(Loop& loop);
+
+  // 429 with Retry-After where it is worth trying again, else 403.
+  void say(UniqueFd fd, Refusal refusal);
+
+ private:
+  struct Leaving {
+    UniqueFd fd;
+    TimePoint until;
+  };
+  void on_due();
+
+  Loop& loop_;
+  std::deque<Leaving> leaving_;
+  Timer timer_;
+};
+
+}  // namespace holdfast

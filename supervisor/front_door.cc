@@ -1,0 +1,306 @@
+#include "front_door.h"
+
+#include <holdfast/worker.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "wire/channel_frames.h"
+
+namespace holdfast {
+
+namespace {
+
+// Faults of clients are logged so often and no more: each may come a thousand times a second.
+constexpr Duration kReportPeriod = std::chrono::seconds(5);
+
+Refusal refusal_of(ProxyFault fault) {
+  static_assert(static_cast<int>(Refusal::ProxyBadChecksum) - static_cast<int>(Refusal::ProxyNoHeader) ==
+                static_cast<int>(ProxyFault::BadChecksum) - static_cast<int>(ProxyFault::NoHeader));
+  return static_cast<Refusal>(static_cast<int>(Refusal::ProxyNoHeader) + static_cast<int>(fault));
+}
+
+Endpoint endpoint_of(const IpAddress& address, std::uint16_t port) {
+  return {address.is_v6() ? Endpoint::Family::V6 : Endpoint::Family::V4, address, port};
+}
+
+std::string text_of(const Endpoint& endpoint) {
+  if (endpoint.family == Endpoint::Family::Unix) return "a Unix client";
+  const std::string address = endpoint.address.text();
+  return (endpoint.address.is_v6() ? "[" + address + "]" : address) + ":" + std::to_string(endpoint.port);
+}
+
+// What the worker is told of the header beside the addresses.
+std::string details_of(const ProxyTlvs& tlvs) {
+  ConnectionDetails details;
+  const auto number = [](auto value) {
+    std::string text;
+    for (std::size_t i = 0; i < sizeof value; i++) text += static_cast<char>(value >> (8 * i) & 0xff);
+    return text;
+  };
+  details.add(HF_DETAIL_ALPN, tlvs.alpn);
+  details.add(HF_DETAIL_AUTHORITY, tlvs.authority);
+  details.add(HF_DETAIL_UNIQUE_ID, tlvs.unique_id);
+  details.add(HF_DETAIL_AWS_ENDPOINT, tlvs.aws_endpoint);
+  if (tlvs.azure_link) details.add(HF_DETAIL_AZURE_LINK, number(*tlvs.azure_link));
+  if (tlvs.google_connection) details.add(HF_DETAIL_GOOGLE_CONNECTION, number(*tlvs.google_connection));
+  return details.take();
+}
+
+// Takes over whom the header names. Without a name the connection's own addresses hold.
+void take_addresses(const ProxyHeader& header, Arrival& arrival) {
+  if (const auto* internet = std::get_if<ProxyInternet>(&header.addresses)) {
+    arrival.remote = endpoint_of(internet->source, internet->source_port);
+    arrival.local = endpoint_of(internet->destination, internet->destination_port);
+    arrival.is_proxied = true;
+  } else if (std::holds_alternative<ProxyUnix>(header.addresses)) {
+    arrival.remote = Endpoint{};
+    arrival.is_proxied = true;
+  }
+}
+
+}  // namespace
+
+bool FrontDoor::is_needed(const ListenerConfig& config, const std::vector<const PoolConfig*>& pools) {
+  if (config.proxy_protocol.mode != ProxyPolicy::Mode::Off || !config.routes.empty()) return true;
+  if (Gatekeeper::is_needed(config.admission)) return true;
+  const std::vector<PrefaceKey> plain = {RemoteAddressKey{}};
+  return std::any_of(pools.begin(), pools.end(), [&](const PoolConfig* pool) { return pool->key != plain; });
+}
+
+Result<std::unique_ptr<FrontDoor>> FrontDoor::create(Loop& loop, const ListenerConfig& config, HashKey key,
+                                                     std::vector<Target> targets) {
+  std::unique_ptr<Gatekeeper> keeper;
+  if (Gatekeeper::is_needed(config.admission)) {
+    auto created = Gatekeeper::create(loop, config.name, config.admission, key);
+    if (!created) return std::move(created).error();
+    keeper = *std::move(created);
+  }
+  Result<ArrivalWatch> watch = ArrivalWatch::create();
+  if (!watch) return std::move(watch).error();
+  return std::unique_ptr<FrontDoor>(
+      new FrontDoor(loop, config, std::move(targets), *std::move(watch), std::move(keeper)));
+}
+
+FrontDoor::FrontDoor(Loop& loop, const ListenerConfig& config, std::vector<Target> targets, ArrivalWatch watch,
+                     std::unique_ptr<Gatekeeper> keeper)
+    : loop_(loop),
+      config_(config),
+      targets_(std::move(targets)),
+      routes_(config.routes),
+      senders_(config.proxy_protocol.senders),
+      watch_(std::move(watch)),
+      keeper_(std::move(keeper)),
+      farewell_(loop),
+      buffer_(kMaxPreface),
+      watcher_(loop, watch_.fd(), [this](FdWatcher::Ready) { on_arrivals(); }),
+      timeout_(loop, [this] { on_due(); }) {
+  needs_.http = routes_.needs_http();
+  needs_.tls = routes_.needs_tls();
+  for (const Target& target : targets_) {
+    if (target.pool == nullptr) continue;
+    for (const PrefaceKey& key : target.pool->key) {
+      needs_.http |= needs_http(key);
+      needs_.tls |= needs_server_name(key);
+    }
+  }
+  watcher_.watch(FdWatcher::Interest::Readable);
+}
+
+FrontDoor::~FrontDoor() { *alive_ = false; }
+
+void FrontDoor::enter(AcceptedConnection connection) {
+  const PrefaceNeeds needs = needs_of(connection.remote);
+  // Behind a proxy the client is known only once its header is.
+  if (needs.proxy == PrefaceNeeds::Proxy::No && !lets_in(connection.fd, connection.remote)) return;
+  if (!needs.any()) return route(std::move(connection.fd), connection.remote, Preface{});
+  Waiting arrived{std::move(connection.fd), connection.remote, PrefaceReader(needs), {}};
+  // Mostly the bytes are there: clients and proxies send them at once.
+  if (const std::optional<std::size_t> least = look(arrived, PrefaceReader::Stream::Open))
+    wait(std::move(arrived), *least);
+}
+
+void FrontDoor::close() {
+  for (auto& [number, connection] : std::exchange(waiting_, {})) refuse(std::move(connection.fd), Refusal::Stopping);
+  timeout_.disarm();
+}
+
+PrefaceNeeds FrontDoor::needs_of(const Endpoint& sender) const {
+  PrefaceNeeds needs = needs_;
+  if (config_.proxy_protocol.mode == ProxyPolicy::Mode::Required) needs.proxy = PrefaceNeeds::Proxy::Required;
+  const bool may_write = config_.proxy_protocol.mode == ProxyPolicy::Mode::OptionalFrom &&
+                         sender.family != Endpoint::Family::Unix && senders_.contains(sender.address);
+  if (may_write) needs.proxy = PrefaceNeeds::Proxy::Optional;
+  return needs;
+}
+
+void FrontDoor::wait(Waiting connection, std::size_t least) {
+  connection.until = loop_.now() + config_.preface_timeout;
+  connection.is_low_water_set = least > 1;
+  if (connection.is_low_water_set) report_from(connection.fd, least);
+  const std::uint64_t number = ++last_;
+  if (const Outcome added = watch_.add(connection.fd, number); !added) {
+    report(connection.sender, added.error().message());
+    return refuse(std::move(connection.fd), Refusal::PrefaceOverflow);
+  }
+  if (waiting_.empty()) timeout_.arm(connection.until);
+  waiting_.emplace(number, std::move(connection));
+  if (waiting_.size() <= config_.preface_limit) return;
+  const auto oldest = waiting_.begin();
+  report(oldest->second.sender, "too many connections wait for their first bytes (preface-limit), and it has longest");
+  refuse(std::move(oldest->second.fd), Refusal::PrefaceOverflow);
+  waiting_.erase(oldest);
+}
+
+void FrontDoor::on_arrivals() {
+  std::array<ArrivalWatch::Arrival, 256> arrivals;
+  const std::size_t count = watch_.take(arrivals);
+  for (std::size_t i = 0; i < count; i++) {
+    const auto found = waiting_.find(arrivals[i].token);
+    if (found == waiting_.end()) continue;  // refused within this turn
+    Waiting& connection = found->second;
+    const auto stream = arrivals[i].ended ? PrefaceReader::Stream::Ended : PrefaceReader::Stream::Open;
+    const std::optional<std::size_t> least = look(connection, stream);
+    if (!least) {
+      waiting_.erase(found);
+    } else if (*least > 1 || connection.is_low_water_set) {
+      connection.is_low_water_set = true;
+      report_from(connection.fd, *least);
+    }
+  }
+  flush_guests();
+}
+
+void FrontDoor::on_due() {
+  while (!waiting_.empty() && waiting_.begin()->second.until <= loop_.now()) {
+    const auto oldest = waiting_.begin();
+    Waiting connection = std::move(oldest->second);
+    waiting_.erase(oldest);
+    if (connection.reader.may_do_without()) {
+      admit(connection, Preface{});
+    } else {
+      report(connection.sender, "the first bytes that placing it needs did not come in time (preface-timeout)");
+      refuse(std::move(connection.fd), Refusal::PrefaceTimeout);
+    }
+  }
+  if (!waiting_.empty()) timeout_.arm(waiting_.begin()->second.until);
+  flush_guests();
+}
+
+std::optional<std::size_t> FrontDoor::look(Waiting& connection, PrefaceReader::Stream stream) {
+  const Peeked peeked = peek(connection.fd, buffer_);
+  if (peeked.state == Peeked::State::Ended) {
+    refuse(std::move(connection.fd), Refusal::ClientLeft);
+    return std::nullopt;
+  }
+  if (peeked.state == Peeked::State::Empty) return 1;
+  auto found = connection.reader.look(std::string_view(buffer_.data(), peeked.length), stream);
+  if (const auto* more = std::get_if<NeedMore>(&found)) return more->at_least;
+  if (const auto* fault = std::get_if<ProxyFault>(&found)) {
+    report(connection.sender, "PROXY header: " + std::string(text_of(*fault)));
+    refuse(std::move(connection.fd), refusal_of(*fault));
+    return std::nullopt;
+  }
+  admit(connection, std::get<Preface>(std::move(found)));
+  return std::nullopt;
+}
+
+// Of a connection whose preface is known. What waited is not watched any more: it goes to somebody else.
+void FrontDoor::admit(Waiting& connection, Preface preface) {
+  if (connection.until != TimePoint{}) watch_.remove(connection.fd);
+  if (connection.is_low_water_set) report_from(connection.fd, 1);
+  if (preface.proxy && !take_bytes(connection.fd, preface.proxy->length))
+    return refuse(std::move(connection.fd), Refusal::ClientLeft);
+  route(std::move(connection.fd), connection.sender, preface);
+}
+
+void FrontDoor::route(UniqueFd fd, const Endpoint& sender, const Preface& preface) {
+  Arrival arrival;
+  arrival.fd = std::move(fd);
+  arrival.remote = sender;
+  if (preface.proxy) {
+    take_addresses(*preface.proxy, arrival);
+    arrival.details = details_of(preface.proxy->tlvs);
+  }
+  const bool was_judged = needs_of(sender).proxy == PrefaceNeeds::Proxy::No;
+  if (!was_judged && !lets_in(arrival.fd, arrival.remote)) return;
+  if (preface.missing) ++missing_[std::string(text_of(*preface.missing))];
+  PrefaceFacts facts;
+  if (arrival.remote.family != Endpoint::Family::Unix) facts.remote = arrival.remote.address;
+  if (arrival.is_proxied) facts.proxy = facts.remote;
+  if (preface.http) facts.request = &preface.http->request;
+  facts.server_name = preface.server_name;
+  facts.alpn = preface.alpn;
+  const std::optional<std::size_t> route = routes_.match(facts);
+  const Target& target = targets_[route ? *route + 1 : 0];
+  if (target.pool == nullptr) return refuse(std::move(arrival.fd), Refusal::Route);
+  if (target.alive.expired()) return refuse(std::move(arrival.fd), Refusal::Removed);
+  arrival.listener = target.listener;
+  const unsigned slots = target.dispatcher->table().slots();
+  arrival.key = first_present(target.pool->key, facts, target.pool->prefix, slots);
+  hand_over(target, std::move(arrival));
+}
+
+void FrontDoor::hand_over(const Target& target, Arrival arrival) {
+  const Target& home = targets_.front();
+  if (target.dispatcher != home.dispatcher) {
+    account().count_passed_on();
+    target.dispatcher->listeners()[target.listener.value]->count_adopted();
+  }
+  target.dispatcher->arrive(std::move(arrival));
+  if (std::exchange(flush_due_, true)) return;
+  // Those that a turn of accepting has brought go together.
+  loop_.defer([this, alive = alive_] {
+    if (*alive) flush_guests();
+  });
+}
+
+// Else it is told, and counted.
+bool FrontDoor::lets_in(UniqueFd& fd, const Endpoint& client) {
+  if (!keeper_) return true;
+  const bool has_address = client.family != Endpoint::Family::Unix;
+  const std::optional<Refusal> refusal = keeper_->judge(has_address ? std::optional(client.address) : std::nullopt);
+  if (!refusal) return true;
+  report(client, to_text(*refusal));
+  if (config_.admission.form == AdmissionConfig::Form::Reset) {
+    refuse(std::move(fd), *refusal);
+  } else {
+    account().count_refusal(*refusal);
+    farewell_.say(std::move(fd), *refusal);
+  }
+  return false;
+}
+
+std::map<std::string, std::uint64_t> FrontDoor::would_refuse() const {
+  return keeper_ ? keeper_->would_refuse() : std::map<std::string, std::uint64_t>();
+}
+
+void FrontDoor::refuse(UniqueFd fd, Refusal refusal) {
+  account().count_refusal(refusal);
+  refuse_connection(std::move(fd));
+}
+
+// What is wrong with a sender, at a bounded rate.
+void FrontDoor::report(const Endpoint& sender, std::string_view why) {
+  unreported_++;
+  if (loop_.now() < next_report_) return;
+  const std::string others = unreported_ > 1 ? fmt::format(" ({} more since the last report)", unreported_ - 1) : "";
+  spdlog::warn("listener {}: a connection from {} is refused: {}{}", config_.name, text_of(sender), why, others);
+  next_report_ = loop_.now() + kReportPeriod;
+  unreported_ = 0;
+}
+
+Listener& FrontDoor::account() const {
+  const Target& home = targets_.front();
+  return *home.dispatcher->listeners()[home.listener.value];
+}
+
+void FrontDoor::flush_guests() {
+  if (!std::exchange(flush_due_, false)) return;
+  for (const Target& target : targets_) {
+    if (!target.alive.expired()) target.dispatcher->flush_adopted();
+  }
+}
+
+}  // namespace holdfast

@@ -1,0 +1,113 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "arrival.h"
+#include "config/config.h"
+#include "core/cidr.h"
+#include "core/result.h"
+#include "core/routes.h"
+#include "dispatcher.h"
+#include "farewell.h"
+#include "gatekeeper.h"
+#include "loop/fd_watcher.h"
+#include "loop/loop.h"
+#include "loop/timer.h"
+#include "sys/first_bytes.h"
+#include "wire/preface.h"
+
+namespace holdfast {
+
+// What the connections of a listener go through between accepting and placing: who the client is (PROXY header), which pool he is for
+// (routes), and by what he is placed there (the pool's keys).
+//
+// The first bytes that this needs are peeked, and nothing but a PROXY header is ever taken. A connection whose bytes are not all
+// there waits in a table: bounded in number (beyond, the oldest is refused) and in time. They are waiting in the account of the
+// listener's own pool. A client that sends byte by byte costs a place in the table, and a look for each byte.
+class FrontDoor {
+ public:
+  // A pool, as one listener sees it. Borrowed.
+  struct Target {
+    Dispatcher* dispatcher;
+    const PoolConfig* pool;
+    ListenerId listener;        // there
+    std::weak_ptr<bool> alive;  // with the pool, which a reload may remove
+  };
+  // Whether the listener's connections need one; `pools`: all that they may come to.
+  [[nodiscard]] static bool is_needed(const ListenerConfig& config, const std::vector<const PoolConfig*>& pools);
+
+  // `targets`: the listener's own pool, then that of each route (empty for a refusal).
+  [[nodiscard]] static Result<std::unique_ptr<FrontDoor>> create(Loop& loop, const ListenerConfig& config, HashKey key,
+                                                                 std::vector<Target> targets);
+  ~FrontDoor();
+  FrontDoor(const FrontDoor&) = delete;
+  FrontDoor& operator=(const FrontDoor&) = delete;
+
+  // Takes an accepted connection.
+  void enter(AcceptedConnection connection);
+  // Nobody is let in any more: what waits is refused.
+  void close();
+
+  [[nodiscard]] ListenerId listener() const { return targets_.front().listener; }
+  [[nodiscard]] std::uint64_t waiting() const { return waiting_.size(); }
+  // Connections that were placed without what their first bytes should have told, by reason.
+  [[nodiscard]] const std::map<std::string, std::uint64_t>& missing() const { return missing_; }
+  // Connections that lists and limits would have refused, by reason, were they enforced.
+  [[nodiscard]] std::map<std::string, std::uint64_t> would_refuse() const;
+
+ private:
+  struct Waiting {
+    UniqueFd fd;
+    Endpoint sender;  // the other end of the connection itself
+    PrefaceReader reader;
+    TimePoint until;
+    bool is_low_water_set = false;
+  };
+
+  FrontDoor(Loop& loop, const ListenerConfig& config, std::vector<Target> targets, ArrivalWatch watch,
+            std::unique_ptr<Gatekeeper> keeper);
+  [[nodiscard]] bool lets_in(UniqueFd& fd, const Endpoint& client);
+  [[nodiscard]] PrefaceNeeds needs_of(const Endpoint& sender) const;
+  void wait(Waiting connection, std::size_t least);
+  void on_arrivals();
+  void on_due();
+  // What a look has come to: the number of bytes that are waited for, or nothing if the connection has gone its way.
+  [[nodiscard]] std::optional<std::size_t> look(Waiting& connection, PrefaceReader::Stream stream);
+  void admit(Waiting& connection, Preface preface);
+  void route(UniqueFd fd, const Endpoint& sender, const Preface& preface);
+  void hand_over(const Target& target, Arrival arrival);
+  void refuse(UniqueFd fd, Refusal refusal);
+  void report(const Endpoint& sender, std::string_view why);
+  [[nodiscard]] Listener& account() const;
+  void flush_guests();
+
+  Loop& loop_;
+  const ListenerConfig config_;
+  const std::vector<Target> targets_;
+  const Routes routes_;
+  const CidrSet senders_;
+  PrefaceNeeds needs_;
+  ArrivalWatch watch_;
+  const std::unique_ptr<Gatekeeper> keeper_;  // null: everybody is let in
+  Farewell farewell_;
+  std::map<std::uint64_t, Waiting> waiting_;  // by number, so the oldest first
+  std::uint64_t last_ = 0;
+  std::map<std::string, std::uint64_t> missing_;
+  std::vector<char> buffer_;
+  bool flush_due_ = false;
+  TimePoint next_report_{};
+  std::uint64_t unreported_ = 0;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  FdWatcher watcher_;
+  Timer timeout_;
+};
+
+}  // namespace holdfast

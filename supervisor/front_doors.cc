@@ -1,0 +1,69 @@
+#include "front_doors.h"
+
+#include <map>
+#include <string_view>
+#include <utility>
+#include <variant>
+
+#include "front_door.h"
+
+namespace holdfast {
+
+namespace {
+
+Pool& pool_of(const std::vector<std::unique_ptr<Pool>>& pools, std::string_view name) {
+  for (const std::unique_ptr<Pool>& pool : pools) {
+    if (pool->name() == name) return *pool;
+  }
+  return *pools.front();  // no name means the first one; that there is the other is checked with the configuration
+}
+
+Outcome open_front_door(Loop& loop, const ListenerConfig& listener, const std::vector<std::unique_ptr<Pool>>& pools) {
+  Pool& home = pool_of(pools, listener.pool);
+  std::map<Pool*, FrontDoor::Target> targets = {{&home, home.target(listener.name)}};
+  std::vector<Pool*> ends = {&home};
+  std::vector<const PoolConfig*> configs = {&home.config()};
+  for (const Route& route : listener.routes) {
+    const auto* const to_pool = std::get_if<ToPool>(&route.then);
+    ends.push_back(to_pool == nullptr ? nullptr : &pool_of(pools, to_pool->pool));
+    if (ends.back() != nullptr) configs.push_back(&ends.back()->config());
+  }
+  if (!FrontDoor::is_needed(listener, configs)) {
+    home.take_off_door(home.target(listener.name).listener);
+    return Done{};
+  }
+  std::vector<FrontDoor::Target> in_order;
+  for (Pool* const end : ends) {
+    if (end != nullptr && !targets.contains(end)) targets.emplace(end, end->add_guest(home.target(listener.name)));
+    in_order.push_back(end == nullptr ? FrontDoor::Target{} : targets.at(end));
+  }
+  Result<std::unique_ptr<FrontDoor>> door = FrontDoor::create(loop, listener, home.hash_key(), std::move(in_order));
+  if (!door) return std::move(door).error();
+  home.hang(*std::move(door));
+  return Done{};
+}
+
+}  // namespace
+
+Outcome open_front_doors(Loop& loop, const std::vector<ListenerConfig>& listeners,
+                         const std::vector<std::unique_ptr<Pool>>& pools) {
+  for (const ListenerConfig& listener : listeners) {
+    if (Outcome opened = open_front_door(loop, listener, pools); !opened) return opened;
+  }
+  return Done{};
+}
+
+Outcome check_routes_to(const std::set<std::string>& going, const std::vector<ListenerConfig>& listeners) {
+  for (const ListenerConfig& listener : listeners) {
+    for (const Route& route : listener.routes) {
+      const auto* const to_pool = std::get_if<ToPool>(&route.then);
+      if (to_pool == nullptr || !going.contains(to_pool->pool)) continue;
+      return Error{{},
+                   "routes of listener '" + listener.name + "' lead to pool '" + to_pool->pool +
+                       "', and they change only when the supervisor is started anew"};
+    }
+  }
+  return Done{};
+}
+
+}  // namespace holdfast

@@ -1,0 +1,113 @@
+#include "gatekeeper.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace holdfast {
+
+namespace {
+
+constexpr Duration kLookPeriod = std::chrono::seconds(2);
+constexpr std::size_t kMostBytes = std::size_t{64} << 20;  // a million ranges
+
+Refusal refusal_of(AdmissionLimit limit) {
+  return limit == AdmissionLimit::Ban ? Refusal::Banned : Refusal::SourceRate;
+}
+
+AdmissionPolicy policy_of(const AdmissionConfig& config) {
+  AdmissionPolicy policy;
+  policy.source = config.source;
+  policy.rate = config.rate;
+  policy.rate_period = config.rate_period;
+  policy.ban_after = config.ban_after;
+  policy.ban_time = config.ban_time;
+  policy.sources = config.sources;
+  policy.rate_enforcement = config.enforcement;
+  policy.ban_enforcement = config.enforcement;
+  return policy;
+}
+
+}  // namespace
+
+bool Gatekeeper::is_needed(const AdmissionConfig& config) {
+  return !config.allow_file.empty() || !config.deny_file.empty() || config.rate != 0;
+}
+
+Result<std::unique_ptr<Gatekeeper>> Gatekeeper::create(Loop& loop, std::string listener, const AdmissionConfig& config,
+                                                       HashKey key) {
+  std::unique_ptr<Gatekeeper> keeper(new Gatekeeper(loop, std::move(listener), config, key));
+  for (List* const list : {&keeper->allowed_, &keeper->denied_}) {
+    if (Outcome read = Gatekeeper::read(*list); !read) return std::move(read).error();
+  }
+  return keeper;
+}
+
+Gatekeeper::Gatekeeper(Loop& loop, std::string listener, const AdmissionConfig& config, HashKey key)
+    : loop_(loop),
+      listener_(std::move(listener)),
+      config_(config),
+      admission_(policy_of(config), key),
+      allowed_{config.allow_file, {}, {}},
+      denied_{config.deny_file, {}, {}},
+      timer_(loop, [this] { look_again(); }) {
+  if (!allowed_.path.empty() || !denied_.path.empty()) timer_.arm(loop.now() + kLookPeriod);
+}
+
+std::optional<Refusal> Gatekeeper::judge(const std::optional<IpAddress>& source) {
+  if (!source) return std::nullopt;
+  if (const std::optional<Refusal> refusal = refuse_by_list(*source)) {
+    if (config_.enforcement == Enforcement::Refuse) return refusal;
+    ++would_refuse_[std::string(to_text(*refusal))];
+  }
+  if (config_.rate == 0) return std::nullopt;
+  const AdmissionVerdict verdict = admission_.on_connection(source, loop_.now());
+  if (verdict.dry_run != AdmissionLimit::None) ++would_refuse_[std::string(to_text(refusal_of(verdict.dry_run)))];
+  if (!verdict.admitted()) return refusal_of(verdict.refused_by);
+  admission_.on_closed(*verdict.ticket);  // only how often a source comes is limited, not how much of it is open
+  return std::nullopt;
+}
+
+std::optional<Refusal> Gatekeeper::refuse_by_list(const IpAddress& source) {
+  if (denied_.set.contains(source)) return Refusal::Denied;
+  if (!allowed_.path.empty() && !allowed_.set.contains(source)) return Refusal::NotAllowed;
+  return std::nullopt;
+}
+
+Outcome Gatekeeper::read(List& list) {
+  if (list.path.empty()) return Done{};
+  const FileStamp stamp = stamp_of(list.path);  // before reading: what changes meanwhile is read once more
+  const Result<std::string> text = read_text_file(list.path, kMostBytes);
+  if (!text) return text.error();
+  const Result<std::vector<Cidr>> ranges = parse_cidr_lines(*text);
+  if (!ranges) return Error{{}, list.path + ": " + ranges.error().message()};
+  list.set = CidrSet(*ranges);
+  list.stamp = stamp;
+  return Done{};
+}
+
+void Gatekeeper::look_again() {
+  look_again(allowed_);
+  look_again(denied_);
+  timer_.arm(loop_.now() + kLookPeriod);
+}
+
+void Gatekeeper::look_again(List& list) {
+  if (list.path.empty()) return;
+  const FileStamp stamp = stamp_of(list.path);
+  if (stamp == list.stamp) return;
+  const Outcome read = Gatekeeper::read(list);
+  list.stamp = stamp;  // a file with a mistake is told once, not every two seconds
+  if (read) {
+    spdlog::info("listener {}: {} has changed and is in force", listener_, list.path);
+  } else {
+    spdlog::error("listener {}: {}; what it said before stays in force", listener_, read.error().message());
+  }
+}
+
+std::vector<Admission::Source> Gatekeeper::heaviest(std::size_t count) const {
+  return admission_.heaviest(count, loop_.now());
+}
+
+}  // namespace holdfast

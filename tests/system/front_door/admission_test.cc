@@ -1,0 +1,110 @@
+// Who is let in: lists of addresses, and limits for each source.
+#include <gmock/gmock.h>
+
+#include <filesystem>
+
+#include "support/eventually.h"
+#include "support/temp_directory.h"
+#include "system/front_door/proxied.h"
+
+namespace holdfast::test {
+namespace {
+
+using testing::HasSubstr;
+
+bool is_served(const Supervisor& supervisor, const std::string& source) {
+  return get_once(supervisor.target(), "/", source).has_value();
+}
+
+// As an editor does it: the new file takes the place of the old one in one step.
+void replace(const std::string& path, const std::string& text) {
+  write_text(path + ".new", text);
+  std::filesystem::rename(path + ".new", path);
+}
+
+TEST(Admission, AListThatChangesIsInForceAnewAndOneWithAMistakeIsNot) {
+  const TempDirectory directory;
+  const std::string list = directory / "deny";
+  write_text(list, "# nobody of these\n127.0.7.0/24\n");
+  const Supervisor supervisor(passed("127.0.0.1:0,deny=" + list));
+  supervisor.wait_until_serving();
+  EXPECT_FALSE(is_served(supervisor, "127.0.7.1"));
+  EXPECT_TRUE(is_served(supervisor, "127.0.8.1"));
+  replace(list, "127.0.8.0/24\n");
+  supervisor.wait_until_told("has changed and is in force");
+  EXPECT_TRUE(is_served(supervisor, "127.0.7.1"));
+  EXPECT_FALSE(is_served(supervisor, "127.0.8.1"));
+  replace(list, "127.0.8.0/24\n127.0.9.1/8\n");
+  supervisor.wait_until_told("what it said before stays in force");
+  EXPECT_THAT(supervisor.errors(), HasSubstr("line 2"));
+  EXPECT_FALSE(is_served(supervisor, "127.0.8.1"));
+  EXPECT_EQ(supervisor.wait_until_settled().refused.at("denied"), 3u);
+}
+
+TEST(Admission, OnlyWhoIsOnTheListOfThoseThatAreLetInIs) {
+  const TempDirectory directory;
+  write_text(directory / "allow", "127.0.7.0/24\n");
+  const Supervisor supervisor(passed("127.0.0.1:0,allow=" + (directory / "allow")));
+  supervisor.wait_until_serving();
+  EXPECT_TRUE(is_served(supervisor, "127.0.7.1"));
+  EXPECT_FALSE(is_served(supervisor, "127.0.8.1"));
+  EXPECT_EQ(supervisor.wait_until_settled().refused.at("not-allowed"), 1u);
+}
+
+TEST(Admission, AListThatCannotBeReadIsToldAtTheStart) {
+  const Ran ran = run(
+      {holdfast_program(), "run", "-l", "127.0.0.1:0,deny=/no/such/list", "--intake", "sdk", "--", whoami_program()});
+  EXPECT_NE(ran.exit_code, 0);
+  EXPECT_THAT(ran.errors, HasSubstr("read /no/such/list: No such file"));
+}
+
+TEST(Admission, TheFloodOfOneSourceIsNotTheOthers) {
+  const Supervisor supervisor(passed("127.0.0.1:0,source-rate=3,source-rate-period=1h,refusal=http"));
+  supervisor.wait_until_serving();
+  for (int i = 0; i < 8; ++i) {
+    const std::optional<Response> answer = get_once(supervisor.target(), "/", "127.0.7.1");
+    ASSERT_TRUE(answer) << i;
+    EXPECT_EQ(answer->code, i < 3 ? 200 : 429) << i;
+  }
+  EXPECT_TRUE(is_served(supervisor, "127.0.7.2"));
+  EXPECT_EQ(supervisor.wait_until_settled().refused.at("source-rate"), 5u);
+}
+
+TEST(Admission, WhoIsRefusedTooOftenIsBanned) {
+  const Supervisor supervisor(passed("127.0.0.1:0,source-rate=1,source-rate-period=1h,ban-after=2,ban-time=1h"));
+  supervisor.wait_until_serving();
+  EXPECT_TRUE(is_served(supervisor, "127.0.7.1"));
+  for (int i = 0; i < 4; ++i) EXPECT_FALSE(is_served(supervisor, "127.0.7.1"));
+  const StatusView status = supervisor.wait_until_settled();
+  EXPECT_EQ(status.refused.at("source-rate"), 2u);
+  EXPECT_EQ(status.refused.at("banned"), 2u);
+}
+
+TEST(Admission, ADryRunRefusesNobodyAndCounts) {
+  const TempDirectory directory;
+  write_text(directory / "deny", "127.0.7.0/24\n");
+  const Supervisor supervisor(
+      passed("127.0.0.1:0,admission=dry-run,source-rate=1,source-rate-period=1h,deny=" + (directory / "deny")));
+  supervisor.wait_until_serving();
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(is_served(supervisor, "127.0.7.1"));
+  const StatusView status = supervisor.wait_until_settled();
+  EXPECT_EQ(status.refused_in_all(), 0u);
+  const auto json = nlohmann::json::parse(status.json);
+  EXPECT_EQ(json["listeners"][0]["would_refuse"], (nlohmann::json{{"denied", 3}, {"source-rate", 2}}));
+}
+
+TEST(Admission, BehindAProxyItIsTheClientWhoIsJudged) {
+  const TempDirectory directory;
+  write_text(directory / "deny", "203.0.113.0/24\n127.0.0.0/8\n");
+  const Supervisor supervisor(passed("127.0.0.1:0,proxy-protocol=required,deny=" + (directory / "deny")));
+  supervisor.wait_until_serving();
+  HttpClient denied(supervisor.target());
+  denied.send_raw(header_v1("TCP4 203.0.113.7 192.0.2.1 4000 443") + request_for("/", "close"));
+  EXPECT_TRUE(denied.closed_by_peer());
+  HttpClient served(supervisor.target());
+  served.send_raw(header_v1("TCP4 198.51.100.7 192.0.2.1 4000 443") + request_for("/", "close"));
+  EXPECT_TRUE(told(served));
+}
+
+}  // namespace
+}  // namespace holdfast::test

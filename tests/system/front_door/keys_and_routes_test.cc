@@ -1,0 +1,258 @@
+// Where a connection goes by its first bytes: the pool by routes, the slot by keys.
+#include <gmock/gmock.h>
+
+#include "support/eventually.h"
+#include "system/front_door/proxied.h"
+
+namespace holdfast::test {
+namespace {
+
+using testing::HasSubstr;
+
+std::string request(const std::string& target, const std::string& fields = "") {
+  return "GET " + target + " HTTP/1.1\r\nHost: test\r\nConnection: close\r\n" + fields + "\r\n";
+}
+
+// Asks once, from a source, in one segment.
+int slot_of(const Supervisor& supervisor, const std::string& bytes, const std::string& source = "127.0.0.1") {
+  HttpClient client(supervisor.target(), source);
+  client.send_raw(bytes);
+  const auto answer = told(client);
+  EXPECT_TRUE(answer) << name_of(client.ending());
+  return answer ? (*answer)["slot"].get<int>() : -1;
+}
+
+SupervisorPlan by_key(const std::string& key, std::vector<std::string> more = {}) {
+  more.insert(more.end(), {"--key", key});
+  SupervisorPlan plan = passed("127.0.0.1:0", std::move(more));
+  plan.workers = 4;
+  return plan;
+}
+
+TEST(FrontDoorKeys, ACookieIsPlacedAlikeFromEverywhere) {
+  const Supervisor supervisor(by_key("cookie(sid), remote-address"));
+  supervisor.wait_until_serving();
+  std::set<int> slots;
+  for (int i = 0; i < 30; ++i) {
+    const std::string bytes = request("/", "Cookie: a=b; sid=session-" + std::to_string(i) + "\r\n");
+    const int slot = slot_of(supervisor, bytes, "127.0.0.1");
+    EXPECT_EQ(slot_of(supervisor, bytes, "127.0.3.7"), slot) << i;
+    slots.insert(slot);
+  }
+  EXPECT_EQ(slots.size(), 4u);
+  // Without one it is the address.
+  EXPECT_EQ(slot_of(supervisor, request("/"), "127.0.3.7"), supervisor.route("127.0.3.7"));
+}
+
+TEST(FrontDoorKeys, AHeadMayComeByteByByte) {
+  const Supervisor supervisor(by_key("query(room), remote-address"));
+  supervisor.wait_until_serving();
+  const std::string bytes = request("/chat?room=7");
+  const int slot = slot_of(supervisor, bytes);
+  HttpClient client(supervisor.target(), "127.0.0.2");
+  for (const char byte : bytes) client.send_raw({&byte, 1});
+  const auto answer = told(client);
+  ASSERT_TRUE(answer) << name_of(client.ending());
+  EXPECT_EQ((*answer)["slot"], slot);
+}
+
+TEST(FrontDoorKeys, ATaggedSessionGoesStraightToItsSlot) {
+  const Supervisor supervisor(by_key("tagged(query(sid)), remote-address"));
+  supervisor.wait_until_serving();
+  for (int slot = 0; slot < 4; ++slot) {
+    EXPECT_EQ(slot_of(supervisor, request("/?sid=8f3a~" + std::to_string(slot))), slot);
+  }
+  // A slot that there is not is no tag.
+  EXPECT_EQ(slot_of(supervisor, request("/?sid=8f3a~77")), supervisor.route("127.0.0.1"));
+}
+
+TEST(FrontDoorKeys, WhatIsNoHttpIsPlacedByTheNextKeyAndCounted) {
+  const Supervisor supervisor(by_key("cookie(sid), remote-address"));
+  supervisor.wait_until_serving();
+  HttpClient client(supervisor.target());
+  client.send_raw("\x01\x02 this is another protocol\r\n\r\n");
+  const StatusView status =
+      supervisor.wait_until("a worker has it", [](const StatusView& view) { return view.handed == 1; });
+  const auto json = nlohmann::json::parse(status.json);
+  EXPECT_EQ(json["listeners"][0]["missing"]["not-http"], 1);
+  EXPECT_EQ(status.slot(static_cast<unsigned>(supervisor.route("127.0.0.1"))).handed, 1u);
+}
+
+TEST(FrontDoorKeys, AHeadThatNeverEndsIsPlacedByTheNextKeyAndCounted) {
+  const Supervisor supervisor(by_key("cookie(sid), remote-address"));
+  supervisor.wait_until_serving();
+  HttpClient client(supervisor.target());
+  client.send_raw("GET / HTTP/1.1\r\nX: " + std::string(20'000, 'x'));
+  const StatusView status =
+      supervisor.wait_until("a worker has it", [](const StatusView& view) { return view.handed == 1; });
+  EXPECT_EQ(nlohmann::json::parse(status.json)["listeners"][0]["missing"]["head-too-large"], 1);
+}
+
+// |crc32| of the text, as Pomelo's dispatcher computes it, mod 4.
+TEST(FrontDoorPlacement, Crc32IsPomelos) {
+  const Supervisor supervisor(by_key("query(uid), remote-address", {"--placement", "crc32"}));
+  supervisor.wait_until_serving();
+  const auto pomelo = [](const std::string& text) {
+    std::uint32_t crc = 0xffffffff;
+    for (const char c : text) {
+      crc ^= static_cast<unsigned char>(c);
+      for (int bit = 0; bit < 8; ++bit) crc = crc >> 1 ^ (crc & 1 ? 0xedb88320U : 0);
+    }
+    const auto number = static_cast<std::int32_t>(~crc);
+    return static_cast<int>(std::abs(static_cast<std::int64_t>(number)) % 4);
+  };
+  for (const std::string uid : {"1", "2", "alice", "bob", "carol", "10086", "player-77"}) {
+    EXPECT_EQ(slot_of(supervisor, request("/?uid=" + uid)), pomelo(uid)) << uid;
+  }
+}
+
+TEST(FrontDoorPlacement, RoundRobinGivesEachSlotItsWeight) {
+  SupervisorPlan plan = passed("127.0.0.1:0", {"--placement", "round-robin", "--weights", "2,1,1"});
+  plan.workers = 3;
+  const Supervisor supervisor(plan);
+  supervisor.wait_until_serving();
+  std::map<int, int> shares;
+  for (int i = 0; i < 40; ++i) ++shares[slot_of(supervisor, request("/"))];
+  EXPECT_EQ(shares, (std::map<int, int>{{0, 20}, {1, 10}, {2, 10}}));
+}
+
+TEST(FrontDoorPlacement, LeastConnectionsFillsTheEmptiest) {
+  SupervisorPlan plan = passed("127.0.0.1:0", {"--placement", "least-connections"});
+  plan.workers = 3;
+  const Supervisor supervisor(plan);
+  supervisor.wait_until_serving();
+  std::vector<HttpClient> open;
+  std::map<int, int> shares;
+  for (int i = 0; i < 12; ++i) {
+    open.emplace_back(supervisor.target());
+    const auto answer = open.back().get("/");
+    ASSERT_TRUE(answer);
+    ++shares[answer->slot];
+  }
+  EXPECT_EQ(shares, (std::map<int, int>{{0, 4}, {1, 4}, {2, 4}}));
+}
+
+TEST(FrontDoorPlacement, WeightsAreSharesOfTheBuckets) {
+  SupervisorPlan plan = passed("127.0.0.1:0", {"--weights", "3,1"});
+  const Supervisor supervisor(plan);
+  const StatusView status = supervisor.wait_until_serving();
+  EXPECT_EQ(status.slot(0).buckets, 384u);
+  EXPECT_EQ(status.slot(1).buckets, 128u);
+}
+
+class FrontDoorRoutes : public testing::Test {
+ protected:
+  // Pool web, and what `routes` say; the listener is HTTP's.
+  std::unique_ptr<Supervisor> start(const std::string& routes, const std::string& more = "") {
+    const std::string worker = "intake = \"sdk\"\nworkers = 2\ncommand = [\"" + whoami_program() + "\"]\n";
+    write_text(file_, "[supervisor]\nname = \"routes\"\n[listeners.http]\naddress = \"127.0.0.1:0\"\n" + more +
+                          "routes = [\n" + routes + "]\n[pools.web]\n" + worker + "[pools.chat]\n" + worker);
+    SupervisorPlan plan;
+    plan.listen.clear();
+    plan.workers = 0;
+    plan.command.clear();
+    plan.options = {"-c", file_};
+    return std::make_unique<Supervisor>(plan);
+  }
+  [[nodiscard]] Ran check(const std::string& routes) {
+    write_text(file_, "[listeners.http]\naddress = \":8080\"\nroutes = [\n" + routes +
+                          "]\n[pools.web]\nintake = \"sdk\"\ncommand = [\"true\"]\n[pools.chat]\nintake = "
+                          "\"sdk\"\ncommand = [\"true\"]\n");
+    return run({holdfast_program(), "check", "-c", file_});
+  }
+  static std::uint64_t handed(const StatusView& status, const std::string& pool) {
+    std::uint64_t sum = 0;
+    const auto json = nlohmann::json::parse(status.json);
+    for (const auto& each : json["pools"]) {
+      if (each["name"] != pool) continue;
+      for (const auto& slot : each["slots"]) sum += slot["handed"].get<std::uint64_t>();
+    }
+    return sum;
+  }
+  static bool all_serve(const StatusView& status) {
+    const auto json = nlohmann::json::parse(status.json);
+    for (const auto& pool : json["pools"]) {
+      for (const auto& slot : pool["slots"]) {
+        if (slot["state"] != "serving") return false;
+      }
+    }
+    return true;
+  }
+
+  TempDirectory directory_;
+  std::string file_ = directory_ / "routes.toml";
+};
+
+TEST_F(FrontDoorRoutes, TheFirstBytesChooseThePool) {
+  const auto supervisor = start(R"(
+  { when = { websocket = true }, pool = "chat" },
+  { when = { path-prefix = "/socket.io/" }, pool = "chat" },
+  { when = { host = "ws.*" }, pool = "chat" },
+  { when = { header = "X-Blocked" }, refuse = true },
+)");
+  supervisor->wait_until("all serve", all_serve);
+  const auto ask = [&](const std::string& bytes) {
+    HttpClient client(supervisor->target());
+    client.send_raw(bytes);
+    return client.receive().has_value();
+  };
+  const std::string upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\n";
+  EXPECT_TRUE(ask("GET / HTTP/1.1\r\nHost: a\r\n" + upgrade + "\r\n"));
+  EXPECT_TRUE(ask(request("/socket.io/?EIO=4")));
+  EXPECT_TRUE(ask("GET / HTTP/1.1\r\nHost: WS.example\r\n\r\n"));
+  EXPECT_TRUE(ask(request("/")));
+  EXPECT_TRUE(ask(request("/socket.iox")));
+  EXPECT_FALSE(ask(request("/", "X-Blocked: 1\r\n")));
+  const StatusView status = supervisor->wait_until_settled();
+  EXPECT_EQ(handed(status, "chat"), 3u);
+  EXPECT_EQ(handed(status, "web"), 2u);
+  EXPECT_EQ(status.refused.at("route"), 1u);
+  ASSERT_EQ(status.listeners.size(), 1u) << "a listener with two accounts is told as two";
+  EXPECT_EQ(status.listeners[0].accepted, 6u);
+}
+
+TEST_F(FrontDoorRoutes, AListenersWorkersKnowItByItsNameInEveryPool) {
+  const auto supervisor = start("{ when = { source = [\"127.0.9.0/24\"] }, pool = \"chat\" },\n");
+  supervisor->wait_until("all serve", all_serve);
+  for (const std::string source : {"127.0.0.1", "127.0.9.1"}) {
+    const auto answer = get_once(supervisor->target(), "/", source);
+    ASSERT_TRUE(answer) << source;
+    EXPECT_EQ(answer->listener, "http");
+  }
+  EXPECT_EQ(handed(supervisor->wait_until_settled(), "chat"), 1u);
+}
+
+TEST_F(FrontDoorRoutes, RoutesGoByTheClientBehindTheProxy) {
+  const auto supervisor = start("{ when = { source = [\"203.0.113.0/24\"] }, pool = \"chat\" },\n",
+                                "proxy-protocol = { optional-from = [\"127.0.0.0/8\"] }\n");
+  supervisor->wait_until("all serve", all_serve);
+  HttpClient client(supervisor->target());
+  client.send_raw(header_v1("TCP4 203.0.113.7 192.0.2.1 4000 443") + request("/"));
+  ASSERT_TRUE(told(client));
+  EXPECT_EQ(handed(supervisor->wait_until_settled(), "chat"), 1u);
+}
+
+TEST_F(FrontDoorRoutes, WhatIsWrongWithThemIsToldWhereItStands) {
+  const Ran ran = check(R"(  { when = { websocket = true }, pool = "chat" },
+  { when = { websocket = true, host = "a" }, pool = "web" },
+  { when = { host = "b" }, pool = "chta" },
+  { when = { path-prefix = "x" }, refuse = true },
+)");
+  EXPECT_EQ(ran.exit_code, 78);
+  EXPECT_THAT(ran.errors + ran.output, HasSubstr("routes.toml:5:3: route 2 of listener 'http': it is never reached"));
+  EXPECT_THAT(ran.errors + ran.output,
+              HasSubstr("routes.toml:6:3: route 3 of listener 'http': there is no pool 'chta'"));
+  EXPECT_THAT(ran.errors + ran.output, HasSubstr("routes.toml:7:3: route 4 of listener 'http': it can never hold"));
+}
+
+TEST_F(FrontDoorRoutes, ASlipOfThePenIsToldWhereItStands) {
+  const Ran ran = check(R"(  { when = { websocket = true }, pool = "chat" },
+  { when = { hots = "a" }, pool = "web" },
+)");
+  EXPECT_EQ(ran.exit_code, 78);
+  EXPECT_THAT(ran.errors + ran.output,
+              HasSubstr("routes.toml:5:3: routes: unknown key hots in when, did you mean 'host'?"));
+}
+
+}  // namespace
+}  // namespace holdfast::test

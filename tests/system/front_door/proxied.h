@@ -1,0 +1,47 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "support/http_client.h"
+#include "support/supervisor.h"
+
+namespace holdfast::test {
+
+// Headers as a proxy writes them, made here and not with the product's own code.
+
+inline std::string header_v1(std::string_view line) { return "PROXY " + std::string(line) + "\r\n"; }
+
+inline std::string big_endian(unsigned number) {
+  return {static_cast<char>(number >> 8 & 0xff), static_cast<char>(number & 0xff)};
+}
+inline std::string tlv(unsigned type, const std::string& value) {
+  return static_cast<char>(type) + big_endian(static_cast<unsigned>(value.size())) + value;
+}
+
+// Version 2; `command` with its version ("\x21" is PROXY), `family` with its transport ("\x11" is TCP over IPv4).
+inline std::string header_v2(char command, char family, const std::string& body) {
+  return std::string("\r\n\r\n\0\r\nQUIT\n", 12) + command + family + big_endian(static_cast<unsigned>(body.size())) +
+         body;
+}
+// From 203.0.113.7 port 4000 to 192.0.2.1 port 443.
+inline std::string tcp4_addresses() { return std::string("\xcb\x00\x71\x07\xc0\x00\x02\x01\x0f\xa0\x01\xbb", 12); }
+
+// What whoami answers of itself and of the connection.
+inline std::optional<nlohmann::json> told(HttpClient& client) {
+  const std::optional<Response> response = client.receive();
+  if (!response || response->code != 200) return std::nullopt;
+  return nlohmann::json::parse(response->body);
+}
+
+inline SupervisorPlan passed(const std::string& listen, std::vector<std::string> options = {}) {
+  SupervisorPlan plan;
+  plan.listen = {listen};
+  plan.options = std::move(options);
+  plan.options.insert(plan.options.end(), {"--intake", "sdk"});
+  return plan;
+}
+
+}  // namespace holdfast::test

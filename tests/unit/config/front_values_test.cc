@@ -1,0 +1,104 @@
+#include "config/front_values.h"
+
+#include <gmock/gmock.h>
+
+#include "config/assemble.h"
+#include "config/front_mistakes.h"
+#include "config/listener_text.h"
+
+namespace holdfast {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+Assembled from_file(const std::string& text) { return assemble(ConfigFile{"a.toml", text}, Given{}); }
+
+// `keys` in a listener of pool web; there is a pool chat besides.
+Assembled with_listener(const std::string& keys, const std::string& pool_keys = "intake = \"sdk\"\n") {
+  return from_file(
+      "[listeners.http]\naddress = \":80\"\n" + keys + "\n[pools.web]\ncommand = [\"a\"]\n" + pool_keys +
+      "[pools.chat]\ncommand = [\"b\"]\nintake = \"sdk\"\n[listeners.own]\naddress = \":81\"\npool = \"chat\"\n");
+}
+
+std::vector<std::string> texts(const Assembled& assembled) {
+  std::vector<std::string> all;
+  for (const Mistake& mistake : assembled.mistakes) all.push_back(to_text(mistake));
+  return all;
+}
+
+TEST(FrontValues, RoutesAreReadAndToldAlike) {
+  const std::string routes =
+      R"([{ when = { websocket = true, host = "ws.*" }, pool = "chat" }, )"
+      R"({ when = { path-prefix = "/a b", header = "X: \"1\"", source = ["10.0.0.0/8", "2001:db8::/32"] }, refuse = true }, )"
+      R"({ when = { sni = "*.example", alpn = "h2" }, pool = "chat" }])";
+  const Assembled assembled = with_listener("proxy-protocol = \"required\"\nroutes = " + routes);
+  EXPECT_THAT(texts(assembled), ElementsAre());
+  ASSERT_EQ(assembled.config.listeners.size(), 2u);
+  EXPECT_EQ(to_toml(value_of(assembled.config.listeners[0].routes)), routes);
+}
+
+TEST(FrontValues, ThePolicyOfTheProxyProtocolHasTwoSpellings) {
+  const Assembled table = with_listener(R"(proxy-protocol = { optional-from = ["10.0.0.0/8", "192.0.2.1"] })");
+  const Assembled text = with_listener(R"x(proxy-protocol = "optional-from(10.0.0.0/8, 192.0.2.1)")x");
+  EXPECT_THAT(texts(table), ElementsAre());
+  EXPECT_THAT(texts(text), ElementsAre());
+  EXPECT_EQ(table.config.listeners[0].proxy_protocol.mode, ProxyPolicy::Mode::OptionalFrom);
+  EXPECT_EQ(table.config.listeners[0].proxy_protocol, text.config.listeners[0].proxy_protocol);
+}
+
+TEST(FrontValues, WhatIsWrongIsToldAtItsElement) {
+  EXPECT_THAT(texts(with_listener("routes = [\n  { when = {}, pool = 3 },\n  { when = { source = [\"10.0.0.1/8\"] }, "
+                                  "refuse = true },\n  { when = {} },\n  7,\n]")),
+              ElementsAre(HasSubstr("a.toml:4:3: routes: pool is to be a string"), HasSubstr("a.toml:5:3: routes: "),
+                          HasSubstr("a.toml:6:3: routes: a route without an end"),
+                          HasSubstr("a.toml:7:3: routes: 7 is not a route")));
+  EXPECT_THAT(texts(with_listener("proxy-protocol = \"optional\"")),
+              ElementsAre(HasSubstr("a.toml:3:18: proxy-protocol")));
+  EXPECT_THAT(texts(with_listener("preface-timeout = [{ a = 1 }]")),
+              ElementsAre(HasSubstr("a list of tables is no value of it")));
+}
+
+TEST(FrontValues, WhatTheSteerPlaneCannotDoIsSaid) {
+  const Assembled capture =
+      with_listener("proxy-protocol = \"required\"", "intake = \"capture\"\nkey = \"cookie(a)\"\n");
+  EXPECT_THAT(texts(capture), ElementsAre(HasSubstr("a.toml:3:1: proxy-protocol cannot be had"),
+                                          HasSubstr("a.toml:7:1: key cookie(a) cannot be had")));
+  const Assembled open = with_listener("", "placement = \"round-robin\"\n");
+  EXPECT_THAT(texts(open), ElementsAre(HasSubstr("placement round-robin cannot be had: workers of intake auto")));
+}
+
+TEST(FrontValues, APoolThatOnlyRoutesLeadToNeedsNoListener) {
+  const Assembled assembled = from_file(
+      "[listeners.http]\naddress = \":80\"\nroutes = [{ when = { websocket = true }, pool = \"chat\" }]\n"
+      "[pools.web]\ncommand = [\"a\"]\nintake = \"sdk\"\n[pools.chat]\ncommand = [\"b\"]\nintake = \"sdk\"\n");
+  EXPECT_THAT(texts(assembled), ElementsAre());
+}
+
+TEST(FrontValues, WeightsAndBoundsMustMakeSense) {
+  const auto pool = [](const std::string& keys) {
+    return texts(with_listener("", "intake = \"sdk\"\n" + keys + "\n"));
+  };
+  EXPECT_THAT(pool("workers = 2\nweights = [0, 0]"), ElementsAre(HasSubstr("leave no slot")));
+  EXPECT_THAT(pool("workers = 3\nweights = [0, 0]"), ElementsAre());
+  EXPECT_THAT(pool("weights = [-1]"), ElementsAre(HasSubstr("weights are numbers from 0")));
+  EXPECT_THAT(pool("balance-factor = 50"), ElementsAre(HasSubstr("below 100 percent")));
+  EXPECT_THAT(pool("balance-factor = 150\nplacement = \"random-two\""), ElementsAre(HasSubstr("goes by load")));
+  EXPECT_THAT(pool("placement = \"ip-hash\"\nkey = \"cookie(a)\""), ElementsAre(HasSubstr("addresses alone")));
+}
+
+TEST(ListenerTexts, KeysStandBehindTheAddress) {
+  const ListenerText plain = split_listener_text("web=unix:/run/a,mode=0660,user=www");
+  EXPECT_EQ(plain.address, "web=unix:/run/a,mode=0660,user=www");
+  EXPECT_TRUE(plain.given.empty());
+  const ListenerText both =
+      split_listener_text(":80,proxy-protocol=optional-from(10.0.0.0/8, 192.0.2.1),preface-timeout=2s");
+  EXPECT_EQ(both.address, ":80");
+  ASSERT_EQ(both.given.size(), 2u);
+  EXPECT_EQ(both.given[0].option->key, "proxy-protocol");
+  EXPECT_EQ(both.given[0].value, "optional-from(10.0.0.0/8, 192.0.2.1)");
+  EXPECT_EQ(both.given[1].value, "2s");
+}
+
+}  // namespace
+}  // namespace holdfast
