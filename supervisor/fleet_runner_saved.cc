@@ -186,6 +186,17 @@ void FleetRunner::save(SavedPool& saved, FdList& fds) const {
   for (const auto& [id, occupant] : occupants_) saved.workers.push_back(save(id, occupant, fds));
 }
 
+void FleetRunner::recount() {
+  const auto recount = [this](ConnectionSink* sink) {
+    auto* const inbox = dynamic_cast<Inbox*>(sink);
+    if (inbox == nullptr) return;
+    dispatcher_.redispatch(without_checks(inbox->recount()));
+    (void)inbox->flush();  // dropped, and so closed
+  };
+  for (Slot& slot : slots_) recount(slot.inbox.get());
+  for (auto& [id, occupant] : occupants_) recount(occupant.own_inbox.get());
+}
+
 SavedWorker FleetRunner::save(WorkerId worker, const Occupant& occupant, FdList& fds) const {
   SavedWorker saved;
   saved.id = worker;

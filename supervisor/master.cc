@@ -74,10 +74,11 @@ std::optional<Failure> Master::start() {
     spdlog::error("{}: the log goes to the standard error output", failure->error.message());  // there is no way back
   }
   if (const Result<std::uint64_t> limit = raise_open_file_limit(); !limit) spdlog::warn("{}", limit.error().message());
-  if (takeover_) return take_over();
-  Result<std::vector<GivenDescriptor>> given = take_given_descriptors();
-  if (!given) return Failure{given.error(), kExitFailure};
-  activation_ = Activation(*std::move(given));
+  if (takeover_) {
+    auto failure = take_over();
+    if (failure && kept_) give_up(*kept_, failure->error);
+    return failure;
+  }
   if (auto failure = check_commands()) return failure;
   // From here on no signal ends us before socket files can be removed: it is heard when the loop runs.
   listen_to_signals();
@@ -88,6 +89,7 @@ std::optional<Failure> Master::start() {
   for (const std::unique_ptr<Pool>& pool : pools_) {
     if (Outcome possible = pool->check_system(); !possible) return Failure{possible.error(), kExitFailure};
   }
+  end_leftovers();
   if (auto failure = open_listeners()) return failure;
   if (Outcome opened = open_front_doors(loop_, config_.listeners, pools_); !opened)
     return Failure{opened.error(), kExitFailure};
@@ -98,6 +100,7 @@ std::optional<Failure> Master::start() {
                  no_lasting_key_->message());
   }
   start_workers();
+  begin_keeping();
   return std::nullopt;
 }
 
@@ -135,14 +138,16 @@ std::optional<Failure> Master::check_commands() const {
 
 std::optional<Failure> Master::open_listeners() {
   for (const ListenerConfig& listener : config_.listeners) {
-    if (std::holds_alternative<ActivatedAddress>(listener.address)) {
-      if (auto failure = take_activated(listener)) return failure;
-      continue;
-    }
-    const Outcome opened = pool_of(listener.pool)->open_listener(listener, config_.backlog);
-    if (!opened) return failure_to_listen(opened.error());
+    if (auto failure = open_listener(listener)) return failure;
   }
   if (const Outcome taken = activation_.check_all_taken(); !taken) return Failure{taken.error(), kExitBadConfig};
+  return std::nullopt;
+}
+
+std::optional<Failure> Master::open_listener(const ListenerConfig& listener) {
+  if (std::holds_alternative<ActivatedAddress>(listener.address)) return take_activated(listener);
+  const Outcome opened = pool_of(listener.pool)->open_listener(listener, config_.backlog);
+  if (!opened) return failure_to_listen(opened.error());
   return std::nullopt;
 }
 
@@ -298,6 +303,7 @@ void Master::stop(Fleet::Stop how) {
 
 void Master::finish(int exit_code) {
   finished_ = true;
+  if (keeper_) keeper_->forget();
   exit_code_ = exit_code;
   for (ControlReply& reply : waiting_for_stop_) reply.send(ControlSuccess{"{\"stopped\":true}"});
   waiting_for_stop_.clear();

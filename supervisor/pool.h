@@ -56,6 +56,9 @@ class Pool {
   // In place of `check_system` and `open_listener`: goes on where another pool has stopped.
   [[nodiscard]] Outcome adopt(const SavedPool& saved, FdTable& fds);
   [[nodiscard]] SavedPool save(FdList& fds) const;
+  // After `adopt` of a state that was not written at the end: the supervisor before us was killed. What has happened since is
+  // found out as far as it can be.
+  void recount();
   void resume();  // `start` after `adopt`, and after the doors hang
   // The first call closes the listeners.
   void stop(Fleet::Stop how);

@@ -28,6 +28,16 @@ Outcome Pool::adopt(const SavedPool& saved, FdTable& fds) {
   return runner_.adopt(saved, fds);
 }
 
+void Pool::recount() {
+  runner_.recount();
+  Status status;
+  add_to(status);
+  std::uint64_t known = status.handed + status.waiting;
+  for (const auto& [reason, count] : status.refused) known += count;
+  if (dispatcher_.listeners().empty()) return;
+  dispatcher_.listeners().front()->correct_accepted(static_cast<std::int64_t>(known - status.accepted));
+}
+
 void Pool::resume() {
   started_ = true;
   runner_.start();

@@ -58,6 +58,7 @@ _holdfast() {
     --node-farewell) mapfile -t COMPREPLY < <(compgen -W "disconnect message" -- "$current") ;;
     --node-messages) mapfile -t COMPREPLY < <(compgen -W "log relay drop" -- "$current") ;;
     --log-level) mapfile -t COMPREPLY < <(compgen -W "debug info warning error" -- "$current") ;;
+    --keep-state) mapfile -t COMPREPLY < <(compgen -W "no systemd" -- "$current") ;;
     -w | --workers) mapfile -t COMPREPLY < <(compgen -W "auto" -- "$current") ;;
     --name)
       [[ $command == run || $command == check ]] || mapfile -t COMPREPLY < <(compgen -W "$(_holdfast_names)" -- "$current")

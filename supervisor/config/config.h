@@ -152,6 +152,9 @@ struct PoolConfig {
 
 enum class LogLevel { Debug, Info, Warning, Error };
 
+// Who keeps the state of a supervisor that is killed, so that the next one goes on with its workers.
+enum class KeepState { No, Systemd };
+
 struct Config {
   std::string name;          // of the supervisor; empty: the file name of the command
   std::string control_path;  // empty: NAME.sock in the default directory
@@ -159,6 +162,7 @@ struct Config {
   HashKey hash_key;          // both words 0: derived from the machine id
   LogLevel log_level = LogLevel::Info;
   std::string log_file;  // empty: our standard streams
+  KeepState keep_state = KeepState::No;
   std::vector<ListenerConfig> listeners;
   std::vector<PoolConfig> pools = {PoolConfig{}};  // at least one
 };

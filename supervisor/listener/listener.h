@@ -85,6 +85,8 @@ class Listener {
 
   // What another supervisor has counted here.
   void adopt_account(std::uint64_t accepted, std::map<Refusal, std::uint64_t> refused);
+  // What became of its connections is known better than how many there were.
+  void correct_accepted(std::int64_t difference) { accepted_ += static_cast<std::uint64_t>(difference); }
   [[nodiscard]] BorrowedFd socket() const { return socket_.fd; }
 
   // A connection of this listener that was accepted at another socket than this one.

@@ -231,10 +231,13 @@ void members(Form& form, SavedState& state) {
   form("last_reload", state.last_reload);
   form("reload_failed", state.reload_failed);
   form("gone_accepted", state.gone_accepted);
+  form("gone_checks", state.gone_checks);
   form("gone_handed", state.gone_handed);
   form("gone_refused", state.gone_refused);
   form("control", state.control);
   form("waiting", state.waiting);
+  form("memory", state.memory);
+  form("kept", state.kept);
   form("pools", state.pools);
   form("numbers", state.numbers);
 }

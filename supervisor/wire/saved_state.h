@@ -196,11 +196,15 @@ struct SavedState {
   std::string last_reload;
   bool reload_failed = false;
   std::uint64_t gone_accepted = 0;  // the account of pools that have gone
+  std::uint64_t gone_checks = 0;
   std::uint64_t gone_handed = 0;
   std::map<std::string, std::uint64_t> gone_refused;
   std::string control;  // the control socket
   std::string waiting;  // the connection of a client that waits to hear how the upgrade went
   std::vector<SavedPool> pools;
+  std::vector<std::string> memory;  // in which the state is kept for the case of a sudden end
+  std::map<std::string, std::string>
+      kept;  // what the service manager keeps (core/kept_names.h), in an upgrade in place
   std::map<std::string, std::int64_t> numbers;  // of the named descriptors, where they are inherited by exec
 };
 
