@@ -210,7 +210,11 @@ void Master::resume() {
   for (const std::unique_ptr<Pool>& pool : pools_) {
     const auto same = [&pool](const SavedPool& saved) { return saved.name == pool->name(); };
     const bool saved = std::any_of(state.pools.begin(), state.pools.end(), same);
-    saved ? pool->resume() : pool->start();
+    if (saved) {
+      pool->resume();
+    } else {
+      pool->start();
+    }
   }
   follow_cpus();
   if (const UniqueFd client = takeover_->fds.take_if_there(state.waiting)) {
