@@ -57,7 +57,7 @@ std::string file_of(const std::string& name, BorrowedFd fd) {
 UniqueFd by_other_name(const std::string& name, const std::vector<GivenDescriptor>& given) {
   const std::string kind = name.substr(0, name.find('.'));
   for (const GivenDescriptor& other : given) {
-    if (is_socket(other.fd) && lasting_name(kind, other.fd) == name) return duplicate(other.fd);
+    if (is_socket(other.fd) && lasting_name(kind, other.fd) == name) return copy_of(other.fd);
   }
   return {};
 }
@@ -66,7 +66,7 @@ Result<StateMemory> memory_of(const std::vector<GivenDescriptor>& given) {
   std::array<UniqueFd, 2> halves;
   std::size_t found = 0;
   for (const GivenDescriptor& one : given) {
-    if (is_of_kind(one.name, kMemory) && found < halves.size()) halves[found++] = duplicate(one.fd);
+    if (is_of_kind(one.name, kMemory) && found < halves.size()) halves[found++] = copy_of(one.fd);
   }
   return StateMemory::adopt(std::move(halves));
 }
@@ -82,7 +82,7 @@ Result<KeptState> kept_state_of(const std::vector<GivenDescriptor>& given) {
   for (const auto& [name, number] : kept.takeover.state.numbers) {
     const auto same = [&name = name](const GivenDescriptor& one) { return one.name == name; };
     const auto one = std::find_if(given.begin(), given.end(), same);
-    UniqueFd fd = one != given.end() ? duplicate(one->fd) : by_other_name(name, given);
+    UniqueFd fd = one != given.end() ? copy_of(one->fd) : by_other_name(name, given);
     if (fd) {
       kept.takeover.fds.put(name, std::move(fd));
     } else if (!is_of_kind(name, kConnection)) {
@@ -178,7 +178,7 @@ std::optional<Result<KeptState>> take_kept_state(std::vector<GivenDescriptor>& g
   std::vector<UniqueFd> workers;
   for (const GivenDescriptor& one : all) {
     names.emplace(one.name, file_of(one.name, one.fd));
-    if (is_of_kind(one.name, kPidfd)) workers.push_back(duplicate(one.fd));
+    if (is_of_kind(one.name, kPidfd)) workers.push_back(copy_of(one.fd));
   }
   Result<KeptState> kept = kept_state_of(all);
   if (!kept) {

@@ -10,7 +10,7 @@
 
 namespace holdfast {
 
-UniqueFd duplicate(BorrowedFd fd) { return UniqueFd(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 3)); }
+UniqueFd copy_of(BorrowedFd fd) { return UniqueFd(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 3)); }
 
 bool is_socket(BorrowedFd fd) {
   struct stat status {};

@@ -11,7 +11,7 @@ namespace holdfast {
 // What can be found out about descriptors that somebody kept for us.
 
 // Another descriptor of the same open file, close-on-exec; empty if there is none to be had.
-[[nodiscard]] UniqueFd duplicate(BorrowedFd fd);
+[[nodiscard]] UniqueFd copy_of(BorrowedFd fd);
 [[nodiscard]] bool is_socket(BorrowedFd fd);
 // A pidfd; empty if there is no such process.
 [[nodiscard]] UniqueFd hold_process(pid_t pid);
