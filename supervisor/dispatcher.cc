@@ -177,7 +177,7 @@ void Dispatcher::take(Listener& listener, AcceptedConnection connection) {
     return refuse_connection(std::move(connection.fd));
   }
   if (const Door& door = doors_[listener.id().value]) return door(std::move(connection));
-  const ConnectionRecord record = describe(connection.remote, listener);
+  const ConnectionRecord record = describe(connection.remote, listener.id());
   enter(Connection{std::move(connection.fd), record});
 }
 

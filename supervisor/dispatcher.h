@@ -152,7 +152,7 @@ class Dispatcher {
   void accept_rest(Listener& listener);
   void take(Listener& listener, AcceptedConnection connection);
   void end_turn(std::size_t accepted);
-  [[nodiscard]] ConnectionRecord describe(const Endpoint& remote, const Listener& listener) const;
+  [[nodiscard]] ConnectionRecord describe(const Endpoint& remote, ListenerId listener) const;
   [[nodiscard]] ConnectionRecord describe(const Arrival& arrival) const;
   [[nodiscard]] unsigned bucket_for(const Endpoint& remote) const;
   void enter(Connection connection);

@@ -82,7 +82,7 @@ Dispatcher::Prospect Dispatcher::prospect(const Arrival& arrival) const {
 }
 
 ConnectionRecord Dispatcher::describe(const Arrival& arrival) const {
-  ConnectionRecord record = describe(arrival.remote, *listeners_[arrival.listener.value]);
+  ConnectionRecord record = describe(arrival.remote, arrival.listener);
   if (arrival.is_proxied) record.flags |= HF_RECORD_PROXIED;
   if (arrival.local) {
     const auto local = arrival.local->address.bytes();
@@ -94,10 +94,10 @@ ConnectionRecord Dispatcher::describe(const Arrival& arrival) const {
   return record;
 }
 
-ConnectionRecord Dispatcher::describe(const Endpoint& remote_end, const Listener& listener) const {
+ConnectionRecord Dispatcher::describe(const Endpoint& remote_end, ListenerId listener) const {
   ConnectionRecord record{};
   record.record_length = sizeof record;
-  record.listener = static_cast<std::uint16_t>(listener.id().value);
+  record.listener = static_cast<std::uint16_t>(listener.value);
   record.family = family_of(remote_end);
   record.bucket = static_cast<std::uint16_t>(bucket_for(remote_end));
   record.accepted_ns = static_cast<std::uint64_t>(loop_.now().time_since_epoch().count());
@@ -106,11 +106,13 @@ ConnectionRecord Dispatcher::describe(const Endpoint& remote_end, const Listener
   std::memcpy(record.remote, remote.data(), remote.size());
   record.remote_port = remote_end.port;
   // Only what is known without a system call for each connection: a wildcard listener leaves the local address to
-  // getsockname.
-  const auto& bound = std::get<TcpAddress>(listener.address());
-  record.local_port = bound.port;
-  if (bound.address != IpAddress{} && bound.family != TcpAddress::Family::DualStack) {
-    const auto local = bound.address.bytes();
+  // getsockname. A Unix path has none; who comes by it from an address was named by a PROXY header.
+  const bool is_ours = listener.value < listeners_.size();
+  const auto* const bound = is_ours ? std::get_if<TcpAddress>(&listeners_[listener.value]->address()) : nullptr;
+  if (bound == nullptr) return record;
+  record.local_port = bound->port;
+  if (bound->address != IpAddress{} && bound->family != TcpAddress::Family::DualStack) {
+    const auto local = bound->address.bytes();
     std::memcpy(record.local, local.data(), local.size());
   }
   return record;
@@ -272,6 +274,7 @@ void Dispatcher::put(SlotId id, Connection connection) {
 }
 
 void Dispatcher::place_unplaced() {
+  if (is_at_limit()) return;
   // Each is tried once, in the order of arrival: one that must wait for its own slot does not stop those behind it.
   for (std::size_t tries = unplaced_.size(); tries > 0; tries--) {
     Connection connection = std::move(unplaced_.front());

@@ -146,7 +146,8 @@ FrontDoor::Target Pool::target(std::string_view listener) {
 FrontDoor::Target Pool::add_guest(const FrontDoor::Target& home) {
   const Listener& listener = *home.dispatcher->listeners()[home.listener.value];
   for (const std::unique_ptr<Listener>& each : dispatcher_.listeners()) {
-    const bool is_same = each->name() == listener.name() && dispatcher_.is_guest(each->id()) && each->stays();
+    const bool is_same = dispatcher_.is_guest(each->id()) && each->stays() && each->name() == listener.name() &&
+                         each->address() == listener.address();
     if (is_same) return {&dispatcher_, &config_, each->id(), alive_};  // a program before us has made it
   }
   return {&dispatcher_, &config_, dispatcher_.add_guest(listener.name(), listener.address()), alive_};

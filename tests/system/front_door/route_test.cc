@@ -64,7 +64,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Way{"bounded", {"--balance-factor", "10000"}}, Way{"crc32", {"--placement", "crc32"}},
                     Way{"ip_hash", {"--placement", "ip-hash", "--weights", "1,3,1"}, "remote-address"},
                     Way{"source", {"--placement", "source"}}),
-    [](const auto& info) { return info.param.name; });
+    [](const auto& way) { return way.param.name; });
 
 TEST(RouteOf, ATaggedSessionIsTheSlotInIt) {
   const Supervisor supervisor(by_key("tagged(query(sid)), remote-address"));
