@@ -1,51 +1,12 @@
 // A supervisor that is killed, and the next one that goes on with its workers: systemd keeps the descriptors between them.
 #include <gmock/gmock.h>
 
-#include <algorithm>
-#include <set>
-
-#include "support/load_loop.h"
-#include "support/systemd_test.h"
+#include "system/systemd/readopt.h"
 
 namespace holdfast::test {
 namespace {
 
 using testing::HasSubstr;
-
-constexpr const char* kService = "holdfast@web.service";
-constexpr const char* kSlice = "system.slice/system-holdfast.slice";
-constexpr const char* kControlOfService = "/run/holdfast-web/control.sock";
-constexpr unsigned kWorkers = 3;
-
-class Readopt : public SystemdTest {
- protected:
-  void SetUp() override {
-    SystemdTest::SetUp();
-    if (IsSkipped()) return;
-    machine_.add_packaged_units();
-    units_.emplace_back(kService);
-  }
-  void start(const std::string& intake, const std::string& command = R"("/run/machine/bin/whoami")") {
-    machine_.write("/etc/holdfast/web.toml",
-                   "[listeners.main]\naddress = \"127.0.0.1:8080\"\n[pools.main]\nworkers = " +
-                       std::to_string(kWorkers) + "\ncommand = [" + command + "]\n" + intake);
-    systemctl({"start", kService});
-    EXPECT_TRUE(eventually([&] { return status().all_serving(); }));
-  }
-  [[nodiscard]] StatusView status() const { return machine_.status(kControlOfService); }
-  [[nodiscard]] std::string main_pid() const { return machine_.property(kService, "MainPID"); }
-  // Kills the supervisor and waits until the next one answers.
-  void kill_supervisor() {
-    const std::string before = main_pid();
-    ASSERT_EQ(machine_.run({"kill", "-KILL", before}).exit_code, 0);
-    ASSERT_TRUE(eventually([&] {
-      const std::string now = main_pid();
-      return now != before && now != "0" && std::to_string(status().pid) == now;
-    }));
-  }
-
-  const Endpoint target_ = endpoint("127.0.0.1:8080");
-};
 
 class KilledUnderLoad : public Readopt, public testing::WithParamInterface<const char*> {};
 
@@ -82,7 +43,7 @@ TEST_P(KilledUnderLoad, TheWorkersGoOnAndNobodyIsRefused) {
   for (HttpClient& client : kept) EXPECT_TRUE(client.get("/"));
   EXPECT_TRUE(eventually([&] { return status().balanced() && status().waiting == 0; })) << status().json;
   systemctl({"stop", kService});
-  EXPECT_TRUE(machine_.processes_of(kService, kSlice).empty());
+  EXPECT_TRUE(processes().empty());
 }
 INSTANTIATE_TEST_SUITE_P(Planes, KilledUnderLoad,
                          testing::Values("intake = \"sdk\"\n", "intake = \"sdk\"\nplane = \"steer\"\n"));
@@ -91,10 +52,10 @@ TEST_F(Readopt, AWorkerThatDiedMeanwhileIsReplaced) {
   start("intake = \"sdk\"\n");
   const std::vector<pid_t> workers = status().pids();
   // Nobody is there to see the worker die: the supervisor is stopped, then both are killed.
-  const std::string supervisor = main_pid();
-  ASSERT_EQ(machine_.run({"kill", "-STOP", supervisor}).exit_code, 0);
-  ASSERT_EQ(machine_.run({"kill", "-KILL", std::to_string(workers[1])}).exit_code, 0);
-  ASSERT_EQ(machine_.run({"kill", "-KILL", supervisor}).exit_code, 0);
+  const std::string supervisor = property("MainPID");
+  send(SIGSTOP, supervisor);
+  send(SIGKILL, workers[1]);
+  send(SIGKILL, supervisor);
   EXPECT_TRUE(eventually([&] {
     const std::vector<pid_t> now = status().pids();
     return now.size() == kWorkers && now[0] == workers[0] && now[2] == workers[2] && now[1] != workers[1] && now[1] > 0;
@@ -110,13 +71,13 @@ TEST_F(Readopt, AWrappedServerGoesOn) {
   EXPECT_EQ(status().pids(), workers);
   EXPECT_TRUE(get_once(target_, "/web.toml"));
   // Its end is seen, although nobody knows how it ended, and its successor is captured like it.
-  ASSERT_EQ(machine_.run({"kill", "-KILL", std::to_string(workers[0])}).exit_code, 0);
+  send(SIGKILL, workers[0]);
   EXPECT_TRUE(eventually([&] {
     const std::vector<pid_t> now = status().pids();
     return now.size() == kWorkers && now[0] != workers[0] && now[0] > 0 && status().all_serving();
   }));
   systemctl({"stop", kService});
-  EXPECT_TRUE(machine_.processes_of(kService, kSlice).empty());
+  EXPECT_TRUE(processes().empty());
 }
 
 TEST_F(Readopt, AHungSupervisorIsReplacedAndItsWorkersGoOn) {
@@ -125,20 +86,19 @@ TEST_F(Readopt, AHungSupervisorIsReplacedAndItsWorkersGoOn) {
   systemctl({"daemon-reload"});
   start("intake = \"sdk\"\n");
   const std::vector<pid_t> workers = status().pids();
-  const std::string before = main_pid();
-  ASSERT_EQ(machine_.run({"kill", "-STOP", before}).exit_code, 0);
-  EXPECT_TRUE(eventually([&] { return main_pid() != before && status().all_serving(); }));
+  const std::string before = property("MainPID");
+  send(SIGSTOP, before);
+  EXPECT_TRUE(eventually([&] { return property("MainPID") != before && status().all_serving(); }));
   EXPECT_EQ(status().pids(), workers);
 }
 
 TEST_F(Readopt, TheStoreHoldsNothingThatIsGone) {
   start("intake = \"sdk\"\n");
-  const auto stored = [&] { return machine_.property(kService, "NFileDescriptorStore"); };
+  const auto stored = [&] { return property("NFileDescriptorStore"); };
   EXPECT_TRUE(eventually([&] { return stored() != "0"; }));
   const std::string before = stored();
   for (int i = 0; i < 3; i++) {
-    ASSERT_EQ(
-        machine_.run({"/run/machine/bin/holdfast", "restart", "--wait", "--control", kControlOfService}).exit_code, 0);
+    tell({"restart", "--wait"});
     kill_supervisor();
   }
   EXPECT_TRUE(eventually([&] { return stored() == before; })) << before << " became " << stored();
