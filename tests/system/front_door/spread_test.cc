@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <filesystem>
 #include <random>
 
 #include "support/eventually.h"
@@ -96,7 +97,10 @@ class IpHashBesideNginx : public testing::Test {
     plan.command = {program("nginx"), "-p", directory, "-e", directory + "/error.log", "-c", "nginx.conf"};
     plan.output_file = directory_ / "out";
     plan.error_file = directory_ / "err";
-    nginx_.reset();  // its address is free then
+    nginx_.reset();  // its address is free then, but not the paths of its sockets: it was killed
+    for (const auto& file : std::filesystem::directory_iterator(directory)) {
+      if (file.is_socket()) std::filesystem::remove(file);
+    }
     nginx_ = std::make_unique<Process>(plan);
     return eventually([&] { return HttpClient(endpoint(listen_)).connected() || !nginx_->running(); }) &&
            nginx_->running();
