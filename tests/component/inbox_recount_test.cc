@@ -26,7 +26,9 @@ class InboxRecount : public testing::Test {
     EXPECT_TRUE(made);
     inbox_ = *std::move(made);
   }
-  static Inbox::Hooks hooks() { return {[](Inbox&, const WorkerFrame&) {}, [](Inbox&, const Error&) {}, [] {}}; }
+  static Inbox::Hooks hooks() {
+    return {[](Inbox&, const WorkerFrame&) {}, [](Inbox&, const Error&) {}, [] {}};
+  }
   void put(std::size_t count) {
     for (std::size_t i = 0; i < count; i++) {
       ConnectionRecord record{};

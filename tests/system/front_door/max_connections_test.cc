@@ -87,8 +87,7 @@ TEST(MaxConnections, AFullSlotPassesNewClientsOn) {
 }
 
 TEST(MaxConnections, AClientWaitsForHisOwnSlotWhereHeMay) {
-  const Supervisor supervisor(
-      bounded({"--max-slot-connections", "1", "--overflow", "wait", "--wait-timeout", "1h"}));
+  const Supervisor supervisor(bounded({"--max-slot-connections", "1", "--overflow", "wait", "--wait-timeout", "1h"}));
   supervisor.wait_until_serving();
   const int slot = supervisor.route("127.0.0.1");
   std::string other = "127.0.1.1";
