@@ -88,8 +88,9 @@ void FleetRunner::on_node_came_back(WorkerId worker) {
 void FleetRunner::on_node_grace_over(WorkerId worker) {
   Occupant& occupant = occupants_.at(worker);
   // A program that does not listen may never have heard of 'ready'.
-  const bool may_tell_nothing = !needs_server(pool_.node.dialect) && pool_.node.ready == NodeConfig::Ready::Listening;
-  if (may_tell_nothing) on_ready(worker, "it has lived through --start-grace");
+  const bool needs_no_server = node_->on_grace_over(worker);
+  if (needs_no_server && pool_.node.ready == NodeConfig::Ready::Listening)
+    on_ready(worker, "it has lived through --start-grace");
   const Fleet::Worker* const known = fleet_.find(worker);
   const bool ready = known != nullptr && !std::holds_alternative<Fleet::Starting>(known->phase);
   if (!ready) occupant.grace->arm(loop_.now() + std::max(pool_.start_grace, kShortestLook));

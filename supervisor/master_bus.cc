@@ -20,7 +20,9 @@ Outcome Master::make_bus() {
   hooks.place = [this](std::string_view pool, std::string_view key) { return place_on_bus(pool, key); };
   hooks.pools = [this] { return pools_on_bus(); };
   bus_ = std::make_unique<Bus>(loop_, config_.bus, node, std::move(hooks));
-  if (takeover_) bus_->adopt(takeover_->state.bus, takeover_->fds);
+  if (takeover_) {
+    bus_->adopt(takeover_->state.bus, takeover_->fds, kept_ ? Bus::After::SuddenEnd : Bus::After::Upgrade);
+  }
   if (config_.bus.redis.empty()) return holdfast::Done{};
   const Result<RedisUrl> url = parse_redis_url(config_.bus.redis);
   if (!url) return url.error();
@@ -37,7 +39,8 @@ BusPlace Master::place_on_bus(std::string_view name, std::string_view key) const
 
 std::vector<BusPool> Master::pools_on_bus() const {
   std::vector<BusPool> pools;
-  for (const std::unique_ptr<Pool>& pool : pools_) pools.push_back({pool->name(), 0, pool->runner().slots_that_serve()});
+  for (const std::unique_ptr<Pool>& pool : pools_)
+    pools.push_back({pool->name(), 0, pool->runner().slots_that_serve()});
   return pools;
 }
 

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "node_program.h"
+
 namespace holdfast {
 
 namespace {
@@ -26,7 +28,7 @@ NodeWorkers::NodeWorkers(Loop& loop, const PoolConfig& pool, Hooks hooks)
     : loop_(loop), pool_(pool), hooks_(std::move(hooks)) {}
 
 // The hooks may be called after the worker has been forgotten: by `settle`, when the next is about to be started.
-std::unique_ptr<NodeInbox> NodeWorkers::make_inbox() {
+NodeInbox::Hooks NodeWorkers::hooks_of_inbox() {
   NodeInbox::Hooks hooks;
   const auto of_worker = [this](auto act) {
     return [this, act](NodeInbox& inbox, const auto&... facts) {
@@ -41,17 +43,86 @@ std::unique_ptr<NodeInbox> NodeWorkers::make_inbox() {
   hooks.on_heard = of_worker([this](WorkerId worker, const NodeSession::Heard& heard) { on_heard(worker, heard); });
   hooks.on_garbage = [this](NodeInbox& inbox, const Error& error) { hooks_.on_garbage(inbox, error); };
   hooks.on_room = [this] { hooks_.on_room(); };
-  return std::make_unique<NodeInbox>(loop_, session_policy(pool_.node), std::move(hooks));
+  return hooks;
+}
+
+std::unique_ptr<NodeInbox> NodeWorkers::make_inbox() {
+  return std::make_unique<NodeInbox>(loop_, session_policy(pool_.node), hooks_of_inbox());
+}
+
+std::unique_ptr<NodeInbox> NodeWorkers::adopt_inbox(const SavedNodeInbox& saved, FdTable& fds) {
+  return NodeInbox::adopt(loop_, session_policy(pool_.node), hooks_of_inbox(), saved, fds);
+}
+
+void NodeWorkers::adopt_worker(WorkerId worker, NodeInbox& inbox) {
+  inboxes_[worker] = &inbox;
+  if (inbox.is_leaving()) hooks_.on_leaves(worker, "it disconnected by itself");
+}
+
+SavedNodeWorkers NodeWorkers::save() const {
+  const NodeClientSessions::Workers& sessions = sessions_.workers();
+  return {found_, servers_.save(), relay_.adapters(), {sessions.begin(), sessions.end()}};
+}
+
+void NodeWorkers::adopt(const SavedNodeWorkers& saved) {
+  found_ = saved.found;
+  servers_.adopt(saved.servers);
+  relay_.adopt(saved.adapters);
+  sessions_.adopt({saved.sessions.begin(), saved.sessions.end()});
 }
 
 Result<UniqueFd> NodeWorkers::begin(WorkerId worker, NodeInbox& inbox) {
   Result<UniqueFd> end = inbox.open_channel();
-  if (end) inboxes_[worker] = &inbox;
+  if (!end) return end;
+  inboxes_[worker] = &inbox;
+  if (!needs_server(found_)) (void)inbox.adopt(found_);  // refused where a dialect was wished
   return end;
+}
+
+NodeDialect NodeWorkers::dialect() const {
+  return pool_.node.dialect == NodeDialect::Auto ? found_ : pool_.node.dialect;
+}
+
+bool NodeWorkers::on_grace_over(WorkerId worker) {
+  const auto found = inboxes_.find(worker);
+  if (found == inboxes_.end()) return false;
+  NodeInbox& inbox = *found->second;
+  if (dialect() == NodeDialect::Auto) guess_dialect(worker, inbox);
+  if (!needs_server(found_)) (void)inbox.adopt(found_);  // refused where it has called listen()
+  return inbox.takes_by_message();
+}
+
+void NodeWorkers::guess_dialect(WorkerId worker, const NodeInbox& inbox) {
+  const NodeProgram program = read_node_program(pool_.command, pool_.working_directory);
+  const std::optional<NodeGuess> guess = guess_node_dialect(program, inbox.signs());
+  if (!guess) return;
+  found_ = guess->dialect;
+  spdlog::info(
+      "{}: it has not called listen(), and {}: it is taken for a worker of the dialect {} (--node-dialect {} says so "
+      "at "
+      "once; any other if that is wrong)",
+      hooks_.label(worker), guess->why, words_of(found_).name, words_of(found_).name);
+}
+
+void NodeWorkers::on_granted(WorkerId worker) {
+  if (pool_.node.dialect != NodeDialect::Auto || found_ == NodeDialect::Cluster) return;
+  if (!needs_server(found_)) {
+    spdlog::warn(
+        "{}: it was taken for a worker of the dialect {}, and calls listen() all the same: from now on these workers "
+        "are "
+        "of the dialect cluster. What they were sent before may be lost: write --node-dialect cluster",
+        hooks_.label(worker), words_of(found_).name);
+  }
+  found_ = NodeDialect::Cluster;
 }
 
 void NodeWorkers::on_ready(WorkerId worker) {
   if (const auto inbox = inboxes_.find(worker); inbox != inboxes_.end()) inbox->second->consider_ready();
+}
+
+void NodeWorkers::forget_servers() {
+  servers_.forget_servers();
+  found_ = NodeDialect::Auto;
 }
 
 void NodeWorkers::on_gone(WorkerId worker) {
@@ -81,6 +152,8 @@ NodeServers::Answer NodeWorkers::answer(WorkerId worker, const NodeQuery& query)
   NodeServers::Answer answer = servers_.answer(query.server, query.data);
   if (const auto* refused = std::get_if<NodeServers::Refused>(&answer)) {
     spdlog::error("{}: {}", hooks_.label(worker), refused->why);
+  } else {
+    on_granted(worker);
   }
   return answer;
 }

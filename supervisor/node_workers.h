@@ -11,6 +11,7 @@
 #include "config/config.h"
 #include "core/ids.h"
 #include "core/node_client_sessions.h"
+#include "core/node_guess.h"
 #include "core/node_relay.h"
 #include "core/node_servers.h"
 #include "core/result.h"
@@ -38,8 +39,19 @@ class NodeWorkers {
   NodeWorkers(Loop& loop, const PoolConfig& pool, Hooks hooks);
 
   [[nodiscard]] std::unique_ptr<NodeInbox> make_inbox();
+  // For a program that goes on where this one stops: what the workers have in common; their inboxes are saved by who has them.
+  [[nodiscard]] SavedNodeWorkers save() const;
+  void adopt(const SavedNodeWorkers& saved);
+  [[nodiscard]] std::unique_ptr<NodeInbox> adopt_inbox(const SavedNodeInbox& saved, FdTable& fds);
+  void adopt_worker(WorkerId worker, NodeInbox& inbox);
   // A worker is about to be started on the inbox: answers its end of the channel.
   [[nodiscard]] Result<UniqueFd> begin(WorkerId worker, NodeInbox& inbox);
+  // In what words the workers of the pool take connections: what was wished; under auto what has been found, and Auto
+  // until then.
+  [[nodiscard]] NodeDialect dialect() const;
+  // It has been given its time to call listen(). Under auto a worker that has not is taken for what it may be, and so are
+  // all others of the pool that do not. Answers whether it takes connections by message now, and so needs no server.
+  [[nodiscard]] bool on_grace_over(WorkerId worker);
   // It counts as ready, by whatever sign.
   void on_ready(WorkerId worker);
   // It has ended, and its inbox has heard its last words: the others are told.
@@ -47,9 +59,12 @@ class NodeWorkers {
   // In which the session of Socket.IO lives. Before it counts as unknown every worker is heard: what announces it may be on its way.
   [[nodiscard]] std::optional<WorkerId> worker_with(const std::string& session);
   // Workers of another program are coming.
-  void forget_servers() { servers_.forget_servers(); }
+  void forget_servers();
 
  private:
+  void guess_dialect(WorkerId worker, const NodeInbox& inbox);
+  void on_granted(WorkerId worker);
+  [[nodiscard]] NodeInbox::Hooks hooks_of_inbox();
   [[nodiscard]] WorkerId worker_of(const NodeInbox& inbox) const;
   [[nodiscard]] NodeServers::Answer answer(WorkerId worker, const NodeQuery& query);
   void on_heard(WorkerId from, const NodeSession::Heard& heard);
@@ -60,6 +75,7 @@ class NodeWorkers {
   const PoolConfig& pool_;
   Hooks hooks_;
   NodeServers servers_{{}};
+  NodeDialect found_ = NodeDialect::Auto;
   NodeRelay relay_;
   NodeClientSessions sessions_;
   std::map<WorkerId, NodeInbox*> inboxes_;  // of those that live

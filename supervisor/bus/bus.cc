@@ -135,6 +135,7 @@ void Bus::on_frame(Number from, std::shared_ptr<BusBatch> batch, std::vector<Uni
   Member& member = members_.at(from);
   if (!frame) return disconnect(from, frame.error().message());
   const bool joins = std::holds_alternative<BusJoin>(*frame);
+  if (std::exchange(member.is_uncertain, false) && !joins) welcome(from, member);
   if (joins == member.joined) return disconnect(from, joins ? "it said JOIN twice" : "its first frame was not JOIN");
   credits_.on_delivered(from, bytes.size());
   if (joins) {

@@ -54,10 +54,15 @@ class Bus {
 
   // For the program that goes on where we stop (bus_saved.cc): members, subscriptions, what is kept and what waits, calls. Who
   // looks on from outside is not carried: he asks anew.
-  [[nodiscard]] Result<SavedBus> save(FdList& fds) const;
+  // `Left`: without what changes with every message, which is out of date as soon as it is written.
+  enum class Messages { Saved, Left };
+  [[nodiscard]] Result<SavedBus> save(FdList& fds, Messages messages) const;
   // The other way round, on a bus that is new; what cannot be had is told, and counted as dropped for those who miss it. From
   // here on it is silent until `resume`.
-  void adopt(const SavedBus& saved, FdTable& fds);
+  // `SuddenEnd`: it is older than the end of who wrote it. Then we are another node, our numbers begin far above his, and workers hear
+  // of it, by another WELCOME: subscriptions, calls and messages of that moment may be lost.
+  enum class After { Upgrade, SuddenEnd };
+  void adopt(const SavedBus& saved, FdTable& fds, After after);
   // The place of a worker that was adopted, too. Null: it has none.
   [[nodiscard]] std::unique_ptr<BusMember> claim(BusMember::Number number);
   void resume();
@@ -82,6 +87,7 @@ class Bus {
     std::string label;
     std::unique_ptr<BusPort> port;
     bool joined = false;
+    bool is_uncertain = false;  // whether a supervisor that was killed had heard its JOIN
     std::size_t subscriptions = 0;
     std::uint64_t published = 0;
   };

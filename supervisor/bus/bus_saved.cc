@@ -17,6 +17,8 @@ namespace holdfast {
 
 namespace {
 
+// More than a supervisor publishes, or calls, between two looks at what it knows.
+constexpr std::uint64_t kPublishedUnseen = std::uint64_t{1} << 32;
 // Of what waits, and of what is kept; what is more is dropped, and told: the clients of this machine wait meanwhile.
 constexpr std::size_t kMostCarried = std::size_t{256} << 20;
 
@@ -46,12 +48,16 @@ class Collected {
   std::map<std::pair<const BusBatch*, std::size_t>, SavedPiece> shared_;
 };
 
-SavedMember save_port(const BusPort& port, Collected& bytes, FdList& fds) {
+SavedMember save_port(const BusPort& port, FdList& fds) {
   SavedMember saved;
   saved.channel = fds.add("bus", port.channel());
   saved.delivered = port.delivered();
   saved.dropped = port.queue().dropped();
   saved.untold = port.queue().untold();
+  return saved;
+}
+
+void save_waiting(const BusPort& port, SavedMember& saved, Collected& bytes, FdList& fds) {
   for (const std::vector<std::byte>& frame : port.frames()) saved.frames.push_back(bytes.add(frame));
   for (const auto& item : port.queue().items()) {
     const std::optional<SavedPiece> records = bytes.add(item.run);
@@ -63,7 +69,6 @@ SavedMember save_port(const BusPort& port, Collected& bytes, FdList& fds) {
       saved.untold += item.messages;
     }
   }
-  return saved;
 }
 
 }  // namespace
@@ -109,7 +114,7 @@ class SavedMessages {
   mutable std::map<std::string, std::shared_ptr<const UniqueFd>> memories_;
 };
 
-Result<SavedBus> Bus::save(FdList& fds) const {
+Result<SavedBus> Bus::save(FdList& fds, Messages messages) const {
   SavedBus saved;
   saved.node = node_;
   saved.sequence = sequence_;
@@ -120,16 +125,14 @@ Result<SavedBus> Bus::save(FdList& fds) const {
   saved.gone_dropped = gone_dropped_;
   saved.disconnected = disconnected_;
   Collected bytes;
-  for (const auto& [topic, message] : retained_.all()) {
-    saved.kept.push_back({topic, message.sequence, bytes.add(*message.bytes)});
-  }
   for (const auto& [number, member] : members_) {
     if (member.port->has_ended()) {  // its worker is not on the bus any more; what it got stays in the account
       saved.gone_delivered += member.port->delivered();
       saved.gone_dropped += member.port->queue().dropped();
       continue;
     }
-    SavedMember& written = saved.members.emplace_back(save_port(*member.port, bytes, fds));
+    SavedMember& written = saved.members.emplace_back(save_port(*member.port, fds));
+    if (messages == Messages::Saved) save_waiting(*member.port, written, bytes, fds);
     written.number = number;
     written.label = member.label;
     written.joined = member.joined;
@@ -141,24 +144,29 @@ Result<SavedBus> Bus::save(FdList& fds) const {
     saved.calls.push_back({id, call.caller, call.number, call.callee, call.deadline});
   }
   saved.link = fleet_ ? fleet_->save() : link_before_;
+  if (messages == Messages::Left) return saved;
+  for (const auto& [topic, message] : retained_.all()) {
+    saved.kept.push_back({topic, message.sequence, bytes.add(*message.bytes)});
+  }
   Result<UniqueFd> sealed = bytes.seal();
   if (!sealed) return std::move(sealed).error();
   saved.bytes = fds.keep("messages", *std::move(sealed));
   return saved;
 }
 
-void Bus::adopt(const SavedBus& saved, FdTable& fds) {
+void Bus::adopt(const SavedBus& saved, FdTable& fds, After after) {
   silent_ = true;
   if (saved.node == 0) return;  // of a program that knew no bus
-  node_ = saved.node;
-  sequence_ = saved.sequence;
+  const bool is_exact = after == After::Upgrade;
+  if (is_exact) node_ = saved.node;
+  sequence_ = saved.sequence + (is_exact ? 0 : kPublishedUnseen);
   last_number_ = saved.last_number;
   published_ = saved.published;
   undelivered_ = saved.undelivered;
   gone_delivered_ = saved.gone_delivered;
   gone_dropped_ = saved.gone_dropped;
   disconnected_ = saved.disconnected;
-  link_before_ = saved.link;
+  if (is_exact) link_before_ = saved.link;
   const SavedMessages messages(saved.bytes, fds);
   for (const SavedKept& kept : saved.kept) {
     const auto record = messages.bytes(kept.record);
@@ -167,7 +175,11 @@ void Bus::adopt(const SavedBus& saved, FdTable& fds) {
     retained_.keep(kept.topic, {kept.sequence, std::move(copy)});
   }
   for (const SavedMember& member : saved.members) adopt_member(member, messages, fds);
-  calls_.set_last(saved.last_call);
+  for (auto& [number, member] : members_) {
+    member.is_uncertain = !is_exact && !member.joined;
+    if (!is_exact && member.joined) member.port->push_frame(encode_bus_welcome(number, node_, sequence_));
+  }
+  calls_.set_last(saved.last_call + (is_exact ? 0 : kPublishedUnseen));
   for (const SavedCall& call : saved.calls) {
     calls_.adopt(call.id, {call.caller, call.number, call.callee, call.deadline});
   }

@@ -178,6 +178,10 @@ std::vector<Option> make_options() {
           "log-level", "LEVEL", self, Effect::Live, "Least level that is logged: debug, info, warning or error",
           [](auto& c) -> auto& { return c.log_level; }),
       supervisor_row(
+          "keep-state", "WHO", self, Effect::NeedsRestart,
+          "Who keeps the workers for the next supervisor if this one is killed: no, or systemd (its fd store)",
+          [](auto& c) -> auto& { return c.keep_state; }),
+      supervisor_row(
           "log-file", "PATH", self, Effect::NeedsRestart,
           "File for the log and the workers' output, opened anew at SIGUSR1 (default: the standard streams)",
           [](auto& c) -> auto& { return c.log_file; }),
@@ -232,7 +236,7 @@ std::vector<Option> make_options() {
       pool_row(
           "node-dialect", "DIALECT", where, Effect::RollWorkers,
           "How Node.js workers take connections: cluster, sticky-session, sticky-session-0, sticky-cluster, "
-          "sticky-listen, socket.io or plain; auto: cluster",
+          "sticky-listen, socket.io or plain; auto: cluster if it calls listen(), else what its script names",
           [](auto& p) -> auto& { return p.node.dialect; }),
       pool_row(
           "node-sticky-by", "WHAT", where, Effect::NeedsRestart,

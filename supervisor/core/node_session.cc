@@ -16,6 +16,43 @@ NodeSession::NodeSession(Policy policy) : policy_(std::move(policy)), window_(po
   if (policy_.connection_message.empty()) policy_.connection_message = words_of(policy_.dialect).connection;
 }
 
+NodeSession::NodeSession(Policy policy, Saved saved)
+    : policy_(std::move(policy)),
+      phase_(saved.phase),
+      online_(saved.online),
+      ready_(saved.ready),
+      disconnects_(saved.disconnects),
+      stopped_accepting_(saved.stopped_accepting),
+      listens_(saved.listens),
+      signs_(saved.signs),
+      servers_(std::move(saved.servers)),
+      granted_(saved.granted),
+      in_flight_(std::move(saved.in_flight)),
+      window_(std::clamp(saved.window, 1U, policy_.most_in_flight)),
+      full_until_(saved.full_until),
+      last_heard_(saved.last_heard),
+      next_number_(saved.next_number) {
+  policy_.connection_message = std::move(saved.connection_message);
+}
+
+NodeSession::Saved NodeSession::save() const {
+  return {.connection_message = policy_.connection_message,
+          .phase = phase_,
+          .online = online_,
+          .ready = ready_,
+          .disconnects = disconnects_,
+          .stopped_accepting = stopped_accepting_,
+          .listens = listens_,
+          .signs = signs_,
+          .servers = servers_,
+          .granted = granted_,
+          .in_flight = in_flight_,
+          .window = window_,
+          .full_until = full_until_,
+          .last_heard = last_heard_,
+          .next_number = next_number_};
+}
+
 Result<NodeSession::Effects> NodeSession::on_message(const NodeMessage& message, TimePoint now) {
   last_heard_ = now;
   Effects effects;
@@ -32,6 +69,8 @@ NodeSession::Effects NodeSession::answer(const NodeQuery& query, const NodeServe
   // Two servers of one worker on the same listener would share its connections by chance: bind(2) refuses that too.
   const auto same = [&](const Server& server) { return server.listener == granted.listener; };
   if (std::any_of(servers_.begin(), servers_.end(), same)) return refuse(EADDRINUSE);
+  listens_ = true;
+  if (policy_.dialect == NodeDialect::Auto) policy_.connection_message.clear();
   const std::uint16_t port = granted.bound ? granted.bound->port : std::uint16_t{0};
   servers_.push_back(Server{key, query.server, port, granted.listener, false});
   return Effects{Send{NodeGranted{query.number, next_number_++, key, granted.bound, granted.data}}};
@@ -61,6 +100,12 @@ NodeSession::Effects NodeSession::drain() {
   return effects;
 }
 
+bool NodeSession::adopt(NodeDialect found) {
+  if (policy_.dialect != NodeDialect::Auto || listens_) return false;
+  policy_.connection_message = words_of(found).connection;
+  return true;
+}
+
 bool NodeSession::takes(ListenerId listener, TimePoint now) const {
   if (phase_ != Phase::Open || now < full_until_) return false;
   return by_newconn() ? open_server(listener) != nullptr : ready_;
@@ -76,7 +121,8 @@ NodeOrder NodeSession::connection_order(ListenerId listener) const {
 }
 
 void NodeSession::on_sent(std::uint64_t connection, ListenerId, TimePoint now) {
-  in_flight_.push_back(InFlight{connection, by_newconn() ? next_number_++ : 0, now, false, std::nullopt});
+  const std::optional<std::int64_t> number = by_newconn() ? std::optional(next_number_++) : std::nullopt;
+  in_flight_.push_back(InFlight{connection, number, now, false, std::nullopt});
 }
 
 TimePoint NodeSession::next_deadline(TimePoint now) const {
@@ -137,7 +183,7 @@ std::optional<Error> NodeSession::hear(const NodeClosed& message, TimePoint, Eff
 std::optional<Error> NodeSession::hear(const NodeAnswered& message, TimePoint now, Effects& effects) {
   const auto is_meant = [&](const InFlight& c) { return c.number == message.number; };
   const auto connection = std::find_if(in_flight_.begin(), in_flight_.end(), is_meant);
-  if (!by_newconn() || connection == in_flight_.end() || connection->accepted) {
+  if (connection == in_flight_.end() || connection->accepted) {
     return broke("answered for a connection that is not on its way to it");
   }
   connection->accepted = message.accepted;
@@ -156,7 +202,7 @@ std::optional<Error> NodeSession::hear(const NodeHandleArrived&, TimePoint now, 
   const auto connection = next_to_arrive();
   if (connection == in_flight_.end()) return broke("acknowledged a connection that was not sent to it");
   connection->arrived = true;
-  if (!by_newconn()) connection->accepted = true;
+  if (!connection->number) connection->accepted = true;
   settle_if_answered(connection, now, effects);
   return std::nullopt;
 }
@@ -184,6 +230,7 @@ std::optional<Error> NodeSession::hear(const NodeBunWorker&, TimePoint, Effects&
 std::optional<Error> NodeSession::hear(const NodeOther&, TimePoint, Effects&) { return std::nullopt; }
 
 std::optional<Error> NodeSession::hear(const NodeStarted&, TimePoint, Effects& effects) {
+  signs_.said_ready = true;
   if (policy_.readiness == Readiness::Message || !by_newconn()) become_ready(effects);
   return std::nullopt;
 }
@@ -203,6 +250,7 @@ std::optional<Error> NodeSession::hear(const NodeClientSession& message, TimePoi
 }
 
 std::optional<Error> NodeSession::hear(const NodeAdapterMessage& message, TimePoint, Effects& effects) {
+  signs_.adapter_spoke = true;
   effects.push_back(Heard{message});
   return std::nullopt;
 }

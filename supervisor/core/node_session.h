@@ -9,6 +9,7 @@
 
 #include "core/ids.h"
 #include "core/node_dialect.h"
+#include "core/node_guess.h"
 #include "core/node_message.h"
 #include "core/node_servers.h"
 #include "core/result.h"
@@ -27,6 +28,9 @@ namespace holdfast {
 // files). Then it is full: nothing is sent for a while, then one connection, and with each that is accepted the number
 // that may be on the way grows again.
 //
+// Under the dialect Auto a worker is one of `cluster` from the moment on at which it has been granted a server. Until
+// then it may be taken for one of another dialect (`adopt`): only then are connections sent to it.
+//
 // Phases: Open until it disconnects by itself (Leaving), is told to (Draining), or its end of the channel closes
 // (Ended). A worker that has closed all its servers and says nothing more has stopped accepting; it may begin again.
 class NodeSession {
@@ -44,6 +48,42 @@ class NodeSession {
     Duration full_pause = std::chrono::milliseconds(50);
   };
   explicit NodeSession(Policy policy);
+
+  enum class Phase { Open, Leaving, Draining, Ended };
+  struct Server {
+    std::string key;
+    NodeServer described;
+    std::uint16_t told_port = 0;
+    ListenerId listener;
+    bool open = false;  // until then it is only granted
+  };
+  struct InFlight {
+    std::uint64_t connection = 0;
+    std::optional<std::int64_t> number;  // of the order; none: it came as a message, and need not be accepted
+    TimePoint sent_at{};
+    bool arrived = false;
+    std::optional<bool> accepted;
+  };
+  // All that is known of the worker, for a program that goes on where this one stops.
+  struct Saved {
+    std::string connection_message;
+    Phase phase = Phase::Open;
+    bool online = false;
+    bool ready = false;
+    bool disconnects = false;
+    bool stopped_accepting = false;
+    bool listens = false;
+    NodeSigns signs;
+    std::vector<Server> servers;
+    unsigned granted = 0;
+    std::deque<InFlight> in_flight;
+    unsigned window = 1;
+    TimePoint full_until{};
+    TimePoint last_heard{};
+    std::int64_t next_number = 0;
+  };
+  NodeSession(Policy policy, Saved saved);
+  [[nodiscard]] Saved save() const;
 
   // What a message means for the shell.
   struct Send {
@@ -83,6 +123,12 @@ class NodeSession {
   // so one that comes as a message is not sent earlier.
   void on_ready() { ready_ = true; }
 
+  // Under Auto, and while it has no server: connections come by the message of this dialect. False: that is settled.
+  [[nodiscard]] bool adopt(NodeDialect found);
+  [[nodiscard]] const NodeSigns& signs() const { return signs_; }
+  // Connections come without a message of their own, for a server that the worker has opened; or may come to that.
+  [[nodiscard]] bool by_newconn() const { return policy_.connection_message.empty(); }
+
   // Whether the worker takes connections of this listener now, though there may be too many on their way already.
   [[nodiscard]] bool takes(ListenerId listener, TimePoint now) const;
   // Whether one may be sent now, the message to send it with, and that it was sent.
@@ -96,26 +142,11 @@ class NodeSession {
   [[nodiscard]] TimePoint heartbeat(TimePoint now, std::optional<TimePoint> unread_since) const;
   [[nodiscard]] std::size_t in_flight() const { return in_flight_.size(); }
   [[nodiscard]] bool is_open() const { return phase_ == Phase::Open; }
+  [[nodiscard]] bool is_leaving() const { return phase_ == Phase::Leaving; }
   // Before it is ready: what it has done so far, and what it may be doing instead of listening. For the log.
   [[nodiscard]] std::string why_not_ready() const;
 
  private:
-  enum class Phase { Open, Leaving, Draining, Ended };
-  struct Server {
-    std::string key;
-    NodeServer described;
-    std::uint16_t told_port = 0;
-    ListenerId listener;
-    bool open = false;  // until then it is only granted
-  };
-  struct InFlight {
-    std::uint64_t connection = 0;
-    std::int64_t number = 0;  // of the order, where it has one
-    TimePoint sent_at{};
-    bool arrived = false;
-    std::optional<bool> accepted;
-  };
-
   [[nodiscard]] std::optional<Error> hear(const NodeOnline&, TimePoint now, Effects& effects);
   [[nodiscard]] std::optional<Error> hear(const NodeQuery& query, TimePoint now, Effects& effects);
   [[nodiscard]] std::optional<Error> hear(const NodeListening& message, TimePoint now, Effects& effects);
@@ -133,7 +164,6 @@ class NodeSession {
   [[nodiscard]] std::optional<Error> hear(const NodeAdapterMessage& message, TimePoint now, Effects& effects);
   [[nodiscard]] std::optional<Error> hear(const NodeText& message, TimePoint now, Effects& effects);
 
-  [[nodiscard]] bool by_newconn() const { return policy_.connection_message.empty(); }
   [[nodiscard]] const Server* open_server(ListenerId listener) const;
   [[nodiscard]] bool has_open_server() const;
   [[nodiscard]] std::deque<InFlight>::iterator next_to_arrive();
@@ -148,6 +178,8 @@ class NodeSession {
   bool ready_ = false;
   bool disconnects_ = false;  // by itself: told so again, its Node would end with an error
   bool stopped_accepting_ = false;
+  bool listens_ = false;  // it was granted a server, once at least
+  NodeSigns signs_;
   std::vector<Server> servers_;  // granted or open
   unsigned granted_ = 0;         // ever; their keys are numbers
   std::deque<InFlight> in_flight_;

@@ -5,21 +5,18 @@
 #include <iterator>
 #include <utility>
 
-#include "loop/fd_watcher.h"
 #include "sys/fd_passing.h"
 #include "sys/sockets.h"
 #include "sys/stream.h"
 #include "wire/node_codec.h"
-#include "wire/node_lines.h"
+#include "worker/node_channel.h"
 
 namespace holdfast {
 
 namespace {
 
-// What a program may say to another at once: a broadcast with a picture in it is a few MiB.
-constexpr std::size_t kLongestLine = std::size_t{16} * 1024 * 1024;
 // What may wait for a worker that does not read: its hang is noticed before long.
-constexpr std::size_t kMostUnread = 4 * kLongestLine;
+constexpr std::size_t kMostUnread = 4 * kLongestNodeLine;
 // As much as Node.js writes at once. A read ends at each descriptor, and a worker sends us none worth mentioning.
 constexpr std::size_t kReadSize = 64 * 1024;
 // Reads in one turn: a worker that floods its channel does not stop the others.
@@ -35,25 +32,6 @@ bool is_answer(const NodeMessage& message) {
 
 }  // namespace
 
-// All that is one worker's.
-struct NodeInbox::Channel {
-  Channel(Loop& loop, UniqueFd end, const NodeSession::Policy& policy, std::function<void(FdWatcher::Ready)> on_ready)
-      : fd(std::move(end)), lines(kLongestLine), session(policy), watcher(loop, fd, std::move(on_ready)) {}
-
-  UniqueFd fd;
-  NodeLines lines;
-  NodeSession session;
-  std::deque<std::string> unread;  // lines that are to be sent; of the first, what is left
-  std::size_t unread_bytes = 0;
-  Blocked blocked = Blocked::No;
-  std::optional<TimePoint> unread_since;  // the worker's queue is full
-  TimePoint retry_at = kNever;            // while blocked otherwise
-  bool distrusted = false;  // it broke the protocol: only its answers to connections are heard, and nothing is said
-  bool ended = false;       // nothing is written any more
-  bool to_be_closed = false;
-  FdWatcher watcher;
-};
-
 NodeInbox::NodeInbox(Loop& loop, NodeSession::Policy policy, Hooks hooks)
     : loop_(loop), policy_(std::move(policy)), hooks_(std::move(hooks)), timer_(loop, [this] { on_due(); }) {}
 
@@ -63,9 +41,9 @@ Result<UniqueFd> NodeInbox::open_channel() {
   settle();
   Result<ChannelPair> ends = make_stream_channel();
   if (!ends) return std::move(ends).error();
-  channel_ = std::make_shared<Channel>(loop_, std::move(ends->supervisor_end), policy_, [this](FdWatcher::Ready ready) {
-    on_channel_ready(ready.readable, ready.writable);
-  });
+  channel_ =
+      std::make_shared<Channel>(loop_, std::move(ends->supervisor_end), NodeSession(policy_),
+                                [this](FdWatcher::Ready ready) { on_channel_ready(ready.readable, ready.writable); });
   watch();
   return std::move(ends->worker_end);
 }
@@ -81,6 +59,16 @@ void NodeInbox::consider_ready() {
 }
 
 std::string NodeInbox::why_not_ready() const { return channel_ ? channel_->session.why_not_ready() : std::string(); }
+
+bool NodeInbox::adopt(NodeDialect found) {
+  if (!channel_ || !channel_->session.adopt(found)) return false;
+  write();
+  return true;
+}
+
+bool NodeInbox::takes_by_message() const { return channel_ && !channel_->session.by_newconn(); }
+
+NodeSigns NodeInbox::signs() const { return channel_ ? channel_->session.signs() : NodeSigns{}; }
 
 bool NodeInbox::say(const NodeOrder& order) {
   if (!channel_ || channel_->ended || channel_->unread_bytes > kMostUnread) return false;
@@ -297,7 +285,7 @@ bool NodeInbox::write_connection() {
   Connection& connection = first->front();
   const ListenerId listener{connection.record.listener};
   // A server of `cluster` sees to that itself; a program that gets a socket by message does not.
-  if (!needs_server(policy_.dialect)) set_no_delay(connection.fd);
+  if (!channel_->session.by_newconn()) set_no_delay(connection.fd);
   const std::string bytes = encode(channel_->session.connection_order(listener));
   const std::size_t length = send(bytes, BorrowedFd(connection.fd));
   if (length == 0) return true;

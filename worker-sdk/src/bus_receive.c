@@ -202,8 +202,14 @@ static enum hf_event_type take_frame(struct hf_bus* bus, struct hf_event* event)
       if (bus->in_length < sizeof welcome) return malformed(bus, event, "a WELCOME frame is too short");
       memcpy(&welcome, bus->in, sizeof welcome);
       bus->member = welcome.member;
-      bus->welcomed = true;
-      return none(event);
+      if (!bus->welcomed) {
+        bus->welcomed = true;
+        return none(event);
+      }
+      hf_set_error(
+          "the supervisor was killed, and another one has the bus: of that moment messages may be lost, subscriptions "
+          "too, and calls that were begun before it may have no answer");
+      return error(event);
     }
     case HF_BUS_DROPPED: {
       struct hf_frame_number dropped;

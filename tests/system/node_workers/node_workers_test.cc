@@ -330,6 +330,93 @@ TEST_F(NodeServed, StatusTellsTheDialect) {
   EXPECT_THAT(supervisor.tell("status").output, HasSubstr("node intake (plain), pass plane"));
 }
 
+// A program of each kind as it would be written, under no option that says what it is.
+struct Kind {
+  const char* name;
+  const char* script;    // has `server`
+  const char* package;   // package.json; empty: none
+  const char* expected;  // dialect
+  bool needs_packages;
+};
+void PrintTo(const Kind& kind, std::ostream* out) { *out << kind.name; }
+class NodeKinds : public NodeServed, public testing::WithParamInterface<Kind> {};
+
+TEST_P(NodeKinds, AreFoundOut) {
+  const std::string modules = source_file("tests/interop/node/node_modules");
+  if (GetParam().needs_packages && !std::filesystem::exists(modules + "/.installed")) {
+    GTEST_SKIP() << "tests/interop/node/install has not been run";
+  }
+  const TempDirectory directory;
+  write_text(
+      directory / "app.js",
+      std::string("const server = require('node:http').createServer((q, r) => r.end('x'));\n") + GetParam().script);
+  if (*GetParam().package != '\0') write_text(directory / "package.json", GetParam().package);
+  SupervisorPlan plan = plan_of({"node", directory / "app.js"}, {"--start-grace", "200ms"});
+  plan.environment = {"NODE_PATH=" + modules};
+  const Supervisor supervisor(plan);
+  const std::string dialect = R"("node_dialect": ")" + std::string(GetParam().expected) + "\"";
+  EXPECT_THAT(supervisor.wait_until_serving().json, HasSubstr(dialect)) << supervisor.errors();
+  for (const std::string& source : ipv4_sources(8)) {
+    EXPECT_TRUE(get_once(supervisor.target(), "/", source)) << supervisor.errors();
+  }
+  ASSERT_EQ(supervisor.tell("restart", {"--wait"}).exit_code, 0) << supervisor.errors();
+  for (const std::string& source : ipv4_sources(8)) {
+    EXPECT_TRUE(get_once(supervisor.target(), "/", source)) << supervisor.errors();
+  }
+  EXPECT_THAT(supervisor.status().json, HasSubstr(dialect));
+  supervisor.wait_until_settled();
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Of, NodeKinds,
+    testing::Values(
+        Kind{"Cluster", "server.listen(3000);", R"({"dependencies":{"sticky-session":"1.1.2"}})", "cluster", false},
+        Kind{"StickySession", "require('sticky-session').listen(server, 3000);", "", "sticky-session", true},
+        Kind{"StickySessionByItsPackage", "require('sticky' + '-session').listen(server, 3000);",
+             R"({"dependencies":{"sticky-session":"^1.1.2"}})", "sticky-session", true},
+        Kind{"StickyCluster", "require('sticky-cluster')((callback) => callback(server), { port: 3000 });", "",
+             "cluster", true},
+        Kind{"StickyListen", "require('sticky-listen').listen(server);", "", "sticky-listen", true},
+        Kind{"SocketIo",
+             "const io = new (require('socket.io').Server)(server);\n"
+             "require('@socket.io/sticky').setupWorker(io);",
+             "", "socket.io", true},
+        Kind{"Recipe",
+             "process.on('message', (message, connection) => {\n"
+             "  if (message !== 'sticky-session:connection') return;\n"
+             "  server.emit('connection', connection);\n  connection.resume();\n});",
+             "", "sticky-session-0", false},
+        Kind{"ForkedChild",
+             "process.on('message', (message, connection) => { if (connection) server.emit('connection', connection); "
+             "});\n"
+             "process.send('ready');",
+             "", "plain", false}),
+    [](const auto& instance) { return std::string(instance.param.name); });
+
+TEST_F(NodeServed, OneOfWhichNothingIsKnownStaysOpenAndTheLogSaysWhatToWrite) {
+  const TempDirectory directory;
+  write_text(directory / "app.js", "process.on('message', () => {});\n");
+  const Supervisor supervisor(plan_of({"node", directory / "app.js"},
+                                      {"--start-grace", "50ms", "--start-timeout", "3s", "--kill-timeout", "1s"}, 1));
+  supervisor.wait_until_told("--node-dialect");
+  EXPECT_THAT(supervisor.status().json, HasSubstr(R"("node_dialect": "auto")"));
+}
+
+TEST_F(NodeServed, ListenOverrulesAGuess) {
+  const TempDirectory directory;
+  // Nothing but the client decides when it listens: by then it has been taken for something else.
+  write_text(directory / "app.js",
+             "const server = require('node:http').createServer((q, r) => r.end('x'));\n"
+             "process.on('message', (message, connection) => { connection.end(); server.listen(3000); });\n"
+             "process.send('ready');\n");
+  const Supervisor supervisor(plan_of({"node", directory / "app.js"}, {"--start-grace", "50ms"}, 1));
+  EXPECT_THAT(supervisor.wait_until_serving().json, HasSubstr(R"("node_dialect": "plain")"));
+  EXPECT_FALSE(get_once(supervisor.target(), "/")) << "it ends the first";
+  supervisor.wait_until_told("calls listen() all the same");
+  EXPECT_THAT(supervisor.status().json, HasSubstr(R"("node_dialect": "cluster")"));
+  EXPECT_TRUE(get_once(supervisor.target(), "/"));
+}
+
 class NodeLaunchers : public testing::TestWithParam<std::vector<std::string>> {};
 
 TEST_P(NodeLaunchers, AreToldOfWithoutAnyOption) {

@@ -38,6 +38,7 @@ const std::map<std::string, Value> kSamples = {
     {"TABLE", Scalar{"other"}},
     {"INTAKE", Scalar{"capture"}},
     {"PLANE", Scalar{"steer"}},
+    {"WHO", Scalar{"systemd"}},
     {"CPUS", Scalar{"0,2"}},
     {"URL", Scalar{"redis://user:word@host:1234/5"}},
     {"FULL", Scalar{"disconnect"}},

@@ -125,6 +125,59 @@ TEST(NodeSession, AWorkerIsReadyWhenItsFirstServerIsOpen) {
   EXPECT_FALSE(talk.session.may_send(kSecond, kStart));
 }
 
+TEST(NodeSession, UnderAutoAWorkerMayBeTakenForOneOfAnotherDialect) {
+  Talk talk;
+  talk.session.on_ready();
+  EXPECT_FALSE(talk.session.may_send(kFirst, kStart)) << "what it is is open";
+  EXPECT_TRUE(talk.session.adopt(NodeDialect::StickySession));
+  EXPECT_TRUE(talk.session.may_send(kFirst, kStart));
+  EXPECT_EQ(std::get<NodeConnectionMessage>(talk.session.connection_order(kFirst)).json, R"("sticky:balance")");
+  talk.send(1);
+  EXPECT_TRUE(talk.say(NodeHandleArrived{}));
+  EXPECT_EQ(talk.take(), Told{"taken 1"});
+  talk.note(talk.session.drain());
+  EXPECT_EQ(talk.take(), Told{"disconnect"}) << "it was started as a worker of cluster";
+}
+
+TEST(NodeSession, UnderAutoListenOverrulesWhatAWorkerWasTakenFor) {
+  Talk talk;
+  EXPECT_TRUE(talk.session.adopt(NodeDialect::SocketIo));
+  talk.session.on_ready();
+  talk.send(1);
+  talk.send(2);
+  EXPECT_TRUE(talk.say(NodeHandleArrived{}));
+  talk.listen(kFirst, 3000);
+  talk.take();
+  EXPECT_TRUE(talk.session.may_send(kFirst, kStart));
+  EXPECT_FALSE(talk.session.may_send(kSecond, kStart)) << "no server for it";
+  const std::int64_t number = talk.send(3);
+  EXPECT_GE(number, 0) << "by newconn";
+  EXPECT_TRUE(talk.say(NodeHandleArrived{})) << "the second, which came as a message";
+  EXPECT_EQ(talk.take(), Told{"taken 2"});
+  EXPECT_TRUE(talk.answer(number));
+  EXPECT_EQ(talk.take(), Told{"taken 3"});
+  EXPECT_FALSE(talk.session.adopt(NodeDialect::Plain)) << "that is settled";
+}
+
+TEST(NodeSession, AWishedDialectIsNotOverruled) {
+  Talk talk({.dialect = NodeDialect::SocketIo});
+  EXPECT_FALSE(talk.session.adopt(NodeDialect::Plain));
+  talk.session.on_ready();
+  talk.listen(kFirst, 9100);  // a server for figures
+  EXPECT_EQ(talk.send(1), -1) << "by message all the same";
+}
+
+TEST(NodeSession, ARefusedServerSettlesNothing) {
+  Talk talk;
+  talk.say(NodeQuery{1, {NodeServer::Kind::Udp, "", 5353, 0}, "null"});
+  talk.note(talk.session.answer(*talk.asked, NodeServers::Refused{ENOTSUP, "no"}));
+  EXPECT_TRUE(talk.session.adopt(NodeDialect::SocketIo));
+  EXPECT_EQ(talk.session.signs(), NodeSigns{});
+  talk.say(NodeStarted{});
+  talk.say(NodeAdapterMessage{1, "u", "/", "", "{}"});
+  EXPECT_EQ(talk.session.signs(), (NodeSigns{true, true}));
+}
+
 TEST(NodeSession, AServerOnAnyPortTellsThePortThatItGot) {
   Talk talk;
   talk.say(NodeQuery{1, on_port(0), "null"});
