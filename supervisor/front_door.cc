@@ -142,7 +142,7 @@ void FrontDoor::enter_again(AcceptedConnection connection) {
 void FrontDoor::save(SavedPool& saved, FdList& fds) const {
   for (const auto& [number, connection] : waiting_) {
     const bool has_address = connection.sender.family != Endpoint::Family::Unix;
-    saved.arriving.push_back({fds.add("arriving", connection.fd), listener(),
+    saved.arriving.push_back({fds.add("connection", connection.fd), listener(),
                               has_address ? connection.sender.address.text() : "", connection.sender.port});
   }
 }

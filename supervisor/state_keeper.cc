@@ -38,6 +38,8 @@ bool is_kept(const GivenDescriptor& given) {
 SavedState without_connections(SavedState state) {
   for (SavedPool& pool : state.pools) {
     pool.unplaced.clear();
+    pool.arriving.clear();
+    pool.at_session_door.clear();
     for (SavedSlot& slot : pool.slots) {
       if (slot.inbox) slot.inbox->unsent.clear();
     }
