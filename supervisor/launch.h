@@ -26,11 +26,11 @@ struct Launch {
   const std::vector<std::unique_ptr<Listener>>& listeners;
   std::vector<Steerer::GivenSocket> sockets;  // of the slot
   std::string notify_address;                 // for NOTIFY_SOCKET
-  std::optional<BorrowedFd> bus = {};         // the worker's end of its bus channel
   std::optional<Credentials> credentials;     // nothing: ours
   WorkerId worker{};
   std::optional<BorrowedFd> node_channel = std::nullopt;  // the worker's end
   bool survives_us = false;                               // it is kept for the next supervisor
+  std::optional<BorrowedFd> bus = std::nullopt;           // the worker's end of its bus channel
 };
 
 // Command and environment with their templates filled in, and the descriptors: from 3 on those of LISTEN_FDS, then the
