@@ -26,14 +26,14 @@ class BusCredits {
     accounts_[publisher].balance -= static_cast<std::int64_t>(bytes);
     spent_ += static_cast<std::int64_t>(bytes);
   }
-  // A turn is over. Who asked gets a share; nobody saves more than one of them.
+  // A turn is over. Who asked gets a share, and keeps what it could not use because the turn was over, up to a whole turn.
   void on_turn() {
     spent_ = 0;
     const auto askers = std::count_if(accounts_.begin(), accounts_.end(), [](const auto& a) { return a.second.asked; });
     if (askers == 0) return;
     const std::int64_t share = std::max<std::int64_t>(in_turn_ / askers, 1);
     for (auto& [publisher, account] : accounts_) {
-      if (account.asked) account.balance = std::min(account.balance + share, share);
+      if (account.asked) account.balance = std::min(account.balance + share, in_turn_);
       account.asked = false;
     }
   }

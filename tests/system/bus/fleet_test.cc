@@ -106,7 +106,7 @@ TEST(BusFleet, SomethingThatIsNoRedisIsToldAndHarmsNobody) {
   for (int i = 0; i < 2; ++i) {
     const int client = ::accept(listener, nullptr, nullptr);
     ASSERT_GE(client, 0);
-    (void)!::write(client, "HTTP/1.1 400 Bad Request\r\n\r\n", 28);
+    (void)::send(client, "HTTP/1.1 400 Bad Request\r\n\r\n", 28, MSG_NOSIGNAL);
     ::close(client);
   }
   oak.wait_until_told("bus: no connection");

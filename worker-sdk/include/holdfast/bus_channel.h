@@ -27,7 +27,8 @@
 #define HF_BUS_SUBSCRIBE 130u   /* hf_bus_subscription and the pattern */
 #define HF_BUS_UNSUBSCRIBE 131u /* the same; `after` is 0 */
 /* Supervisor to worker. */
-#define HF_BUS_WELCOME 144u /* hf_bus_welcome: the answer to JOIN; again when the supervisor was killed and another goes on */
+#define HF_BUS_WELCOME \
+  144u /* hf_bus_welcome: the answer to JOIN; again when the supervisor was killed and another goes on */
 #define HF_BUS_DROPPED \
   145u /* hf_frame_number: messages for this worker that were dropped here, since the last DROPPED */
 #define HF_BUS_MEMBERS 146u /* `count` hf_bus_pool: who is there, complete; `more` says that another one follows */
