@@ -1,6 +1,7 @@
 // Who is let in: lists of addresses, and limits for each source.
 #include <gmock/gmock.h>
 
+#include <deque>
 #include <filesystem>
 
 #include "support/eventually.h"
@@ -135,7 +136,7 @@ TEST(Admission, WhoComesMostIsShown) {
 TEST(Admission, ASourceMayHaveSoManyOpen) {
   const Supervisor supervisor(passed("127.0.0.1:0,source-connections=3,refusal=http"));
   supervisor.wait_until_serving();
-  std::vector<HttpClient> open;
+  std::deque<HttpClient> open;
   const auto come = [&](const std::string& source) {
     open.emplace_back(supervisor.target(), source);
     const std::optional<Response> answer = open.back().get("/");
@@ -149,7 +150,7 @@ TEST(Admission, ASourceMayHaveSoManyOpen) {
   };
   EXPECT_EQ(sources()[0]["address"], "127.0.7.1/32");
   EXPECT_EQ(sources()[0]["open"], 3);
-  open.erase(open.begin());
+  open.pop_front();
   EXPECT_TRUE(eventually([&] { return sources()[0]["open"] == 2; }));
   EXPECT_EQ(come("127.0.7.1"), 200) << "there is room again";
   EXPECT_EQ(come("127.0.7.1"), 429);
@@ -172,7 +173,7 @@ TEST(Admission, WhatIsClosedDoesNotCountAsOpen) {
 TEST(Admission, AListenerMayHaveSoManyOpen) {
   const Supervisor supervisor(passed("127.0.0.1:0,total-connections=3,refusal=http"));
   supervisor.wait_until_serving();
-  std::vector<HttpClient> open;
+  std::deque<HttpClient> open;
   const auto come = [&](int source) {
     open.emplace_back(supervisor.target(), "127.0.7." + std::to_string(source));
     const std::optional<Response> answer = open.back().get("/");
@@ -180,7 +181,7 @@ TEST(Admission, AListenerMayHaveSoManyOpen) {
   };
   for (int i = 1; i <= 3; ++i) EXPECT_EQ(come(i), 200);
   EXPECT_EQ(come(4), 503);
-  open.erase(open.begin());
+  open.pop_front();
   EXPECT_TRUE(eventually([&] { return come(5) == 200; })) << "its worker closes it, and there is room again";
   EXPECT_GE(supervisor.wait_until_settled().refused.at("total-connections"), 1u);
 }
@@ -189,7 +190,7 @@ TEST(Admission, AListenerMayHaveSoManyOpen) {
 TEST(Admission, BehindAProxyTheClientsConnectionsAreCounted) {
   const Supervisor supervisor(passed("127.0.0.1:0,proxy-protocol=required,source-connections=1,refusal=http"));
   supervisor.wait_until_serving();
-  std::vector<HttpClient> open;
+  std::deque<HttpClient> open;
   const auto come = [&](const std::string& client) {
     open.emplace_back(supervisor.target());
     open.back().send_raw(header_v1("TCP4 " + client + " 192.0.2.1 4000 443") + request_for("/", "keep-alive"));

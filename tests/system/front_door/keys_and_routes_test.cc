@@ -133,9 +133,8 @@ TEST(FrontDoorPlacement, AKeyWithAnOpenConnectionStaysWhereItIsWhenItsSlotIsOver
   for (int i = 0; i < 15; ++i) EXPECT_NE(come("room-" + std::to_string(i)), home) << i;
   // When its last connection has been closed the room is as good as new.
   open.clear();
-  supervisor.wait_until("all are closed", [](const StatusView& status) {
-    return status.slot(0).open + status.slot(1).open == 0;
-  });
+  supervisor.wait_until("all are closed",
+                        [](const StatusView& status) { return status.slot(0).open + status.slot(1).open == 0; });
   for (int i = 0; i < 10; ++i) come("other-" + std::to_string(i));
   EXPECT_GE(come("lobby"), 0);
 }
