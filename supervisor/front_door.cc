@@ -187,7 +187,7 @@ std::string FrontDoor::route_text(std::size_t route) const {
   return std::to_string(route + 1) + ": " + value_text(routes_[route]);
 }
 
-ClientsAnswer::Listener FrontDoor::clients(std::size_t count) {
+ClientsAnswer::Listener FrontDoor::clients(std::size_t count) const {
   ClientsAnswer::Listener listener;
   listener.name = config_.name;
   listener.limits = limits();

@@ -78,7 +78,7 @@ class FrontDoor {
   // Of one that is only described: limits are asked, and nothing is recorded.
   [[nodiscard]] Decision foresee(const PrefaceFacts& facts) const;
   [[nodiscard]] std::string route_text(std::size_t route) const;  // "1: { when = ..., pool = ... }"
-  [[nodiscard]] ClientsAnswer::Listener clients(std::size_t count);
+  [[nodiscard]] ClientsAnswer::Listener clients(std::size_t count) const;
   [[nodiscard]] std::vector<std::string> limits() const;  // in words
   [[nodiscard]] bool always_proxied() const;              // every connection begins with a PROXY header
   [[nodiscard]] bool looks_for_http() const { return needs_.http; }
