@@ -1,5 +1,6 @@
 // A chat over several processes, with @socket.io/sticky and @socket.io/cluster-adapter as their READMEs have them. The primary's
-// part (setupMaster, setupPrimary) is gone: Holdfast does it.
+// part (setupMaster, setupPrimary) is gone: Holdfast does it. With REDIS_URL it is a chat of several machines, and
+// @socket.io/redis-adapter takes the other's place.
 'use strict';
 const fs = require('node:fs');
 const http = require('node:http');
@@ -14,10 +15,24 @@ const server = http.createServer((request, response) => {
   response.end(page);
 });
 const io = new Server(server);
-io.adapter(createAdapter());
 setupWorker(io);
 io.on('connection', (socket) => {
   socket.emit('worker', process.pid);
   socket.on('message', (text) => io.emit('message', `${process.pid}: ${text}`));
 });
-process.send('ready');
+
+async function overRedis(url) {
+  const { createClient } = require('redis');
+  const adapter = require('@socket.io/redis-adapter');
+  const publishes = createClient({ url });
+  const listens = publishes.duplicate();
+  for (const client of [publishes, listens]) client.on('error', (error) => console.error(`Redis: ${error.message}`));
+  await Promise.all([publishes.connect(), listens.connect()]);
+  return adapter.createAdapter(publishes, listens);
+}
+
+async function main() {
+  io.adapter(process.env.REDIS_URL ? await overRedis(process.env.REDIS_URL) : createAdapter());
+  process.send('ready');
+}
+main();

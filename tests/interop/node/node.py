@@ -216,7 +216,35 @@ def browser(holdfast, node):
             sys.exit(done.stdout + done.stderr + server.text()[-3000:])
 
 
-TRIALS = {trial.__name__: trial for trial in (restarts, kills, bodies, addresses, socketio, browser)}
+def machines(holdfast, node):
+    """The example on two machines that share a Redis, and a script that speaks to the clients of both."""
+    need_packages()
+    if shutil.which("redis-server") is None:
+        skip("there is no redis-server here")
+    os.environ["NODE_PATH"] = str(HERE / "node_modules")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    redis = subprocess.Popen(["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"], stdout=subprocess.DEVNULL)
+    try:
+        url = os.environ["REDIS_URL"] = f"redis://127.0.0.1:{port}"
+        until("Redis answers", lambda: redis.poll() is None and socket.socket().connect_ex(("127.0.0.1", port)) == 0)
+        options = ("--node-dialect", "socket.io", "--drain-timeout", "1s", "--bus-redis", url)
+        script = EXAMPLES / "node-socketio/server.js"
+        with Supervised(holdfast, node, script, options=options) as oak, Supervised(holdfast, node, script, options=options) as elm:
+            until("both have Redis", lambda: all(not it.status()["bus"]["fleet"][0]["trouble"] for it in (oak, elm)))
+            command = ["node", HERE / "clients/machines.js", f"http://127.0.0.1:{oak.port()}", f"http://127.0.0.1:{elm.port()}",
+                       holdfast, "publish", "--control", oak.control, "--socketio", "/", "message", '"from a script"']
+            done = subprocess.run(command, capture_output=True, text=True, timeout=5 * PATIENCE)
+            if done.returncode != 0:
+                sys.exit(done.stdout + done.stderr + oak.text()[-3000:] + elm.text()[-3000:])
+    finally:
+        del os.environ["REDIS_URL"]
+        redis.terminate()
+        redis.wait()
+
+
+TRIALS = {trial.__name__: trial for trial in (restarts, kills, bodies, addresses, socketio, browser, machines)}
 
 
 def main():
