@@ -7,7 +7,7 @@ import socket
 import subprocess
 import time
 
-from contenders import Trouble
+from contenders import Holdfast, Trouble
 
 PATIENCE = 120
 
@@ -61,6 +61,57 @@ def over_the_bus(binaries, directory, messages, size, rate=0, subscribers=8):
     finally:
         supervisor.terminate()
         supervisor.wait()
+
+
+PACKAGES = pathlib.Path(__file__).resolve().parent.parent / "interop" / "node" / "node_modules"
+
+
+def over_cluster_adapter(messages, size, workers=8):
+    """Nothing where there is no Node.js, or its packages have not been installed."""
+    if not shutil.which("node") or not (PACKAGES / "@socket.io" / "cluster-adapter").exists():
+        return None
+    done = subprocess.run(["node", pathlib.Path(__file__).with_name("cluster_adapter.js"), str(messages), str(size), str(workers)],
+                          env=os.environ | {"NODE_PATH": str(PACKAGES)}, capture_output=True, text=True, timeout=PATIENCE)
+    if done.returncode != 0:
+        raise Trouble(f"socket.io's cluster-adapter: {done.stderr[-300:]}")
+    report = json.loads(done.stdout)
+    return report["deliveries"] / report["seconds"]
+
+
+def flooded(place, where):
+    """A server of connections while a bus is flooded: its own supervisor's ("here"), or that of another one ("beside"), so that the
+    machine has the same to do in both."""
+    directory = pathlib.Path(place.directory) / f"flood-{where}"
+    directory.mkdir()
+    flood = f"""
+[listeners.flood]
+address = "unix:{directory}/flood.sock"
+pool = "flood"
+[pools.flood]
+command = ["{place.binaries}/bus_bench"]
+intake = "sdk"
+workers = 2
+environment = {{ BUS_BENCH_MESSAGES = "1000000000000", BUS_BENCH_BYTES = "128", BUS_BENCH_SUBSCRIBERS = "2" }}
+"""
+    web = f"""
+[listeners.web]
+address = "127.0.0.1:0"
+pool = "web"
+[pools.web]
+command = ["{place.binaries}/whoami"]
+intake = "sdk"
+"""
+    (directory / "web.toml").write_text(web + (flood if where == "here" else ""))
+    server = Holdfast(place, f"bus-{where}", options=("-c", directory / "web.toml", "--pool", "web"), address="web=127.0.0.1:0")
+    if where == "beside":
+        (directory / "flood.toml").write_text(flood)
+        other = Holdfast(place, "bus-flood", options=("-c", directory / "flood.toml", "--pool", "flood"), workers=2,
+                         address=f"flood=unix:{directory}/flood.sock", command=[place.binaries / "bus_bench"])
+        server.beside = other
+    for _ in range(16):
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(f"{directory}/flood.sock")
+    return server
 
 
 def over_redis(binaries, directory, messages, size, rate=0, subscribers=8):
