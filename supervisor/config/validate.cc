@@ -58,7 +58,9 @@ class Finder {
     require(config_.name.empty() || is_name(config_.name), {name},
             called(name) + " '" + config_.name + "' " + std::string(kNameRule));
     require(config_.backlog > 0, {own("backlog")}, called(own("backlog")) + " must be at least 1");
-    require(!config_.listeners.empty() || config_.pools.front().intake == Intake::None, {own("")},
+    const Intake first = config_.pools.front().intake;
+    const bool serves_the_bus = first == Intake::Sdk && !config_.bus.redis.empty();  // for workers of other machines
+    require(!config_.listeners.empty() || first == Intake::None || serves_the_bus, {own("")},
             has_file_
                 ? R"(there is no listener: write [listeners.main] with an address, for instance address = ":8080")"
                 : "there is no listener: give one with -l, for instance -l :8080");
@@ -122,9 +124,11 @@ class Finder {
     require(!has_listener || pool.intake != Intake::None, {intake},
             its_intake + " has no listener: leave out " + (has_file_ ? "those of the pool" : "-l") +
                 ", or choose another intake");
-    require(has_listener || pool.intake == Intake::None || config_.listeners.empty(), {pool_itself(pool)},
+    // Workers of the SDK may have nothing to do but what comes over the bus.
+    const bool needs_none = pool.intake == Intake::None || pool.intake == Intake::Sdk;
+    require(has_listener || needs_none || config_.listeners.empty(), {pool_itself(pool)},
             "pool '" + pool.name + "' has no listener: write pool = " + quoted(pool.name) +
-                " for one of them, or intake = \"none\" for the pool");
+                " for one of them, or, for the pool, intake = \"none\", or \"sdk\" if it only serves the bus");
   }
 
   void check_node(const PoolConfig& pool) {

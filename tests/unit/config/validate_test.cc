@@ -244,6 +244,12 @@ TEST(Mistakes, OfSeveralPoolsAreFoundInEach) {
               testing::Contains("listener 'app': there is no pool 'secnd', did you mean 'second'?"));
   EXPECT_THAT(with_second([](Config& c) { c.listeners[1].pool = ""; }),
               ElementsAre(HasSubstr("pool 'second' has no listener: write pool = \"second\"")));
+  EXPECT_THAT(with_second([](Config& c) {
+                c.listeners[1].pool = "";
+                c.pools[1].intake = Intake::Sdk;
+              }),
+              IsEmpty())
+      << "it may serve the bus alone";
 }
 
 TEST(Validate, HealthChecksAndRecyclingMustBePossible) {
