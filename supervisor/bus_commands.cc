@@ -45,7 +45,12 @@ int run_client(const PublishInvocation& invocation) {
   if (message->size() > kMaxMessage) {
     return complain("a message from the command line has at most 48000 bytes", kExitUsage);
   }
-  const ControlRequest request{"publish", {{"topic", invocation.topic}, {"data", to_base64(*message)}}};
+  ControlRequest request{"publish", {{"topic", invocation.topic}, {"data", to_base64(*message)}}};
+  if (!invocation.name_space.empty()) {
+    request.verb = "emit";
+    request.arguments["namespace"] = invocation.name_space;
+    request.arguments["room"] = invocation.room;
+  }
   const ControlResponse response = ask(invocation.target, request, kPatience);
   if (const auto* failure = std::get_if<ControlFailure>(&response)) return complain(failure->error, failure->exit_code);
   if (invocation.form == OutputForm::Text) return kExitOk;

@@ -49,6 +49,8 @@ struct Arguments {
   std::string topic = {};
   std::string message = {};
   std::string file = {};
+  std::string name_space = {};
+  std::string room = {};
   std::string binary = {};
   int state = -1;
   std::string format = {};
@@ -289,8 +291,10 @@ Invocation read_command_line(int argc, char** argv) {
   init->add_option("FILE", arguments.path, "File to make; - is the standard output")->capture_default_str();
   CLI::App* import =
       app.add_subcommand("import", "Print the configuration that does what a file of another supervisor describes");
-  import->add_option("FORMAT", arguments.format, "pm2")->required();
-  import->add_option("FILE", arguments.path, "An ecosystem file: JavaScript, which node evaluates, or JSON")
+  import->add_option("FORMAT", arguments.format, "pm2 or pomelo")->required();
+  import
+      ->add_option("FILE", arguments.path,
+                   "An ecosystem file (JavaScript, which node evaluates, or JSON); or a servers.json")
       ->required();
   const CLI::App* status = add_client(app, arguments, "status", "Show listeners, slots and workers");
   CLI::App* clients =
@@ -323,10 +327,19 @@ Invocation read_command_line(int argc, char** argv) {
   CLI::App* stop = add_client(app, arguments, "stop", "Drain the workers and stop the supervisor");
   stop->add_flag("--wait", arguments.wait, "Return when it has stopped");
   CLI::App* publish = add_client(app, arguments, "publish", "Publish a message on the bus of the workers");
-  publish->add_option("TOPIC", arguments.topic, "Segments divided by dots, as in chat.lobby.said")->required();
-  publish->add_option("MESSAGE", arguments.message, "Its text (default: empty)");
+  publish
+      ->add_option("TOPIC", arguments.topic,
+                   "Segments divided by dots, as in chat.lobby.said; with --socketio an event")
+      ->required();
+  publish->add_option("MESSAGE", arguments.message, "Its text (default: empty); with --socketio JSON");
   publish->add_option("--file", arguments.file, "Take the message from a file; - is the standard input")
       ->type_name("FILE");
+  CLI::Option* const socketio =
+      publish
+          ->add_option("--socketio", arguments.name_space,
+                       "Emit an event to the clients of Socket.IO servers with its redis-adapter, in this namespace")
+          ->type_name("NAMESPACE");
+  publish->add_option("--room", arguments.room, "Only to those in this room")->type_name("ROOM")->needs(socketio);
   CLI::App* tail = add_client(app, arguments, "tail", "Show what is published on the bus, until it is interrupted");
   tail->add_option("TOPIC", arguments.topic, "Pattern of topics: * is one segment, ** any number of them")->required();
   CLI::App* upgrade = add_client(app, arguments, "upgrade", "Exchange the supervisor's own program, in place");
@@ -383,10 +396,10 @@ Invocation read_command_line(int argc, char** argv) {
   if (check_upgrade->parsed()) return finish_check_upgrade(arguments, command);
   if (!command.empty()) return mistake("only `holdfast run` and `holdfast check` take a command after `--`");
   if (init->parsed()) return InitInvocation{arguments.path};
-  if (import->parsed() && arguments.format != "pm2") {
-    return mistake("'" + arguments.format + "' is no format that can be imported: pm2 is");
+  if (import->parsed() && arguments.format != "pm2" && arguments.format != "pomelo") {
+    return mistake("'" + arguments.format + "' is no format that can be imported: pm2 and pomelo are");
   }
-  if (import->parsed()) return ImportInvocation{arguments.path};
+  if (import->parsed()) return ImportInvocation{arguments.format, arguments.path};
   if (status->parsed()) return StatusInvocation{arguments.target, form};
   if (clients->parsed()) {
     arguments.clients.target = arguments.target;
@@ -404,7 +417,8 @@ Invocation read_command_line(int argc, char** argv) {
   if (scale->parsed()) return finish_scale(arguments, form, waiting);
   if (reload->parsed()) return ReloadInvocation{arguments.target, form, waiting};
   if (publish->parsed()) {
-    return PublishInvocation{arguments.target, form, arguments.topic, arguments.message, arguments.file};
+    return PublishInvocation{arguments.target,     form,          arguments.topic, arguments.message, arguments.file,
+                             arguments.name_space, arguments.room};
   }
   if (tail->parsed()) return TailInvocation{arguments.target, form, arguments.topic};
   if (stop->parsed()) return StopInvocation{arguments.target, form, waiting};

@@ -90,9 +90,11 @@ struct StopInvocation {
 struct PublishInvocation {
   ControlTarget target;
   OutputForm form = OutputForm::Text;
-  std::string topic;
-  std::string message;  // taken as it is, unless a file is given
-  std::string file;     // "-": standard input
+  std::string topic;            // for clients of Socket.IO the event
+  std::string message;          // taken as it is, unless a file is given
+  std::string file;             // "-": standard input
+  std::string name_space = {};  // of Socket.IO; empty: it is for the bus
+  std::string room = {};        // there
 };
 struct TailInvocation {
   ControlTarget target;
@@ -110,7 +112,8 @@ struct CheckUpgradeInvocation {
   int state = -1;  // descriptor
 };
 struct ImportInvocation {
-  std::string path;  // an ecosystem file of PM2
+  std::string format;  // pm2, pomelo
+  std::string path;    // an ecosystem file, or a servers.json
 };
 struct VersionInvocation {
   OutputForm form = OutputForm::Text;

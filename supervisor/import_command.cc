@@ -3,12 +3,14 @@
 #include <vector>
 
 #include "config/pm2_import.h"
+#include "config/pomelo_import.h"
 #include "config_commands.h"
 #include "exit_code.h"
 #include "standard_output.h"
 #include "sys/program_output.h"
 #include "sys/text_file.h"
 #include "wire/pm2_file.h"
+#include "wire/pomelo_file.h"
 
 namespace holdfast {
 
@@ -33,14 +35,25 @@ Result<std::string> json_of(const std::string& path) {
   return output_of({"node", "-e", kScript, "--", path});
 }
 
+Result<std::string> imported(const ImportInvocation& invocation) {
+  const bool is_pomelo = invocation.format == "pomelo";
+  const Result<std::string> json = is_pomelo ? read_text_file(invocation.path, kLongestFile) : json_of(invocation.path);
+  if (!json) return json.error();
+  const auto at_fault = [&](const Error& error) { return Error{{}, invocation.path + ": " + error.message()}; };
+  if (is_pomelo) {
+    const Result<PomeloEnvironments> environments = parse_pomelo_file(*json);
+    return environments ? Result<std::string>(import_pomelo(*environments)) : at_fault(environments.error());
+  }
+  const Result<std::vector<Pm2App>> apps = parse_pm2_file(*json);
+  return apps ? Result<std::string>(import_pm2(*apps)) : at_fault(apps.error());
+}
+
 }  // namespace
 
 int import_config(const ImportInvocation& invocation) {
-  const Result<std::string> json = json_of(invocation.path);
-  const Result<std::vector<Pm2App>> apps = json ? parse_pm2_file(*json) : Result<std::vector<Pm2App>>(json.error());
-  if (apps) return print(import_pm2(*apps));
-  const std::string about = json ? invocation.path + ": " : "";
-  std::fprintf(stderr, "holdfast: %s%s\n", about.c_str(), apps.error().message().c_str());
+  const Result<std::string> text = imported(invocation);
+  if (text) return print(*text);
+  std::fprintf(stderr, "holdfast: %s\n", text.error().message().c_str());
   return kExitFailure;
 }
 

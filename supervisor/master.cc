@@ -330,6 +330,7 @@ void Master::on_control(ControlRequest request, ControlReply reply) {
   if (request.verb == "drain") return answer_drain(request, std::move(reply), true);
   if (request.verb == "undrain") return answer_drain(request, std::move(reply), false);
   if (request.verb == "publish") return answer_publish(request, std::move(reply));
+  if (request.verb == "emit") return answer_emit(request, std::move(reply));
   if (request.verb == "tail") return answer_tail(request, std::move(reply));
   if (request.verb == "upgrade") return answer_upgrade(request, std::move(reply));
   if (request.verb == "stop") return answer_stop(request, std::move(reply));

@@ -109,6 +109,7 @@ class Master {
   [[nodiscard]] BusPlace place_on_bus(std::string_view pool, std::string_view key) const;
   [[nodiscard]] std::vector<BusPool> pools_on_bus() const;
   void answer_publish(const ControlRequest& request, ControlReply reply);
+  void answer_emit(const ControlRequest& request, ControlReply reply);
   void answer_tail(const ControlRequest& request, ControlReply reply);
   // Upgrade in place (master_upgrade.cc): asked for -> nobody waits for anything else -> the new program has checked our
   // state -> nothing is under way in the loop -> exec. Whatever fails ends it, with a reason, and nothing has changed.
