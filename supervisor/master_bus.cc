@@ -7,6 +7,7 @@
 #include "master.h"
 #include "sys/machine.h"
 #include "wire/base64.h"
+#include "wire/socketio_packet.h"
 #include "wire/tail_answer.h"
 
 namespace holdfast {
@@ -18,6 +19,10 @@ Outcome Master::make_bus() {
   const std::uint64_t node = std::uint64_t{random->a} << 32 | random->b;
   Bus::Hooks hooks;
   hooks.place = [this](std::string_view pool, std::string_view key) { return place_on_bus(pool, key); };
+  hooks.member = [this](std::string_view pool, SlotId slot) {
+    const Pool* const known = pool_of(pool);
+    return known == nullptr ? std::nullopt : known->runner().bus_member(slot);
+  };
   hooks.pools = [this] { return pools_on_bus(); };
   bus_ = std::make_unique<Bus>(loop_, config_.bus, node, std::move(hooks));
   if (takeover_) {
@@ -26,7 +31,10 @@ Outcome Master::make_bus() {
   if (config_.bus.redis.empty()) return holdfast::Done{};
   const Result<RedisUrl> url = parse_redis_url(config_.bus.redis);
   if (!url) return url.error();
-  bus_->connect_fleet(*url, host_name() + "/" + config_.name);
+  FleetLink::Settings settings{
+      *url, 0, host_name() + "/" + config_.name, {}, config_.bus.stream, config_.bus.stream_length};
+  settings.place = settings.machine + ":" + config_.control_path;
+  bus_->connect_fleet(std::move(settings));
   return holdfast::Done{};
 }
 
@@ -40,7 +48,7 @@ BusPlace Master::place_on_bus(std::string_view name, std::string_view key) const
 std::vector<BusPool> Master::pools_on_bus() const {
   std::vector<BusPool> pools;
   for (const std::unique_ptr<Pool>& pool : pools_)
-    pools.push_back({pool->name(), 0, pool->runner().slots_that_serve()});
+    pools.push_back({pool->name(), 0, pool->runner().slots_that_serve(), pool->config().scope == PoolScope::Fleet});
   return pools;
 }
 
@@ -50,6 +58,26 @@ void Master::answer_publish(const ControlRequest& request, ControlReply reply) {
   const Result<std::size_t> reached = bus_->publish(request.text("topic").value_or(""), *data);
   if (!reached) return reply.send(ControlFailure{reached.error().message(), kExitUsage, {}});
   reply.send(ControlSuccess{"{\"subscribers\":" + std::to_string(*reached) + "}"});
+}
+
+// To the clients of Socket.IO servers that share our Redis.
+void Master::answer_emit(const ControlRequest& request, ControlReply reply) {
+  const std::optional<std::string> data = from_base64(request.text("data").value_or(""));
+  const std::string name_space = request.text("namespace").value_or("");
+  const std::string room = request.text("room").value_or("");
+  const std::string event = request.text("topic").value_or("");
+  if (!data) return reply.send(ControlFailure{"the data is no base64", kExitUsage, {}});
+  const Result<SocketioPacket> packet = socketio_packet({name_space, room, event, *data});
+  if (!packet) return reply.send(ControlFailure{packet.error().message(), kExitUsage, {}});
+  const auto kept = std::make_shared<ControlReply>(std::move(reply));
+  bus_->emit(packet->channel, packet->payload, [kept, channel = packet->channel](const Result<std::uint64_t>& heard) {
+    if (!heard) return kept->send(ControlFailure{"emit: " + heard.error().message(), kExitFailure, {}});
+    if (*heard > 0) return kept->send(ControlSuccess{"{\"servers\":" + std::to_string(*heard) + "}"});
+    kept->send(ControlFailure{"no server listens to " + channel +
+                                  ": is its redis-adapter at the same Redis and database, with the default key?",
+                              kExitFailure,
+                              {}});
+  });
 }
 
 void Master::answer_tail(const ControlRequest& request, ControlReply reply) {

@@ -51,6 +51,7 @@ _holdfast() {
     --stop-signal) mapfile -t COMPREPLY < <(compgen -W "TERM INT QUIT HUP USR1 USR2 WINCH" -- "$current") ;;
     --plane) mapfile -t COMPREPLY < <(compgen -W "auto pass steer self" -- "$current") ;;
     --bus-full) mapfile -t COMPREPLY < <(compgen -W "drop-oldest drop-newest disconnect" -- "$current") ;;
+    --scope) mapfile -t COMPREPLY < <(compgen -W "machine fleet" -- "$current") ;;
     --file) mapfile -t COMPREPLY < <(compgen -A file -- "$current") ;;
     --node-dialect)
       mapfile -t COMPREPLY < <(compgen -W "auto cluster sticky-session sticky-session-0 sticky-cluster sticky-listen socket.io plain" -- "$current")

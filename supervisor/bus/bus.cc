@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <utility>
 
+#include "bus/bus_limits.h"
 #include "sys/fd_passing.h"
 #include "sys/gathered_send.h"
 
@@ -20,7 +20,6 @@ constexpr std::size_t kBytesInTurn = std::size_t{1} << 20;
 constexpr std::size_t kSendBuffer = std::size_t{1} << 20;
 // What is kept for those who were away, all topics together.
 constexpr std::size_t kMaxRetained = std::size_t{64} << 20;
-constexpr std::size_t kMaxPendingCalls = 65536;
 
 }  // namespace
 
@@ -85,12 +84,7 @@ void Bus::on_pools_changed() {
   std::vector<BusPool> pools = hooks_.pools();
   if (pools == pools_) return;
   pools_ = std::move(pools);
-  const std::vector<std::vector<std::byte>> frames = encode_bus_members(pools_);
-  for (auto& [number, member] : members_) {
-    if (!member.joined || member.port->has_ended()) continue;
-    for (const std::vector<std::byte>& frame : frames) member.port->push_frame(frame);
-    touch(number);
-  }
+  tell_pools();
 }
 
 Result<std::size_t> Bus::publish(std::string_view topic, std::string_view data) {
@@ -104,14 +98,6 @@ Result<std::size_t> Bus::publish(std::string_view topic, std::string_view data) 
   published_++;
   if (fleet_) fleet_->publish(topic, data);
   return deliver(topic, data, 0);
-}
-
-void Bus::connect_fleet(const RedisUrl& url, std::string machine) {
-  const auto hear = [this](std::string_view topic, std::string_view data, std::uint64_t node) {
-    (void)deliver(topic, data, node);
-  };
-  fleet_ = std::make_unique<FleetLink>(loop_, url, node_, std::move(machine), hear);
-  fleet_->adopt(link_before_);
 }
 
 // A message that no worker of ours has published.
@@ -153,10 +139,10 @@ void Bus::on_frame(Number from, std::shared_ptr<BusBatch> batch, std::vector<Uni
 }
 
 void Bus::welcome(Number number, Member& member) {
+  on_pools_changed();
   member.joined = true;
   member.port->push_frame(encode_bus_welcome(number, node_, sequence_));
-  if (pools_.empty()) pools_ = hooks_.pools();
-  for (std::vector<std::byte>& frame : encode_bus_members(pools_)) member.port->push_frame(std::move(frame));
+  for (std::vector<std::byte>& frame : encode_bus_members(all_pools())) member.port->push_frame(std::move(frame));
   touch(number);
 }
 
@@ -208,14 +194,30 @@ void Bus::on_publish(Arrival& arrival, const BusRecord& record) {
   add(arrival, record, subscriptions_.find(record.name));
 }
 
+std::optional<Bus::Number> Bus::target_of_reply(const Arrival& arrival, const BusRecord& record) {
+  const std::optional<PendingCalls::Call> call = calls_.take(record.call, arrival.from);
+  if (!call) return std::nullopt;  // too late
+  if (const std::optional<std::uint64_t> node = node_of(call->caller)) {
+    if (record.is_large) {
+      fail(*call, -EMSGSIZE);
+    } else {
+      FleetMessage answer{FleetMessage::Kind::Reply, 0, call->number};
+      answer.data = {reinterpret_cast<const char*>(record.data.data()), record.data.size()};
+      tell_away(*node, answer);
+    }
+    return std::nullopt;
+  }
+  const std::span<std::byte> bytes(arrival.batch->bytes.get() + record.offset, record.length);
+  stamp(bytes, {.publisher = arrival.from, .call = call->number});
+  return call->caller;
+}
+
 // The one member that it goes to, after it was stamped for it.
 std::optional<Bus::Number> Bus::target_of(const Arrival& arrival, const BusRecord& record) {
-  const std::span<std::byte> bytes(arrival.batch->bytes.get() + record.offset, record.length);
-  if (record.kind == HF_BUS_REPLY) {
-    const std::optional<PendingCalls::Call> call = calls_.take(record.call, arrival.from);
-    if (!call) return std::nullopt;  // too late
-    stamp(bytes, {.publisher = arrival.from, .call = call->number});
-    return call->caller;
+  if (record.kind == HF_BUS_REPLY) return target_of_reply(arrival, record);
+  if (const std::optional<BusPlaceAway> away = place_away(record.name, record.key)) {
+    send_away(arrival, record, *away);
+    return std::nullopt;
   }
   const BusPlace place = hooks_.place(record.name, record.key);
   const auto target = place.member ? members_.find(*place.member) : members_.end();
@@ -229,9 +231,9 @@ std::optional<Bus::Number> Bus::target_of(const Arrival& arrival, const BusRecor
       refuse(arrival.from, record.call, -EBUSY);
       return std::nullopt;
     }
-    const std::uint32_t wait = std::clamp<std::int64_t>(record.status, 0, HF_BUS_LONGEST_CALL_MS);
-    number = calls_.begin({arrival.from, record.call, *place.member, loop_.now() + std::chrono::milliseconds(wait)});
+    number = calls_.begin({arrival.from, record.call, *place.member, loop_.now() + patience_of(record.status)});
   }
+  const std::span<std::byte> bytes(arrival.batch->bytes.get() + record.offset, record.length);
   stamp(bytes, {.publisher = arrival.from, .call = number});
   return place.member;
 }
@@ -286,6 +288,21 @@ void Bus::refuse(Number caller, std::uint64_t call, int status) {
   push_own(caller, encode_bus_record({HF_BUS_REPLY, "", "", ""}, {.status = status, .call = call}));
 }
 
+void Bus::fail(const PendingCalls::Call& call, int status) {
+  if (const std::optional<std::uint64_t> node = node_of(call.caller)) {
+    FleetMessage answer{FleetMessage::Kind::Reply, 0, call.number};
+    answer.status = status;
+    tell_away(*node, answer);
+    return;
+  }
+  if (status != -ETIMEDOUT) undelivered_++;
+  push_own(call.caller, encode_bus_record({HF_BUS_REPLY, "", "", ""}, {.status = status, .call = call.number}));
+}
+
+void Bus::on_callee_gone(Number number) {
+  for (const PendingCalls::Call& call : calls_.on_gone(number)) fail(call, -ECONNRESET);
+}
+
 void Bus::keep(std::string_view topic, std::uint64_t sequence, std::span<const std::byte> record) {
   if (config_.retain.empty() || retained_.depth(topic) == 0) return;
   retained_.keep(topic, {sequence, std::make_shared<const std::vector<std::byte>>(record.begin(), record.end())});
@@ -302,7 +319,7 @@ void Bus::disconnect(Number number, const std::string& why) {
   }
   at->second.port->end();
   subscriptions_.remove_all(number);
-  for (const PendingCalls::Call& call : calls_.on_gone(number)) refuse(call.caller, call.number, -ECONNRESET);
+  on_callee_gone(number);
   // Its end of the channel is closed outside its callback, so that the worker sees it.
   loop_.defer([alive = std::weak_ptr(alive_), number] {
     const std::shared_ptr<Bus*> bus = alive.lock();
@@ -318,7 +335,7 @@ void Bus::leave(Number number) {
   gone_delivered_ += at->second.port->delivered();
   gone_dropped_ += at->second.port->queue().dropped();
   subscriptions_.remove_all(number);
-  for (const PendingCalls::Call& call : calls_.on_gone(number)) refuse(call.caller, call.number, -ECONNRESET);
+  on_callee_gone(number);
   credits_.forget(number);
   members_.erase(number);
 }
@@ -352,9 +369,7 @@ void Bus::end_turn() {
 }
 
 void Bus::expire_calls() {
-  for (const PendingCalls::Call& call : calls_.expire(loop_.now())) {
-    push_own(call.caller, encode_bus_record({HF_BUS_REPLY, "", "", ""}, {.status = -ETIMEDOUT, .call = call.number}));
-  }
+  for (const PendingCalls::Call& call : calls_.expire(loop_.now())) fail(call, -ETIMEDOUT);
   deadline_.arm(calls_.next_deadline());
 }
 

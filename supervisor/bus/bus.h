@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "bus/bus_member.h"
@@ -42,6 +43,7 @@ class Bus {
  public:
   struct Hooks {
     std::function<BusPlace(std::string_view pool, std::string_view key)> place;
+    std::function<std::optional<BusMember::Number>(std::string_view pool, SlotId slot)> member;
     std::function<std::vector<BusPool>()> pools;
   };
   Bus(Loop& loop, const BusConfig& config, std::uint64_t node, Hooks hooks);
@@ -67,8 +69,10 @@ class Bus {
   [[nodiscard]] std::unique_ptr<BusMember> claim(BusMember::Number number);
   void resume();
 
-  // From here on it reaches the machines that share this Redis.
-  void connect_fleet(const RedisUrl& url, std::string machine);
+  // From here on it reaches the machines that share this Redis. `settings` needs no node.
+  void connect_fleet(FleetLink::Settings settings);
+  // To others than us that share it: what they understand (wire/socketio_packet.h).
+  void emit(std::string_view channel, std::string_view payload, FleetLink::OnEmitted on_emitted);
   // Another configuration.
   void set_config(const BusConfig& config);
   // Slots have come, gone, begun or ceased to serve, perhaps.
@@ -113,6 +117,7 @@ class Bus {
   void on_messages(Arrival& arrival, const std::vector<BusRecord>& records);
   void on_record(Arrival& arrival, const BusRecord& record);
   [[nodiscard]] std::optional<Number> target_of(const Arrival& arrival, const BusRecord& record);
+  [[nodiscard]] std::optional<Number> target_of_reply(const Arrival& arrival, const BusRecord& record);
   void on_publish(Arrival& arrival, const BusRecord& record);
   void add(Arrival& arrival, const BusRecord& record, std::span<const Number> targets);
   void close_group(Arrival& arrival, std::shared_ptr<const UniqueFd> memfd = {}, std::size_t memory = 0);
@@ -120,6 +125,22 @@ class Bus {
   void push(Number to, BusRun run);
   void push_own(Number to, std::vector<std::byte> record);
   void refuse(Number caller, std::uint64_t call, int status);
+  // Whoever called hears that there is no answer, and why.
+  void fail(const PendingCalls::Call& call, int status);
+  void on_callee_gone(Number number);
+  // Where several machines have a pool together (bus_fleet.cc).
+  [[nodiscard]] std::optional<BusPlaceAway> place_away(std::string_view pool, std::string_view key) const;
+  void send_away(const Arrival& arrival, const BusRecord& record, const BusPlaceAway& place);
+  void on_addressed(const FleetMessage& message);
+  void on_request(const FleetMessage& message);
+  void on_answer(const FleetMessage& message);
+  void return_to(const FleetMessage& message, int status);
+  // Where it does not arrive, a deadline passes there.
+  void tell_away(std::uint64_t node, const FleetMessage& message);
+  [[nodiscard]] Number peer_of(std::uint64_t node);
+  [[nodiscard]] std::optional<std::uint64_t> node_of(Number peer) const;
+  [[nodiscard]] std::vector<BusPool> all_pools() const;
+  void tell_pools();
   void subscribe(Number member, const BusSubscribe& wish);
   void welcome(Number number, Member& member);
   void keep(std::string_view topic, std::uint64_t sequence, std::span<const std::byte> record);
@@ -144,13 +165,15 @@ class Bus {
   PendingCalls calls_;
   BusTails tails_;
   std::unique_ptr<FleetLink> fleet_;
-  std::vector<BusPool> pools_;
-  std::vector<Number> touched_;  // have something to be sent at the end of the turn
-  std::vector<Number> resting_;  // were told to wait for the next turn
+  std::vector<BusPool> pools_;             // ours
+  std::map<std::uint64_t, Number> peers_;  // machines that call, or are called, and the numbers that stand for them
+  std::vector<Number> touched_;            // have something to be sent at the end of the turn
+  std::vector<Number> resting_;            // were told to wait for the next turn
   bool scheduled_ = false;
   bool silent_ = false;         // between `adopt` and `resume`
   std::set<Number> unclaimed_;  // adopted, and nobody has asked for it
   SavedLink link_before_;       // of the program before us
+  std::vector<std::pair<std::uint64_t, std::string>> streamed_before_;
   std::uint64_t published_ = 0;
   std::uint64_t undelivered_ = 0;     // sent or asked, and nobody was there
   std::uint64_t gone_delivered_ = 0;  // of members that have left

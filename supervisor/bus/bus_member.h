@@ -1,8 +1,10 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <utility>
 
+#include "core/ids.h"
 #include "core/topic.h"
 #include "sys/unique_fd.h"
 
@@ -37,6 +39,11 @@ class BusMember {
 struct BusPlace {
   bool has_pool = false;
   std::optional<BusMember::Number> member;  // nothing: no worker serves there
+};
+// Another machine, and a slot of the pool there.
+struct BusPlaceAway {
+  std::uint64_t node = 0;
+  SlotId slot{};
 };
 
 }  // namespace holdfast

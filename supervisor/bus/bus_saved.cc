@@ -144,7 +144,13 @@ Result<SavedBus> Bus::save(FdList& fds, Messages messages) const {
     saved.calls.push_back({id, call.caller, call.number, call.callee, call.deadline});
   }
   saved.link = fleet_ ? fleet_->save() : link_before_;
+  for (const auto& [node, number] : peers_) saved.peers.push_back({node, number});
   if (messages == Messages::Left) return saved;
+  if (fleet_) {
+    for (const StreamBacklog::Message& message : fleet_->backlog()) {
+      saved.streamed.push_back({message.number, bytes.add(std::as_bytes(std::span(message.bytes)))});
+    }
+  }
   for (const auto& [topic, message] : retained_.all()) {
     saved.kept.push_back({topic, message.sequence, bytes.add(*message.bytes)});
   }
@@ -174,6 +180,13 @@ void Bus::adopt(const SavedBus& saved, FdTable& fds, After after) {
     auto copy = std::make_shared<const std::vector<std::byte>>(record->begin(), record->end());
     retained_.keep(kept.topic, {kept.sequence, std::move(copy)});
   }
+  for (const SavedStreamed& streamed : saved.streamed) {
+    const auto bytes = messages.bytes(streamed.bytes);
+    if (bytes)
+      streamed_before_.emplace_back(streamed.number,
+                                    std::string(reinterpret_cast<const char*>(bytes->data()), bytes->size()));
+  }
+  for (const SavedPeer& peer : saved.peers) peers_[peer.node] = peer.number;
   for (const SavedMember& member : saved.members) adopt_member(member, messages, fds);
   for (auto& [number, member] : members_) {
     member.is_uncertain = !is_exact && !member.joined;

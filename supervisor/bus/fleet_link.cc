@@ -1,11 +1,18 @@
 #include "bus/fleet_link.h"
 
+#include <fmt/format.h>
+#include <hiredis/hiredis.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+#include <array>
+#include <map>
 #include <random>
 #include <utility>
 
-#include "wire/json_members.h"
+#include "core/backoff.h"
+#include "core/topic.h"
+#include "wire/fleet_beat.h"
 
 namespace holdfast {
 
@@ -28,23 +35,18 @@ double random_fraction() {
   return std::uniform_real_distribution<double>(0, 1)(random);
 }
 
-std::string name_in(std::string_view json) {
-  const Json object = parse_json(json);
-  std::string fault;
-  std::string name;
-  JsonMembers members(object, fault);
-  members.read("machine", name);
-  return name;
-}
+// Where one machine is told something.
+std::string channel_of(std::uint64_t node) { return fmt::format("{}:{:016x}", kChannel, node); }
 
 }  // namespace
 
-FleetLink::FleetLink(Loop& loop, const RedisUrl& url, std::uint64_t node, std::string machine, OnMessage on_message)
+FleetLink::FleetLink(Loop& loop, Settings settings, Hooks hooks)
     : loop_(loop),
-      url_(url),
-      node_(node),
-      machine_(std::move(machine)),
-      on_message_(std::move(on_message)),
+      settings_(std::move(settings)),
+      hooks_(std::move(hooks)),
+      machines_(kSilence),
+      stream_(settings_.stream_length, {.on_message = [this](auto bytes) { on_streamed(bytes, hooks_.on_message); },
+                                        .on_history = [this](auto bytes) { on_streamed(bytes, hooks_.on_history); }}),
       timer_(loop, [this] { on_due(); }) {
   connect();
 }
@@ -53,8 +55,8 @@ FleetLink::~FleetLink() = default;
 
 void FleetLink::connect() {
   timer_.arm(loop_.now() + kPatience);
-  if (!url_.path.empty()) return connect_to("");
-  resolver_ = Resolver::start(loop_, url_.host, [this](const Result<std::string>& address) {
+  if (!settings_.url.path.empty()) return connect_to("");
+  resolver_ = Resolver::start(loop_, settings_.url.host, [this](const Result<std::string>& address) {
     if (!address) return on_lost(address.error().message());
     connect_to(*address);
   });
@@ -65,8 +67,10 @@ void FleetLink::connect_to(const std::string& address) {
   speaks_ = make(address, [this] { on_ready(); });
   listens_ = make(address, [this] {
     listens_->subscribe(kChannel);
+    listens_->subscribe(channel_of(settings_.node));
     on_ready();
   });
+  if (!settings_.stream.empty()) reads_ = make(address, [this] { on_ready(); });
 }
 
 std::unique_ptr<RedisConnection> FleetLink::make(const std::string& address, std::function<void()> on_ready) {
@@ -74,44 +78,82 @@ std::unique_ptr<RedisConnection> FleetLink::make(const std::string& address, std
   hooks.on_ready = std::move(on_ready);
   hooks.on_lost = [this](const std::string& why) { on_lost(why); };
   hooks.on_message = [this](std::string_view bytes) { on_bytes(bytes); };
-  return std::make_unique<RedisConnection>(loop_, url_, address, std::move(hooks));
+  return std::make_unique<RedisConnection>(loop_, settings_.url, address, std::move(hooks));
 }
 
 void FleetLink::on_ready() {
-  if (++ready_ < 2) return;
-  spdlog::info("bus: connected to {}", to_text(url_));
+  ready_++;
+  if (!is_connected()) return;
+  spdlog::info("bus: connected to {}", to_text(settings_.url));
   trouble_.clear();
   heard_ = loop_.now();
+  if (reads_) stream_.on_connected(*speaks_, *reads_);
   beat();
 }
 
-// Both connections go; they may be on the stack.
+// All connections go; they may be on the stack.
 void FleetLink::on_lost(const std::string& why) {
   if (!speaks_ && !listens_ && !resolver_) return;
   if (is_connected()) reconnects_++;
   ready_ = 0;
+  stream_.on_lost();
   failures_++;
   const Duration delay = backoff_delay(kBackoff, failures_, random_fraction());
   trouble_ = why;
   // An outage is told when it begins, and then ever more seldom.
   const bool is_told = (failures_ & (failures_ - 1)) == 0;
   spdlog::log(is_told ? spdlog::level::warn : spdlog::level::debug,
-              "bus: no connection to {}: {}: the bus works on this machine alone; next attempt in {} ms", to_text(url_),
-              why, std::chrono::duration_cast<std::chrono::milliseconds>(delay).count());
+              "bus: no connection to {}: {}: the bus works on this machine alone; next attempt in {} ms",
+              to_text(settings_.url), why, std::chrono::duration_cast<std::chrono::milliseconds>(delay).count());
   loop_.defer([speaks = std::shared_ptr<RedisConnection>(std::move(speaks_)),
                listens = std::shared_ptr<RedisConnection>(std::move(listens_)),
+               reads = std::shared_ptr<RedisConnection>(std::move(reads_)),
                resolver = std::shared_ptr<Resolver>(std::move(resolver_))] {});
   timer_.arm(loop_.now() + delay);
 }
 
+bool FleetLink::is_streamed(std::string_view topic) const {
+  return std::any_of(settings_.stream.begin(), settings_.stream.end(),
+                     [&](const std::string& pattern) { return topic_matches(pattern, topic); });
+}
+
 void FleetLink::publish(std::string_view topic, std::string_view data) {
-  sequence_++;
+  FleetMessage message{FleetMessage::Kind::Message, settings_.node, 0, topic, data};
+  if (is_streamed(topic)) {
+    message.sequence = ++stream_sequence_;
+    sent_++;
+    unsent_ += stream_.publish(message.sequence, encode(message));
+    return;
+  }
+  message.sequence = ++sequence_;
   if (!is_connected() || speaks_->unanswered() > kMaxUnanswered) {
     unsent_++;
     return;
   }
   sent_++;
-  speaks_->command({"PUBLISH", kChannel, encode({FleetMessage::Kind::Message, node_, sequence_, topic, data})});
+  speaks_->command({"PUBLISH", kChannel, encode(message)});
+}
+
+bool FleetLink::tell(std::uint64_t to, FleetMessage message) {
+  if (!is_connected() || speaks_->unanswered() > kMaxUnanswered) return false;
+  message.node = settings_.node;
+  speaks_->command({"PUBLISH", channel_of(to), encode(message)});
+  return true;
+}
+
+void FleetLink::emit(std::string_view channel, std::string_view payload, OnEmitted on_emitted) {
+  if (!is_connected()) return on_emitted(Error{{}, "Redis is away: " + trouble_});
+  const std::array<std::string_view, 3> words = {"PUBLISH", channel, payload};
+  speaks_->ask(words, [on_emitted = std::move(on_emitted)](const redisReply& answer) {
+    if (answer.type == REDIS_REPLY_INTEGER) return on_emitted(static_cast<std::uint64_t>(answer.integer));
+    on_emitted(Error{{}, "Redis said: " + std::string(answer.str, answer.len)});
+  });
+}
+
+void FleetLink::set_pools(std::vector<FleetPool> pools) {
+  if (pools == pools_) return;
+  pools_ = std::move(pools);
+  if (is_connected()) beat();
 }
 
 void FleetLink::on_bytes(std::string_view bytes) {
@@ -120,48 +162,81 @@ void FleetLink::on_bytes(std::string_view bytes) {
     malformed_++;  // somebody else uses our channel; he may be newer
     return;
   }
-  if (message->node == node_) {
+  if (message->node == settings_.node) {
     heard_ = loop_.now();
     failures_ = 0;
     return;  // no echo
   }
-  const auto known = machines_.try_emplace(message->node).first;
-  known->second.heard = loop_.now();
-  if (message->kind == FleetMessage::Kind::Beat) {
-    known->second.name = name_in(message->data);
-    return order_.on_told_last(message->node, message->sequence);
-  }
+  machines_.on_heard(message->node, loop_.now());
+  if (message->kind == FleetMessage::Kind::Beat) return on_beat(*message);
+  if (message->kind != FleetMessage::Kind::Message) return hooks_.on_addressed(*message);
   if (!order_.on_message(message->node, message->sequence)) return;
   received_++;
-  on_message_(message->topic, message->data, message->node);
+  hooks_.on_message(message->topic, message->data, message->node);
+}
+
+void FleetLink::on_beat(const FleetMessage& heard) {
+  order_.on_told_last(heard.node, heard.sequence);
+  using enum FleetMachines::News;
+  const FleetMachines::News news = machines_.on_beat(heard.node, parse_fleet_machine(heard.data), loop_.now());
+  if (news == Nothing) return;
+  forget_the_silent();
+  hooks_.on_machines();
+  if (news == Newcomer && is_connected()) beat();  // it need not wait to know of us
+}
+
+void FleetLink::on_streamed(std::string_view bytes, const decltype(Hooks::on_message)& hook) {
+  const std::optional<FleetMessage> message = decode_fleet_message(bytes);
+  if (!message || message->kind != FleetMessage::Kind::Message) {
+    malformed_++;
+    return;
+  }
+  if (message->node == settings_.node || !stream_order_.on_message(message->node, message->sequence)) return;
+  received_++;
+  hook(message->topic, message->data, message->node);
 }
 
 void FleetLink::on_due() {
+  forget_the_silent();
   if (!speaks_ && !listens_ && !resolver_) return connect();
   if (!is_connected()) return on_lost("it did not answer within 5 s");
   if (loop_.now() - heard_ > kSilence) return on_lost("it has fallen silent");
-  forget_the_silent();
+  stream_.on_beat();
   beat();
 }
 
 void FleetLink::beat() {
-  const std::string about = json_text(Json{{"machine", machine_}});
-  speaks_->command({"PUBLISH", kChannel, encode({FleetMessage::Kind::Beat, node_, sequence_, "", about})});
+  const std::string about = to_json(FleetMachine{settings_.machine, settings_.place, pools_});
+  speaks_->command({"PUBLISH", kChannel, encode({FleetMessage::Kind::Beat, settings_.node, sequence_, "", about})});
   timer_.arm(loop_.now() + kBeat);
 }
 
+// While Redis is away nobody is heard, and after a time nobody is there, as far as we know: the keys that belonged to others are
+// served here.
 void FleetLink::forget_the_silent() {
-  for (auto at = machines_.begin(); at != machines_.end();) {
-    const auto current = at++;
-    if (loop_.now() - current->second.heard <= kSilence) continue;
-    spdlog::warn("bus: machine {} is not heard any more", current->second.name);
-    machines_.erase(current);
+  const auto gone = machines_.take_gone(loop_.now());
+  for (const auto& [node, name] : gone) {
+    spdlog::warn("bus: machine {} is not heard any more", name);
+    hooks_.on_gone(node);
   }
+  if (!gone.empty()) hooks_.on_machines();
 }
 
 SavedLink FleetLink::save() const {
-  SavedLink saved{sequence_, sent_, unsent_, received_, malformed_, reconnects_, order_.missing(), {}};
+  SavedLink saved;
+  saved.sequence = sequence_;
+  saved.sent = sent_;
+  saved.unsent = unsent_;
+  saved.received = received_;
+  saved.malformed = malformed_;
+  saved.reconnects = reconnects_;
+  saved.missing = order_.missing();
   for (const auto& [node, sequence] : order_.heard()) saved.heard.push_back({node, sequence});
+  saved.stream_sequence = stream_sequence_;
+  saved.stream_position = stream_.position();
+  saved.stream_missing = stream_order_.missing();
+  for (const auto& [node, sequence] : stream_order_.heard()) saved.stream_heard.push_back({node, sequence});
+  for (const auto& [node, machine] : machines_.all()) saved.machines.push_back({node, to_json(machine)});
   return saved;
 }
 
@@ -172,22 +247,37 @@ void FleetLink::adopt(const SavedLink& saved) {
   received_ = saved.received;
   malformed_ = saved.malformed;
   reconnects_ = saved.reconnects;
-  std::map<FleetOrder::Node, std::uint64_t> heard;
-  for (const SavedLink::Node& node : saved.heard) heard[node.node] = node.sequence;
-  order_.adopt(std::move(heard), saved.missing);
+  const auto heard_in = [](const std::vector<SavedLink::Node>& nodes) {
+    std::map<FleetOrder::Node, std::uint64_t> heard;
+    for (const SavedLink::Node& node : nodes) heard[node.node] = node.sequence;
+    return heard;
+  };
+  order_.adopt(heard_in(saved.heard), saved.missing);
+  stream_sequence_ = saved.stream_sequence;
+  stream_order_.adopt(heard_in(saved.stream_heard), saved.stream_missing);
+  stream_.adopt(saved.stream_position);
+  for (const SavedLink::Machine& machine : saved.machines) {
+    (void)machines_.on_beat(machine.node, parse_fleet_machine(machine.about), loop_.now());
+  }
+}
+
+void FleetLink::adopt_waiting(std::uint64_t number, std::string bytes) {
+  unsent_ += stream_.publish(number, std::move(bytes));
 }
 
 FleetLinkStatus FleetLink::status() const {
   FleetLinkStatus status;
-  status.redis = to_text(url_);
+  status.redis = to_text(settings_.url);
   status.trouble = trouble_;
+  status.stream_trouble = stream_.trouble();
   status.sent = sent_;
   status.unsent = unsent_;
+  status.waiting = stream_.waiting();
   status.received = received_;
-  status.missing = order_.missing();
+  status.missing = order_.missing() + stream_order_.missing();
   status.malformed = malformed_;
   status.reconnects = reconnects_;
-  for (const auto& [node, machine] : machines_) status.machines.push_back(machine.name);
+  for (const auto& [node, machine] : machines_.all()) status.machines.push_back(machine.name);
   return status;
 }
 

@@ -2,15 +2,18 @@
 
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "bus/fleet_stream.h"
 #include "bus/redis_connection.h"
-#include "core/backoff.h"
+#include "core/fleet_machines.h"
 #include "core/fleet_order.h"
 #include "core/redis_url.h"
+#include "core/result.h"
 #include "loop/loop.h"
 #include "loop/resolver.h"
 #include "loop/timer.h"
@@ -20,55 +23,83 @@
 
 namespace holdfast {
 
-// The bus between machines: what is published here goes to the others through Redis, and what they publish comes from there. Two
-// connections, one that speaks and one that listens; if either is lost both are made anew, after a delay that grows and is spread.
+// The bus between machines: what is published here goes to the others through Redis, and what they publish comes from there. One
+// connection speaks and one listens; a third reads the stream, where there is one. If any is lost all are made anew, after a delay
+// that grows and is spread.
 //
-// While Redis is away the local bus works on. What is published meanwhile is not kept: every message carries the number that its
-// machine gave it, so the others know how many they missed, by the next message or the next beat.
+// While Redis is away the local bus works on. What is published meanwhile is not kept, but for the topics of the stream: every message
+// carries the number that its machine gave it, so the others know how many they missed, by the next message or the next beat.
 //
 // Beats go the whole way round, through Redis and back: silence of our own beats is how a Redis that accepts and never answers is found.
-// They also say who is there: a machine that is not heard for three of them has gone.
+// They also say who is there, and with which pools: a machine that is not heard for three of them has gone.
 class FleetLink {
  public:
-  using OnMessage = std::function<void(std::string_view topic, std::string_view data, std::uint64_t node)>;
+  struct Settings {
+    RedisUrl url;
+    std::uint64_t node = 0;
+    std::string machine;              // for people
+    std::string place;                // the same after a restart, and nobody else's
+    std::vector<std::string> stream;  // patterns of topics that go through it; none: there is no stream
+    unsigned stream_length = 0;
+  };
+  struct Hooks {
+    std::function<void(std::string_view topic, std::string_view data, std::uint64_t node)> on_message;
+    std::function<void(std::string_view topic, std::string_view data, std::uint64_t node)> on_history;
+    std::function<void(const FleetMessage& message)> on_addressed;  // for a worker of ours
+    std::function<void(std::uint64_t node)> on_gone;
+    std::function<void()> on_machines;  // the others, or their pools, are not what they were
+  };
 
-  FleetLink(Loop& loop, const RedisUrl& url, std::uint64_t node, std::string machine, OnMessage on_message);
+  FleetLink(Loop& loop, Settings settings, Hooks hooks);
   ~FleetLink();
   FleetLink(const FleetLink&) = delete;
   FleetLink& operator=(const FleetLink&) = delete;
 
   void publish(std::string_view topic, std::string_view data);
+  // To one machine; its `node` is filled in. False: Redis is away.
+  [[nodiscard]] bool tell(std::uint64_t to, FleetMessage message);
+  // Something of others than us, as it is; answers how many heard it.
+  using OnEmitted = std::function<void(const Result<std::uint64_t>&)>;
+  void emit(std::string_view channel, std::string_view payload, OnEmitted on_emitted);
+  // What we share with the others.
+  void set_pools(std::vector<FleetPool> pools);
+  [[nodiscard]] const FleetMachines& machines() const { return machines_; }
+  [[nodiscard]] const std::string& place() const { return settings_.place; }
   [[nodiscard]] FleetLinkStatus status() const;
 
-  // What it counts, for the program that goes on where we stop.
+  // What it counts, and who is there, for the program that goes on where we stop. What waits to be kept by the stream is carried as
+  // bytes, beside it.
   [[nodiscard]] SavedLink save() const;
+  [[nodiscard]] const std::deque<StreamBacklog::Message>& backlog() const { return stream_.backlog(); }
   void adopt(const SavedLink& saved);
+  void adopt_waiting(std::uint64_t number, std::string bytes);
 
  private:
-  struct Machine {
-    std::string name;
-    TimePoint heard;
-  };
-
   void connect();
   void connect_to(const std::string& address);
   [[nodiscard]] std::unique_ptr<RedisConnection> make(const std::string& address, std::function<void()> on_ready);
   void on_ready();
   void on_lost(const std::string& why);
   void on_bytes(std::string_view bytes);
+  void on_beat(const FleetMessage& beat);
+  void on_streamed(std::string_view bytes, const decltype(Hooks::on_message)& hook);
   void on_due();
   void beat();
   void forget_the_silent();
-  [[nodiscard]] bool is_connected() const { return ready_ == 2; }
+  [[nodiscard]] bool is_streamed(std::string_view topic) const;
+  [[nodiscard]] unsigned connections() const { return settings_.stream.empty() ? 2 : 3; }
+  [[nodiscard]] bool is_connected() const { return ready_ == connections(); }
 
   Loop& loop_;
-  RedisUrl url_;
-  std::uint64_t node_;
-  std::string machine_;
-  OnMessage on_message_;
+  Settings settings_;
+  Hooks hooks_;
+  FleetMachines machines_;
   FleetOrder order_;
-  std::map<std::uint64_t, Machine> machines_;  // the others
-  std::uint64_t sequence_ = 0;                 // of what was last published, sent or not
+  FleetOrder stream_order_;
+  FleetStream stream_;
+  std::vector<FleetPool> pools_;       // ours
+  std::uint64_t sequence_ = 0;         // of what was last published, sent or not
+  std::uint64_t stream_sequence_ = 0;  // the same for the stream
   std::uint64_t sent_ = 0;
   std::uint64_t unsent_ = 0;
   std::uint64_t received_ = 0;
@@ -81,6 +112,7 @@ class FleetLink {
   std::unique_ptr<Resolver> resolver_;
   std::unique_ptr<RedisConnection> speaks_;
   std::unique_ptr<RedisConnection> listens_;
+  std::unique_ptr<RedisConnection> reads_;
   Timer timer_;  // the next beat, the end of patience, the next attempt
 };
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "sys/stream.h"
 
@@ -95,7 +96,9 @@ void RedisConnection::greet() {
   command({"PING"});  // whoever must authenticate hears of it now
 }
 
-void RedisConnection::command(std::initializer_list<std::string_view> words) {
+void RedisConnection::command(std::initializer_list<std::string_view> words) { ask({words.begin(), words.size()}, {}); }
+
+void RedisConnection::ask(std::span<const std::string_view> words, OnAnswer on_answer) {
   if (context_ == nullptr || lost_) return;
   std::vector<const char*> texts;
   std::vector<std::size_t> lengths;
@@ -108,7 +111,7 @@ void RedisConnection::command(std::initializer_list<std::string_view> words) {
   if (redisAsyncCommandArgv(context_, &Adapter::on_answer, this, static_cast<int>(texts.size()), texts.data(),
                             lengths.data()) != REDIS_OK)
     return;
-  sizes_.push_back(size);
+  asked_.push_back({size, std::move(on_answer)});
   unanswered_ += size;
 }
 
@@ -119,13 +122,13 @@ void RedisConnection::subscribe(std::string_view channel) {
 }
 
 void RedisConnection::on_answer(const redisReply* reply) {
-  unanswered_ -= sizes_[answered_++];
-  if (answered_ == sizes_.size()) {
-    sizes_.clear();
-    answered_ = 0;
-  }
+  const Asked asked = std::move(asked_.front());
+  asked_.pop_front();
+  unanswered_ -= asked.size;
+  if (lost_) return;
+  if (asked.on_answer) return asked.on_answer(*reply);
   if (reply->type == REDIS_REPLY_ERROR) return lose("it said: " + std::string(reply->str, reply->len));
-  if (greetings_ > 0 && --greetings_ == 0 && !lost_) hooks_.on_ready();
+  if (greetings_ > 0 && --greetings_ == 0) hooks_.on_ready();
 }
 
 void RedisConnection::on_heard(const redisReply* reply) {

@@ -1,12 +1,13 @@
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <initializer_list>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "core/redis_url.h"
 #include "core/result.h"
@@ -34,9 +35,11 @@ class RedisConnection {
   RedisConnection(const RedisConnection&) = delete;
   RedisConnection& operator=(const RedisConnection&) = delete;
 
-  // An answer that is an error is the end of the connection: none of ours is refused in the course of things, but by a server that
-  // is out of memory or disk, or read-only.
+  // An answer that is an error is the end of the connection: none of ours is refused in the course of things.
   void command(std::initializer_list<std::string_view> words);
+  // Somebody wants to see the answer, also one that is an error; it is borrowed. None comes once the connection is lost.
+  using OnAnswer = std::function<void(const redisReply& answer)>;
+  void ask(std::span<const std::string_view> words, OnAnswer on_answer);
   void subscribe(std::string_view channel);
 
   // Bytes of commands that have had no answer yet.
@@ -60,10 +63,13 @@ class RedisConnection {
   bool wants_write_ = false;
   bool lost_ = false;
   unsigned greetings_ = 0;  // answers that are due before we are ready
-  std::vector<std::size_t> sizes_ = {};
-  std::size_t unanswered_ = 0;
-  std::size_t answered_ = 0;  // of sizes_
-  UniqueFd copy_;             // hiredis closes its descriptor while we may be watching
+  struct Asked {
+    std::size_t size;
+    OnAnswer on_answer;
+  };
+  std::deque<Asked> asked_ = {};  // what has had no answer yet
+  std::size_t unanswered_ = 0;    // bytes of it
+  UniqueFd copy_;                 // hiredis closes its descriptor while we may be watching
   std::optional<FdWatcher> watcher_;
 };
 

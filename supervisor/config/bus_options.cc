@@ -64,6 +64,27 @@ Option retain_row() {
   return option;
 }
 
+// An empty list is none.
+Option stream_row() {
+  Option option = without_flag(bus_row(
+      "stream", "PATTERNS", Effect::NeedsRestart,
+      "Patterns of topics whose messages go through a stream of Redis: other machines have them after a gap, too",
+      [](auto& b) -> auto& { return b.stream; }));
+  option.set = [](Config& config, const Place&, const Value& value) -> Outcome {
+    std::vector<std::string> patterns;
+    if (value != Value(std::vector<Scalar>{})) {
+      if (Outcome read = read_value(value, patterns); !read) return read;
+    }
+    for (const std::string& pattern : patterns) {
+      if (is_topic_pattern(pattern)) continue;
+      return Error{{}, "'" + pattern + "' is no pattern of topics: segments divided by dots, * or ** among them"};
+    }
+    config.bus.stream = std::move(patterns);
+    return Done{};
+  };
+  return option;
+}
+
 }  // namespace
 
 std::vector<Option> bus_options() {
@@ -77,6 +98,15 @@ std::vector<Option> bus_options() {
           "What happens to messages for a worker beyond that: drop-oldest, drop-newest, or disconnect (the worker)",
           [](auto& b) -> auto& { return b.full; }),
       retain_row(),
+      stream_row(),
+      bus_row(
+          "stream-length", "N", Effect::NeedsRestart, "About how many messages that stream keeps",
+          [](auto& b) -> auto& { return b.stream_length; }),
+      row(
+          Scope::Pool, kPool, "scope", "SCOPE", kGroup, Effect::Live,
+          "To whose slots hf_send and hf_call lead: machine, this one's; or fleet, those of all machines that have the "
+          "pool",
+          [](auto& p) -> auto& { return p.scope; }),
   };
 }
 

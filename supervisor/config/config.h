@@ -111,6 +111,12 @@ struct HealthConfig {
   [[nodiscard]] bool wants_checks() const { return !http.empty() || !command.empty(); }
 };
 
+// Among which slots the key of a message belongs to one.
+enum class PoolScope {
+  Machine,  // those of this machine
+  Fleet,    // those of all machines that have a pool of this name and share our Redis
+};
+
 struct PoolConfig {
   std::string name = "main";
   std::vector<std::string> command;
@@ -118,6 +124,7 @@ struct PoolConfig {
   unsigned workers = 0;                            // 0: one for each CPU that we may use
   std::string working_directory;                   // empty: the supervisor's
   std::map<std::string, std::string> environment;  // beside what the workers inherit, and in place of it
+  PoolScope scope = PoolScope::Machine;
   Intake intake = Intake::Auto;
   Plane plane = Plane::Auto;
   std::string user;       // of the workers; empty: the supervisor's
@@ -162,6 +169,8 @@ struct BusConfig {
   unsigned queue = 8192;                   // KiB that may wait for a worker
   BusFull full = BusFull::DropOldest;      // what happens beyond
   std::map<std::string, unsigned> retain;  // pattern of topics -> messages that are kept of each
+  std::vector<std::string> stream;         // patterns of topics that go through a stream of Redis, which survives a gap
+  unsigned stream_length = 10'000;         // messages that the stream keeps
 };
 
 enum class LogLevel { Debug, Info, Warning, Error };

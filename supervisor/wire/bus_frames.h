@@ -83,6 +83,7 @@ struct BusPool {
   std::string name;
   std::uint64_t node = 0;     // 0: this machine
   std::vector<bool> serving;  // for each slot
+  bool is_shared = false;     // with other machines; workers are not told
   bool operator==(const BusPool&) const = default;
 };
 // As many frames as it takes.

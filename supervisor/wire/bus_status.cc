@@ -5,16 +5,26 @@ namespace holdfast {
 namespace {
 
 Json json_of(const FleetLinkStatus& fleet) {
-  return {{"redis", fleet.redis},         {"trouble", fleet.trouble},       {"sent", fleet.sent},
-          {"unsent", fleet.unsent},       {"received", fleet.received},     {"missing", fleet.missing},
-          {"malformed", fleet.malformed}, {"reconnects", fleet.reconnects}, {"machines", Json(fleet.machines)}};
+  return {{"redis", fleet.redis},
+          {"trouble", fleet.trouble},
+          {"stream_trouble", fleet.stream_trouble},
+          {"sent", fleet.sent},
+          {"unsent", fleet.unsent},
+          {"waiting", fleet.waiting},
+          {"received", fleet.received},
+          {"missing", fleet.missing},
+          {"malformed", fleet.malformed},
+          {"reconnects", fleet.reconnects},
+          {"machines", Json(fleet.machines)}};
 }
 
 void read(JsonMembers& members, FleetLinkStatus& fleet) {
   members.read("redis", fleet.redis);
   members.read("trouble", fleet.trouble);
+  members.read("stream_trouble", fleet.stream_trouble);
   members.read("sent", fleet.sent);
   members.read("unsent", fleet.unsent);
+  members.read("waiting", fleet.waiting);
   members.read("received", fleet.received);
   members.read("missing", fleet.missing);
   members.read("malformed", fleet.malformed);

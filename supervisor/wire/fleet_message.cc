@@ -10,6 +10,9 @@ namespace {
 
 constexpr std::string_view kMagic = "HFB1";
 constexpr std::size_t kHead = 26;
+constexpr std::size_t kAddressHead = 14;
+
+bool is_for_one(FleetMessage::Kind kind) { return kind >= FleetMessage::Kind::Send; }
 
 template <class Number>
 void append(std::string& bytes, Number number) {
@@ -32,6 +35,13 @@ std::string encode(const FleetMessage& message) {
   append(bytes, message.sequence);
   append(bytes, static_cast<std::uint16_t>(message.topic.size()));
   bytes += message.topic;
+  if (is_for_one(message.kind)) {
+    append(bytes, message.slot);
+    append(bytes, message.member);
+    append(bytes, static_cast<std::uint32_t>(message.status));
+    append(bytes, static_cast<std::uint16_t>(message.key.size()));
+    bytes += message.key;
+  }
   bytes += message.data;
   return bytes;
 }
@@ -40,7 +50,7 @@ std::optional<FleetMessage> decode_fleet_message(std::string_view bytes) {
   if (bytes.size() < kHead || !bytes.starts_with(kMagic)) return std::nullopt;
   FleetMessage message;
   const auto kind = static_cast<unsigned char>(bytes[4]);
-  if (kind != 1 && kind != 2) return std::nullopt;
+  if (kind < 1 || kind > 6) return std::nullopt;
   message.kind = static_cast<FleetMessage::Kind>(kind);
   message.node = number_at(bytes, 8, 8);
   message.sequence = number_at(bytes, 16, 8);
@@ -48,6 +58,17 @@ std::optional<FleetMessage> decode_fleet_message(std::string_view bytes) {
   if (bytes.size() - kHead < topic) return std::nullopt;
   message.topic = bytes.substr(kHead, topic);
   message.data = bytes.substr(kHead + topic);
+  if (is_for_one(message.kind)) {
+    const std::string_view rest = message.data;
+    if (rest.size() < kAddressHead) return std::nullopt;
+    message.slot = static_cast<std::uint32_t>(number_at(rest, 0, 4));
+    message.member = static_cast<std::uint32_t>(number_at(rest, 4, 4));
+    message.status = static_cast<std::int32_t>(number_at(rest, 8, 4));
+    const std::size_t key = number_at(rest, 12, 2);
+    if (rest.size() - kAddressHead < key) return std::nullopt;
+    message.key = rest.substr(kAddressHead, key);
+    message.data = rest.substr(kAddressHead + key);
+  }
   if (message.kind == FleetMessage::Kind::Message && !is_topic(message.topic)) return std::nullopt;
   return message;
 }

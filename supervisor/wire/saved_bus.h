@@ -65,6 +65,27 @@ struct SavedLink {
   std::uint64_t reconnects = 0;
   std::uint64_t missing = 0;
   std::vector<Node> heard;
+  struct Machine {
+    std::uint64_t node = 0;
+    std::string about;  // wire/fleet_beat.h
+  };
+  std::vector<Machine> machines;
+  std::uint64_t stream_sequence = 0;
+  std::string stream_position;
+  std::uint64_t stream_missing = 0;
+  std::vector<Node> stream_heard;
+};
+
+// A message that Redis has not said yet that it keeps.
+struct SavedStreamed {
+  std::uint64_t number = 0;
+  SavedPiece bytes;
+};
+
+// By what number the calls know another machine, which asks or is asked.
+struct SavedPeer {
+  std::uint64_t node = 0;
+  std::uint32_t number = 0;
 };
 
 struct SavedBus {
@@ -81,6 +102,8 @@ struct SavedBus {
   std::vector<SavedCall> calls;
   std::vector<SavedKept> kept;  // of a topic in the order of their numbers; topics from the one that is silent longest
   SavedLink link;
+  std::vector<SavedStreamed> streamed;
+  std::vector<SavedPeer> peers;
   std::string bytes;
 };
 

@@ -59,6 +59,12 @@ void members(Form& form, SavedLink::Node& node) {
 }
 
 template <class Form>
+void members(Form& form, SavedLink::Machine& machine) {
+  form("node", machine.node);
+  form("about", machine.about);
+}
+
+template <class Form>
 void members(Form& form, SavedLink& link) {
   form("sequence", link.sequence);
   form("sent", link.sent);
@@ -68,6 +74,23 @@ void members(Form& form, SavedLink& link) {
   form("reconnects", link.reconnects);
   form("missing", link.missing);
   form("heard", link.heard);
+  form("machines", link.machines);
+  form("stream_sequence", link.stream_sequence);
+  form("stream_position", link.stream_position);
+  form("stream_missing", link.stream_missing);
+  form("stream_heard", link.stream_heard);
+}
+
+template <class Form>
+void members(Form& form, SavedStreamed& streamed) {
+  form("number", streamed.number);
+  form("bytes", streamed.bytes);
+}
+
+template <class Form>
+void members(Form& form, SavedPeer& peer) {
+  form("node", peer.node);
+  form("number", peer.number);
 }
 
 template <class Form>
@@ -85,6 +108,8 @@ void members(Form& form, SavedBus& bus) {
   form("calls", bus.calls);
   form("kept", bus.kept);
   form("link", bus.link);
+  form("streamed", bus.streamed);
+  form("peers", bus.peers);
   form("bytes", bus.bytes);
 }
 

@@ -187,6 +187,7 @@ void hear(const hf_message& message) {
 }
 
 void reply_to(const hf_message& message) {
+  ++received;
   const std::string_view text(static_cast<const char*>(message.data), message.size);
   if (text == "silent") return;
   if (text == "die") ::_exit(3);

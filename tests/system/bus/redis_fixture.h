@@ -34,6 +34,14 @@ class Redis {
   void kill() { process_.reset(); }
   void signal(int number) const { process_->signal(number); }
   [[nodiscard]] std::string url() const { return "unix://" + path_; }
+  // redis-cli, to this server.
+  [[nodiscard]] ProcessPlan client(const std::vector<std::string>& words) const {
+    ProcessPlan plan;
+    plan.command = {"redis-cli", "-s", path_};
+    plan.command.insert(plan.command.end(), words.begin(), words.end());
+    return plan;
+  }
+  [[nodiscard]] Ran command(const std::vector<std::string>& words) const { return run(client(words).command); }
 
  private:
   std::string path_;

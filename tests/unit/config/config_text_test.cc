@@ -20,6 +20,7 @@ Config chosen() {
   config.bus.redis = "redis://u:w@cache/2";
   config.bus.full = BusFull::Disconnect;
   config.bus.retain = {{"chat.*.said", 100}, {"**", 1}};
+  config.bus.stream = {"chat.*.said", "orders.**"};
   config.listeners = {*parse_listener(":80", "http"), *parse_listener("unix:/run/web,mode=0660", "a.b"),
                       *parse_listener(":8080", "main")};
   config.listeners[1].pool = "api";
@@ -34,6 +35,7 @@ Config chosen() {
   api.name = "api";
   api.command = {"api"};
   api.overflow = Overflow::Wait;
+  api.scope = PoolScope::Fleet;
   return config;
 }
 

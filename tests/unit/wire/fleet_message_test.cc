@@ -18,6 +18,26 @@ TEST(FleetMessage, IsReadBackAsItWasWritten) {
   EXPECT_EQ(message->data, std::string_view("x\0y", 3));
 }
 
+TEST(FleetMessage, ForOneWorkerSaysForWhich) {
+  FleetMessage call{FleetMessage::Kind::Call, 5, 6, "chat", "data"};
+  call.key = "room 1";
+  call.slot = 3;
+  call.member = 17;
+  call.status = -110;
+  const std::string bytes = encode(call);
+  const auto read = decode_fleet_message(bytes);
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->kind, FleetMessage::Kind::Call);
+  EXPECT_EQ(read->topic, "chat");
+  EXPECT_EQ(read->key, "room 1");
+  EXPECT_EQ(read->data, "data");
+  EXPECT_EQ(read->slot, 3u);
+  EXPECT_EQ(read->member, 17u);
+  EXPECT_EQ(read->status, -110);
+  for (std::size_t length = 0; length < bytes.size() - 4; length++)
+    EXPECT_FALSE(decode_fleet_message(bytes.substr(0, length))) << length;
+}
+
 TEST(FleetMessage, NothingElseIsOne) {
   const std::string good = encode({FleetMessage::Kind::Message, 1, 2, "a.b", "x"});
   for (std::size_t length = 0; length < 29; length++)

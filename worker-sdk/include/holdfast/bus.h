@@ -40,7 +40,9 @@ HF_API int hf_publish(struct hf_worker* worker, const char* topic, const void* d
 HF_API int hf_subscribe(struct hf_worker* worker, const char* pattern, uint64_t after);
 HF_API int hf_unsubscribe(struct hf_worker* worker, const char* pattern);
 
-/* To the one worker that the placement of `pool` gives for the key: the same as long as the pool has as many slots.
+/* To the one worker that the placement of `pool` gives for the key: the same as long as the pool has as many slots. Where the
+ * pool is one of several machines it may be on another: then messages and answers have at most 64 KiB, else HF_EVENT_REPLY says
+ * -EMSGSIZE.
  * `pool` NULL: this worker's own. -ENOENT there is no such pool; -EHOSTUNREACH none of its slots has a worker. A message
  * that was sent and reached nobody all the same comes back as HF_EVENT_REPLY with a negative status. */
 HF_API int hf_send(struct hf_worker* worker, const char* pool, const char* key, const void* data, size_t size);

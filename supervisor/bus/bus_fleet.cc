@@ -1,0 +1,162 @@
+// The bus where several machines share a pool: a key belongs to one slot of all of them, and what is sent to it, or asked, crosses
+// over.
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "bus/bus.h"
+#include "bus/bus_limits.h"
+
+namespace holdfast {
+
+void Bus::connect_fleet(FleetLink::Settings settings) {
+  settings.node = node_;
+  FleetLink::Hooks hooks;
+  hooks.on_message = [this](auto topic, auto data, auto node) { (void)deliver(topic, data, node); };
+  hooks.on_history = [this](auto topic, auto data, auto node) {
+    const std::uint64_t sequence = ++sequence_;
+    keep(topic, sequence, encode_bus_record({HF_BUS_PUBLISH, topic, "", data}, {.sequence = sequence, .node = node}));
+  };
+  hooks.on_addressed = [this](const FleetMessage& message) { on_addressed(message); };
+  hooks.on_gone = [this](std::uint64_t node) {
+    if (const auto peer = peers_.find(node); peer != peers_.end()) {
+      on_callee_gone(peer->second);
+      peers_.erase(peer);
+    }
+  };
+  hooks.on_machines = [this] { tell_pools(); };
+  fleet_ = std::make_unique<FleetLink>(loop_, std::move(settings), std::move(hooks));
+  fleet_->adopt(link_before_);
+  for (auto& [number, bytes] : std::exchange(streamed_before_, {})) fleet_->adopt_waiting(number, std::move(bytes));
+}
+
+void Bus::emit(std::string_view channel, std::string_view payload, FleetLink::OnEmitted on_emitted) {
+  if (!fleet_) return on_emitted(Error{{}, "this supervisor has no Redis: give it one with --bus-redis"});
+  fleet_->emit(channel, payload, std::move(on_emitted));
+}
+
+// ---- who is there ----
+
+std::vector<BusPool> Bus::all_pools() const {
+  std::vector<BusPool> pools = pools_;
+  if (!fleet_) return pools;
+  for (const auto& [node, machine] : fleet_->machines().all()) {
+    for (const FleetPool& pool : machine.pools) pools.push_back({pool.name, node, pool.serving});
+  }
+  return pools;
+}
+
+void Bus::tell_pools() {
+  if (silent_) return;
+  if (fleet_) {
+    std::vector<FleetPool> shared;
+    for (const BusPool& pool : pools_) {
+      if (pool.is_shared) shared.push_back({pool.name, pool.serving});
+    }
+    fleet_->set_pools(std::move(shared));
+  }
+  const std::vector<std::vector<std::byte>> frames = encode_bus_members(all_pools());
+  for (auto& [number, member] : members_) {
+    if (!member.joined || member.port->has_ended()) continue;
+    for (const std::vector<std::byte>& frame : frames) member.port->push_frame(frame);
+    touch(number);
+  }
+}
+
+// Nothing: it is ours.
+std::optional<BusPlaceAway> Bus::place_away(std::string_view pool, std::string_view key) const {
+  if (!fleet_) return std::nullopt;
+  const auto own = std::find_if(pools_.begin(), pools_.end(), [&](const BusPool& one) { return one.name == pool; });
+  if (own != pools_.end() && !own->is_shared) return std::nullopt;
+  std::vector<FleetCandidate> candidates = fleet_->machines().candidates(pool);
+  if (candidates.empty()) return std::nullopt;
+  if (own != pools_.end()) candidates.push_back({0, fleet_->place(), &own->serving});
+  const std::optional<FleetSlot> place = place_in_fleet(key, candidates);
+  if (!place || place->node == 0) return std::nullopt;
+  return BusPlaceAway{place->node, place->slot};
+}
+
+Bus::Number Bus::peer_of(std::uint64_t node) {
+  const auto [at, is_new] = peers_.try_emplace(node, 0);
+  if (is_new) at->second = ++last_number_;
+  return at->second;
+}
+
+std::optional<std::uint64_t> Bus::node_of(Number peer) const {
+  const auto at = std::find_if(peers_.begin(), peers_.end(), [&](const auto& one) { return one.second == peer; });
+  return at == peers_.end() ? std::nullopt : std::optional(at->first);
+}
+
+// ---- there ----
+
+void Bus::send_away(const Arrival& arrival, const BusRecord& record, const BusPlaceAway& place) {
+  if (record.is_large) return refuse(arrival.from, record.call, -EMSGSIZE);
+  FleetMessage message{FleetMessage::Kind::Send, 0, record.call, record.name};
+  message.data = {reinterpret_cast<const char*>(record.data.data()), record.data.size()};
+  message.key = record.key;
+  message.slot = place.slot.value;
+  message.member = arrival.from;
+  if (record.kind == HF_BUS_CALL) {
+    if (calls_.size() >= kMaxPendingCalls) return refuse(arrival.from, record.call, -EBUSY);
+    const Number peer = peer_of(place.node);
+    message.kind = FleetMessage::Kind::Call;
+    message.status = record.status;
+    message.sequence = calls_.begin({arrival.from, record.call, peer, loop_.now() + patience_of(record.status)});
+    if (fleet_->tell(place.node, message)) return;
+    (void)calls_.take(message.sequence, peer);
+    return refuse(arrival.from, record.call, -EHOSTUNREACH);
+  }
+  if (!fleet_->tell(place.node, message)) refuse(arrival.from, record.call, -EHOSTUNREACH);
+}
+
+// ---- and here ----
+
+void Bus::on_addressed(const FleetMessage& message) {
+  using enum FleetMessage::Kind;
+  if (message.kind == Send || message.kind == Call) return on_request(message);
+  if (message.kind == Reply) return on_answer(message);
+  if (message.kind == Returned) refuse(message.member, message.sequence, message.status);
+}
+
+void Bus::on_request(const FleetMessage& message) {
+  const std::optional<Number> member = hooks_.member(message.topic, SlotId{message.slot});
+  const auto target = member ? members_.find(*member) : members_.end();
+  if (target == members_.end() || !target->second.joined || target->second.port->has_ended()) {
+    return return_to(message, -EHOSTUNREACH);
+  }
+  BusStamp stamp{.call = message.sequence, .node = message.node};
+  const bool is_call = message.kind == FleetMessage::Kind::Call;
+  if (is_call) {
+    if (calls_.size() >= kMaxPendingCalls) return return_to(message, -EBUSY);
+    const Number peer = peer_of(message.node);
+    stamp.call = calls_.begin({peer, message.sequence, *member, loop_.now() + patience_of(message.status)});
+    deadline_.arm(calls_.next_deadline());
+  }
+  const std::uint16_t kind = is_call ? HF_BUS_CALL : HF_BUS_SEND;
+  push_own(*member, encode_bus_record({kind, message.topic, message.key, message.data}, stamp));
+}
+
+// It has reached nobody.
+void Bus::return_to(const FleetMessage& message, int status) {
+  const bool is_call = message.kind == FleetMessage::Kind::Call;
+  FleetMessage answer{is_call ? FleetMessage::Kind::Reply : FleetMessage::Kind::Returned, 0, message.sequence};
+  answer.member = message.member;
+  answer.status = status;
+  tell_away(message.node, answer);
+}
+
+void Bus::tell_away(std::uint64_t node, const FleetMessage& message) {
+  if (fleet_) (void)fleet_->tell(node, message);
+}
+
+void Bus::on_answer(const FleetMessage& message) {
+  const auto peer = peers_.find(message.node);
+  if (peer == peers_.end()) return;
+  const std::optional<PendingCalls::Call> call = calls_.take(message.sequence, peer->second);
+  if (!call) return;  // too late
+  if (message.status != 0) return fail(*call, message.status);
+  push_own(call->caller,
+           encode_bus_record({HF_BUS_REPLY, "", "", message.data}, {.call = call->number, .node = message.node}));
+}
+
+}  // namespace holdfast
