@@ -10,16 +10,16 @@
 #include "sys/sockets.h"
 #include "sys/stream.h"
 #include "wire/node_codec.h"
-#include "wire/node_lines.h"
+#include "wire/node_stream.h"
 
 namespace holdfast {
 
 namespace {
 
 // What a program may say to another at once: a broadcast with a picture in it is a few MiB.
-constexpr std::size_t kLongestLine = std::size_t{16} * 1024 * 1024;
+constexpr std::size_t kLongestMessage = std::size_t{16} * 1024 * 1024;
 // What may wait for a worker that does not read: its hang is noticed before long.
-constexpr std::size_t kMostUnread = 4 * kLongestLine;
+constexpr std::size_t kMostUnread = 4 * kLongestMessage;
 // As much as Node.js writes at once. A read ends at each descriptor, and a worker sends us none worth mentioning.
 constexpr std::size_t kReadSize = 64 * 1024;
 // Reads in one turn: a worker that floods its channel does not stop the others.
@@ -37,13 +37,17 @@ bool is_answer(const NodeMessage& message) {
 
 // All that is one worker's.
 struct NodeInbox::Channel {
-  Channel(Loop& loop, UniqueFd end, const NodeSession::Policy& policy, std::function<void(FdWatcher::Ready)> on_ready)
-      : fd(std::move(end)), lines(kLongestLine), session(policy), watcher(loop, fd, std::move(on_ready)) {}
+  Channel(Loop& loop, UniqueFd end, const NodeSession::Policy& policy, NodeSerialization serialization,
+          std::function<void(FdWatcher::Ready)> on_ready)
+      : fd(std::move(end)),
+        stream(serialization, kLongestMessage),
+        session(policy),
+        watcher(loop, fd, std::move(on_ready)) {}
 
   UniqueFd fd;
-  NodeLines lines;
+  NodeStream stream;
   NodeSession session;
-  std::deque<std::string> unread;  // lines that are to be sent; of the first, what is left
+  std::deque<std::string> unread;  // messages that are to be sent; of the first, what is left
   std::size_t unread_bytes = 0;
   Blocked blocked = Blocked::No;
   std::optional<TimePoint> unread_since;  // the worker's queue is full
@@ -54,8 +58,12 @@ struct NodeInbox::Channel {
   FdWatcher watcher;
 };
 
-NodeInbox::NodeInbox(Loop& loop, NodeSession::Policy policy, Hooks hooks)
-    : loop_(loop), policy_(std::move(policy)), hooks_(std::move(hooks)), timer_(loop, [this] { on_due(); }) {}
+NodeInbox::NodeInbox(Loop& loop, NodeSession::Policy policy, NodeSerialization serialization, Hooks hooks)
+    : loop_(loop),
+      policy_(std::move(policy)),
+      serialization_(serialization),
+      hooks_(std::move(hooks)),
+      timer_(loop, [this] { on_due(); }) {}
 
 NodeInbox::~NodeInbox() = default;
 
@@ -63,9 +71,9 @@ Result<UniqueFd> NodeInbox::open_channel() {
   settle();
   Result<ChannelPair> ends = make_stream_channel();
   if (!ends) return std::move(ends).error();
-  channel_ = std::make_shared<Channel>(loop_, std::move(ends->supervisor_end), policy_, [this](FdWatcher::Ready ready) {
-    on_channel_ready(ready.readable, ready.writable);
-  });
+  channel_ =
+      std::make_shared<Channel>(loop_, std::move(ends->supervisor_end), policy_, serialization_,
+                                [this](FdWatcher::Ready ready) { on_channel_ready(ready.readable, ready.writable); });
   watch();
   return std::move(ends->worker_end);
 }
@@ -182,22 +190,22 @@ void NodeInbox::read(int most) {
       perform_all(channel->session.on_end());
       break;
     }
-    channel->lines.push({reinterpret_cast<const char*>(buffer.data()), received->length});
+    channel->stream.push({reinterpret_cast<const char*>(buffer.data()), received->length});
     while (channel_ == channel) {
-      const Result<std::optional<std::string_view>> line = channel->lines.next();
-      if (line && !*line) break;
-      if (line) {
-        hear(*channel, **line);
+      const Result<std::optional<std::string_view>> message = channel->stream.next();
+      if (message && !*message) break;
+      if (message) {
+        hear(*channel, **message);
       } else {
-        distrust(*channel, line.error());
+        distrust(*channel, message.error());
       }
     }
   }
   finish_turn();
 }
 
-void NodeInbox::hear(Channel& channel, std::string_view line) {
-  const Result<NodeMessage> message = decode_node_message(line);
+void NodeInbox::hear(Channel& channel, std::string_view bytes) {
+  const Result<NodeMessage> message = decode_node_message(bytes, serialization_);
   if (!message) return distrust(channel, message.error());
   if (channel.distrusted && !is_answer(*message)) return;
   const Result<NodeSession::Effects> effects = channel.session.on_message(*message, loop_.now());
@@ -233,7 +241,7 @@ void NodeInbox::perform_all(const NodeSession::Effects& effects) {
 
 void NodeInbox::perform(const NodeSession::Send& effect) {
   if (!channel_) return;
-  channel_->unread.push_back(encode(effect.order));
+  channel_->unread.push_back(encode(effect.order, serialization_));
   channel_->unread_bytes += channel_->unread.back().size();
 }
 
@@ -308,7 +316,7 @@ bool NodeInbox::write_connection() {
   const ListenerId listener{connection.record.listener};
   // A server of `cluster` sees to that itself; a program that gets a socket by message does not.
   if (!channel_->session.by_newconn()) set_no_delay(connection.fd);
-  const std::string bytes = encode(channel_->session.connection_order(listener));
+  const std::string bytes = encode(channel_->session.connection_order(listener), serialization_);
   const std::size_t length = send(bytes, BorrowedFd(connection.fd));
   if (length == 0) return true;
   channel_->session.on_sent(++last_sent_, listener, now);

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/node_serialization.h"
 #include "core/node_session.h"
 #include "core/result.h"
 #include "core/time.h"
@@ -39,7 +40,7 @@ class NodeInbox final : public ConnectionSink {
     std::function<void(NodeInbox&, const Error&)> on_garbage;  // what came is not the protocol
     std::function<void()> on_room;                             // it has taken something up, and that was wanted
   };
-  NodeInbox(Loop& loop, NodeSession::Policy policy, Hooks hooks);
+  NodeInbox(Loop& loop, NodeSession::Policy policy, NodeSerialization serialization, Hooks hooks);
   ~NodeInbox() override;
 
   // Makes the channel for a worker that is about to be started, and answers its end: descriptor 3 of the child. Once the
@@ -55,7 +56,7 @@ class NodeInbox final : public ConnectionSink {
   [[nodiscard]] bool adopt(NodeDialect found);
   [[nodiscard]] bool takes_by_message() const;
   [[nodiscard]] NodeSigns signs() const;
-  // A message for the program, as process.on('message') gets it: one line of JSON. False: it was dropped, because the
+  // A message for the program, as process.on('message') gets it. False: it was dropped, because the
   // worker does not read its channel and too much waits there.
   [[nodiscard]] bool say(const NodeOrder& order);
 
@@ -86,7 +87,7 @@ class NodeInbox final : public ConnectionSink {
   void on_due();
   void on_channel_ready(bool readable, bool writable);
   void read(int most);
-  void hear(Channel& channel, std::string_view line);
+  void hear(Channel& channel, std::string_view bytes);
   void distrust(Channel& channel, const Error& error);
   void finish_turn();
 
@@ -114,6 +115,7 @@ class NodeInbox final : public ConnectionSink {
 
   Loop& loop_;
   const NodeSession::Policy policy_;
+  const NodeSerialization serialization_;
   Hooks hooks_;
   std::map<std::uint16_t, std::deque<Connection>> unsent_;  // by listener
   std::map<std::uint64_t, Connection> in_flight_;           // by the number that they were sent under

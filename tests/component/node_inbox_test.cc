@@ -94,7 +94,7 @@ class NodeInboxTest : public testing::Test {
     };
     hooks.on_garbage = [this](NodeInbox&, const Error& error) { told_.push_back("garbage: " + error.message()); };
     hooks.on_room = [this] { rooms_++; };
-    inbox_ = std::make_unique<NodeInbox>(loop_, std::move(policy), std::move(hooks));
+    inbox_ = std::make_unique<NodeInbox>(loop_, std::move(policy), NodeSerialization::Json, std::move(hooks));
   }
   void start() {
     Result<UniqueFd> end = inbox_->open_channel();
@@ -499,7 +499,7 @@ TEST_F(NodeInboxTest, AHookMayEndTheWorkerThatItIsToldOf) {
   };
   hooks.on_query = [](NodeInbox&, const NodeQuery&) { return NodeServers::Refused{}; };
   hooks.on_ready = hooks.on_came_back = [](NodeInbox&) {};
-  inbox_ = std::make_unique<NodeInbox>(loop_, NodeSession::Policy{}, hooks);
+  inbox_ = std::make_unique<NodeInbox>(loop_, NodeSession::Policy{}, NodeSerialization::Json, hooks);
   start();
   worker_->say("garbage\n\"more\"\n");
   EXPECT_TRUE(run_until(loop_, [&] { return told("settled"); }));

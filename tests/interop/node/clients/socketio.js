@@ -1,5 +1,5 @@
 // Clients of workers/socketio.js, each from an address of its own. Arguments: a URL, how many clients, the transports
-// (polling, websocket, upgrade), how many workers, and "kill" to end one of them at last. Exits with 0 if everything has
+// (polling, websocket, upgrade), how many workers, "kill" to end one of them at last, and the serialization. Exits with 0 if everything has
 // come that several workers together owe their clients.
 'use strict';
 const assert = require('node:assert');
@@ -39,6 +39,12 @@ async function main() {
   const heard = sockets.map((socket) => once(socket, 'broadcast'));
   await ask(sockets[0], 'broadcast', 'half a pair: \ud83d');
   for (const text of await Promise.all(heard)) assert.strictEqual(text, 'half a pair: \ud83d');
+
+  // Bytes stay bytes on the way to other workers where the channel knows them; in JSON they become an object.
+  const bytes = sockets.map((socket) => once(socket, 'bytes'));
+  await ask(sockets[0], 'bytes', Buffer.from([1, 2, 3]));
+  const unlike = (await Promise.all(bytes)).filter((value) => !Buffer.isBuffer(value)).length;
+  if (process.argv[7] === 'advanced') assert.strictEqual(unlike, 0, 'bytes that came as something else');
 
   const first = sockets[0];
   const other = sockets[pids.findIndex((pid) => pid !== pids[0])] || first;
