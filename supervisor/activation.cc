@@ -4,6 +4,8 @@
 #include <iterator>
 #include <utility>
 
+#include "sys/fd_table.h"
+
 namespace holdfast {
 
 Result<std::vector<ListeningSocket>> Activation::take(const ActivatedAddress& address) {
@@ -31,6 +33,16 @@ Outcome Activation::check_all_taken() const {
   return Error{{},
                "the service manager gave sockets that no listener takes: " + names() + " (write -l systemd:" +
                    given_.front().name + ", or address = \"systemd:" + given_.front().name + "\" for one)"};
+}
+
+std::vector<std::string> Activation::names_of_others(const std::map<std::string, std::int64_t>& saved) const {
+  std::vector<std::string> names;
+  for (const GivenDescriptor& given : given_) {
+    const bool same =
+        saved.contains(lasting_name("listener", given.fd)) || saved.contains(lasting_name("member", given.fd));
+    if (!same) names.push_back(given.name);
+  }
+  return names;
 }
 
 std::string Activation::names() const {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -19,6 +21,8 @@ class Activation {
   [[nodiscard]] Result<std::vector<ListeningSocket>> take(const ActivatedAddress& address);
   // An error that names the sockets that nobody has taken: their clients would wait for ever.
   [[nodiscard]] Outcome check_all_taken() const;
+  // The names of those that are not among the listeners of a saved state (sys/fd_table.h).
+  [[nodiscard]] std::vector<std::string> names_of_others(const std::map<std::string, std::int64_t>& saved) const;
 
  private:
   [[nodiscard]] std::string names() const;

@@ -7,12 +7,14 @@
 
 #include "core/ip_address.h"
 #include "ctl/control_client.h"
+#include "ctl/render_clients.h"
 #include "ctl/render_route.h"
 #include "ctl/render_scale.h"
 #include "ctl/render_status.h"
 #include "exit_code.h"
 #include "standard_output.h"
 #include "sys/terminal.h"
+#include "wire/clients_answer.h"
 #include "wire/reload_answer.h"
 #include "wire/route_answer.h"
 #include "wire/scale_answer.h"
@@ -65,6 +67,35 @@ ControlRequest request_of(std::string verb, const SlotTarget& slots, Waiting wai
   return request;
 }
 
+// The head of the request that the options describe; empty: they describe none.
+Result<std::string> head_of(const RouteInvocation& route) {
+  if (route.request_target.empty() && route.headers.empty()) return std::string();
+  std::string head = "GET " + (route.request_target.empty() ? "/" : route.request_target) + " HTTP/1.1\r\n";
+  for (const std::string& header : route.headers) {
+    if (header.find(':') == std::string::npos)
+      return Error{{}, "'" + header + "' is no field of a request: write for instance 'Cookie: sid=1'"};
+    head += header + "\r\n";
+  }
+  head += "\r\n";
+  return head;
+}
+
+Result<ControlRequest> request_of(const RouteInvocation& route) {
+  ControlRequest request{"route", {{"address", route.address}}};
+  const Result<std::string> head = head_of(route);
+  if (!head) return head.error();
+  const auto add = [&](const std::string& name, const std::string& value) {
+    if (!value.empty()) request.arguments[name] = value;
+  };
+  add("head", *head);
+  add("pool", route.pool);
+  add("listener", route.listener);
+  add("server_name", route.server_name);
+  add("alpn", route.alpn);
+  if (route.is_proxied) request.arguments["proxied"] = true;
+  return request;
+}
+
 }  // namespace
 
 int run_client(const StatusInvocation& invocation) {
@@ -76,15 +107,29 @@ int run_client(const StatusInvocation& invocation) {
                       });
 }
 
+int run_client(const ClientsInvocation& invocation) {
+  ControlRequest request{"clients", {{"count", std::int64_t{invocation.count}}}};
+  if (!invocation.listener.empty()) request.arguments["listener"] = invocation.listener;
+  return print_answer(ask(invocation.target, request, kPatience), invocation.form,
+                      [](const std::string& json) -> Result<std::string> {
+                        const Result<ClientsAnswer> answer = parse_clients_answer(json);
+                        if (!answer) return answer.error();
+                        return render_clients(*answer, colours());
+                      });
+}
+
 int run_client(const RouteInvocation& invocation) {
   if (!IpAddress::parse(invocation.address)) {
     return complain("'" + invocation.address + "' is not an IPv4 or IPv6 address", kExitUsage);
   }
-  return print_answer(ask(invocation.target, {"route", {{"address", invocation.address}}}, kPatience), invocation.form,
-                      [](const std::string& json) -> Result<std::string> {
+  const Result<ControlRequest> request = request_of(invocation);
+  if (!request) return complain(request.error().message(), kExitUsage);
+  return print_answer(ask(invocation.target, *request, kPatience), invocation.form,
+                      [&](const std::string& json) -> Result<std::string> {
                         const Result<RouteAnswer> answer = parse_route_answer(json);
                         if (!answer) return answer.error();
-                        return render_route(*answer, colours());
+                        const RouteDetail detail = invocation.explain ? RouteDetail::All : RouteDetail::Placement;
+                        return render_route(*answer, detail, colours());
                       });
 }
 

@@ -6,6 +6,7 @@ namespace holdfast {
 
 // The subcommands that ask a running supervisor. Each prints its answer and returns the exit code.
 [[nodiscard]] int run_client(const StatusInvocation& invocation);
+[[nodiscard]] int run_client(const ClientsInvocation& invocation);
 [[nodiscard]] int run_client(const RouteInvocation& invocation);
 [[nodiscard]] int run_client(const RestartInvocation& invocation);
 [[nodiscard]] int run_client(const DrainInvocation& invocation);

@@ -40,7 +40,8 @@ struct Arguments {
   ControlTarget target = {};
   bool json = false;
   bool wait = false;
-  std::string address = {};
+  RouteInvocation route = {};
+  ClientsInvocation clients = {};
   std::string slot = {};
   std::vector<std::string> scale = {};
   bool dry_run = false;
@@ -103,6 +104,22 @@ CLI::App* add_client(CLI::App& app, Arguments& arguments, const std::string& nam
       ->envname("HOLDFAST_NAME");
   command->add_flag("--json", arguments.json, "Print the answer as JSON");
   return command;
+}
+
+void add_route_options(CLI::App& command, RouteInvocation& route) {
+  command.add_option("ADDRESS", route.address, "IPv4 or IPv6 address of a client")->required();
+  command.add_flag("--explain", route.explain, "Tell listener, route, key, weight, holder and limits as well");
+  command.add_option("--listener", route.listener, "Where it connects to (default: the first listener)")
+      ->type_name("NAME");
+  command.add_option("--pool", route.pool, "Ask a pool, past every listener")->type_name("NAME");
+  command.add_flag("--proxied", route.is_proxied, "The address is one that a PROXY header tells");
+  command.add_option("--header", route.headers, "A field of its HTTP request; may be repeated")
+      ->type_name("'NAME: VALUE'")
+      ->allow_extra_args(false);
+  command.add_option("--target", route.request_target, "What its HTTP request asks for (default: /)")
+      ->type_name("/PATH");
+  command.add_option("--sni", route.server_name, "The name in its TLS hello")->type_name("NAME");
+  command.add_option("--alpn", route.alpn, "The protocols in its TLS hello, separated by commas")->type_name("LIST");
 }
 
 Origin by_option(const std::string& name) { return {Origin::Kind::CommandLine, name, {}, ""}; }
@@ -273,8 +290,14 @@ Invocation read_command_line(int argc, char** argv) {
   import->add_option("FILE", arguments.path, "An ecosystem file: JavaScript, which node evaluates, or JSON")
       ->required();
   const CLI::App* status = add_client(app, arguments, "status", "Show listeners, slots and workers");
+  CLI::App* clients =
+      add_client(app, arguments, "clients", "Show the sources that come most often, and the limits for them");
+  clients->add_option("--listener", arguments.clients.listener, "Only of this listener")->type_name("NAME");
+  clients->add_option("--count", arguments.clients.count, "How many of each listener")
+      ->type_name("N")
+      ->capture_default_str();
   CLI::App* route = add_client(app, arguments, "route", "Show which slot serves a client's address, and why");
-  route->add_option("ADDRESS", arguments.address, "IPv4 or IPv6 address")->required();
+  add_route_options(*route, arguments.route);
   CLI::App* restart =
       add_client(app, arguments, "restart", "Replace the workers of one slot or of all, one after the other");
   restart->add_option("SLOT", arguments.slot, "SLOT, POOL or POOL/SLOT (default: all)");
@@ -355,7 +378,16 @@ Invocation read_command_line(int argc, char** argv) {
   }
   if (import->parsed()) return ImportInvocation{arguments.path};
   if (status->parsed()) return StatusInvocation{arguments.target, form};
-  if (route->parsed()) return RouteInvocation{arguments.target, form, arguments.address};
+  if (clients->parsed()) {
+    arguments.clients.target = arguments.target;
+    arguments.clients.form = form;
+    return arguments.clients;
+  }
+  if (route->parsed()) {
+    arguments.route.target = arguments.target;
+    arguments.route.form = form;
+    return arguments.route;
+  }
   if (restart->parsed()) return finish_restart(arguments, form, waiting);
   if (drain->parsed()) return finish_drain(arguments, form, Draining::On, waiting);
   if (undrain->parsed()) return finish_drain(arguments, form, Draining::Off, waiting);

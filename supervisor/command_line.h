@@ -3,6 +3,7 @@
 #include <optional>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "load_config.h"
 
@@ -29,10 +30,24 @@ struct StatusInvocation {
   ControlTarget target;
   OutputForm form = OutputForm::Text;
 };
+struct ClientsInvocation {
+  ControlTarget target;
+  OutputForm form = OutputForm::Text;
+  std::string listener;  // empty: all
+  unsigned count = 10;
+};
 struct RouteInvocation {
   ControlTarget target;
   OutputForm form = OutputForm::Text;
   std::string address;
+  std::string pool;
+  std::string listener;
+  bool is_proxied = false;
+  std::string request_target;        // of an HTTP request
+  std::vector<std::string> headers;  // of the same: "NAME: VALUE"
+  std::string server_name;
+  std::string alpn;
+  bool explain = false;
 };
 enum class Waiting { No, Yes };
 // Pools and slots that a verb is about.
@@ -94,9 +109,9 @@ struct ExitNow {
 };  // help was printed, or a mistake was reported
 
 using Invocation =
-    std::variant<RunInvocation, CheckInvocation, InitInvocation, StatusInvocation, RouteInvocation, RestartInvocation,
-                 DrainInvocation, ScaleInvocation, ReloadInvocation, StopInvocation, ImportInvocation,
-                 UpgradeInvocation, CheckUpgradeInvocation, VersionInvocation, ExitNow>;
+    std::variant<RunInvocation, CheckInvocation, InitInvocation, StatusInvocation, ClientsInvocation, RouteInvocation,
+                 RestartInvocation, DrainInvocation, ScaleInvocation, ReloadInvocation, StopInvocation,
+                 ImportInvocation, UpgradeInvocation, CheckUpgradeInvocation, VersionInvocation, ExitNow>;
 
 // Reads the command line and the HOLDFAST_ environment (the command line goes first). Help goes to standard output,
 // mistakes to standard error, each in one line that says what is wrong and what would be right.

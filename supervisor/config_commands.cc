@@ -59,13 +59,29 @@ int run_supervisor(const RunInvocation& invocation) {
     std::fprintf(stderr, "holdfast: %s\n", takeover->error().message().c_str());
     return kExitFailure;
   }
+  Result<std::vector<GivenDescriptor>> given = take_given_descriptors();
+  if (!given) {
+    std::fprintf(stderr, "holdfast: %s\n", given.error().message().c_str());
+    return kExitFailure;
+  }
+  if (std::optional<Result<KeptState>> kept = take_kept_state(*given)) {
+    if (!*kept) {
+      std::fprintf(stderr, "holdfast: %s: what it left is ended\n", kept->error().message().c_str());
+      return kExitFailure;
+    }
+    Master master(**std::move(kept), invocation.source);
+    master.set_activation(Activation(*std::move(given)));
+    return master.run();
+  }
   Assembled assembled = load_config(invocation.source);
   if (!assembled.mistakes.empty()) {
     complain(assembled.mistakes);
     return invocation.source.file.empty() ? kExitUsage : kExitBadConfig;
   }
   choose_workers(assembled.config);
-  return Master(std::move(assembled.config), invocation.source).run();
+  Master master(std::move(assembled.config), invocation.source);
+  master.set_activation(Activation(*std::move(given)));
+  return master.run();
 }
 
 int check_upgrade(const CheckUpgradeInvocation& invocation) {

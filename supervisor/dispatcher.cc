@@ -31,9 +31,11 @@ Dispatcher::Dispatcher(Loop& loop, const PoolConfig& pool, HashKey hash_key, con
       table_(table),
       slots_(table.slots()),
       available_(table.slots(), true),
-      resume_(loop, [this] {
-        if (pause_ == Pause::NoDescriptors) set_pause(Pause::No);
-      }) {
+      resume_(loop,
+              [this] {
+                if (pause_ == Pause::NoDescriptors) set_pause(Pause::No);
+              }),
+      closed_(loop, [this] { look_for_closed(); }) {
   Result<std::unique_ptr<FineTimer>> tick = FineTimer::create(loop, [this] { on_tick(); });
   if (tick) tick_ = *std::move(tick);
   if (needs_placer(pool_)) placer_.emplace(pool_, hash_key_, table.slots());
@@ -45,6 +47,7 @@ void Dispatcher::add_listener(std::string name, ListeningSocket socket) {
   listeners_.push_back(std::make_unique<Listener>(loop_, id, std::move(name), std::move(socket),
                                                   [this](Listener& listener) { on_connections(listener); }));
   doors_.emplace_back();
+  refusers_.emplace_back();
   guests_.push_back(false);
 }
 
@@ -83,6 +86,14 @@ void Dispatcher::start() {
   for (const std::unique_ptr<Listener>& listener : listeners_) {
     if (listener->stage() == Listener::Stage::Coming) listener->set_stage(Listener::Stage::Serving);
   }
+  for (Connection& connection : std::exchange(returning_, {})) {
+    if (connection.fd) {
+      enter(std::move(connection));
+    } else {
+      listeners_[connection.record.listener]->count_refusal(Refusal::Lost);
+    }
+  }
+  flush();
   watch_listeners();
 }
 
@@ -166,16 +177,8 @@ void Dispatcher::take(Listener& listener, AcceptedConnection connection) {
     return refuse_connection(std::move(connection.fd));
   }
   if (const Door& door = doors_[listener.id().value]) return door(std::move(connection));
-  const ConnectionRecord record = describe(connection.remote, listener);
+  const ConnectionRecord record = describe(connection.remote, listener.id());
   enter(Connection{std::move(connection.fd), record});
-}
-
-void Dispatcher::enter(Connection connection) {
-  if (session_door_ && session_door_(connection)) {
-    at_door_++;
-  } else {
-    place(std::move(connection));
-  }
 }
 
 void Dispatcher::set_resolution(unsigned buckets) {
@@ -296,7 +299,7 @@ void Dispatcher::flush() {
 
 void Dispatcher::set_pause(Pause pause) {
   // Until the unplaced have a place nobody else is let in.
-  if (pause == Pause::No && !unplaced_.empty()) pause = Pause::NoRoom;
+  if (pause == Pause::No && !unplaced_.empty() && !pool_.bounds_connections()) pause = Pause::NoRoom;
   if (pause == pause_) return;
   pause_ = pause;
   for (const Slot& slot : slots_) {

@@ -13,7 +13,9 @@
 #include "config/config.h"
 #include "core/bucket_table.h"
 #include "core/gather.h"
+#include "core/heavy_bucket.h"
 #include "core/ids.h"
+#include "core/recent_clients.h"
 #include "listener/listener.h"
 #include "loop/fine_timer.h"
 #include "loop/loop.h"
@@ -33,6 +35,9 @@ namespace holdfast {
 // accepted = handed + waiting + refused, always: a connection is unplaced here, waiting in an inbox, taken by a worker,
 // or refused and counted. Accepting pauses, and the kernel's backlog holds the clients, while a connection is unplaced
 // (no eligible slot has room) or while this process has no free descriptor.
+//
+// Where open connections are bounded (max-connections) accepting goes on, and what finds no room waits here, bounded in number and
+// time. That a worker has closed one stands in its page and nobody tells it, so the pages are looked at while somebody waits.
 class Dispatcher {
  public:
   enum class Pause { No, NoRoom, NoDescriptors };
@@ -47,6 +52,9 @@ class Dispatcher {
   // one they are placed by their addresses at once.
   using Door = std::function<void(AcceptedConnection)>;
   void set_door(ListenerId listener, Door door) { doors_[listener.value] = std::move(door); }
+  // How the listener's clients are told that there is no room for them; without one they are reset. They are counted already.
+  using Refuser = std::function<void(UniqueFd, Refusal)>;
+  void set_refuser(ListenerId listener, Refuser refuser) { refusers_[listener.value] = std::move(refuser); }
   // The account of connections that another pool's listener accepts, and that are for this one.
   ListenerId add_guest(std::string name, const ListenAddress& address);
   [[nodiscard]] bool is_guest(ListenerId listener) const { return guests_[listener.value]; }
@@ -105,6 +113,16 @@ class Dispatcher {
   void refuse_unplaced();
 
   // Questions.
+  // Where a connection like this one would go, which need not be there. Nothing changes.
+  struct Prospect {
+    enum class By { Bucket, Key, Tag, Load };  // what decides
+    By by = By::Bucket;
+    std::uint32_t hash = 0;
+    unsigned bucket = 0;
+    std::optional<SlotId> slot;
+    std::vector<SlotId> preference;  // in which order it would be offered to the slots; none by load
+  };
+  [[nodiscard]] Prospect prospect(const Arrival& arrival) const;
   [[nodiscard]] const std::vector<std::unique_ptr<Listener>>& listeners() const { return listeners_; }
   [[nodiscard]] Pause pause() const { return pause_; }
   [[nodiscard]] std::string pause_reason() const;  // empty while accepting
@@ -117,6 +135,7 @@ class Dispatcher {
   [[nodiscard]] unsigned resolution() const { return resolution_; }
   [[nodiscard]] unsigned served_buckets(SlotId slot) const;
   [[nodiscard]] std::uint64_t accepted() const;
+  [[nodiscard]] const RecentClients& recent_clients() const { return recent_clients_; }
 
  private:
   struct Slot {
@@ -133,15 +152,22 @@ class Dispatcher {
   void accept_rest(Listener& listener);
   void take(Listener& listener, AcceptedConnection connection);
   void end_turn(std::size_t accepted);
-  [[nodiscard]] ConnectionRecord describe(const Endpoint& remote, const Listener& listener);
-  [[nodiscard]] unsigned bucket_for(const Endpoint& remote);
+  [[nodiscard]] ConnectionRecord describe(const Endpoint& remote, ListenerId listener) const;
+  [[nodiscard]] ConnectionRecord describe(const Arrival& arrival) const;
+  [[nodiscard]] unsigned bucket_for(const Endpoint& remote) const;
   void enter(Connection connection);
   void place(Connection connection);
   [[nodiscard]] std::optional<SlotId> slot_with_room(const ConnectionRecord& record);
   [[nodiscard]] std::optional<SlotId> slot_of_bucket_with_room(unsigned bucket) const;
   [[nodiscard]] std::optional<SlotId> slot_of_placer_with_room(const ConnectionRecord& record);
+  void read_loads(std::vector<SlotLoad>& loads) const;
   [[nodiscard]] bool is_over_guests_limit(ListenerId listener) const;
   [[nodiscard]] bool has_room(SlotId slot) const;
+  [[nodiscard]] bool is_at_limit() const;
+  void wait_for_close(Connection connection);
+  void look_for_closed();
+  void refuse_politely(Connection connection, Refusal refusal);
+  void report_heavy(const ConnectionRecord& record) const;
   void put(SlotId slot, Connection connection);
   void flush();
   void place_unplaced();
@@ -159,9 +185,12 @@ class Dispatcher {
   std::array<std::optional<SlotId>, kBuckets> routes_{};
   std::vector<SlotId> touched_;
   std::deque<Connection> unplaced_;
+  std::vector<Connection> returning_;  // were at the session door of another program, and come to ours at the start
   SessionDoor session_door_;
   std::uint64_t at_door_ = 0;  // connections
+  RecentClients recent_clients_;
   Gather gather_;
+  HeavyBuckets heavy_;
   Pause pause_ = Pause::No;
   std::string descriptor_pause_reason_;
   TimePoint next_descriptor_log_{};
@@ -172,10 +201,12 @@ class Dispatcher {
   std::optional<Placer> placer_;  // absent: the table of buckets alone
   std::vector<SlotLoad> loads_;   // for it
   std::vector<std::unique_ptr<Listener>> listeners_;
-  std::vector<Door> doors_;  // of each listener; mostly empty
+  std::vector<Door> doors_;        // of each listener; mostly empty
+  std::vector<Refuser> refusers_;  // likewise
   std::vector<bool> guests_;
   std::unique_ptr<FineTimer> tick_;  // absent where the kernel has no timerfd for us: then nothing gathers
   Timer resume_;
+  Timer closed_;  // while connections wait for others to be closed
 };
 
 }  // namespace holdfast

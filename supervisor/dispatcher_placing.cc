@@ -1,4 +1,6 @@
 // The part of the dispatcher that decides where a connection goes.
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <cstring>
 #include <utility>
@@ -8,6 +10,9 @@
 namespace holdfast {
 
 namespace {
+
+// Between two looks at the pages of workers that have as many connections as they may have: short beside what a connection lives.
+constexpr Duration kLookForClosed = std::chrono::milliseconds(10);
 
 std::uint16_t family_of(const Endpoint& endpoint) {
   switch (endpoint.family) {
@@ -26,21 +31,21 @@ std::uint64_t load_of(const ConnectionSink& inbox) {
   return account.waiting + account.open;
 }
 
+// Tells the clients of a bucket apart: by their address and what else they are placed by.
+std::uint32_t identity_of(const ConnectionRecord& record) {
+  std::array<std::uint32_t, 4> words;
+  static_assert(sizeof words == sizeof record.remote);
+  std::memcpy(words.data(), record.remote, sizeof words);
+  auto identity = static_cast<std::uint32_t>(record.reserved);
+  for (const std::uint32_t word : words) identity = mix(identity ^ word);
+  return identity;
+}
+
 }  // namespace
 
 void Dispatcher::arrive(Arrival arrival) {
-  const Listener& at = *listeners_[arrival.listener.value];
-  Connection connection{std::move(arrival.fd), describe(arrival.remote, at), std::move(arrival.details)};
-  ConnectionRecord& record = connection.record;
-  if (arrival.is_proxied) record.flags |= HF_RECORD_PROXIED;
-  if (arrival.local) {
-    const auto local = arrival.local->address.bytes();
-    std::memcpy(record.local, local.data(), local.size());
-    record.local_port = arrival.local->port;
-  }
-  record.record_length = static_cast<std::uint16_t>(sizeof record + connection.details.size());
-  if (arrival.key) note_key(*arrival.key, hash_key_, record);
-  enter(std::move(connection));
+  const ConnectionRecord record = describe(arrival);
+  enter(Connection{std::move(arrival.fd), record, std::move(arrival.details)});
 }
 
 void Dispatcher::admit(Connection connection, std::optional<SlotId> slot) {
@@ -52,30 +57,68 @@ void Dispatcher::admit(Connection connection, std::optional<SlotId> slot) {
   flush();
 }
 
-ConnectionRecord Dispatcher::describe(const Endpoint& remote_end, const Listener& listener) {
+Dispatcher::Prospect Dispatcher::prospect(const Arrival& arrival) const {
+  const ConnectionRecord record = describe(arrival);
+  Prospect prospect;
+  prospect.bucket = record.bucket;
+  prospect.hash = noted_hash(record).value_or(hash(arrival.remote.address));
+  const std::optional<SlotId> tagged = tagged_slot(record);
+  if (tagged && tagged->value < table_.slots() && available_[tagged->value]) {
+    prospect.by = Prospect::By::Tag;
+    prospect.slot = tagged;
+    prospect.preference = {*tagged};
+  } else if (!placer_) {
+    prospect.slot = routes_[record.bucket];
+    prospect.preference = table_.preference(record.bucket);
+  } else {
+    Placer placer(*placer_);
+    std::vector<SlotLoad> loads;
+    read_loads(loads);
+    prospect.by = is_by_key(pool_.placement) ? Prospect::By::Key : Prospect::By::Load;
+    if (prospect.by == Prospect::By::Key) prospect.preference = placer.preference(record);
+    prospect.slot = placer.choose(record, loads);
+  }
+  return prospect;
+}
+
+ConnectionRecord Dispatcher::describe(const Arrival& arrival) const {
+  ConnectionRecord record = describe(arrival.remote, arrival.listener);
+  if (arrival.is_proxied) record.flags |= HF_RECORD_PROXIED;
+  if (arrival.local) {
+    const auto local = arrival.local->address.bytes();
+    std::memcpy(record.local, local.data(), local.size());
+    record.local_port = arrival.local->port;
+  }
+  record.record_length = static_cast<std::uint16_t>(sizeof record + arrival.details.size());
+  if (arrival.key) note_key(*arrival.key, hash_key_, record);
+  return record;
+}
+
+ConnectionRecord Dispatcher::describe(const Endpoint& remote_end, ListenerId listener) const {
   ConnectionRecord record{};
   record.record_length = sizeof record;
-  record.listener = static_cast<std::uint16_t>(listener.id().value);
+  record.listener = static_cast<std::uint16_t>(listener.value);
   record.family = family_of(remote_end);
   record.bucket = static_cast<std::uint16_t>(bucket_for(remote_end));
-  record.id = ++last_connection_;
   record.accepted_ns = static_cast<std::uint64_t>(loop_.now().time_since_epoch().count());
   if (record.family == HF_FAMILY_UNIX) return record;
   const auto remote = remote_end.address.bytes();
   std::memcpy(record.remote, remote.data(), remote.size());
   record.remote_port = remote_end.port;
   // Only what is known without a system call for each connection: a wildcard listener leaves the local address to
-  // getsockname.
-  const auto& bound = std::get<TcpAddress>(listener.address());
-  record.local_port = bound.port;
-  if (bound.address != IpAddress{} && bound.family != TcpAddress::Family::DualStack) {
-    const auto local = bound.address.bytes();
+  // getsockname. A Unix path has none; who comes by it from an address was named by a PROXY header.
+  const bool is_ours = listener.value < listeners_.size();
+  const auto* const bound = is_ours ? std::get_if<TcpAddress>(&listeners_[listener.value]->address()) : nullptr;
+  if (bound == nullptr) return record;
+  record.local_port = bound->port;
+  if (bound->address != IpAddress{} && bound->family != TcpAddress::Family::DualStack) {
+    const auto local = bound->address.bytes();
     std::memcpy(record.local, local.data(), local.size());
   }
   return record;
 }
 
-unsigned Dispatcher::bucket_for(const Endpoint& remote) {
+unsigned Dispatcher::bucket_for(const Endpoint& remote) const {
   if (remote.family != Endpoint::Family::Unix) return bucket_of(hash(remote.address));
   // A client on a Unix path has no address: any bucket of the least loaded slot will do.
   std::optional<SlotId> least;
@@ -94,22 +137,75 @@ unsigned Dispatcher::bucket_for(const Endpoint& remote) {
   return 0;
 }
 
+void Dispatcher::enter(Connection connection) {
+  recent_clients_.on_client(connection.record.bucket, identity_of(connection.record), loop_.now());
+  connection.record.id = ++last_connection_;
+  if (!tagged_slot(connection.record) && heavy_.on_connection(connection.record.bucket))
+    report_heavy(connection.record);
+  // Who waits for a place among all has come first.
+  if (pool_.max_connections != 0 && !unplaced_.empty()) return wait_for_close(std::move(connection));
+  if (session_door_ && session_door_(connection)) {
+    at_door_++;
+  } else {
+    place(std::move(connection));
+  }
+}
+
 void Dispatcher::place(Connection connection) {
   if (!passing_) {
     listeners_[connection.record.listener]->count_refusal(Refusal::Stranded);
     return refuse_connection(std::move(connection.fd));
   }
   if (const std::optional<SlotId> slot = slot_with_room(connection.record)) return put(*slot, std::move(connection));
-  const bool refuses = pool_.overflow == Overflow::Refuse && routes_[connection.record.bucket];
-  if (refuses || is_over_guests_limit(ListenerId{connection.record.listener})) {
-    listeners_[connection.record.listener]->count_refusal(Refusal::QueueFull);
-    return refuse_connection(std::move(connection.fd));
-  }
+  const bool refuses = pool_.overflow == Overflow::Refuse && routes_[connection.record.bucket] && !is_at_limit();
+  if (refuses || is_over_guests_limit(ListenerId{connection.record.listener}))
+    return refuse_politely(std::move(connection), Refusal::QueueFull);
+  if (pool_.bounds_connections()) return wait_for_close(std::move(connection));
   unplaced_.push_back(std::move(connection));
   set_pause(Pause::NoRoom);
 }
 
+// Whether all slots together have as many as they may have.
+bool Dispatcher::is_at_limit() const {
+  if (pool_.max_connections == 0) return false;
+  std::uint64_t sum = 0;
+  for (const Slot& slot : slots_) sum += slot.inbox == nullptr ? 0 : load_of(*slot.inbox);
+  return sum >= pool_.max_connections;
+}
+
+void Dispatcher::wait_for_close(Connection connection) {
+  if (unplaced_.size() >= pool_.wait_limit) return refuse_politely(std::move(connection), Refusal::Connections);
+  if (unplaced_.empty()) closed_.arm(loop_.now() + kLookForClosed);
+  unplaced_.push_back(std::move(connection));
+}
+
+void Dispatcher::look_for_closed() {
+  const auto is_over = [&](const Connection& connection) {
+    const TimePoint accepted{Duration(static_cast<Duration::rep>(connection.record.accepted_ns))};
+    return loop_.now() - accepted >= pool_.wait_timeout;
+  };
+  on_room();
+  for (std::size_t left = unplaced_.size(); left > 0; left--) {
+    Connection connection = std::move(unplaced_.front());
+    unplaced_.pop_front();
+    if (is_over(connection)) {
+      refuse_politely(std::move(connection), Refusal::Connections);
+    } else {
+      unplaced_.push_back(std::move(connection));
+    }
+  }
+  if (!unplaced_.empty() && pool_.bounds_connections()) closed_.arm(loop_.now() + kLookForClosed);
+}
+
+void Dispatcher::refuse_politely(Connection connection, Refusal refusal) {
+  listeners_[connection.record.listener]->count_refusal(refusal);
+  const Refuser& refuser = refusers_[connection.record.listener];
+  if (refuser) return refuser(std::move(connection.fd), refusal);
+  refuse_connection(std::move(connection.fd));
+}
+
 std::optional<SlotId> Dispatcher::slot_with_room(const ConnectionRecord& record) {
+  if (is_at_limit()) return std::nullopt;
   const std::optional<SlotId> tagged = tagged_slot(record);
   if (tagged && tagged->value < table_.slots() && available_[tagged->value]) {
     if (has_room(*tagged)) return tagged;
@@ -119,15 +215,19 @@ std::optional<SlotId> Dispatcher::slot_with_room(const ConnectionRecord& record)
 }
 
 std::optional<SlotId> Dispatcher::slot_of_placer_with_room(const ConnectionRecord& record) {
-  loads_.assign(table_.slots(), SlotLoad{});
+  read_loads(loads_);
+  const std::optional<SlotId> slot = placer_->choose(record, loads_);
+  return slot && has_room(*slot) ? slot : std::nullopt;
+}
+
+void Dispatcher::read_loads(std::vector<SlotLoad>& loads) const {
+  loads.assign(table_.slots(), SlotLoad{});
   for (std::uint32_t i = 0; i < table_.slots(); i++) {
     const ConnectionSink* const inbox = slots_[i].inbox;
     if (!available_[i] || inbox == nullptr) continue;
-    loads_[i].available = pool_.overflow != Overflow::Next || has_room(SlotId{i});
-    loads_[i].connections = static_cast<unsigned>(load_of(*inbox));
+    loads[i].available = pool_.overflow != Overflow::Next || has_room(SlotId{i});
+    loads[i].connections = static_cast<unsigned>(load_of(*inbox));
   }
-  const std::optional<SlotId> slot = placer_->choose(record, loads_);
-  return slot && has_room(*slot) ? slot : std::nullopt;
 }
 
 // Guests of another pool's listener must not make that wait for this pool, nor pile up here.
@@ -149,7 +249,22 @@ std::optional<SlotId> Dispatcher::slot_of_bucket_with_room(unsigned bucket) cons
 bool Dispatcher::has_room(SlotId id) const {
   const Slot& slot = slots_[id.value];
   if (slot.inbox == nullptr) return false;
-  return slot.inbox->waiting() < (slot.state == SlotState::Serving ? pool_.queue_limit : pool_.hold_limit);
+  const ConnectionSink::Account account = slot.inbox->account();
+  if (pool_.max_slot_connections != 0 && account.waiting + account.open >= pool_.max_slot_connections) return false;
+  return account.waiting < (slot.state == SlotState::Serving ? pool_.queue_limit : pool_.hold_limit);
+}
+
+// Who it is stands in the log once: what follows from it goes on until somebody chooses otherwise.
+void Dispatcher::report_heavy(const ConnectionRecord& record) const {
+  const bool is_spread = table_.slots() == 1 || !is_by_key(pool_.placement) || pool_.balance_factor != 0;
+  if (is_spread || record.family == HF_FAMILY_UNIX || (record.flags & HF_CONNECTION_CHECK) != 0) return;
+  spdlog::warn(
+      "pool {}: more than 30 % of the last {} connections have one key (bucket {}, the last one from {}), and all of "
+      "them go to one "
+      "slot. If that is a proxy, have it write a PROXY header (proxy-protocol); if many clients share the address, "
+      "place them "
+      "by something of their own (key); else bound the slot (balance-factor): holdfast.toml(5)",
+      pool_.name, HeavyBuckets::kRound, record.bucket, remote_of(record).text());
 }
 
 void Dispatcher::put(SlotId id, Connection connection) {
@@ -159,6 +274,7 @@ void Dispatcher::put(SlotId id, Connection connection) {
 }
 
 void Dispatcher::place_unplaced() {
+  if (is_at_limit()) return;
   // Each is tried once, in the order of arrival: one that must wait for its own slot does not stop those behind it.
   for (std::size_t tries = unplaced_.size(); tries > 0; tries--) {
     Connection connection = std::move(unplaced_.front());

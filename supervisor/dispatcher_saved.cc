@@ -33,16 +33,25 @@ Outcome Dispatcher::adopt(const SavedPool& saved, FdTable& fds) {
       // A reason that only another version knows: the sum must hold.
       refused[refusal_of(reason).value_or(Refusal::Lost)] += count;
     }
+    guests_.back() = listener.is_guest;
     listeners_.back()->set_stage(stage_of(listener.stage));
     listeners_.back()->adopt_account(listener.accepted, std::move(refused));
   }
   last_connection_ = saved.last_connection;
   if (saved.resolution != 0) resolution_ = std::clamp(saved.resolution, 1U, kBuckets);
   resize(static_cast<unsigned>(saved.slots.size()));
-  table_ = equal_shares(std::clamp<unsigned>(saved.table_slots, 1, static_cast<unsigned>(slots_.size())));
+  table_ = table_for(pool_, std::clamp<unsigned>(saved.table_slots, 1, static_cast<unsigned>(slots_.size())));
+  if (placer_) placer_.emplace(pool_, hash_key_, table_.slots());
   rebuild_routes();
   for (const SavedConnection& connection : saved.unplaced) unplaced_.push_back(take_connection(connection, fds));
-  if (!unplaced_.empty()) pause_ = Pause::NoRoom;
+  for (const SavedConnection& connection : saved.at_session_door)
+    returning_.push_back(take_connection(connection, fds));
+  if (unplaced_.empty()) return Done{};
+  if (pool_.bounds_connections()) {
+    closed_.arm(loop_.now());
+  } else {
+    pause_ = Pause::NoRoom;
+  }
   return Done{};
 }
 
@@ -54,6 +63,7 @@ void Dispatcher::save(SavedPool& saved, FdList& fds) const {
     written.stage = stage_of(*listener);
     written.of_service_manager = listener->owner() == SocketOwner::ServiceManager;
     written.fd = fds.add("listener", listener->socket());
+    written.is_guest = is_guest(listener->id());
     written.accepted = listener->accepted();
     for (const auto& [refusal, count] : listener->refused()) written.refused[std::string(to_text(refusal))] = count;
   }

@@ -18,9 +18,21 @@ constexpr std::string_view kTooMany =
 constexpr std::string_view kBanned =
     "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 60\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
+constexpr std::string_view kNoRoom =
+    "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
 std::string_view answer_of(Refusal refusal) {
-  if (refusal == Refusal::Banned) return kBanned;
-  return refusal == Refusal::SourceRate ? kTooMany : kForbidden;
+  switch (refusal) {
+    case Refusal::Banned:
+      return kBanned;
+    case Refusal::SourceRate:
+      return kTooMany;
+    case Refusal::QueueFull:
+    case Refusal::Connections:
+      return kNoRoom;
+    default:
+      return kForbidden;
+  }
 }
 
 }  // namespace

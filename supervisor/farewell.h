@@ -16,7 +16,7 @@ class Farewell {
  public:
   explicit Farewell(Loop& loop);
 
-  // 429 with Retry-After where it is worth trying again, else 403.
+  // 503 where we have no room; 429 where the source may try again; both with Retry-After. Else 403.
   void say(UniqueFd fd, Refusal refusal);
 
  private:

@@ -38,6 +38,7 @@ namespace holdfast {
 class FleetRunner {
  public:
   struct Hooks {
+    bool workers_survive_us = false;    // they are kept for the next supervisor
     std::function<void()> on_acted;     // something may have changed: after each time that the fleet has decided
     std::function<void()> on_finished;  // stopped, and nobody is left
     std::function<void(const std::string& why)>
@@ -58,13 +59,14 @@ class FleetRunner {
   // worker of which nothing can be had is given up, and replaced like one that has ended.
   [[nodiscard]] Outcome adopt(const SavedPool& saved, FdTable& fds);
   void save(SavedPool& saved, FdList& fds) const;
+  // After `adopt` of a state that is older than its channels: Inbox::recount for all.
+  void recount();
   // What cannot be saved and comes to an end: somebody waits for a reload, a restart, another size; new slots get their clients;
   // a process of ours runs that is no worker.
   [[nodiscard]] bool is_changing() const {
     return roll_back_to_ || !renewals_.empty() || !wishes_.empty() || warm_up_from_ || !clean_ups_.empty() ||
            !buried_.empty();
   }
-  // Its workers hang on channels that cannot be saved.
   [[nodiscard]] bool has_node_workers() const { return node_ != nullptr; }
   // Ends the health checks of all workers that live; `resume_checks` begins them anew.
   void pause_checks();
@@ -156,6 +158,9 @@ class FleetRunner {
   [[nodiscard]] Inbox::Hooks hooks_of_inbox();
   [[nodiscard]] WorkerProcess::Hooks hooks_of_process(WorkerId worker);
   [[nodiscard]] Outcome adopt(const SavedWorker& saved, FdTable& fds);
+  [[nodiscard]] Result<std::unique_ptr<ConnectionSink>> adopt_inbox(const std::optional<SavedInbox>& saved,
+                                                                    const std::optional<SavedNodeInbox>& of_node,
+                                                                    FdTable& fds);
   void watch_for_signs_again(Occupant& occupant, const SavedWorker& saved, FdTable& fds);
   void give_up_unknown_workers();
   [[nodiscard]] SavedWorker save(WorkerId worker, const Occupant& occupant, FdList& fds) const;
@@ -197,6 +202,7 @@ class FleetRunner {
   void sample_work();
   void recycle(WorkerId worker, Occupant& occupant, Recycle::Why why);
   [[nodiscard]] std::vector<Connection> take_back_some(ConnectionSink& inbox);
+  [[nodiscard]] std::vector<Connection> without_checks(std::vector<Connection> connections);
   void on_garbage(const ConnectionSink& inbox, const Error& error);
   void on_exit(WorkerId worker, const ExitStatus& status);
   void retire(SlotId slot, std::unique_ptr<ConnectionSink> inbox);

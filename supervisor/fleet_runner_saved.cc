@@ -46,6 +46,7 @@ Outcome FleetRunner::adopt(const SavedPool& saved, FdTable& fds) {
   last_generation_ = saved.last_generation;
   size_ = saved.fleet.wished_size;
   handed_before_ = saved.handed_before;
+  if (node_ && saved.node) node_->adopt(*saved.node);
   slots_.clear();
   slots_.resize(saved.slots.size());
   told_.assign(saved.slots.size(), Dispatcher::SlotState::Held);
@@ -59,9 +60,9 @@ Outcome FleetRunner::adopt(const SavedPool& saved, FdTable& fds) {
     slot.protocol_errors = from.protocol_errors;
     slot.last_exit = from.last_exit;
     slot.last_lines = from.last_lines;
-    if (!from.inbox) continue;
-    Result<std::unique_ptr<Inbox>> inbox = Inbox::adopt(loop_, *from.inbox, fds, hooks_of_inbox());
+    Result<std::unique_ptr<ConnectionSink>> inbox = adopt_inbox(from.inbox, from.node_inbox, fds);
     if (!inbox) return std::move(inbox).error();
+    if (*inbox == nullptr) continue;
     slot.inbox = *std::move(inbox);
     dispatcher_.set_inbox(SlotId{i}, slot.inbox.get());
   }
@@ -99,16 +100,26 @@ Outcome FleetRunner::adopt(const SavedWorker& saved, FdTable& fds) {
       WorkerProcess::adopt(loop_, pid, std::move(pidfd),
                            OutputCapture::adopt(loop_, pool_.name, saved.slot, pid, saved.output, fds, hooks_.on_line),
                            hooks_of_process(saved.id));
-  if (saved.own_inbox) {
-    Result<std::unique_ptr<Inbox>> inbox = Inbox::adopt(loop_, *saved.own_inbox, fds, hooks_of_inbox());
-    if (!inbox) return std::move(inbox).error();
-    occupant.own_inbox = *std::move(inbox);
-  }
+  Result<std::unique_ptr<ConnectionSink>> inbox = adopt_inbox(saved.own_inbox, saved.own_node_inbox, fds);
+  if (!inbox) return std::move(inbox).error();
+  occupant.own_inbox = *std::move(inbox);
+  if (node_ && occupant.offer.node) node_->adopt_worker(saved.id, static_cast<NodeInbox&>(*inbox_of(occupant)));
   steerer_.occupy(occupant.slot, occupant.turn);
   watch_for_signs_again(occupant, saved, fds);
   fleet_.on_heartbeat(saved.id, loop_.now());  // nobody has listened for a while
   fleet_.on_stalled(saved.id, false);          // the Steerer looks at its queue anew, and tells only what has changed
   return Done{};
+}
+
+// Null: it has none.
+Result<std::unique_ptr<ConnectionSink>> FleetRunner::adopt_inbox(const std::optional<SavedInbox>& saved,
+                                                                 const std::optional<SavedNodeInbox>& of_node,
+                                                                 FdTable& fds) {
+  if (of_node && node_) return std::unique_ptr<ConnectionSink>(node_->adopt_inbox(*of_node, fds));
+  if (!saved) return std::unique_ptr<ConnectionSink>();
+  Result<std::unique_ptr<Inbox>> inbox = Inbox::adopt(loop_, *saved, fds, hooks_of_inbox());
+  if (!inbox) return std::move(inbox).error();
+  return std::unique_ptr<ConnectionSink>(*std::move(inbox));
 }
 
 void FleetRunner::watch_for_signs_again(Occupant& occupant, const SavedWorker& saved, FdTable& fds) {
@@ -158,9 +169,12 @@ void FleetRunner::save(SavedPool& saved, FdList& fds) const {
   saved.fleet = fleet_.save();
   saved.last_generation = last_generation_;
   saved.handed_before = handed_before_;
+  if (node_) saved.node = node_->save();
+  if (node_door_) saved.at_session_door = node_door_->save(fds);
   for (const Slot& slot : slots_) {
     SavedSlot& written = saved.slots.emplace_back();
     if (const auto* inbox = dynamic_cast<const Inbox*>(slot.inbox.get())) written.inbox = inbox->save(fds);
+    if (const auto* inbox = dynamic_cast<const NodeInbox*>(slot.inbox.get())) written.node_inbox = inbox->save(fds);
     written.starts = slot.starts;
     written.retired_handed = slot.retired_handed;
     written.retired_accepted = slot.retired_accepted;
@@ -170,6 +184,17 @@ void FleetRunner::save(SavedPool& saved, FdList& fds) const {
     written.last_lines = slot.last_lines;
   }
   for (const auto& [id, occupant] : occupants_) saved.workers.push_back(save(id, occupant, fds));
+}
+
+void FleetRunner::recount() {
+  const auto recount = [this](ConnectionSink* sink) {
+    auto* const inbox = dynamic_cast<Inbox*>(sink);
+    if (inbox == nullptr) return;
+    dispatcher_.redispatch(without_checks(inbox->recount()));
+    (void)inbox->flush();  // dropped, and so closed
+  };
+  for (Slot& slot : slots_) recount(slot.inbox.get());
+  for (auto& [id, occupant] : occupants_) recount(occupant.own_inbox.get());
 }
 
 SavedWorker FleetRunner::save(WorkerId worker, const Occupant& occupant, FdList& fds) const {
@@ -185,6 +210,8 @@ SavedWorker FleetRunner::save(WorkerId worker, const Occupant& occupant, FdList&
   saved.turn = occupant.turn == Turn::First ? 0 : 1;
   saved.holds_sockets = occupant.holds_sockets;
   if (const auto* inbox = dynamic_cast<const Inbox*>(occupant.own_inbox.get())) saved.own_inbox = inbox->save(fds);
+  if (const auto* inbox = dynamic_cast<const NodeInbox*>(occupant.own_inbox.get()))
+    saved.own_node_inbox = inbox->save(fds);
   saved.output = occupant.process->output().save(fds);
   if (occupant.notify) {
     saved.notify = fds.add("notify", occupant.notify->descriptor());

@@ -60,6 +60,7 @@ Outcome FleetRunner::start(Occupant& occupant, WorkerId worker, Fleet::Role role
 
   Launch launch{occupant.slot, slots(), occupant.generation, occupant.offer, inbox, dispatcher_.listeners(), {}, {}, {},
                 worker};
+  launch.survives_us = hooks_.workers_survive_us;
   launch.notify_address = occupant.notify->address();
   if (occupant.offer.listen_fds || occupant.offer.channel)
     launch.sockets = steerer_.sockets(occupant.slot, occupant.turn);

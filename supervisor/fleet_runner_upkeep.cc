@@ -150,22 +150,29 @@ void FleetRunner::bury(std::unique_ptr<CommandCheck> check) {
   });
 }
 
-// What is read back from an inbox, without the connections of checks: those are closed, and count no more.
+// What is read back from an inbox, without the connections of checks.
 std::vector<Connection> FleetRunner::take_back_some(ConnectionSink& inbox) {
   std::vector<Connection> some;
   for (bool only_checks = true; only_checks;) {
     some = inbox.take_back_some();
-    const auto checks =
-        std::stable_partition(some.begin(), some.end(), [](const Connection& c) { return !is_of_check(c.record); });
-    only_checks = checks == some.begin() && !some.empty();
-    for (auto check = checks; check != some.end(); ++check) {
-      checks_--;
-      const auto occupant = occupants_.find(checked_worker(check->record));
-      if (occupant != occupants_.end() && occupant->second.health) occupant->second.health->on_taken_back();
-    }
-    some.erase(checks, some.end());
+    if (some.empty()) break;
+    some = without_checks(std::move(some));
+    only_checks = some.empty();
   }
   return some;
+}
+
+// The connections of checks are closed, and count no more.
+std::vector<Connection> FleetRunner::without_checks(std::vector<Connection> connections) {
+  const auto checks = std::stable_partition(connections.begin(), connections.end(),
+                                            [](const Connection& c) { return !is_of_check(c.record); });
+  for (auto check = checks; check != connections.end(); ++check) {
+    checks_ -= std::min<std::uint64_t>(checks_, 1);  // a state that is older than the check did not count it
+    const auto occupant = occupants_.find(checked_worker(check->record));
+    if (occupant != occupants_.end() && occupant->second.health) occupant->second.health->on_taken_back();
+  }
+  connections.erase(checks, connections.end());
+  return connections;
 }
 
 void FleetRunner::sample_work() {

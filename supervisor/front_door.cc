@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "config/front_values.h"
 #include "wire/channel_frames.h"
 
 namespace holdfast {
@@ -60,32 +61,36 @@ void take_addresses(const ProxyHeader& header, Arrival& arrival) {
   }
 }
 
+// Null: everybody is let in.
+Result<std::unique_ptr<Gatekeeper>> keeper_for(Loop& loop, const ListenerConfig& config, HashKey key) {
+  if (!Gatekeeper::is_needed(config.admission)) return std::unique_ptr<Gatekeeper>();
+  return Gatekeeper::create(loop, config.name, config.admission, key);
+}
+
 }  // namespace
 
 bool FrontDoor::is_needed(const ListenerConfig& config, const std::vector<const PoolConfig*>& pools) {
   if (config.proxy_protocol.mode != ProxyPolicy::Mode::Off || !config.routes.empty()) return true;
   if (Gatekeeper::is_needed(config.admission)) return true;
+  if (config.admission.form == AdmissionConfig::Form::Http) return true;
   const std::vector<PrefaceKey> plain = {RemoteAddressKey{}};
   return std::any_of(pools.begin(), pools.end(), [&](const PoolConfig* pool) { return pool->key != plain; });
 }
 
 Result<std::unique_ptr<FrontDoor>> FrontDoor::create(Loop& loop, const ListenerConfig& config, HashKey key,
                                                      std::vector<Target> targets) {
-  std::unique_ptr<Gatekeeper> keeper;
-  if (Gatekeeper::is_needed(config.admission)) {
-    auto created = Gatekeeper::create(loop, config.name, config.admission, key);
-    if (!created) return std::move(created).error();
-    keeper = *std::move(created);
-  }
+  Result<std::unique_ptr<Gatekeeper>> keeper = keeper_for(loop, config, key);
+  if (!keeper) return std::move(keeper).error();
   Result<ArrivalWatch> watch = ArrivalWatch::create();
   if (!watch) return std::move(watch).error();
   return std::unique_ptr<FrontDoor>(
-      new FrontDoor(loop, config, std::move(targets), *std::move(watch), std::move(keeper)));
+      new FrontDoor(loop, config, key, std::move(targets), *std::move(watch), *std::move(keeper)));
 }
 
-FrontDoor::FrontDoor(Loop& loop, const ListenerConfig& config, std::vector<Target> targets, ArrivalWatch watch,
-                     std::unique_ptr<Gatekeeper> keeper)
+FrontDoor::FrontDoor(Loop& loop, const ListenerConfig& config, HashKey key, std::vector<Target> targets,
+                     ArrivalWatch watch, std::unique_ptr<Gatekeeper> keeper)
     : loop_(loop),
+      key_(key),
       config_(config),
       targets_(std::move(targets)),
       routes_(config.routes),
@@ -100,12 +105,24 @@ FrontDoor::FrontDoor(Loop& loop, const ListenerConfig& config, std::vector<Targe
   needs_.tls = routes_.needs_tls();
   for (const Target& target : targets_) {
     if (target.pool == nullptr) continue;
-    for (const PrefaceKey& key : target.pool->key) {
-      needs_.http |= needs_http(key);
-      needs_.tls |= needs_server_name(key);
+    for (const PrefaceKey& each : target.pool->key) {
+      needs_.http |= needs_http(each);
+      needs_.tls |= needs_server_name(each);
     }
   }
   watcher_.watch(FdWatcher::Interest::Readable);
+  hang_refusers();
+}
+
+// Pools that have no room for a client of ours refuse him in our way.
+void FrontDoor::hang_refusers() {
+  for (const Target& target : targets_) {
+    if (target.pool == nullptr) continue;
+    target.dispatcher->set_refuser(target.listener, [this, alive = alive_](UniqueFd fd, Refusal refusal) {
+      if (*alive && config_.admission.form == AdmissionConfig::Form::Http) return farewell_.say(std::move(fd), refusal);
+      refuse_connection(std::move(fd));
+    });
+  }
 }
 
 FrontDoor::~FrontDoor() { *alive_ = false; }
@@ -114,6 +131,23 @@ void FrontDoor::enter(AcceptedConnection connection) {
   const PrefaceNeeds needs = needs_of(connection.remote);
   // Behind a proxy the client is known only once its header is.
   if (needs.proxy == PrefaceNeeds::Proxy::No && !lets_in(connection.fd, connection.remote)) return;
+  look_or_wait(std::move(connection), needs);
+}
+
+void FrontDoor::enter_again(AcceptedConnection connection) {
+  const PrefaceNeeds needs = needs_of(connection.remote);
+  look_or_wait(std::move(connection), needs);
+}
+
+void FrontDoor::save(SavedPool& saved, FdList& fds) const {
+  for (const auto& [number, connection] : waiting_) {
+    const bool has_address = connection.sender.family != Endpoint::Family::Unix;
+    saved.arriving.push_back({fds.add("connection", connection.fd), listener(),
+                              has_address ? connection.sender.address.text() : "", connection.sender.port});
+  }
+}
+
+void FrontDoor::look_or_wait(AcceptedConnection connection, PrefaceNeeds needs) {
   if (!needs.any()) return route(std::move(connection.fd), connection.remote, Preface{});
   Waiting arrived{std::move(connection.fd), connection.remote, PrefaceReader(needs), {}};
   // Mostly the bytes are there: clients and proxies send them at once.
@@ -121,10 +155,50 @@ void FrontDoor::enter(AcceptedConnection connection) {
     wait(std::move(arrived), *least);
 }
 
+Outcome FrontDoor::change(const ListenerConfig& config) {
+  if (config.admission != config_.admission) {
+    Result<std::unique_ptr<Gatekeeper>> keeper = keeper_for(loop_, config, key_);
+    if (!keeper) return std::move(keeper).error();
+    keeper_ = *std::move(keeper);  // what its sources have done before is forgotten
+    config_.admission = config.admission;
+  }
+  config_.preface_timeout = config.preface_timeout;
+  config_.preface_limit = config.preface_limit;
+  // Nobody has more time than those who come from now on, so that the oldest goes first.
+  const TimePoint latest = loop_.now() + config_.preface_timeout;
+  for (auto& [number, connection] : waiting_) connection.until = std::min(connection.until, latest);
+  if (!waiting_.empty()) timeout_.arm(waiting_.begin()->second.until);
+  return Done{};
+}
+
 void FrontDoor::close() {
   for (auto& [number, connection] : std::exchange(waiting_, {})) refuse(std::move(connection.fd), Refusal::Stopping);
   timeout_.disarm();
 }
+
+FrontDoor::Decision FrontDoor::foresee(const PrefaceFacts& facts) const {
+  Decision decision = decide(facts);
+  if (const std::optional<Refusal> refusal = keeper_ ? keeper_->foresee(facts.remote) : std::nullopt)
+    decision.refusal = refusal;
+  return decision;
+}
+
+std::string FrontDoor::route_text(std::size_t route) const {
+  return std::to_string(route + 1) + ": " + value_text(routes_[route]);
+}
+
+ClientsAnswer::Listener FrontDoor::clients(std::size_t count) const {
+  ClientsAnswer::Listener listener;
+  listener.name = config_.name;
+  listener.limits = limits();
+  listener.remembers = keeper_ && keeper_->remembers();
+  if (listener.remembers) listener.sources = keeper_->heaviest(count);
+  return listener;
+}
+
+std::vector<std::string> FrontDoor::limits() const { return keeper_ ? keeper_->limits() : std::vector<std::string>(); }
+
+bool FrontDoor::always_proxied() const { return config_.proxy_protocol.mode == ProxyPolicy::Mode::Required; }
 
 PrefaceNeeds FrontDoor::needs_of(const Endpoint& sender) const {
   PrefaceNeeds needs = needs_;
@@ -232,14 +306,26 @@ void FrontDoor::route(UniqueFd fd, const Endpoint& sender, const Preface& prefac
   if (preface.http) facts.request = &preface.http->request;
   facts.server_name = preface.server_name;
   facts.alpn = preface.alpn;
-  const std::optional<std::size_t> route = routes_.match(facts);
-  const Target& target = targets_[route ? *route + 1 : 0];
-  if (target.pool == nullptr) return refuse(std::move(arrival.fd), Refusal::Route);
-  if (target.alive.expired()) return refuse(std::move(arrival.fd), Refusal::Removed);
-  arrival.listener = target.listener;
-  const unsigned slots = target.dispatcher->table().slots();
-  arrival.key = first_present(target.pool->key, facts, target.pool->prefix, slots);
-  hand_over(target, std::move(arrival));
+  const Decision decision = decide(facts);
+  if (decision.refusal) return refuse(std::move(arrival.fd), *decision.refusal);
+  arrival.listener = decision.target->listener;
+  arrival.key = decision.key;
+  hand_over(*decision.target, std::move(arrival));
+}
+
+FrontDoor::Decision FrontDoor::decide(const PrefaceFacts& facts) const {
+  Decision decision;
+  decision.route = routes_.match(facts);
+  const Target& target = targets_[decision.route ? *decision.route + 1 : 0];
+  if (target.pool == nullptr) {
+    decision.refusal = Refusal::Route;
+  } else if (target.alive.expired()) {
+    decision.refusal = Refusal::Removed;
+  } else {
+    decision.target = &target;
+    decision.key = first_present(target.pool->key, facts, target.pool->prefix, target.dispatcher->table().slots());
+  }
+  return decision;
 }
 
 void FrontDoor::hand_over(const Target& target, Arrival arrival) {

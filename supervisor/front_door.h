@@ -21,8 +21,10 @@
 #include "loop/fd_watcher.h"
 #include "loop/loop.h"
 #include "loop/timer.h"
+#include "sys/fd_table.h"
 #include "sys/first_bytes.h"
 #include "wire/preface.h"
+#include "wire/saved_state.h"
 
 namespace holdfast {
 
@@ -53,10 +55,34 @@ class FrontDoor {
 
   // Takes an accepted connection.
   void enter(AcceptedConnection connection);
+  // From now on with other limits and times. What else the configuration says of the listener is as it was. Errors, and then nothing
+  // has changed: a list of addresses that cannot be read.
+  [[nodiscard]] Outcome change(const ListenerConfig& config);
+
+  // For a program that takes over: what waits, which is for `enter_again` there.
+  void save(SavedPool& saved, FdList& fds) const;
+  // Takes one that an earlier program has let in.
+  void enter_again(AcceptedConnection connection);
   // Nobody is let in any more: what waits is refused.
   void close();
 
   [[nodiscard]] ListenerId listener() const { return targets_.front().listener; }
+
+  // Where a connection goes of which so much is known.
+  struct Decision {
+    std::optional<std::size_t> route;  // that holds
+    const Target* target = nullptr;    // null: nowhere
+    std::optional<Refusal> refusal;
+    std::optional<FoundKey> key;
+  };
+  // Of one that is only described: limits are asked, and nothing is recorded.
+  [[nodiscard]] Decision foresee(const PrefaceFacts& facts) const;
+  [[nodiscard]] std::string route_text(std::size_t route) const;  // "1: { when = ..., pool = ... }"
+  [[nodiscard]] ClientsAnswer::Listener clients(std::size_t count) const;
+  [[nodiscard]] std::vector<std::string> limits() const;  // in words
+  [[nodiscard]] bool always_proxied() const;              // every connection begins with a PROXY header
+  [[nodiscard]] bool looks_for_http() const { return needs_.http; }
+
   [[nodiscard]] std::uint64_t waiting() const { return waiting_.size(); }
   // Connections that were placed without what their first bytes should have told, by reason.
   [[nodiscard]] const std::map<std::string, std::uint64_t>& missing() const { return missing_; }
@@ -72,31 +98,35 @@ class FrontDoor {
     bool is_low_water_set = false;
   };
 
-  FrontDoor(Loop& loop, const ListenerConfig& config, std::vector<Target> targets, ArrivalWatch watch,
+  FrontDoor(Loop& loop, const ListenerConfig& config, HashKey key, std::vector<Target> targets, ArrivalWatch watch,
             std::unique_ptr<Gatekeeper> keeper);
   [[nodiscard]] bool lets_in(UniqueFd& fd, const Endpoint& client);
   [[nodiscard]] PrefaceNeeds needs_of(const Endpoint& sender) const;
+  void look_or_wait(AcceptedConnection connection, PrefaceNeeds needs);
   void wait(Waiting connection, std::size_t least);
   void on_arrivals();
   void on_due();
   // What a look has come to: the number of bytes that are waited for, or nothing if the connection has gone its way.
   [[nodiscard]] std::optional<std::size_t> look(Waiting& connection, PrefaceReader::Stream stream);
   void admit(Waiting& connection, Preface preface);
+  [[nodiscard]] Decision decide(const PrefaceFacts& facts) const;
   void route(UniqueFd fd, const Endpoint& sender, const Preface& preface);
   void hand_over(const Target& target, Arrival arrival);
+  void hang_refusers();
   void refuse(UniqueFd fd, Refusal refusal);
   void report(const Endpoint& sender, std::string_view why);
   [[nodiscard]] Listener& account() const;
   void flush_guests();
 
   Loop& loop_;
-  const ListenerConfig config_;
+  const HashKey key_;
+  ListenerConfig config_;
   const std::vector<Target> targets_;
   const Routes routes_;
   const CidrSet senders_;
   PrefaceNeeds needs_;
   ArrivalWatch watch_;
-  const std::unique_ptr<Gatekeeper> keeper_;  // null: everybody is let in
+  std::unique_ptr<Gatekeeper> keeper_;  // null: everybody is let in
   Farewell farewell_;
   std::map<std::uint64_t, Waiting> waiting_;  // by number, so the oldest first
   std::uint64_t last_ = 0;

@@ -53,6 +53,24 @@ Outcome open_front_doors(Loop& loop, const std::vector<ListenerConfig>& listener
   return Done{};
 }
 
+Outcome change_front_doors(Loop& loop, const std::vector<ListenerConfig>& listeners,
+                           const std::vector<std::unique_ptr<Pool>>& pools) {
+  for (const ListenerConfig& listener : listeners) {
+    FrontDoor* const door = pool_of(pools, listener.pool).door(listener.name);
+    const Outcome changed = door != nullptr ? door->change(listener) : open_front_door(loop, listener, pools);
+    if (!changed) return changed;
+  }
+  return Done{};
+}
+
+Outcome check_lists(const std::vector<ListenerConfig>& listeners) {
+  for (const ListenerConfig& listener : listeners) {
+    if (const Outcome read = Gatekeeper::check(listener.admission); !read)
+      return Error{{}, "listener " + listener.name + ": " + read.error().message()};
+  }
+  return Done{};
+}
+
 Outcome check_routes_to(const std::set<std::string>& going, const std::vector<ListenerConfig>& listeners) {
   for (const ListenerConfig& listener : listeners) {
     for (const Route& route : listener.routes) {

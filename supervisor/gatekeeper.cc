@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "config/values.h"
+
 namespace holdfast {
 
 namespace {
@@ -49,8 +51,8 @@ Gatekeeper::Gatekeeper(Loop& loop, std::string listener, const AdmissionConfig& 
       listener_(std::move(listener)),
       config_(config),
       admission_(policy_of(config), key),
-      allowed_{config.allow_file, {}, {}},
-      denied_{config.deny_file, {}, {}},
+      allowed_{config.allow_file, {}, {}, 0},
+      denied_{config.deny_file, {}, {}, 0},
       timer_(loop, [this] { look_again(); }) {
   if (!allowed_.path.empty() || !denied_.path.empty()) timer_.arm(loop.now() + kLookPeriod);
 }
@@ -69,7 +71,32 @@ std::optional<Refusal> Gatekeeper::judge(const std::optional<IpAddress>& source)
   return std::nullopt;
 }
 
-std::optional<Refusal> Gatekeeper::refuse_by_list(const IpAddress& source) {
+std::optional<Refusal> Gatekeeper::foresee(const std::optional<IpAddress>& source) const {
+  if (!source || config_.enforcement == Enforcement::DryRun) return std::nullopt;
+  if (const std::optional<Refusal> refusal = refuse_by_list(*source)) return refusal;
+  const AdmissionLimit limit = admission_.foresee(source, loop_.now()).refused_by;
+  return limit == AdmissionLimit::None ? std::nullopt : std::optional(refusal_of(limit));
+}
+
+std::vector<std::string> Gatekeeper::limits() const {
+  std::vector<std::string> limits;
+  const std::string how = config_.enforcement == Enforcement::DryRun ? ", only counted" : "";
+  const auto list = [&](std::string_view name, const List& ranges) {
+    if (ranges.path.empty()) return;
+    limits.push_back(fmt::format("{} = {} ({} ranges){}", name, ranges.path, ranges.ranges, how));
+  };
+  list("allow", allowed_);
+  list("deny", denied_);
+  if (config_.rate != 0) {
+    limits.push_back(fmt::format("source-rate = {} in {} for each /{} of IPv4 and /{} of IPv6{}", config_.rate,
+                                 to_text(config_.rate_period), config_.source.v4, config_.source.v6, how));
+  }
+  if (config_.ban_after != 0)
+    limits.push_back(fmt::format("ban-after = {} refusals, for {}", config_.ban_after, to_text(config_.ban_time)));
+  return limits;
+}
+
+std::optional<Refusal> Gatekeeper::refuse_by_list(const IpAddress& source) const {
   if (denied_.set.contains(source)) return Refusal::Denied;
   if (!allowed_.path.empty() && !allowed_.set.contains(source)) return Refusal::NotAllowed;
   return std::nullopt;
@@ -83,6 +110,7 @@ Outcome Gatekeeper::read(List& list) {
   const Result<std::vector<Cidr>> ranges = parse_cidr_lines(*text);
   if (!ranges) return Error{{}, list.path + ": " + ranges.error().message()};
   list.set = CidrSet(*ranges);
+  list.ranges = ranges->size();
   list.stamp = stamp;
   return Done{};
 }
@@ -106,8 +134,22 @@ void Gatekeeper::look_again(List& list) {
   }
 }
 
-std::vector<Admission::Source> Gatekeeper::heaviest(std::size_t count) const {
-  return admission_.heaviest(count, loop_.now());
+std::vector<ClientsAnswer::Source> Gatekeeper::heaviest(std::size_t count) const {
+  std::vector<ClientsAnswer::Source> sources;
+  for (const Admission::Source& source : admission_.heaviest(count, loop_.now())) {
+    const unsigned bits = source.address.is_v6() ? config_.source.v6 : config_.source.v4;
+    sources.push_back(
+        {source.address.text() + "/" + std::to_string(bits), source.seen, source.refusals, source.banned});
+  }
+  return sources;
+}
+
+Outcome Gatekeeper::check(const AdmissionConfig& config) {
+  for (const std::string& path : {config.allow_file, config.deny_file}) {
+    List list{path, {}, {}, 0};
+    if (Outcome read = Gatekeeper::read(list); !read) return read;
+  }
+  return Done{};
 }
 
 }  // namespace holdfast

@@ -14,6 +14,7 @@
 #include "loop/loop.h"
 #include "loop/timer.h"
 #include "sys/text_file.h"
+#include "wire/clients_answer.h"
 
 namespace holdfast {
 
@@ -32,21 +33,32 @@ class Gatekeeper {
   // Why a client is refused; nothing: he is let in. `source`: nothing for a Unix client, whom no limit is for.
   [[nodiscard]] std::optional<Refusal> judge(const std::optional<IpAddress>& source);
 
+  // What `judge` would answer; nothing is recorded.
+  [[nodiscard]] std::optional<Refusal> foresee(const std::optional<IpAddress>& source) const;
+  // What is in force, each in words: "deny = /etc/deny (3 ranges)".
+  [[nodiscard]] std::vector<std::string> limits() const;
+
   // What would have been refused, were it not for dry-run.
   [[nodiscard]] const std::map<std::string, std::uint64_t>& would_refuse() const { return would_refuse_; }
-  [[nodiscard]] std::vector<Admission::Source> heaviest(std::size_t count) const;
+  // Whether sources are remembered; else there is nothing to tell of them.
+  [[nodiscard]] bool remembers() const { return config_.rate != 0; }
+  // The sources that came most often, most first.
+  [[nodiscard]] std::vector<ClientsAnswer::Source> heaviest(std::size_t count) const;
+  // Errors: a list that cannot be read, or has a mistake.
+  [[nodiscard]] static Outcome check(const AdmissionConfig& config);
 
  private:
   struct List {
     std::string path;  // empty: there is none
     FileStamp stamp;
     CidrSet set;
+    std::size_t ranges = 0;  // that it has
   };
   Gatekeeper(Loop& loop, std::string listener, const AdmissionConfig& config, HashKey key);
   [[nodiscard]] static Outcome read(List& list);
   void look_again();
   void look_again(List& list);
-  [[nodiscard]] std::optional<Refusal> refuse_by_list(const IpAddress& source);
+  [[nodiscard]] std::optional<Refusal> refuse_by_list(const IpAddress& source) const;
 
   Loop& loop_;
   const std::string listener_;

@@ -129,7 +129,8 @@ SpawnPlan plan_launch(const PoolConfig& pool, const Launch& launch) {
   if (launch.offer.channel && sockets) set(HF_ENV_SOCKETS, give_sockets(plan, launch));
   plan.capture = launch.offer.capture;
   // A worker of the SDK sees the end of its channel, and drains; the others would stay behind, and hold the port.
-  if (!launch.offer.channel || launch.offer.listen_fds || launch.offer.capture) plan.death_signal = SIGTERM;
+  const bool sees_our_end = launch.offer.channel && !launch.offer.listen_fds && !launch.offer.capture;
+  if (!sees_our_end && !launch.survives_us) plan.death_signal = SIGTERM;
   return plan;
 }
 

@@ -29,6 +29,7 @@ struct Launch {
   std::optional<Credentials> credentials;     // nothing: ours
   WorkerId worker{};
   std::optional<BorrowedFd> node_channel = std::nullopt;  // the worker's end
+  bool survives_us = false;                               // it is kept for the next supervisor
 };
 
 // Command and environment with their templates filled in, and the descriptors: from 3 on those of LISTEN_FDS, then the

@@ -14,6 +14,7 @@
 #include "exit_code.h"
 #include "front_doors.h"
 #include "launch.h"
+#include "route_question.h"
 #include "sys/control_path.h"
 #include "sys/environment.h"
 #include "sys/machine.h"
@@ -73,10 +74,11 @@ std::optional<Failure> Master::start() {
     spdlog::error("{}: the log goes to the standard error output", failure->error.message());  // there is no way back
   }
   if (const Result<std::uint64_t> limit = raise_open_file_limit(); !limit) spdlog::warn("{}", limit.error().message());
-  if (takeover_) return take_over();
-  Result<std::vector<GivenDescriptor>> given = take_given_descriptors();
-  if (!given) return Failure{given.error(), kExitFailure};
-  activation_ = Activation(*std::move(given));
+  if (takeover_) {
+    auto failure = take_over();
+    if (failure && kept_) give_up(*kept_, failure->error);
+    return failure;
+  }
   if (auto failure = check_commands()) return failure;
   // From here on no signal ends us before socket files can be removed: it is heard when the loop runs.
   listen_to_signals();
@@ -87,6 +89,7 @@ std::optional<Failure> Master::start() {
   for (const std::unique_ptr<Pool>& pool : pools_) {
     if (Outcome possible = pool->check_system(); !possible) return Failure{possible.error(), kExitFailure};
   }
+  end_leftovers();
   if (auto failure = open_listeners()) return failure;
   if (Outcome opened = open_front_doors(loop_, config_.listeners, pools_); !opened)
     return Failure{opened.error(), kExitFailure};
@@ -97,6 +100,7 @@ std::optional<Failure> Master::start() {
                  no_lasting_key_->message());
   }
   start_workers();
+  begin_keeping();
   return std::nullopt;
 }
 
@@ -134,14 +138,16 @@ std::optional<Failure> Master::check_commands() const {
 
 std::optional<Failure> Master::open_listeners() {
   for (const ListenerConfig& listener : config_.listeners) {
-    if (std::holds_alternative<ActivatedAddress>(listener.address)) {
-      if (auto failure = take_activated(listener)) return failure;
-      continue;
-    }
-    const Outcome opened = pool_of(listener.pool)->open_listener(listener, config_.backlog);
-    if (!opened) return failure_to_listen(opened.error());
+    if (auto failure = open_listener(listener)) return failure;
   }
   if (const Outcome taken = activation_.check_all_taken(); !taken) return Failure{taken.error(), kExitBadConfig};
+  return std::nullopt;
+}
+
+std::optional<Failure> Master::open_listener(const ListenerConfig& listener) {
+  if (std::holds_alternative<ActivatedAddress>(listener.address)) return take_activated(listener);
+  const Outcome opened = pool_of(listener.pool)->open_listener(listener, config_.backlog);
+  if (!opened) return failure_to_listen(opened.error());
   return std::nullopt;
 }
 
@@ -297,6 +303,7 @@ void Master::stop(Fleet::Stop how) {
 
 void Master::finish(int exit_code) {
   finished_ = true;
+  if (keeper_) keeper_->forget();
   exit_code_ = exit_code;
   for (ControlReply& reply : waiting_for_stop_) reply.send(ControlSuccess{"{\"stopped\":true}"});
   waiting_for_stop_.clear();
@@ -314,6 +321,7 @@ void Master::on_control(ControlRequest request, ControlReply reply) {
   for (const std::unique_ptr<Pool>& pool : pools_) pool->runner().catch_up();
   if (request.verb == "status") return answer_status(std::move(reply));
   if (request.verb == "route") return answer_route(request, std::move(reply));
+  if (request.verb == "clients") return answer_clients(request, std::move(reply));
   if (request.verb == "restart") return answer_restart(request, std::move(reply));
   if (request.verb == "reload") return answer_reload(request, std::move(reply));
   if (request.verb == "scale") return answer_scale(request, std::move(reply));
@@ -336,14 +344,15 @@ Result<Pool*> Master::pool_of(const ControlRequest& request) const {
 }
 
 void Master::answer_route(const ControlRequest& request, ControlReply reply) const {
-  const std::string text = request.text("address").value_or("");
-  const std::optional<IpAddress> address = IpAddress::parse(text);
-  if (!address) return reply.send(ControlFailure{"'" + text + "' is not an IPv4 or IPv6 address", kExitUsage, {}});
-  const Result<Pool*> pool = pool_of(request);
-  if (!pool) return reply.send(ControlFailure{pool.error().message(), kExitUsage, {}});
-  RouteAnswer answer = (*pool)->route(*address);
-  answer.address = text;
-  reply.send(ControlSuccess{to_json(answer)});
+  const Result<RouteAnswer> answer = holdfast::answer_route(request, config_.listeners, pools_);
+  if (!answer) return reply.send(ControlFailure{answer.error().message(), kExitUsage, {}});
+  reply.send(ControlSuccess{to_json(*answer)});
+}
+
+void Master::answer_clients(const ControlRequest& request, ControlReply reply) const {
+  const Result<ClientsAnswer> answer = holdfast::answer_clients(request, config_.listeners, pools_);
+  if (!answer) return reply.send(ControlFailure{answer.error().message(), kExitUsage, {}});
+  reply.send(ControlSuccess{to_json(*answer)});
 }
 
 // The slot that a request names in the pool, or nothing if it names none.
@@ -407,7 +416,15 @@ void Master::answer_scale(const ControlRequest& request, ControlReply reply) {
     return reply.send(ControlFailure{bounds + ", not " + std::to_string(size), kExitUsage, {}});
   }
   const auto slots = static_cast<unsigned>(size);
-  ScaleAnswer answer{(*pool)->name(), slots, (*pool)->would_move(slots), kBuckets, false};
+  ScaleAnswer answer;
+  answer.pool = (*pool)->name();
+  answer.slots = slots;
+  answer.moved_buckets = (*pool)->would_move(slots);
+  answer.buckets = kBuckets;
+  if (const std::optional<MovedClients> clients = (*pool)->would_move_clients(slots)) {
+    answer.clients = clients->seen;
+    answer.moved_clients = clients->moved;
+  }
   if (request.is_set("dry_run")) return reply.send(ControlSuccess{to_json(answer)});
   const std::string begun = to_json(answer);
   answer.scaled = true;

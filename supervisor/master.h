@@ -13,6 +13,7 @@
 #include "config/reload_plan.h"
 #include "control/control_server.h"
 #include "core/result.h"
+#include "leftovers.h"
 #include "load_config.h"
 #include "logging.h"
 #include "loop/loop.h"
@@ -20,6 +21,7 @@
 #include "loop/timer.h"
 #include "pool.h"
 #include "service_link.h"
+#include "state_keeper.h"
 #include "takeover.h"
 #include "upgrade/upgrade_check.h"
 #include "wire/service_news.h"
@@ -41,6 +43,10 @@ class Master {
   Master(Config config, ConfigSource source);
   // Goes on where another one has stopped: `run` starts nobody who runs already.
   Master(Takeover takeover, ConfigSource source);
+  // The same after the sudden death of another process.
+  Master(KeptState kept, ConfigSource source);
+  // What a service manager gave. Before `run`.
+  void set_activation(Activation activation) { activation_ = std::move(activation); }
   ~Master();
 
   // Checks the command, binds everything and starts the workers; then runs until it is told to stop. The result is the
@@ -54,6 +60,7 @@ class Master {
   void listen_to_signals();
   [[nodiscard]] std::optional<Failure> check_commands() const;
   [[nodiscard]] std::optional<Failure> open_listeners();
+  [[nodiscard]] std::optional<Failure> open_listener(const ListenerConfig& listener);
   [[nodiscard]] std::optional<Failure> take_activated(const ListenerConfig& listener);
   [[nodiscard]] std::optional<Failure> open_control();
   [[nodiscard]] std::optional<Failure> choose_hash_key();
@@ -72,6 +79,7 @@ class Master {
   void on_control(ControlRequest request, ControlReply reply);
   void answer_status(ControlReply reply) const;
   void answer_route(const ControlRequest& request, ControlReply reply) const;
+  void answer_clients(const ControlRequest& request, ControlReply reply) const;
   void answer_restart(const ControlRequest& request, ControlReply reply);
   using Done = std::function<void(const Outcome&)>;
   [[nodiscard]] Result<std::optional<SlotId>> slot_of(const ControlRequest& request, const Pool& pool) const;
@@ -109,9 +117,19 @@ class Master {
   void end_upgrade(const Error& why);
   void become_next_program();
   [[nodiscard]] bool is_changing() const;
-  [[nodiscard]] Result<SavedState> snapshot(FdList& fds) const;
+  enum class NodePools { Saved, Left };
+  [[nodiscard]] Result<SavedState> snapshot(FdList& fds, NodePools node_pools) const;
+  [[nodiscard]] Config config_of_pools() const;
   [[nodiscard]] std::optional<Failure> take_over();
   void resume();
+  // For the case that we are killed (master_keep.cc): our state is written down as for an upgrade whenever something
+  // changes, and the service manager keeps the descriptors.
+  [[nodiscard]] bool keeps_workers() const;
+  void begin_keeping();
+  void take_over_keeping();
+  [[nodiscard]] std::optional<Failure> add_pools_not_saved();
+  void recover();
+  void end_leftovers();
   void answer_stop(const ControlRequest& request, ControlReply reply);
   void stop(Fleet::Stop how);
   void finish(int exit_code);
@@ -135,6 +153,9 @@ class Master {
   std::vector<ControlReply> waiting_for_stop_;
   std::optional<Takeover> takeover_;  // until it is done
   std::uint64_t epoch_ = 0;
+  std::optional<KeptState> kept_;  // likewise, without its takeover
+  std::unique_ptr<StateKeeper> keeper_;
+  std::unique_ptr<Leftovers> leftovers_;
   std::optional<Upgrade> upgrade_;
   std::vector<std::unique_ptr<Pool>> pools_;
   std::vector<std::unique_ptr<Pool>> leaving_pools_;  // no longer wished, and not empty yet

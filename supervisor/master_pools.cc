@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "config/chosen_intake.h"
 #include "core/bucket_table.h"
 #include "exit_code.h"
 #include "master.h"
@@ -20,7 +21,11 @@ constexpr Duration kCpuPeriod = std::chrono::seconds(10);
 std::unique_ptr<Pool> Master::make_pool(const PoolConfig& config) {
   const auto self = std::make_shared<Pool*>(nullptr);
   FleetRunner::Hooks hooks;
-  hooks.on_acted = [this] { service_.on_change(); };
+  hooks.on_acted = [this] {
+    service_.on_change();
+    if (keeper_) keeper_->on_change();
+  };
+  hooks.workers_survive_us = keeps_workers() && chosen_intake(config) != Intake::Node;
   hooks.on_finished = [this, self] { on_finished(**self); };
   hooks.on_give_up = [this, self](const std::string& why) { on_give_up(**self, why); };
   hooks.on_line = [this](OutputStream stream, std::string_view line) {

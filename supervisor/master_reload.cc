@@ -52,6 +52,7 @@ Result<ReloadPlan> Master::plan_of_reload() const {
 // What may fail without a worker: programs that are not there, addresses that somebody else has.
 Outcome Master::prepare(const ReloadPlan& plan) {
   if (Outcome free = check_routes_to(plan.stopped, plan.config.listeners); !free) return free;
+  if (Outcome read = check_lists(plan.config.listeners); !read) return read;
   for (const PoolConfig& pool : plan.config.pools) {
     if (!plan.started.contains(pool.name) && !plan.rolled.contains(pool.name)) continue;
     if (Outcome found = check_program(pool.command.front(), pool.working_directory); !found) return found;
@@ -123,6 +124,8 @@ void Master::conclude_reload() {
       config_ = without_change_of(pool, std::move(config_), reload_->before);
     }
   }
+  if (const Outcome changed = change_front_doors(loop_, config_.listeners, pools_); !changed)
+    reload_->failures.push_back(changed.error().message());  // a list was there a moment ago
   if (!reload_->failures.empty()) {
     return finish_reload(Error{{}, fmt::format("rolled back: {}", fmt::join(reload_->failures, "; "))});
   }

@@ -7,6 +7,7 @@
 #include "config/config_text.h"
 #include "config/diff.h"
 #include "exit_code.h"
+#include "front_doors.h"
 #include "master.h"
 #include "sys/machine.h"
 #include "sys/next_program.h"
@@ -61,7 +62,7 @@ void Master::check_next_program() {
   if (stopping_) return end_upgrade(Error{{}, "the supervisor is stopping"});
   if (is_changing()) return upgrade_timer_.arm(loop_.now() + kLookAgain);
   FdList fds;
-  const Result<SavedState> state = snapshot(fds);
+  const Result<SavedState> state = snapshot(fds, NodePools::Saved);
   if (!state) return end_upgrade(state.error());
   const Result<UniqueFd> text = sealed_text(encode(*state));
   if (!text) return end_upgrade(text.error());
@@ -102,12 +103,13 @@ void Master::become_next_program() {
   Result<std::vector<std::string>> arguments = own_arguments();
   if (!arguments) return end_upgrade(arguments.error());
   FdList fds;
-  Result<SavedState> state = snapshot(fds);
+  Result<SavedState> state = snapshot(fds, NodePools::Saved);
   if (!state) return end_upgrade(state.error());
   if (upgrade_->reply && upgrade_->wait) {
     state->waiting = fds.add("client", upgrade_->reply->connection());
     state->numbers.insert(fds.numbers().begin(), fds.numbers().end());
   }
+  if (keeper_) keeper_->save(*state, fds);
   const Result<UniqueFd> text = sealed_text(encode(*state));
   if (!text) return end_upgrade(text.error());
   if (upgrade_->reply && !upgrade_->wait) {
@@ -120,14 +122,10 @@ void Master::become_next_program() {
   end_upgrade(become(upgrade_->binary, *arguments, *text, inherited));
 }
 
-Result<SavedState> Master::snapshot(FdList& fds) const {
-  for (const std::unique_ptr<Pool>& pool : pools_) {
-    if (!pool->runner().has_node_workers()) continue;
-    return Error{
-        {},
-        "hand on the workers of pool " + pool->name() +
-            ": the channels of Node.js workers live in this program alone (to change the program: stop and start)"};
-  }
+// The channel of a Node.js worker is good only where it is known what was said on it last: `NodePools::Left` leaves such pools
+// out, and whoever goes on starts them anew.
+Result<SavedState> Master::snapshot(FdList& fds, NodePools node_pools) const {
+  const Config config = config_of_pools();
   SavedState state;
   state.version = HOLDFAST_VERSION;
   Result<std::string> boot = boot_id();
@@ -135,12 +133,12 @@ Result<SavedState> Master::snapshot(FdList& fds) const {
   state.boot = *std::move(boot);
   state.pid = ::getpid();
   state.epoch = epoch_;
-  state.name = config_.name;
-  state.config = config_text(config_);
+  state.name = config.name;
+  state.config = config_text(config);
   // What does not come back from its text would be another configuration after the upgrade, and nobody would have chosen it.
   const Result<Config> again = config_of_text(state.config);
   if (!again) return Error{{}, "write down the configuration in force: " + again.error().message()};
-  if (const std::vector<Change> lost = differences(config_, *again); !lost.empty()) {
+  if (const std::vector<Change> lost = differences(config, *again); !lost.empty()) {
     return Error{{}, "write down the configuration in force: " + to_text(lost.front()) + " would be lost"};
   }
   state.started = started_;
@@ -148,16 +146,30 @@ Result<SavedState> Master::snapshot(FdList& fds) const {
   state.last_reload = last_reload_;
   state.reload_failed = reload_failed_;
   state.gone_accepted = account_of_gone_.accepted;
+  state.gone_checks = account_of_gone_.checks;
   state.gone_handed = account_of_gone_.handed;
   state.gone_refused = account_of_gone_.refused;
   state.control = fds.add("control", control_->socket());
-  for (const std::unique_ptr<Pool>& pool : pools_) state.pools.push_back(pool->save(fds));
+  for (const std::unique_ptr<Pool>& pool : pools_) {
+    if (node_pools == NodePools::Saved || !pool->runner().has_node_workers()) state.pools.push_back(pool->save(fds));
+  }
   state.numbers.insert(fds.numbers().begin(), fds.numbers().end());
   return state;
 }
 
+// Those of a reload that are to go stay until the others have come.
+Config Master::config_of_pools() const {
+  Config config = config_;
+  for (const std::unique_ptr<Pool>& pool : pools_) {
+    if (!reload_ || pool_named(config, pool->name()) != nullptr) continue;
+    config = without_change_of(pool->name(), std::move(config), reload_->before);
+  }
+  return config;
+}
+
 std::optional<Failure> Master::take_over() {
   SavedState& state = takeover_->state;
+  const bool was_killed = kept_.has_value();
   const auto failed = [](const Error& why) { return Failure{why, kExitFailure}; };
   if (state.open_files) set_original_open_file_limit(*state.open_files);
   listen_to_signals();
@@ -167,19 +179,25 @@ std::optional<Failure> Master::take_over() {
       return failed(adopted.error());
     }
   }
+  if (auto failure = add_pools_not_saved()) return failure;
+  if (Outcome opened = open_front_doors(loop_, config_.listeners, pools_); !opened) return failed(opened.error());
   Result<UniqueFd> control = takeover_->fds.take(state.control);
   if (!control) return failed(control.error());
   control_ = ControlServer::adopt(
       loop_, config_.control_path, *std::move(control),
       [this](ControlRequest request, ControlReply reply) { on_control(std::move(request), std::move(reply)); });
+  if (!was_killed) take_over_keeping();
   started_ = state.started;
-  epoch_ = state.epoch + 1;
+  epoch_ = state.epoch + (was_killed ? 0 : 1);
   account_of_gone_.accepted = state.gone_accepted;
+  account_of_gone_.checks = state.gone_checks;
   account_of_gone_.handed = state.gone_handed;
   account_of_gone_.refused = state.gone_refused;
   last_reload_ = state.last_reload;
   reload_failed_ = state.reload_failed;
+  if (was_killed) recover();
   resume();
+  begin_keeping();
   return std::nullopt;
 }
 
@@ -189,7 +207,15 @@ void Master::resume() {
   for (const SavedPool& pool : state.pools) workers += pool.workers.size();
   spdlog::info("holdfast {} '{}' pid {} takes over from {}: {} worker{}, epoch {}", HOLDFAST_VERSION, config_.name,
                ::getpid(), state.version, workers, workers == 1 ? "" : "s", epoch_);
-  for (const std::unique_ptr<Pool>& pool : pools_) pool->resume();
+  for (const std::unique_ptr<Pool>& pool : pools_) {
+    const auto same = [&pool](const SavedPool& saved) { return saved.name == pool->name(); };
+    const bool saved = std::any_of(state.pools.begin(), state.pools.end(), same);
+    if (saved) {
+      pool->resume();
+    } else {
+      pool->start();
+    }
+  }
   follow_cpus();
   if (const UniqueFd client = takeover_->fds.take_if_there(state.waiting)) {
     // It is the only answer on a fresh connection, so there is room for it; a client that has left does not hear it.

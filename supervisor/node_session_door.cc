@@ -8,6 +8,7 @@
 
 #include "core/node_client_sessions.h"
 #include "sys/first_bytes.h"
+#include "worker/saved_connection.h"
 
 namespace holdfast {
 
@@ -59,6 +60,12 @@ bool NodeSessionDoor::take(Connection& connection) {
   arm(waiting->until);
   waiting_.emplace(id, std::move(waiting));
   return true;
+}
+
+std::vector<SavedConnection> NodeSessionDoor::save(FdList& fds) const {
+  std::vector<SavedConnection> saved;
+  for (const auto& [id, waiting] : waiting_) saved.push_back(save_connection(waiting->connection, fds));
+  return saved;
 }
 
 void NodeSessionDoor::open() {

@@ -12,6 +12,8 @@
 #include "loop/fd_watcher.h"
 #include "loop/loop.h"
 #include "loop/timer.h"
+#include "sys/fd_table.h"
+#include "wire/saved_connection.h"
 #include "worker/connection_sink.h"
 
 namespace holdfast {
@@ -30,6 +32,8 @@ class NodeSessionDoor {
 
   // False: the door is full, and the connection has not been taken.
   [[nodiscard]] bool take(Connection& connection);
+  // Those that wait, for a program that goes on where this one stops: there they come once more.
+  [[nodiscard]] std::vector<SavedConnection> save(FdList& fds) const;
   // Lets everybody through.
   void open();
 

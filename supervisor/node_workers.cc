@@ -29,7 +29,7 @@ NodeWorkers::NodeWorkers(Loop& loop, const PoolConfig& pool, Hooks hooks)
     : loop_(loop), pool_(pool), hooks_(std::move(hooks)) {}
 
 // The hooks may be called after the worker has been forgotten: by `settle`, when the next is about to be started.
-std::unique_ptr<NodeInbox> NodeWorkers::make_inbox() {
+NodeInbox::Hooks NodeWorkers::hooks_of_inbox() {
   NodeInbox::Hooks hooks;
   const auto of_worker = [this](auto act) {
     return [this, act](NodeInbox& inbox, const auto&... facts) {
@@ -44,7 +44,36 @@ std::unique_ptr<NodeInbox> NodeWorkers::make_inbox() {
   hooks.on_heard = of_worker([this](WorkerId worker, const NodeSession::Heard& heard) { on_heard(worker, heard); });
   hooks.on_garbage = [this](NodeInbox& inbox, const Error& error) { hooks_.on_garbage(inbox, error); };
   hooks.on_room = [this] { hooks_.on_room(); };
+<<<<<<< HEAD
   return std::make_unique<NodeInbox>(loop_, session_policy(pool_.node), pool_.node.serialization, std::move(hooks));
+=======
+  return hooks;
+}
+
+std::unique_ptr<NodeInbox> NodeWorkers::make_inbox() {
+  return std::make_unique<NodeInbox>(loop_, session_policy(pool_.node), hooks_of_inbox());
+}
+
+std::unique_ptr<NodeInbox> NodeWorkers::adopt_inbox(const SavedNodeInbox& saved, FdTable& fds) {
+  return NodeInbox::adopt(loop_, session_policy(pool_.node), hooks_of_inbox(), saved, fds);
+}
+
+void NodeWorkers::adopt_worker(WorkerId worker, NodeInbox& inbox) {
+  inboxes_[worker] = &inbox;
+  if (inbox.is_leaving()) hooks_.on_leaves(worker, "it disconnected by itself");
+}
+
+SavedNodeWorkers NodeWorkers::save() const {
+  const NodeClientSessions::Workers& sessions = sessions_.workers();
+  return {found_, servers_.save(), relay_.adapters(), {sessions.begin(), sessions.end()}};
+}
+
+void NodeWorkers::adopt(const SavedNodeWorkers& saved) {
+  found_ = saved.found;
+  servers_.adopt(saved.servers);
+  relay_.adopt(saved.adapters);
+  sessions_.adopt({saved.sessions.begin(), saved.sessions.end()});
+>>>>>>> main
 }
 
 Result<UniqueFd> NodeWorkers::begin(WorkerId worker, NodeInbox& inbox) {

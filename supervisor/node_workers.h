@@ -39,6 +39,11 @@ class NodeWorkers {
   NodeWorkers(Loop& loop, const PoolConfig& pool, Hooks hooks);
 
   [[nodiscard]] std::unique_ptr<NodeInbox> make_inbox();
+  // For a program that goes on where this one stops: what the workers have in common; their inboxes are saved by who has them.
+  [[nodiscard]] SavedNodeWorkers save() const;
+  void adopt(const SavedNodeWorkers& saved);
+  [[nodiscard]] std::unique_ptr<NodeInbox> adopt_inbox(const SavedNodeInbox& saved, FdTable& fds);
+  void adopt_worker(WorkerId worker, NodeInbox& inbox);
   // A worker is about to be started on the inbox: answers its end of the channel.
   [[nodiscard]] Result<UniqueFd> begin(WorkerId worker, NodeInbox& inbox);
   // In what words the workers of the pool take connections: what was wished; under auto what has been found, and Auto
@@ -59,6 +64,7 @@ class NodeWorkers {
  private:
   void guess_dialect(WorkerId worker, const NodeInbox& inbox);
   void on_granted(WorkerId worker);
+  [[nodiscard]] NodeInbox::Hooks hooks_of_inbox();
   [[nodiscard]] WorkerId worker_of(const NodeInbox& inbox) const;
   [[nodiscard]] NodeServers::Answer answer(WorkerId worker, const NodeQuery& query);
   void on_heard(WorkerId from, const NodeSession::Heard& heard);

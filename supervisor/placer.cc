@@ -28,22 +28,9 @@ KeyKind kind_of(const ConnectionRecord& record) {
 
 std::uint32_t upper_word(const ConnectionRecord& record) { return static_cast<std::uint32_t>(record.reserved >> 32); }
 
-std::vector<std::uint32_t> weights_of(const PoolConfig& pool, unsigned slots) {
-  std::vector<std::uint32_t> weights(slots, 1);
-  const std::size_t given = std::min<std::size_t>(slots, pool.weights.size());
-  for (std::size_t i = 0; i < given; i++) weights[i] = static_cast<std::uint32_t>(pool.weights[i]);
-  return weights;
-}
-
 void note(KeyKind kind, std::uint32_t upper, std::uint32_t hash, ConnectionRecord& record) {
   record.flags = (record.flags & ~kKindMask) | static_cast<std::uint32_t>(kind) << kKindShift;
   record.reserved = std::uint64_t{upper} << 32 | hash;
-}
-
-IpAddress remote_of(const ConnectionRecord& record) {
-  std::array<std::uint8_t, 16> bytes{};
-  std::copy(std::begin(record.remote), std::end(record.remote), bytes.begin());
-  return IpAddress::v6(bytes);
 }
 
 }  // namespace
@@ -65,6 +52,24 @@ std::optional<SlotId> tagged_slot(const ConnectionRecord& record) {
   return SlotId{upper_word(record)};
 }
 
+IpAddress remote_of(const ConnectionRecord& record) {
+  std::array<std::uint8_t, 16> bytes{};
+  std::copy(std::begin(record.remote), std::end(record.remote), bytes.begin());
+  return IpAddress::v6(bytes);
+}
+
+std::optional<std::uint32_t> noted_hash(const ConnectionRecord& record) {
+  if (record.reserved == 0 || kind_of(record) == KeyKind::Slot) return std::nullopt;
+  return static_cast<std::uint32_t>(record.reserved);
+}
+
+std::vector<std::uint32_t> weights_of(const PoolConfig& pool, unsigned slots) {
+  std::vector<std::uint32_t> weights(slots, 1);
+  const std::size_t given = std::min<std::size_t>(slots, pool.weights.size());
+  for (std::size_t i = 0; i < given; i++) weights[i] = static_cast<std::uint32_t>(pool.weights[i]);
+  return weights;
+}
+
 BucketTable table_for(const PoolConfig& pool, unsigned slots) {
   return pool.weights.empty() ? equal_shares(slots) : BucketTable(weights_of(pool, slots));
 }
@@ -74,13 +79,27 @@ bool needs_placer(const PoolConfig& pool) {
 }
 
 Placer::Placer(const PoolConfig& pool, HashKey hash_key, unsigned slots)
-    : pool_(pool), strategy_(pool.placement, weights_of(pool, slots), pool.balance_factor), hash_key_(hash_key) {}
+    : pool_(pool),
+      slots_(slots),
+      strategy_(pool.placement, weights_of(pool, slots), pool.balance_factor),
+      hash_key_(hash_key) {}
 
 std::optional<SlotId> Placer::choose(const ConnectionRecord& record, std::span<const SlotLoad> slots) {
   const std::uint32_t random = mix(++draws_);
   if (record.family == HF_FAMILY_UNIX && kind_of(record) == KeyKind::Remote)
     return strategy_.choose_without_key(slots, random);
   return strategy_.choose(key_of(record), slots, random);
+}
+
+std::vector<SlotId> Placer::preference(const ConnectionRecord& record) const {
+  Placer next(*this);
+  std::vector<SlotLoad> slots(slots_, SlotLoad{true, 0});
+  std::vector<SlotId> order;
+  while (const std::optional<SlotId> slot = next.choose(record, slots)) {
+    order.push_back(*slot);
+    slots[slot->value].available = false;
+  }
+  return order;
 }
 
 PlacementKey Placer::key_of(const ConnectionRecord& record) const {

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "config/config.h"
 #include "core/bucket_table.h"
@@ -20,8 +21,12 @@ void note_key(const FoundKey& key, HashKey hash_key, ConnectionRecord& record);
 void note_slot(SlotId slot, ConnectionRecord& record);
 // The slot that a worker has put into the connection's session id, or that was decided otherwise.
 [[nodiscard]] std::optional<SlotId> tagged_slot(const ConnectionRecord& record);
+[[nodiscard]] IpAddress remote_of(const ConnectionRecord& record);
+// The hash of its key, if that was noted.
+[[nodiscard]] std::optional<std::uint32_t> noted_hash(const ConnectionRecord& record);
 
-// The buckets of so many slots with the pool's weights.
+// The buckets of so many slots with the pool's weights, and the weights themselves.
+[[nodiscard]] std::vector<std::uint32_t> weights_of(const PoolConfig& pool, unsigned slots);
 [[nodiscard]] BucketTable table_for(const PoolConfig& pool, unsigned slots);
 
 // Whether the pool's connections are placed by another strategy than the table of buckets alone.
@@ -34,11 +39,14 @@ class Placer {
   Placer(const PoolConfig& pool, HashKey hash_key, unsigned slots);
 
   [[nodiscard]] std::optional<SlotId> choose(const ConnectionRecord& record, std::span<const SlotLoad> slots);
+  // The slots in the order in which it would choose them, were all of them idle.
+  [[nodiscard]] std::vector<SlotId> preference(const ConnectionRecord& record) const;
 
  private:
   [[nodiscard]] PlacementKey key_of(const ConnectionRecord& record) const;
 
   const PoolConfig& pool_;  // whose prefix may change
+  unsigned slots_;
   PlacementStrategy strategy_;
   HashKey hash_key_;
   std::uint32_t draws_ = 0;

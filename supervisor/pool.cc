@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "config/chosen_intake.h"
+#include "config/front_values.h"
 #include "core/bucket_table.h"
 #include "core/ip_address.h"
 #include "sys/activation.h"
@@ -22,6 +23,14 @@ std::string masked_text(const IpAddress& address, KeyPrefix prefix) {
   for (unsigned bit = kept; bit < 128; bit++) bytes[bit / 8] &= static_cast<std::uint8_t>(~(0x80U >> (bit % 8)));
   return IpAddress::v6(bytes).text() + "/" + std::to_string(address.is_v6() ? prefix.v6 : prefix.v4);
 }
+
+std::string key_text(const FoundKey& key) {
+  if (key.slot) return "slot " + std::to_string(key.slot->value);
+  return key.address ? masked_text(*key.address, key.prefix) : key.text;
+}
+
+// In the order of Dispatcher::Prospect::By.
+constexpr std::array<std::string_view, 4> kDecidedBy = {"bucket", "key", "tag", "load"};
 
 // A listener whose routes lead to several pools has an account in each of them.
 ListenerStatus& entry_for(const Listener& listener, Status& status) {
@@ -136,6 +145,11 @@ FrontDoor::Target Pool::target(std::string_view listener) {
 
 FrontDoor::Target Pool::add_guest(const FrontDoor::Target& home) {
   const Listener& listener = *home.dispatcher->listeners()[home.listener.value];
+  for (const std::unique_ptr<Listener>& each : dispatcher_.listeners()) {
+    const bool is_same = dispatcher_.is_guest(each->id()) && each->stays() && each->name() == listener.name() &&
+                         each->address() == listener.address();
+    if (is_same) return {&dispatcher_, &config_, each->id(), alive_};  // a program before us has made it
+  }
   return {&dispatcher_, &config_, dispatcher_.add_guest(listener.name(), listener.address()), alive_};
 }
 
@@ -217,18 +231,36 @@ std::string Pool::why_paused(const Listener& listener) const {
   return dispatcher_.pause_reason();
 }
 
-RouteAnswer Pool::route(const IpAddress& address) const {
-  RouteAnswer answer;
-  answer.address = address.text();
-  answer.key = masked_text(address, config_.prefix);
-  answer.hash = dispatcher_.hash(address);
-  answer.bucket = bucket_of(answer.hash);
-  answer.buckets = kBuckets;
+std::optional<MovedClients> Pool::would_move_clients(unsigned slots) const {
+  if (steerer_.plane() == Plane::Steer) return std::nullopt;
+  return moved_clients(dispatcher_.table(), table_for(config_, slots), dispatcher_.recent_clients(), loop_.now());
+}
+
+FrontDoor* Pool::door(std::string_view listener) const {
+  for (const std::unique_ptr<FrontDoor>& door : doors_) {
+    const Listener& own = *dispatcher_.listeners()[door->listener().value];
+    if (own.name() == listener && own.stays()) return door.get();
+  }
+  return nullptr;
+}
+
+void Pool::explain(const Arrival& arrival, RouteAnswer& answer) const {
+  const Dispatcher::Prospect prospect = dispatcher_.prospect(arrival);
   answer.pool = config_.name;
-  if (const std::optional<SlotId> slot = dispatcher_.serving_slot(answer.bucket)) answer.slot = slot->value;
-  answer.home = dispatcher_.table().home(answer.bucket).value;
-  for (const SlotId slot : dispatcher_.table().preference(answer.bucket)) answer.preference.push_back(slot.value);
-  return answer;
+  answer.placement = value_text(config_.placement);
+  answer.key_name = arrival.key ? to_text(config_.key[arrival.key->index]) : "remote-address";
+  answer.key = arrival.key ? key_text(*arrival.key) : masked_text(arrival.remote.address, config_.prefix);
+  answer.hash = prospect.hash;
+  answer.bucket = prospect.bucket;
+  answer.buckets = kBuckets;
+  answer.decided_by = kDecidedBy[static_cast<std::size_t>(prospect.by)];
+  for (const SlotId slot : prospect.preference) answer.preference.push_back(slot.value);
+  if (!answer.preference.empty()) answer.home = answer.preference.front();
+  if (!prospect.slot) return;
+  answer.slot = prospect.slot->value;
+  answer.weight = weights_of(config_, dispatcher_.table().slots())[prospect.slot->value];
+  const PoolStatus pool = runner_.status();
+  if (const auto& worker = pool.slots[prospect.slot->value].worker) answer.holder = worker->pid;
 }
 
 }  // namespace holdfast

@@ -56,7 +56,10 @@ class Pool {
   // In place of `check_system` and `open_listener`: goes on where another pool has stopped.
   [[nodiscard]] Outcome adopt(const SavedPool& saved, FdTable& fds);
   [[nodiscard]] SavedPool save(FdList& fds) const;
-  void resume();  // `start` after `adopt`
+  // After `adopt` of a state that was not written at the end: the supervisor before us was killed. What has happened since is
+  // found out as far as it can be.
+  void recount();
+  void resume();  // `start` after `adopt`, and after the doors hang
   // The first call closes the listeners.
   void stop(Fleet::Stop how);
   // At the end, when nobody is left to take them up: resets the connections that still wait.
@@ -79,7 +82,12 @@ class Pool {
   [[nodiscard]] unsigned would_move(unsigned slots) const {
     return moved_buckets(dispatcher_.table(), table_for(config_, slots));
   }
-  [[nodiscard]] RouteAnswer route(const IpAddress& address) const;
+  // The same of clients; nothing where the kernel gives them to the workers and we do not see them.
+  [[nodiscard]] std::optional<MovedClients> would_move_clients(unsigned slots) const;
+  // The front door of a listener of its own; null: it has none.
+  [[nodiscard]] FrontDoor* door(std::string_view listener) const;
+  // Adds where a connection like this one would go, and why.
+  void explain(const Arrival& arrival, RouteAnswer& answer) const;
 
  private:
   [[nodiscard]] bool may_be_steered(const ListenAddress& address) const;
@@ -91,6 +99,7 @@ class Pool {
   void keep_change(const std::vector<ListenerId>& coming, const std::vector<ListenerId>& leaving);
   void undo_change(const std::vector<ListenerId>& coming, const std::vector<ListenerId>& leaving);
   void remove_left();
+  void let_in_again();
   enum class Shown { Open, All };
   void add_listeners_to(Status& status, Shown shown) const;
   [[nodiscard]] std::string why_paused(const Listener& listener) const;  // empty while it accepts
@@ -106,6 +115,11 @@ class Pool {
   Steerer steerer_;
   FleetRunner runner_;
   std::vector<std::unique_ptr<FrontDoor>> doors_;
+  struct Taken {
+    ListenerId listener;
+    AcceptedConnection connection;
+  };
+  std::vector<Taken> arriving_;  // which an earlier program has accepted, and which wait for their door
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // what is deferred looks whether we are
 };
 

@@ -26,7 +26,11 @@ const PoolConfig* pool_named(const Config& config, const std::string& name) {
 Result<Takeover> read_takeover(BorrowedFd state) {
   const Result<std::string> text = read_sealed_text(state, kLargestState);
   if (!text) return text.error();
-  Result<SavedState> decoded = decode_saved_state(*text);
+  return takeover_of(*text);
+}
+
+Result<Takeover> takeover_of(std::string_view text) {
+  Result<SavedState> decoded = decode_saved_state(text);
   if (!decoded) return std::move(decoded).error();
   const Result<std::string> boot = boot_id();
   if (!boot) return boot.error();
@@ -39,7 +43,7 @@ Result<Takeover> read_takeover(BorrowedFd state) {
         {}, "take over the configuration in force at holdfast " + decoded->version + ": " + config.error().message()};
   }
   for (const SavedPool& pool : decoded->pools) {
-    if (pool_named(*config, pool.name) == nullptr || decoded->pools.size() != config->pools.size()) {
+    if (pool_named(*config, pool.name) == nullptr) {
       return Error{{}, "take over the state of a supervisor: its pools do not fit its configuration"};
     }
   }

@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "config/config.h"
 #include "core/result.h"
@@ -22,6 +23,9 @@ struct Takeover {
 
 // The state behind a descriptor, and whether this program can go on with it: what `check-upgrade` asks.
 [[nodiscard]] Result<Takeover> read_takeover(BorrowedFd state);
+
+// The same of its text.
+[[nodiscard]] Result<Takeover> takeover_of(std::string_view text);
 
 // What the program before us, of which we have the process, has left. Nothing: there was none, this is a start like any
 // other.

@@ -24,7 +24,7 @@ _holdfast() {
   COMPREPLY=()
 
   if [[ $COMP_CWORD -eq 1 ]]; then
-    mapfile -t COMPREPLY < <(compgen -W "run check init import status route restart reload scale drain undrain upgrade stop version --help" -- "$current")
+    mapfile -t COMPREPLY < <(compgen -W "run check init import status clients route restart reload scale drain undrain upgrade stop version --help" -- "$current")
     return
   fi
 
@@ -59,6 +59,7 @@ _holdfast() {
     --node-serialization) mapfile -t COMPREPLY < <(compgen -W "json advanced" -- "$current") ;;
     --node-messages) mapfile -t COMPREPLY < <(compgen -W "log relay drop" -- "$current") ;;
     --log-level) mapfile -t COMPREPLY < <(compgen -W "debug info warning error" -- "$current") ;;
+    --keep-state) mapfile -t COMPREPLY < <(compgen -W "no systemd" -- "$current") ;;
     -w | --workers) mapfile -t COMPREPLY < <(compgen -W "auto" -- "$current") ;;
     --name)
       [[ $command == run || $command == check ]] || mapfile -t COMPREPLY < <(compgen -W "$(_holdfast_names)" -- "$current")

@@ -39,6 +39,7 @@ struct AdmissionConfig {
   Enforcement enforcement = Enforcement::Refuse;
   enum class Form { Reset, Http };
   Form form = Form::Reset;  // how the refused are told
+  bool operator==(const AdmissionConfig&) const = default;
 };
 
 struct ListenerConfig {
@@ -135,6 +136,11 @@ struct PoolConfig {
   unsigned hold_limit = 1024;   // connections that wait for a slot without a serving worker; beyond, they overflow
   unsigned queue_limit = 1024;  // connections sent to a worker and not taken up yet; beyond, they overflow
   Overflow overflow = Overflow::Next;
+  unsigned max_connections = 0;       // open ones of all slots together; beyond, new ones wait; 0: no limit
+  unsigned max_slot_connections = 0;  // the same for one slot; beyond, they overflow
+  unsigned wait_limit = 1024;         // connections that wait for either; beyond, they are refused
+  Duration wait_timeout = std::chrono::seconds(10);  // and for how long
+  [[nodiscard]] bool bounds_connections() const { return max_connections != 0 || max_slot_connections != 0; }
   Duration slow_start = Duration::zero();  // over which new slots get their clients
   KeyPrefix prefix;
   NodeConfig node;
@@ -148,6 +154,9 @@ struct PoolConfig {
 
 enum class LogLevel { Debug, Info, Warning, Error };
 
+// Who keeps the state of a supervisor that is killed, so that the next one goes on with its workers.
+enum class KeepState { No, Systemd };
+
 struct Config {
   std::string name;          // of the supervisor; empty: the file name of the command
   std::string control_path;  // empty: NAME.sock in the default directory
@@ -155,6 +164,7 @@ struct Config {
   HashKey hash_key;          // both words 0: derived from the machine id
   LogLevel log_level = LogLevel::Info;
   std::string log_file;  // empty: our standard streams
+  KeepState keep_state = KeepState::No;
   std::vector<ListenerConfig> listeners;
   std::vector<PoolConfig> pools = {PoolConfig{}};  // at least one
 };

@@ -32,6 +32,12 @@ std::optional<Value> default_of(const Setting& setting) {
   return setting.option->get(defaults, {});
 }
 
+// What a listener has of these is what it is, and what nobody chooses depends on the other tables: the first pool has the
+// listeners that name none.
+bool depends_on_others(const KeyPath& path) {
+  return path.scope == Scope::Listener && (path.key == "address" || path.key == "pool");
+}
+
 }  // namespace
 
 std::string config_text(const Config& config) {
@@ -43,7 +49,7 @@ std::string config_text(const Config& config) {
       header = wanted;
       text += header + "\n";
     }
-    if (default_of(setting) == setting.value && setting.path.key != "address") continue;
+    if (default_of(setting) == setting.value && !depends_on_others(setting.path)) continue;
     const std::string entry = setting.path.entry.empty() ? "" : "." + key_text(setting.path.entry);
     text += setting.path.key + entry + " = " + to_toml(setting.value) + "\n";
   }

@@ -1,9 +1,9 @@
 #include "config/front_mistakes.h"
-#include "config/chosen_intake.h"
 
 #include <algorithm>
 #include <utility>
 
+#include "config/chosen_intake.h"
 #include "config/front_values.h"
 
 namespace holdfast {
@@ -67,6 +67,8 @@ class Finder {
     if (pool.placement != plain.placement)
       require_passed(pool, of(pool, "placement"), "placement " + value_text(pool.placement));
     if (pool.balance_factor != 0) require_passed(pool, of(pool, "balance-factor"), "balance-factor");
+    if (pool.max_connections != 0) require_passed(pool, of(pool, "max-connections"), "max-connections");
+    if (pool.max_slot_connections != 0) require_passed(pool, of(pool, "max-slot-connections"), "max-slot-connections");
     if (pool.key != plain.key) require_passed(pool, of(pool, "key"), "key " + to_plain(value_of(pool.key)));
   }
 

@@ -27,54 +27,69 @@ std::vector<Option> front_options() {
           R"(Which connections are for other pools, or for nobody: [{ when = { websocket = true }, pool = "chat" }])",
           [](auto& l) -> auto& { return l.routes; })),
       listener_row(
-          "preface-timeout", "TIME", listen, Effect::NeedsRestart,
+          "preface-timeout", "TIME", listen, Effect::Live,
           "How long a client may take to send the PROXY header, or the first bytes that a key or a route asks for",
           [](auto& l) -> auto& { return l.preface_timeout; }),
       listener_row(
-          "preface-limit", "N", listen, Effect::NeedsRestart,
+          "preface-limit", "N", listen, Effect::Live,
           "Connections that may wait for those bytes; beyond, the one that has waited longest is refused",
           [](auto& l) -> auto& { return l.preface_limit; }),
 
       listener_row(
-          "allow", "FILE", listen, Effect::NeedsRestart,
+          "allow", "FILE", listen, Effect::Live,
           "Ranges of addresses, one a line: only these are let in. It is read anew when it changes",
           [](auto& l) -> auto& { return l.admission.allow_file; }),
       listener_row(
-          "deny", "FILE", listen, Effect::NeedsRestart, "The same for those that are not let in",
+          "deny", "FILE", listen, Effect::Live, "The same for those that are not let in",
           [](auto& l) -> auto& { return l.admission.deny_file; }),
       listener_row(
-          "source-rate", "N", listen, Effect::NeedsRestart,
+          "source-rate", "N", listen, Effect::Live,
           "Connections of one source within source-rate-period, and as many at once (0: no limit)",
           [](auto& l) -> auto& { return l.admission.rate; }),
       listener_row(
-          "source-rate-period", "TIME", listen, Effect::NeedsRestart, "The time that source-rate is for",
+          "source-rate-period", "TIME", listen, Effect::Live, "The time that source-rate is for",
           [](auto& l) -> auto& { return l.admission.rate_period; }),
       listener_row(
-          "source-prefix-v4", "BITS", listen, Effect::NeedsRestart, "Part of an IPv4 address that makes a source",
+          "source-prefix-v4", "BITS", listen, Effect::Live, "Part of an IPv4 address that makes a source",
           [](auto& l) -> auto& { return l.admission.source.v4; }),
       listener_row(
-          "source-prefix-v6", "BITS", listen, Effect::NeedsRestart, "Part of an IPv6 address that makes a source",
+          "source-prefix-v6", "BITS", listen, Effect::Live, "Part of an IPv6 address that makes a source",
           [](auto& l) -> auto& { return l.admission.source.v6; }),
       listener_row(
-          "source-limit", "N", listen, Effect::NeedsRestart,
+          "source-limit", "N", listen, Effect::Live,
           "Sources that are remembered; beyond, those that were seen least recently are forgotten",
           [](auto& l) -> auto& { return l.admission.sources; }),
       listener_row(
-          "ban-after", "N", listen, Effect::NeedsRestart,
+          "ban-after", "N", listen, Effect::Live,
           "Refusals of a source within a minute after which it is refused everything for ban-time (0: never)",
           [](auto& l) -> auto& { return l.admission.ban_after; }),
       listener_row(
-          "ban-time", "TIME", listen, Effect::NeedsRestart, "How long a source is banned",
+          "ban-time", "TIME", listen, Effect::Live, "How long a source is banned",
           [](auto& l) -> auto& { return l.admission.ban_time; }),
       listener_row(
-          "admission", "HOW", listen, Effect::NeedsRestart,
+          "admission", "HOW", listen, Effect::Live,
           "enforce, or dry-run: lists and limits refuse nobody, and are only counted",
           [](auto& l) -> auto& { return l.admission.enforcement; }),
       listener_row(
-          "refusal", "FORM", listen, Effect::NeedsRestart,
+          "refusal", "FORM", listen, Effect::Live,
           "What those who are not let in get: reset, or http: an answer (403, 429 with Retry-After)",
           [](auto& l) -> auto& { return l.admission.form; }),
 
+      pool_row(
+          "max-connections", "N", where, Effect::Live,
+          "Connections that the workers together may have open; beyond, new ones wait (0: no limit)",
+          [](auto& p) -> auto& { return p.max_connections; }),
+      pool_row(
+          "max-slot-connections", "N", where, Effect::Live,
+          "The same for the worker of one slot; beyond, new ones go where overflow says (0: no limit)",
+          [](auto& p) -> auto& { return p.max_slot_connections; }),
+      pool_row(
+          "wait-limit", "N", where, Effect::Live,
+          "Connections that may wait for one of these to be closed; beyond, they are refused",
+          [](auto& p) -> auto& { return p.wait_limit; }),
+      pool_row(
+          "wait-timeout", "TIME", where, Effect::Live, "How long they may wait before they are refused",
+          [](auto& p) -> auto& { return p.wait_timeout; }),
       pool_row(
           "placement", "STRATEGY", where, Effect::NeedsRestart,
           "How a slot is chosen: rendezvous, crc32, ip-hash, source (by key); round-robin, least-connections, "

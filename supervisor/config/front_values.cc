@@ -171,27 +171,6 @@ std::string list_text(const std::vector<Cidr>& ranges) {
   return "[" + text + "]";
 }
 
-std::string text_of(const Route& route) {
-  std::string when;
-  const auto add = [&](std::string_view key, const std::string& value) {
-    when += (when.empty() ? " " : ", ") + std::string(key) + " = " + value;
-  };
-  const RouteCondition& condition = route.when;
-  if (condition.websocket) add("websocket", *condition.websocket ? "true" : "false");
-  if (condition.host) add("host", quoted(condition.host->text()));
-  if (condition.path_prefix) add("path-prefix", quoted(*condition.path_prefix));
-  if (condition.header) {
-    const RouteCondition::Header& header = *condition.header;
-    add("header", quoted(header.value ? header.name + ": " + *header.value : header.name));
-  }
-  if (condition.server_name) add("sni", quoted(condition.server_name->text()));
-  if (condition.alpn) add("alpn", quoted(*condition.alpn));
-  if (condition.source) add("source", list_text(*condition.source));
-  const auto* const pool = std::get_if<ToPool>(&route.then);
-  return "{ when = {" + when + (when.empty() ? "}, " : " }, ") +
-         (pool == nullptr ? "refuse = true" : "pool = " + quoted(pool->pool)) + " }";
-}
-
 }  // namespace
 
 Outcome read_value(const Value& value, ProxyPolicy& member) {
@@ -227,8 +206,29 @@ Outcome read_value(const Value& value, std::vector<Route>& member) {
 
 Value value_of(const std::vector<Route>& member) {
   std::vector<Scalar> list;
-  for (const Route& route : member) list.push_back({text_of(route), Scalar::Form::Table});
+  for (const Route& route : member) list.push_back({value_text(route), Scalar::Form::Table});
   return list;
+}
+
+std::string value_text(const Route& route) {
+  std::string when;
+  const auto add = [&](std::string_view key, const std::string& value) {
+    when += (when.empty() ? " " : ", ") + std::string(key) + " = " + value;
+  };
+  const RouteCondition& condition = route.when;
+  if (condition.websocket) add("websocket", *condition.websocket ? "true" : "false");
+  if (condition.host) add("host", quoted(condition.host->text()));
+  if (condition.path_prefix) add("path-prefix", quoted(*condition.path_prefix));
+  if (condition.header) {
+    const RouteCondition::Header& header = *condition.header;
+    add("header", quoted(header.value ? header.name + ": " + *header.value : header.name));
+  }
+  if (condition.server_name) add("sni", quoted(condition.server_name->text()));
+  if (condition.alpn) add("alpn", quoted(*condition.alpn));
+  if (condition.source) add("source", list_text(*condition.source));
+  const auto* const pool = std::get_if<ToPool>(&route.then);
+  return "{ when = {" + when + (when.empty() ? "}, " : " }, ") +
+         (pool == nullptr ? "refuse = true" : "pool = " + quoted(pool->pool)) + " }";
 }
 
 Outcome read_value(const Value& value, std::vector<PrefaceKey>& member) {

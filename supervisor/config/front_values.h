@@ -20,6 +20,7 @@ namespace holdfast {
 // host, path-prefix, header ("NAME" or "NAME: VALUE"), sni, alpn, source (a list of ranges).
 [[nodiscard]] Outcome read_value(const Value& value, std::vector<Route>& member);
 [[nodiscard]] Value value_of(const std::vector<Route>& member);
+[[nodiscard]] std::string value_text(const Route& route);
 
 // ["cookie(sid)", "remote-address"], or the same in one text; core/preface_key.h has the forms.
 [[nodiscard]] Outcome read_value(const Value& value, std::vector<PrefaceKey>& member);

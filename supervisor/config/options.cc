@@ -177,6 +177,10 @@ std::vector<Option> make_options() {
           "log-level", "LEVEL", self, Effect::Live, "Least level that is logged: debug, info, warning or error",
           [](auto& c) -> auto& { return c.log_level; }),
       supervisor_row(
+          "keep-state", "WHO", self, Effect::NeedsRestart,
+          "Who keeps the workers for the next supervisor if this one is killed: no, or systemd (its fd store)",
+          [](auto& c) -> auto& { return c.keep_state; }),
+      supervisor_row(
           "log-file", "PATH", self, Effect::NeedsRestart,
           "File for the log and the workers' output, opened anew at SIGUSR1 (default: the standard streams)",
           [](auto& c) -> auto& { return c.log_file; }),

@@ -43,6 +43,8 @@ constexpr std::array<std::pair<std::string_view, NodeSerialization>, 2> kNodeSer
     {{"json", NodeSerialization::Json}, {"advanced", NodeSerialization::Advanced}}};
 constexpr std::array<std::pair<std::string_view, Overflow>, 3> kOverflows = {
     {{"next", Overflow::Next}, {"wait", Overflow::Wait}, {"refuse", Overflow::Refuse}}};
+constexpr std::array<std::pair<std::string_view, KeepState>, 2> kKeepStates = {
+    {{"no", KeepState::No}, {"systemd", KeepState::Systemd}}};
 constexpr std::array<std::pair<std::string_view, Fleet::StartOrder>, 2> kStartOrders = {
     {{"together", Fleet::StartOrder::Together}, {"one-by-one", Fleet::StartOrder::OneByOne}}};
 constexpr std::array<std::pair<std::string_view, Fleet::RestartGroup>, 2> kRestartGroups = {
@@ -191,6 +193,7 @@ Outcome parse_value(std::string_view text, SignalName& value) {
 Outcome parse_value(std::string_view text, Overflow& value) { return parse_enumerator(text, kOverflows, value); }
 Outcome parse_value(std::string_view text, Intake& value) { return parse_enumerator(text, kIntakes, value); }
 Outcome parse_value(std::string_view text, Plane& value) { return parse_enumerator(text, kPlanes, value); }
+Outcome parse_value(std::string_view text, KeepState& value) { return parse_enumerator(text, kKeepStates, value); }
 
 Outcome parse_value(std::string_view text, NodeDialect& value) {
   if (const std::optional<NodeDialect> dialect = parse_node_dialect(text)) {
@@ -288,6 +291,7 @@ std::string value_text(SignalName value) { return enumerator_text(kStopSignals, 
 std::string value_text(Overflow value) { return enumerator_text(kOverflows, value); }
 std::string value_text(Intake value) { return enumerator_text(kIntakes, value); }
 std::string value_text(Plane value) { return enumerator_text(kPlanes, value); }
+std::string value_text(KeepState value) { return enumerator_text(kKeepStates, value); }
 std::string value_text(NodeDialect value) { return std::string(words_of(value).name); }
 std::string value_text(NodeConfig::StickyBy value) { return enumerator_text(kNodeStickyBy, value); }
 std::string value_text(NodeConfig::Ready value) { return enumerator_text(kNodeReady, value); }

@@ -41,13 +41,12 @@ Admission::Admission(const AdmissionPolicy& policy, HashKey key)
 
 AdmissionVerdict Admission::on_connection(const std::optional<IpAddress>& source, TimePoint now) {
   std::uint32_t index = kNone;
-  if (source) {
-    index = entry_for(masked(*source, source->is_v6() ? policy_.source.v6 : policy_.source.v4), now);
-  }
+  if (source) index = entry_for(source_of(*source), now);
   Entry* const entry = source ? &entries_[index] : nullptr;
   AdmissionVerdict verdict = judge(entry, now);
   const bool admitted = verdict.refused_by == AdmissionLimit::None;
   if (entry != nullptr) {
+    ++entry->seen;
     record_refusal(*entry, admitted ? verdict.dry_run : verdict.refused_by, now);
     // What a dry run would have refused takes no room: so it shows what enforcing the limit would do.
     if (admitted && policy_.rate != 0 && !rate_is_reached(*entry, now))
@@ -61,6 +60,14 @@ AdmissionVerdict Admission::on_connection(const std::optional<IpAddress>& source
     verdict.ticket = AdmissionTicket{index, entry->birth};
   }
   return verdict;
+}
+
+AdmissionVerdict Admission::foresee(const std::optional<IpAddress>& source, TimePoint now) const {
+  if (!source) return judge(nullptr, now);
+  const std::uint32_t index = find(source_of(*source));
+  if (index != kNone) return judge(&entries_[index], now);
+  const Entry new_one;
+  return judge(&new_one, now);
 }
 
 void Admission::on_closed(AdmissionTicket ticket) {
@@ -78,11 +85,12 @@ std::vector<Admission::Source> Admission::heaviest(std::size_t count, TimePoint 
   std::vector<Source> sources;
   sources.reserve(entries_.size());
   for (const Entry& entry : entries_) {
-    sources.push_back({entry.address, entry.connections, entry.refusals, now < entry.banned_until});
+    sources.push_back({entry.address, entry.connections, entry.refusals, entry.seen, now < entry.banned_until});
   }
   count = std::min(count, sources.size());
   const auto heavier = [](const Source& a, const Source& b) {
     if (a.connections != b.connections) return a.connections > b.connections;
+    if (a.seen != b.seen) return a.seen > b.seen;
     if (a.refusals != b.refusals) return a.refusals > b.refusals;
     return a.address < b.address;
   };
@@ -91,14 +99,23 @@ std::vector<Admission::Source> Admission::heaviest(std::size_t count, TimePoint 
   return sources;
 }
 
-std::uint32_t& Admission::chain_of(const IpAddress& address) {
-  return chains_[hash_address(address, {32, 128}, key_) & (chains_.size() - 1)];
+IpAddress Admission::source_of(const IpAddress& address) const {
+  return masked(address, address.is_v6() ? policy_.source.v6 : policy_.source.v4);
+}
+
+std::size_t Admission::chain_index(const IpAddress& address) const {
+  return hash_address(address, {32, 128}, key_) & (chains_.size() - 1);
+}
+
+std::uint32_t Admission::find(const IpAddress& address) const {
+  std::uint32_t index = chains_[chain_index(address)];
+  while (index != kNone && entries_[index].address != address) index = entries_[index].next_in_chain;
+  return index;
 }
 
 // The entry of a source, made if there is none, and now the newest.
 std::uint32_t Admission::entry_for(const IpAddress& address, TimePoint now) {
-  std::uint32_t index = chain_of(address);
-  while (index != kNone && entries_[index].address != address) index = entries_[index].next_in_chain;
+  std::uint32_t index = find(address);
   if (index != kNone) {
     unlink(index);
   } else {

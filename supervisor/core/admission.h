@@ -73,6 +73,8 @@ class Admission {
 
   // A connection of `source` (nothing: a Unix client; only the limit for all applies to it).
   [[nodiscard]] AdmissionVerdict on_connection(const std::optional<IpAddress>& source, TimePoint now);
+  // What `on_connection` would answer, without a ticket; nothing is recorded.
+  [[nodiscard]] AdmissionVerdict foresee(const std::optional<IpAddress>& source, TimePoint now) const;
   // An admitted connection is closed. Each ticket once.
   void on_closed(AdmissionTicket ticket);
 
@@ -80,11 +82,12 @@ class Admission {
   [[nodiscard]] std::size_t sources() const { return entries_.size(); }     // remembered
   [[nodiscard]] std::size_t bytes() const;                                  // of memory, for all of them
 
-  // The sources with most open connections, most first.
+  // The sources with most open connections, most first; of those with as many, the ones that came most often.
   struct Source {
-    IpAddress address;  // the prefix
-    unsigned connections = 0;
-    unsigned refusals = 0;  // since the first one that still counts
+    IpAddress address;         // the prefix
+    unsigned connections = 0;  // open
+    unsigned refusals = 0;     // since the first one that still counts
+    unsigned seen = 0;         // connections since it is remembered
     bool banned = false;
   };
   [[nodiscard]] std::vector<Source> heaviest(std::size_t count, TimePoint now) const;
@@ -99,12 +102,16 @@ class Admission {
     TimePoint banned_until{};
     std::uint32_t connections = 0;
     std::uint32_t refusals = 0;
+    std::uint32_t seen = 0;
     std::uint32_t next_in_chain = 0;
     std::uint32_t newer = 0;
     std::uint32_t older = 0;
   };
 
-  [[nodiscard]] std::uint32_t& chain_of(const IpAddress& address);
+  [[nodiscard]] IpAddress source_of(const IpAddress& address) const;
+  [[nodiscard]] std::size_t chain_index(const IpAddress& address) const;
+  [[nodiscard]] std::uint32_t& chain_of(const IpAddress& address) { return chains_[chain_index(address)]; }
+  [[nodiscard]] std::uint32_t find(const IpAddress& address) const;
   std::uint32_t entry_for(const IpAddress& address, TimePoint now);
   std::uint32_t new_entry(TimePoint now);
   [[nodiscard]] std::uint32_t entry_to_reuse(TimePoint now) const;

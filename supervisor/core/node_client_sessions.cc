@@ -39,6 +39,11 @@ std::optional<WorkerId> NodeClientSessions::worker_of(std::string_view id) const
   return known == workers_.end() ? std::nullopt : std::optional(known->second);
 }
 
+void NodeClientSessions::adopt(const Workers& workers) {
+  workers_ = workers;
+  for (const auto& [session, worker] : workers_) sessions_of_[worker]++;
+}
+
 std::string_view session_in(std::string_view target) {
   std::size_t at = target.find('?');
   while (at != std::string_view::npos) {

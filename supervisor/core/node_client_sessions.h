@@ -21,10 +21,14 @@ class NodeClientSessions {
   void on_session(WorkerId worker, const NodeClientSession& session);
   void on_gone(WorkerId worker);
   [[nodiscard]] std::optional<WorkerId> worker_of(std::string_view id) const;
+  // For a program that goes on where this one stops: the worker of each session.
+  using Workers = std::map<std::string, WorkerId, std::less<>>;
+  [[nodiscard]] const Workers& workers() const { return workers_; }
+  void adopt(const Workers& workers);
   [[nodiscard]] std::size_t size() const { return workers_.size(); }
 
  private:
-  std::map<std::string, WorkerId, std::less<>> workers_;
+  Workers workers_;
   std::map<WorkerId, std::size_t> sessions_of_;
 };
 

@@ -48,4 +48,9 @@ std::vector<NodeAdapterGone> NodeRelay::on_gone(WorkerId worker) {
   return gone;
 }
 
+void NodeRelay::adopt(const std::map<std::string, Adapter>& adapters) {
+  adapters_ = adapters;
+  for (const auto& [uid, adapter] : adapters_) adapters_of_[adapter.worker]++;
+}
+
 }  // namespace holdfast

@@ -21,11 +21,15 @@ class NodeRelay {
   // A worker has ended: what the others are to be told, so that they do not wait for its answers.
   [[nodiscard]] std::vector<NodeAdapterGone> on_gone(WorkerId worker);
 
- private:
+  // For a program that goes on where this one stops.
   struct Adapter {
     WorkerId worker;
     std::string name_space;
   };
+  [[nodiscard]] const std::map<std::string, Adapter>& adapters() const { return adapters_; }  // by uid
+  void adopt(const std::map<std::string, Adapter>& adapters);
+
+ private:
   std::map<std::string, Adapter> adapters_;  // by uid
   std::map<WorkerId, std::size_t> adapters_of_;
 };

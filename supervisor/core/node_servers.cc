@@ -79,4 +79,16 @@ std::string NodeServers::listed() const {
   return text.empty() ? "there is none" : text;
 }
 
+NodeServers::Saved NodeServers::save() const {
+  Saved saved;
+  for (const auto& [server, listener] : taken_) saved.taken.push_back({server, listener});
+  for (const auto& [listener, data] : data_) saved.shared.push_back({listener, data});
+  return saved;
+}
+
+void NodeServers::adopt(const Saved& saved) {
+  for (const Taken& taken : saved.taken) taken_[taken.server] = taken.listener;
+  for (const Shared& shared : saved.shared) data_[shared.listener] = shared.data;
+}
+
 }  // namespace holdfast

@@ -35,6 +35,22 @@ class NodeServers {
   using Answer = std::variant<Granted, Refused>;
   [[nodiscard]] Answer answer(const NodeServer& server, const std::string& data);
 
+  // For a program that goes on where this one stops.
+  struct Taken {
+    NodeServer server;
+    std::uint32_t listener = 0;
+  };
+  struct Shared {
+    std::uint32_t listener = 0;
+    std::string data;
+  };
+  struct Saved {
+    std::vector<Taken> taken;
+    std::vector<Shared> shared;
+  };
+  [[nodiscard]] Saved save() const;
+  void adopt(const Saved& saved);
+
   // Workers of another generation may open other servers. The data stay: clients hold tickets made with them.
   void forget_servers() { taken_.clear(); }
 

@@ -16,6 +16,43 @@ NodeSession::NodeSession(Policy policy) : policy_(std::move(policy)), window_(po
   if (policy_.connection_message.empty()) policy_.connection_message = words_of(policy_.dialect).connection;
 }
 
+NodeSession::NodeSession(Policy policy, Saved saved)
+    : policy_(std::move(policy)),
+      phase_(saved.phase),
+      online_(saved.online),
+      ready_(saved.ready),
+      disconnects_(saved.disconnects),
+      stopped_accepting_(saved.stopped_accepting),
+      listens_(saved.listens),
+      signs_(saved.signs),
+      servers_(std::move(saved.servers)),
+      granted_(saved.granted),
+      in_flight_(std::move(saved.in_flight)),
+      window_(std::clamp(saved.window, 1U, policy_.most_in_flight)),
+      full_until_(saved.full_until),
+      last_heard_(saved.last_heard),
+      next_number_(saved.next_number) {
+  policy_.connection_message = std::move(saved.connection_message);
+}
+
+NodeSession::Saved NodeSession::save() const {
+  return {.connection_message = policy_.connection_message,
+          .phase = phase_,
+          .online = online_,
+          .ready = ready_,
+          .disconnects = disconnects_,
+          .stopped_accepting = stopped_accepting_,
+          .listens = listens_,
+          .signs = signs_,
+          .servers = servers_,
+          .granted = granted_,
+          .in_flight = in_flight_,
+          .window = window_,
+          .full_until = full_until_,
+          .last_heard = last_heard_,
+          .next_number = next_number_};
+}
+
 Result<NodeSession::Effects> NodeSession::on_message(const NodeMessage& message, TimePoint now) {
   last_heard_ = now;
   Effects effects;

@@ -49,6 +49,42 @@ class NodeSession {
   };
   explicit NodeSession(Policy policy);
 
+  enum class Phase { Open, Leaving, Draining, Ended };
+  struct Server {
+    std::string key;
+    NodeServer described;
+    std::uint16_t told_port = 0;
+    ListenerId listener;
+    bool open = false;  // until then it is only granted
+  };
+  struct InFlight {
+    std::uint64_t connection = 0;
+    std::optional<std::int64_t> number;  // of the order; none: it came as a message, and need not be accepted
+    TimePoint sent_at{};
+    bool arrived = false;
+    std::optional<bool> accepted;
+  };
+  // All that is known of the worker, for a program that goes on where this one stops.
+  struct Saved {
+    std::string connection_message;
+    Phase phase = Phase::Open;
+    bool online = false;
+    bool ready = false;
+    bool disconnects = false;
+    bool stopped_accepting = false;
+    bool listens = false;
+    NodeSigns signs;
+    std::vector<Server> servers;
+    unsigned granted = 0;
+    std::deque<InFlight> in_flight;
+    unsigned window = 1;
+    TimePoint full_until{};
+    TimePoint last_heard{};
+    std::int64_t next_number = 0;
+  };
+  NodeSession(Policy policy, Saved saved);
+  [[nodiscard]] Saved save() const;
+
   // What a message means for the shell.
   struct Send {
     NodeOrder order;
@@ -106,26 +142,11 @@ class NodeSession {
   [[nodiscard]] TimePoint heartbeat(TimePoint now, std::optional<TimePoint> unread_since) const;
   [[nodiscard]] std::size_t in_flight() const { return in_flight_.size(); }
   [[nodiscard]] bool is_open() const { return phase_ == Phase::Open; }
+  [[nodiscard]] bool is_leaving() const { return phase_ == Phase::Leaving; }
   // Before it is ready: what it has done so far, and what it may be doing instead of listening. For the log.
   [[nodiscard]] std::string why_not_ready() const;
 
  private:
-  enum class Phase { Open, Leaving, Draining, Ended };
-  struct Server {
-    std::string key;
-    NodeServer described;
-    std::uint16_t told_port = 0;
-    ListenerId listener;
-    bool open = false;  // until then it is only granted
-  };
-  struct InFlight {
-    std::uint64_t connection = 0;
-    std::optional<std::int64_t> number;  // of the order; none: it came as a message, and need not be accepted
-    TimePoint sent_at{};
-    bool arrived = false;
-    std::optional<bool> accepted;
-  };
-
   [[nodiscard]] std::optional<Error> hear(const NodeOnline&, TimePoint now, Effects& effects);
   [[nodiscard]] std::optional<Error> hear(const NodeQuery& query, TimePoint now, Effects& effects);
   [[nodiscard]] std::optional<Error> hear(const NodeListening& message, TimePoint now, Effects& effects);

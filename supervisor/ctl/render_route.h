@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "ctl/table.h"
@@ -7,7 +8,12 @@
 
 namespace holdfast {
 
+enum class RouteDetail : std::uint8_t {
+  Placement,  // how the slot follows from the client
+  All,        // beside that how it came to the pool, who is in the slot, and the limits
+};
+
 // `holdfast route ADDRESS` for people: the answer first, then every step that leads to it.
-[[nodiscard]] std::string render_route(const RouteAnswer& answer, Colours colours);
+[[nodiscard]] std::string render_route(const RouteAnswer& answer, RouteDetail detail, Colours colours);
 
 }  // namespace holdfast

@@ -1,16 +1,8 @@
 #include "listener/listener.h"
 
-#include <array>
 #include <utility>
 
 namespace holdfast {
-
-namespace {
-
-constexpr std::array kRefusals = {Refusal::QueueFull, Refusal::Stopping, Refusal::Stranded, Refusal::Lost,
-                                  Refusal::Removed};
-
-}  // namespace
 
 std::string_view to_text(Refusal refusal) {
   switch (refusal) {
@@ -60,6 +52,8 @@ std::string_view to_text(Refusal refusal) {
       return "source-rate";
     case Refusal::Banned:
       return "banned";
+    case Refusal::Connections:
+      return "max-connections";
     case Refusal::Removed:
       return "listener-removed";
   }
@@ -67,8 +61,8 @@ std::string_view to_text(Refusal refusal) {
 }
 
 std::optional<Refusal> refusal_of(std::string_view text) {
-  for (const Refusal refusal : kRefusals) {
-    if (to_text(refusal) == text) return refusal;
+  for (int i = 0; i <= static_cast<int>(kLastRefusal); i++) {
+    if (to_text(static_cast<Refusal>(i)) == text) return static_cast<Refusal>(i);
   }
   return std::nullopt;
 }

@@ -42,7 +42,9 @@ enum class Refusal {
   NotAllowed,       // its address is not on the list of those that are
   SourceRate,       // its source connects too often
   Banned,           // its source was refused too often
+  Connections,      // its pool has as many open as it may have, and it has waited for one of them to be closed
 };
+inline constexpr Refusal kLastRefusal = Refusal::Connections;
 [[nodiscard]] std::string_view to_text(Refusal refusal);
 [[nodiscard]] std::optional<Refusal> refusal_of(std::string_view text);
 
@@ -83,6 +85,8 @@ class Listener {
 
   // What another supervisor has counted here.
   void adopt_account(std::uint64_t accepted, std::map<Refusal, std::uint64_t> refused);
+  // What became of its connections is known better than how many there were.
+  void correct_accepted(std::int64_t difference) { accepted_ += static_cast<std::uint64_t>(difference); }
   [[nodiscard]] BorrowedFd socket() const { return socket_.fd; }
 
   // A connection of this listener that was accepted at another socket than this one.

@@ -114,10 +114,9 @@ void let_calls_be_intercepted(const sock_fprog& filter, int status_socket) {
   if (!send_descriptor(status_socket, notifications)) fail(status_socket, ChildStage::Notifications, errno, 0);
 }
 
-// A parent that has died before we asked will never signal us.
+// A parent that has died before we asked will never signal us; and nobody knows of us.
 bool die_with_parent(int signal, int parent) {
-  if (signal == 0) return true;
-  if (::prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0) != 0) return false;
+  if (signal != 0 && ::prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0) != 0) return false;
   if (::getppid() != parent) ::_exit(kExitCannotExec);
   return true;
 }

@@ -14,13 +14,15 @@ namespace holdfast {
 
 namespace {
 
-constexpr std::array<std::string_view, 18> kNotInherited = {"LISTEN_FDS",
+constexpr std::array<std::string_view, 20> kNotInherited = {"LISTEN_FDS",
                                                             "LISTEN_PID",
                                                             "LISTEN_FDNAMES",
                                                             "LISTEN_PIDFDID",
                                                             "NOTIFY_SOCKET",
                                                             "WATCHDOG_USEC",
                                                             "WATCHDOG_PID",
+                                                            "FDSTORE",
+                                                            HF_ENV_SOCKETS,
                                                             HF_ENV_CHANNEL,
                                                             HF_ENV_PAGE,
                                                             HF_ENV_SLOT,

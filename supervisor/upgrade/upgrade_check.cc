@@ -4,6 +4,7 @@
 #include <optional>
 #include <utility>
 
+#include "config/values.h"
 #include "sys/environment.h"
 #include "sys/next_program.h"
 
@@ -23,7 +24,7 @@ std::string without_newline(std::string text) {
 
 Result<std::unique_ptr<UpgradeCheck>> UpgradeCheck::start(Loop& loop, const std::string& program,
                                                           const std::vector<std::string>& arguments, BorrowedFd state,
-                                                          std::function<void(Outcome)> on_done) {
+                                                          std::function<void(Outcome)> on_done, Duration limit) {
   Result<UniqueFd> output = bounded_memory(kMostSaid);
   if (!output) return std::move(output).error();
   Result<UniqueFd> errors = bounded_memory(kMostSaid);
@@ -38,21 +39,22 @@ Result<std::unique_ptr<UpgradeCheck>> UpgradeCheck::start(Loop& loop, const std:
   plan.death_signal = SIGKILL;
   Result<Child> child = spawn(plan);
   if (!child) return std::move(child).error();
-  return std::unique_ptr<UpgradeCheck>(
-      new UpgradeCheck(loop, program, *std::move(child), *std::move(output), *std::move(errors), std::move(on_done)));
+  return std::unique_ptr<UpgradeCheck>(new UpgradeCheck(loop, program, *std::move(child), *std::move(output),
+                                                        *std::move(errors), std::move(on_done), limit));
 }
 
 UpgradeCheck::UpgradeCheck(Loop& loop, std::string program, Child child, UniqueFd output, UniqueFd errors,
-                           std::function<void(Outcome)> on_done)
+                           std::function<void(Outcome)> on_done, Duration limit)
     : program_(std::move(program)),
       child_(std::move(child)),
       output_(std::move(output)),
       errors_(std::move(errors)),
       on_done_(std::move(on_done)),
       watcher_(loop, child_.pidfd, [this](FdWatcher::Ready) { on_ended(); }),
-      limit_(loop, [this] { on_late(); }) {
+      limit_(limit),
+      timer_(loop, [this] { on_late(); }) {
   watcher_.watch(FdWatcher::Interest::Readable);
-  limit_.arm(loop.now() + kLimit);
+  timer_.arm(loop.now() + limit_);
 }
 
 UpgradeCheck::~UpgradeCheck() {
@@ -69,16 +71,14 @@ void UpgradeCheck::on_ended() {
   const Result<std::optional<ExitStatus>> status = reap(child_.pidfd);
   if (status && !*status) return;
   watcher_.watch(FdWatcher::Interest::None);
-  limit_.disarm();
+  timer_.disarm();
   is_over_ = true;
   on_done_(verdict(status ? **status : ExitStatus{.is_known = false}));
 }
 
 Outcome UpgradeCheck::verdict(const ExitStatus& status) const {
   if (is_late_) {
-    return Error{{},
-                 program_ + " check-upgrade has not answered within " +
-                     std::to_string(std::chrono::duration_cast<std::chrono::seconds>(kLimit).count()) + " s"};
+    return Error{{}, program_ + " check-upgrade has not answered within " + to_text(limit_)};
   }
   const std::string why = without_newline(written_text(errors_));
   if (status != ExitStatus{}) {

@@ -17,24 +17,26 @@ namespace holdfast {
 // Whether another program could go on where we are: it is run once, as `PROGRAM check-upgrade FD -- ARGUMENTS...`, with
 // the state as FD, and must say kTakesOver and end with 0. A program that merely ends with 0 is not meant.
 //
-// It has kLimit for that, and what it writes is bounded, so that it may be anything at all. When this goes it is killed.
+// It has a limit of time for that, and what it writes is bounded, so that it may be anything at all. When this goes it is killed.
 class UpgradeCheck {
  public:
-  static constexpr Duration kLimit = std::chrono::seconds(10);
+  // It is a matter of milliseconds: what takes so long hangs, however busy the machine is.
+  static constexpr Duration kLimit = std::chrono::seconds(60);
 
   // `state` is borrowed until this has returned; `arguments` are ours, without the first. `on_done` is called once, from the loop,
   // with the reason if the program is not fit; this must not be destroyed in it. Errors: those of `spawn`.
   [[nodiscard]] static Result<std::unique_ptr<UpgradeCheck>> start(Loop& loop, const std::string& program,
                                                                    const std::vector<std::string>& arguments,
                                                                    BorrowedFd state,
-                                                                   std::function<void(Outcome)> on_done);
+                                                                   std::function<void(Outcome)> on_done,
+                                                                   Duration limit = kLimit);
   ~UpgradeCheck();
   UpgradeCheck(const UpgradeCheck&) = delete;
   UpgradeCheck& operator=(const UpgradeCheck&) = delete;
 
  private:
   UpgradeCheck(Loop& loop, std::string program, Child child, UniqueFd output, UniqueFd errors,
-               std::function<void(Outcome)> on_done);
+               std::function<void(Outcome)> on_done, Duration limit);
   void on_ended();
   void on_late();
   [[nodiscard]] Outcome verdict(const ExitStatus& status) const;
@@ -47,7 +49,8 @@ class UpgradeCheck {
   bool is_late_ = false;
   bool is_over_ = false;
   FdWatcher watcher_;
-  Timer limit_;
+  const Duration limit_;
+  Timer timer_;
 };
 
 // What a program says that can take over; its version follows.

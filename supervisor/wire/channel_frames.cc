@@ -129,6 +129,14 @@ Result<std::vector<ConnectionRecord>> decode_connections(std::span<const std::by
   return records;
 }
 
+std::optional<DrainOrder> decode_drain(std::span<const std::byte> bytes) {
+  const Result<hf_frame_header> header = read_header(bytes);
+  if (!header || header->type != HF_FRAME_DRAIN || bytes.size() < sizeof(hf_frame_drain)) return std::nullopt;
+  const auto frame = read_at<hf_frame_drain>(bytes, 0);
+  return DrainOrder{TimePoint(Duration(static_cast<Duration::rep>(frame.deadline_ns))),
+                    Duration(static_cast<Duration::rep>(frame.spread_ns))};
+}
+
 std::vector<std::string> decode_details(std::span<const std::byte> bytes) {
   std::vector<std::string> details;
   const auto header = read_at<hf_frame_header>(bytes, 0);

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -61,6 +62,8 @@ using WorkerFrame = std::variant<HelloFrame, ReadyFrame, TakenFrame, ClosedFrame
 
 // What the supervisor reads back from a worker's end: its own CONNECTIONS frames. Any other frame gives no records.
 [[nodiscard]] Result<std::vector<ConnectionRecord>> decode_connections(std::span<const std::byte> bytes);
+// What a DRAIN frame says; nothing for any other.
+[[nodiscard]] std::optional<DrainOrder> decode_drain(std::span<const std::byte> bytes);
 // What stands behind each of those records; `bytes` have been decoded without an error.
 [[nodiscard]] std::vector<std::string> decode_details(std::span<const std::byte> bytes);
 

@@ -19,6 +19,8 @@ class NodeLines {
   // The next whole line, without its newline; good until the next `push`. Nothing: it has not come yet. An error, once
   // for each: a line goes beyond the limit, and is passed over.
   [[nodiscard]] Result<std::optional<std::string_view>> next();
+  // What has come of lines that are not whole yet: another one goes on with it.
+  [[nodiscard]] std::string_view rest() const { return std::string_view(bytes_).substr(start_); }
 
  private:
   std::size_t limit_;

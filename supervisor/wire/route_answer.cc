@@ -10,6 +10,17 @@ std::string to_json(const RouteAnswer& answer) {
   object["slot"] = answer.slot ? Json(*answer.slot) : Json();
   object["home"] = answer.home;
   object["preference"] = answer.preference;
+  object["decided_by"] = answer.decided_by;
+  object["placement"] = answer.placement;
+  object["key_name"] = answer.key_name;
+  object["listener"] = answer.listener;
+  object["address_from"] = answer.address_from;
+  object["route"] = answer.route;
+  object["missing"] = answer.missing;
+  object["refused"] = answer.refused;
+  object["limits"] = answer.limits;
+  object["weight"] = answer.weight;
+  object["holder"] = answer.holder ? Json(*answer.holder) : Json();
   return json_text(object);
 }
 
@@ -27,6 +38,17 @@ Result<RouteAnswer> parse_route_answer(std::string_view json) {
   members.read("slot", answer.slot);
   members.read("home", answer.home);
   members.read("preference", answer.preference);
+  members.read("decided_by", answer.decided_by);
+  members.read("placement", answer.placement);
+  members.read("key_name", answer.key_name);
+  members.read("listener", answer.listener);
+  members.read("address_from", answer.address_from);
+  members.read("route", answer.route);
+  members.read("missing", answer.missing);
+  members.read("refused", answer.refused);
+  members.read("limits", answer.limits);
+  members.read("weight", answer.weight);
+  members.read("holder", answer.holder);
   if (!fault.empty()) return Error{{}, "read the answer to route: " + fault};
   return answer;
 }

@@ -4,6 +4,7 @@
 
 #include "wire/saved_fleet.h"
 #include "wire/saved_members.h"
+#include "wire/saved_node_members.h"
 
 namespace holdfast {
 
@@ -42,6 +43,15 @@ template <class Form>
 void members(Form& form, SavedConnection& connection) {
   form("fd", connection.fd);
   form("record", connection.record);
+  form("details", connection.details);
+}
+
+template <class Form>
+void members(Form& form, SavedArrival& arrival) {
+  form("fd", arrival.fd);
+  form("listener", arrival.listener);
+  form("sender", arrival.sender);
+  form("port", arrival.port);
 }
 
 template <class Form>
@@ -105,6 +115,7 @@ void members(Form& form, SavedWorker& worker) {
   form("turn", worker.turn);
   form("holds_sockets", worker.holds_sockets);
   form("own_inbox", worker.own_inbox);
+  form("own_node_inbox", worker.own_node_inbox);
   form("output", worker.output);
   form("notify", worker.notify);
   form("notify_address", worker.notify_address);
@@ -125,6 +136,7 @@ void members(Form& form, SavedWorker& worker) {
 template <class Form>
 void members(Form& form, SavedSlot& slot) {
   form("inbox", slot.inbox);
+  form("node_inbox", slot.node_inbox);
   form("starts", slot.starts);
   form("retired_handed", slot.retired_handed);
   form("retired_accepted", slot.retired_accepted);
@@ -144,6 +156,7 @@ void members(Form& form, SavedListener& listener) {
   form("fd", listener.fd);
   form("accepted", listener.accepted);
   form("refused", listener.refused);
+  form("is_guest", listener.is_guest);
 }
 
 template <class Form>
@@ -198,6 +211,9 @@ void members(Form& form, SavedPool& pool) {
   form("steered", pool.steered);
   form("turns", pool.turns);
   form("unplaced", pool.unplaced);
+  form("at_session_door", pool.at_session_door);
+  form("node", pool.node);
+  form("arriving", pool.arriving);
 }
 
 template <class Form>
@@ -215,10 +231,13 @@ void members(Form& form, SavedState& state) {
   form("last_reload", state.last_reload);
   form("reload_failed", state.reload_failed);
   form("gone_accepted", state.gone_accepted);
+  form("gone_checks", state.gone_checks);
   form("gone_handed", state.gone_handed);
   form("gone_refused", state.gone_refused);
   form("control", state.control);
   form("waiting", state.waiting);
+  form("memory", state.memory);
+  form("kept", state.kept);
   form("pools", state.pools);
   form("numbers", state.numbers);
 }

@@ -14,6 +14,8 @@
 #include "core/result.h"
 #include "core/socket_kind.h"
 #include "core/time.h"
+#include "wire/saved_connection.h"
+#include "wire/saved_node.h"
 
 namespace holdfast {
 
@@ -27,9 +29,12 @@ namespace holdfast {
 // and much shorter than 255 bytes, so that systemd's store takes it. An empty name: there is none. Times are those of
 // CLOCK_MONOTONIC, which is why a state is good for one boot only.
 
-struct SavedConnection {
+// A connection at a front door: its first bytes are not all there yet.
+struct SavedArrival {
   std::string fd;
-  std::string record;  // the bytes of its hf_connection_record, hexadecimal
+  ListenerId listener;
+  std::string sender;  // the other end's address; empty: a Unix client
+  std::uint64_t port = 0;
 };
 
 // A channel, its page, and the account of both (worker/inbox.h).
@@ -81,6 +86,7 @@ struct SavedWorker {
   unsigned turn = 0;  // 0 or 1: which of the slot's sockets it was given
   bool holds_sockets = false;
   std::optional<SavedInbox> own_inbox;  // else it reads the slot's
+  std::optional<SavedNodeInbox> own_node_inbox;
   SavedOutput output;
   std::string notify;
   std::string notify_address;
@@ -100,6 +106,7 @@ struct SavedWorker {
 
 struct SavedSlot {
   std::optional<SavedInbox> inbox;
+  std::optional<SavedNodeInbox> node_inbox;
   std::uint64_t starts = 0;
   std::uint64_t retired_handed = 0;
   std::uint64_t retired_accepted = 0;
@@ -119,6 +126,7 @@ struct SavedListener {
   std::string fd;                   // empty: closed, or UDP
   std::uint64_t accepted = 0;
   std::map<std::string, std::uint64_t> refused;
+  bool is_guest = false;  // another pool's, whose routes lead here
 };
 
 // The sockets of a steer group, in the order of their indexes (steering/steer_group.h).
@@ -167,6 +175,9 @@ struct SavedPool {
   std::vector<SavedSteered> steered;
   std::vector<SavedTurns> turns;  // of each slot
   std::vector<SavedConnection> unplaced;
+  std::vector<SavedConnection> at_session_door;  // of which session they ask for is not known yet
+  std::optional<SavedNodeWorkers> node;
+  std::vector<SavedArrival> arriving;
 };
 
 inline constexpr unsigned kSavedFormat = 1;
@@ -185,11 +196,15 @@ struct SavedState {
   std::string last_reload;
   bool reload_failed = false;
   std::uint64_t gone_accepted = 0;  // the account of pools that have gone
+  std::uint64_t gone_checks = 0;
   std::uint64_t gone_handed = 0;
   std::map<std::string, std::uint64_t> gone_refused;
   std::string control;  // the control socket
   std::string waiting;  // the connection of a client that waits to hear how the upgrade went
   std::vector<SavedPool> pools;
+  std::vector<std::string> memory;  // in which the state is kept for the case of a sudden end
+  std::map<std::string, std::string>
+      kept;  // what the service manager keeps (core/kept_names.h), in an upgrade in place
   std::map<std::string, std::int64_t> numbers;  // of the named descriptors, where they are inherited by exec
 };
 

@@ -5,11 +5,16 @@
 namespace holdfast {
 
 std::string to_json(const ScaleAnswer& answer) {
-  return json_text(Json{{"pool", answer.pool},
-                        {"slots", answer.slots},
-                        {"moved_buckets", answer.moved_buckets},
-                        {"buckets", answer.buckets},
-                        {"scaled", answer.scaled}});
+  Json object{{"pool", answer.pool},
+              {"slots", answer.slots},
+              {"moved_buckets", answer.moved_buckets},
+              {"buckets", answer.buckets},
+              {"scaled", answer.scaled}};
+  if (answer.clients) {
+    object["clients"] = *answer.clients;
+    object["moved_clients"] = answer.moved_clients;
+  }
+  return json_text(object);
 }
 
 Result<ScaleAnswer> parse_scale_answer(std::string_view json) {
@@ -22,6 +27,8 @@ Result<ScaleAnswer> parse_scale_answer(std::string_view json) {
   members.read("moved_buckets", answer.moved_buckets);
   members.read("buckets", answer.buckets);
   members.read("scaled", answer.scaled);
+  if (object.contains("clients")) members.read("clients", answer.clients.emplace());
+  members.read("moved_clients", answer.moved_clients);
   if (!fault.empty()) return Error{{}, "read the answer to scale: " + fault};
   return answer;
 }

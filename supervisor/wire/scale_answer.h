@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -13,6 +15,8 @@ struct ScaleAnswer {
   unsigned slots = 0;
   unsigned moved_buckets = 0;  // so many of `buckets` meet another worker
   unsigned buckets = 0;
+  std::optional<std::uint64_t> clients;  // that came within ten minutes; nothing: they are not seen (the steer plane)
+  std::uint64_t moved_clients = 0;       // so many of these
   bool scaled = false;
 };
 

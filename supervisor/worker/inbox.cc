@@ -113,29 +113,33 @@ void Inbox::discard_frames() {
   }
 }
 
-std::vector<Connection> Inbox::take_back_some() {
-  std::vector<Connection> connections;
+std::vector<Connection> Inbox::take_back_some() { return take_back().connections; }
+
+Inbox::TakenBack Inbox::take_back() {
+  TakenBack back;
   std::array<std::byte, HF_MAX_FRAME> buffer;
   while (true) {
     Result<Received> received = receive_with_fds(channel_.worker_end, buffer);
     if (!received || received->state != Received::State::Message) break;
-    const Result<std::vector<ConnectionRecord>> records = decode_connections(std::span(buffer).first(received->length));
+    const std::span<const std::byte> bytes = std::span(buffer).first(received->length);
+    if (const std::optional<DrainOrder> order = decode_drain(bytes)) back.drain = order;
+    const Result<std::vector<ConnectionRecord>> records = decode_connections(bytes);
     if (!records || records->empty()) continue;
     // At our own descriptor limit the kernel drops the last ones.
     received->fds.resize(records->size());
-    std::vector<std::string> details = decode_details(std::span(buffer).first(received->length));
+    std::vector<std::string> details = decode_details(bytes);
     for (std::size_t i = 0; i < records->size(); i++) {
-      connections.push_back(Connection{std::move(received->fds[i]), (*records)[i], std::move(details[i])});
+      back.connections.push_back(Connection{std::move(received->fds[i]), (*records)[i], std::move(details[i])});
     }
     sent_ -= records->size();
-    return connections;
+    return back;
   }
   trim_sent();
-  std::move(unsent_.begin(), unsent_.end(), std::back_inserter(connections));
+  std::move(unsent_.begin(), unsent_.end(), std::back_inserter(back.connections));
   unsent_.clear();
   blocked_ = Blocked::No;
   watch();
-  return connections;
+  return back;
 }
 
 void Inbox::on_ready(FdWatcher::Ready ready) {

@@ -43,6 +43,10 @@ class Inbox final : public ConnectionSink {
   [[nodiscard]] static Result<std::unique_ptr<Inbox>> adopt(Loop& loop, const SavedInbox& saved, FdTable& fds,
                                                             Hooks hooks);
   [[nodiscard]] SavedInbox save(FdList& fds) const;
+  // After `adopt` of a state that is older than the channel: takes back what is unread, and counts as sent what the worker says it
+  // has taken. (What it takes at this very moment is counted later or never; the sum is the owner's to put right.) A worker
+  // that had not read that it is to drain is told once more, by the next `flush`.
+  [[nodiscard]] std::vector<Connection> recount();
 
   // Descriptors for the worker.
   [[nodiscard]] BorrowedFd worker_end() const { return channel_.worker_end; }
@@ -90,6 +94,11 @@ class Inbox final : public ConnectionSink {
   void hear_garbage(const Error& error);
   void discard_frames();
   void take_note(const WorkerFrame& frame);
+  struct TakenBack {
+    std::vector<Connection> connections;
+    std::optional<DrainOrder> drain;  // was among it
+  };
+  [[nodiscard]] TakenBack take_back();
   [[nodiscard]] Blocked send_batch(std::vector<UniqueFd>& sent);
   [[nodiscard]] Blocked send_drain();
   [[nodiscard]] Blocked send(const std::vector<std::byte>& bytes, std::span<const int> fds);

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "worker/inbox.h"
@@ -66,6 +67,20 @@ SavedInbox Inbox::save(FdList& fds) const {
   for (const Connection& connection : unsent_) saved.unsent.push_back(save_connection(connection, fds));
   for (const Sent& message : messages_) saved.messages.push_back({message.bytes, message.connections});
   return saved;
+}
+
+std::vector<Connection> Inbox::recount() {
+  constexpr std::uint64_t kMoreThanIsUnread = std::uint64_t{1} << 32;
+  sent_ += kMoreThanIsUnread;  // it is subtracted from
+  std::vector<Connection> unread;
+  for (bool more = true; more;) {
+    TakenBack back = take_back();
+    more = !back.connections.empty();
+    if (back.drain) unsent_drain_ = back.drain;
+    std::move(back.connections.begin(), back.connections.end(), std::back_inserter(unread));
+  }
+  sent_ = taken_before_ + page_.taken() + page_.lost() + frames_.taken + frames_.lost;
+  return unread;
 }
 
 }  // namespace holdfast

@@ -5,21 +5,29 @@
 #include <iterator>
 #include <utility>
 
-#include "loop/fd_watcher.h"
 #include "sys/fd_passing.h"
 #include "sys/sockets.h"
 #include "sys/stream.h"
 #include "wire/node_codec.h"
+<<<<<<< HEAD
 #include "wire/node_stream.h"
+=======
+#include "worker/node_channel.h"
+>>>>>>> main
 
 namespace holdfast {
 
 namespace {
 
+<<<<<<< HEAD
 // What a program may say to another at once: a broadcast with a picture in it is a few MiB.
 constexpr std::size_t kLongestMessage = std::size_t{16} * 1024 * 1024;
 // What may wait for a worker that does not read: its hang is noticed before long.
 constexpr std::size_t kMostUnread = 4 * kLongestMessage;
+=======
+// What may wait for a worker that does not read: its hang is noticed before long.
+constexpr std::size_t kMostUnread = 4 * kLongestNodeLine;
+>>>>>>> main
 // As much as Node.js writes at once. A read ends at each descriptor, and a worker sends us none worth mentioning.
 constexpr std::size_t kReadSize = 64 * 1024;
 // Reads in one turn: a worker that floods its channel does not stop the others.
@@ -35,6 +43,7 @@ bool is_answer(const NodeMessage& message) {
 
 }  // namespace
 
+<<<<<<< HEAD
 // All that is one worker's.
 struct NodeInbox::Channel {
   Channel(Loop& loop, UniqueFd end, const NodeSession::Policy& policy, NodeSerialization serialization,
@@ -64,6 +73,10 @@ NodeInbox::NodeInbox(Loop& loop, NodeSession::Policy policy, NodeSerialization s
       serialization_(serialization),
       hooks_(std::move(hooks)),
       timer_(loop, [this] { on_due(); }) {}
+=======
+NodeInbox::NodeInbox(Loop& loop, NodeSession::Policy policy, Hooks hooks)
+    : loop_(loop), policy_(std::move(policy)), hooks_(std::move(hooks)), timer_(loop, [this] { on_due(); }) {}
+>>>>>>> main
 
 NodeInbox::~NodeInbox() = default;
 
@@ -72,7 +85,11 @@ Result<UniqueFd> NodeInbox::open_channel() {
   Result<ChannelPair> ends = make_stream_channel();
   if (!ends) return std::move(ends).error();
   channel_ =
+<<<<<<< HEAD
       std::make_shared<Channel>(loop_, std::move(ends->supervisor_end), policy_, serialization_,
+=======
+      std::make_shared<Channel>(loop_, std::move(ends->supervisor_end), NodeSession(policy_),
+>>>>>>> main
                                 [this](FdWatcher::Ready ready) { on_channel_ready(ready.readable, ready.writable); });
   watch();
   return std::move(ends->worker_end);

@@ -16,7 +16,9 @@
 #include "core/time.h"
 #include "loop/loop.h"
 #include "loop/timer.h"
+#include "sys/fd_table.h"
 #include "sys/unique_fd.h"
+#include "wire/saved_node.h"
 #include "worker/connection_sink.h"
 
 namespace holdfast {
@@ -42,6 +44,13 @@ class NodeInbox final : public ConnectionSink {
   };
   NodeInbox(Loop& loop, NodeSession::Policy policy, NodeSerialization serialization, Hooks hooks);
   ~NodeInbox() override;
+
+  // Goes on where another one has stopped, with the same worker. `save`: between two calls from the loop.
+  [[nodiscard]] static std::unique_ptr<NodeInbox> adopt(Loop& loop, NodeSession::Policy policy, Hooks hooks,
+                                                        const SavedNodeInbox& saved, FdTable& fds);
+  [[nodiscard]] SavedNodeInbox save(FdList& fds) const;
+  // Its worker has said that it leaves by itself, and lives.
+  [[nodiscard]] bool is_leaving() const;
 
   // Makes the channel for a worker that is about to be started, and answers its end: descriptor 3 of the child. Once the
   // child has it, the caller's is to be closed: else the end of the worker cannot be seen.

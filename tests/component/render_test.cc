@@ -209,12 +209,33 @@ TEST(RenderStatus, ExitsAreShortened) {
 
 TEST(RenderRoute, ShowsTheAnswerAndTheWayToIt) {
   RouteAnswer answer{"203.0.113.7", "203.0.113.7/32", 0x9c1f03aaU, 312, 512, "web", 2, 2, {2, 0, 3, 1}};
-  std::string text = render_route(answer, Colours::Off);
+  const auto render = [&](RouteDetail detail) { return "\n" + render_route(answer, detail, Colours::Off); };
+  std::string text = render_route(answer, RouteDetail::Placement, Colours::Off);
   answer.slot = 0;
-  text += "\n" + render_route(answer, Colours::Off);
+  text += render(RouteDetail::Placement);
   answer.slot.reset();
   answer.preference.resize(40, 9);
-  text += "\n" + render_route(answer, Colours::Off);
+  text += render(RouteDetail::Placement);
+  answer.slot = 3;
+  answer.home = 3;
+  answer.preference = {3, 1};
+  answer.decided_by = "key";
+  answer.placement = "crc32";
+  answer.key_name = "cookie(sid)";
+  answer.key = "session-1";
+  answer.listener = "http";
+  answer.address_from = "proxy-header";
+  answer.route = R"(2: { when = { host = "ws.*" }, pool = "web" })";
+  answer.limits = {"source-rate = 100 in 1s for each /32 of IPv4 and /64 of IPv6"};
+  answer.holder = 4711;
+  text += render(RouteDetail::All);
+  answer.refused = "source-rate";
+  text += render(RouteDetail::Placement);
+  answer.refused.clear();
+  answer.decided_by = "load";
+  answer.placement = "round-robin";
+  answer.preference.clear();
+  text += render(RouteDetail::Placement);
   expect_golden("route.txt", text);
 }
 

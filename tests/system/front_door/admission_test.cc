@@ -106,5 +106,79 @@ TEST(Admission, BehindAProxyItIsTheClientWhoIsJudged) {
   EXPECT_TRUE(told(served));
 }
 
+TEST(Admission, WhoComesMostIsShown) {
+  SupervisorPlan plan = passed("127.0.0.1:0,source-rate=2,source-rate-period=1h,ban-after=2,ban-time=1h");
+  plan.listen.push_back("127.0.0.1:0");
+  const Supervisor supervisor(plan);
+  supervisor.wait_until_serving();
+  EXPECT_TRUE(is_served(supervisor, "127.0.7.1"));
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(is_served(supervisor, "127.0.7.2"), i < 2);
+  const Ran ran = supervisor.tell("clients", {"--json"});
+  ASSERT_EQ(ran.exit_code, 0) << ran.errors;
+  const auto listeners = nlohmann::json::parse(ran.output)["listeners"];
+  ASSERT_EQ(listeners.size(), 2u);
+  EXPECT_EQ(listeners[0]["sources"][0],
+            (nlohmann::json{{"address", "127.0.7.2/32"}, {"seen", 4}, {"refused", 0}, {"banned", true}}));
+  EXPECT_EQ(listeners[0]["sources"][1]["address"], "127.0.7.1/32");
+  EXPECT_FALSE(listeners[1]["remembers"]);
+  const Ran text = supervisor.tell("clients", {"--count", "1"});
+  EXPECT_THAT(text.output, HasSubstr("127.0.7.2/32"));
+  EXPECT_THAT(text.output, HasSubstr("banned"));
+  EXPECT_THAT(text.output, HasSubstr("source-rate = 2 in 1h"));
+  EXPECT_THAT(text.output, testing::Not(HasSubstr("127.0.7.1/32")));
+  const Ran unknown = supervisor.tell("clients", {"--listener", "nobody"});
+  EXPECT_EQ(unknown.exit_code, 2);
+  EXPECT_THAT(unknown.errors, HasSubstr("there is no listener 'nobody'"));
+}
+
+class AdmissionReload : public testing::Test {
+ protected:
+  void write(const std::string& limits) const {
+    write_text(directory_ / "front.toml",
+               "[supervisor]\nname = \"front\"\n[listeners.http]\naddress = \"127.0.0.1:0\"\n" + limits +
+                   "[pools.web]\nintake = \"sdk\"\nworkers = 2\ncommand = [\"" + whoami_program() + "\"]\n");
+  }
+  [[nodiscard]] SupervisorPlan plan() const {
+    SupervisorPlan plan;
+    plan.listen.clear();
+    plan.workers = 0;
+    plan.command.clear();
+    plan.options = {"-c", directory_ / "front.toml"};
+    return plan;
+  }
+  TempDirectory directory_;
+};
+
+TEST_F(AdmissionReload, LimitsChangeUnderWay) {
+  write("");
+  const Supervisor supervisor(plan());
+  const std::vector<pid_t> workers = supervisor.wait_until_serving().pids();
+  EXPECT_TRUE(is_served(supervisor, "127.0.7.1"));
+  write_text(directory_ / "deny", "127.0.7.0/24\n");
+  write("deny = \"" + (directory_ / "deny") + "\"\n");
+  Ran ran = supervisor.tell("reload", {"--wait"});
+  ASSERT_EQ(ran.exit_code, 0) << ran.errors;
+  EXPECT_FALSE(is_served(supervisor, "127.0.7.1"));
+  EXPECT_TRUE(is_served(supervisor, "127.0.8.1"));
+  write("source-rate = 1\nsource-rate-period = \"1h\"\nrefusal = \"http\"\n");
+  ran = supervisor.tell("reload", {"--wait"});
+  ASSERT_EQ(ran.exit_code, 0) << ran.errors;
+  EXPECT_EQ(get_once(supervisor.target(), "/", "127.0.7.1")->code, 200);
+  EXPECT_EQ(get_once(supervisor.target(), "/", "127.0.7.1")->code, 429);
+  EXPECT_EQ(supervisor.status().pids(), workers) << "limits are no reason to replace a worker";
+}
+
+TEST_F(AdmissionReload, AListThatCannotBeReadChangesNothing) {
+  write("source-rate = 1\nsource-rate-period = \"1h\"\n");
+  const Supervisor supervisor(plan());
+  supervisor.wait_until_serving();
+  EXPECT_TRUE(is_served(supervisor, "127.0.7.1"));
+  write("deny = \"/no/such/list\"\n");
+  const Ran ran = supervisor.tell("reload", {"--wait"});
+  EXPECT_NE(ran.exit_code, 0);
+  EXPECT_THAT(ran.errors, HasSubstr("listener http: read /no/such/list"));
+  EXPECT_FALSE(is_served(supervisor, "127.0.7.1")) << "the limit that was in force is";
+}
+
 }  // namespace
 }  // namespace holdfast::test

@@ -9,26 +9,6 @@ namespace {
 
 using testing::HasSubstr;
 
-std::string request(const std::string& target, const std::string& fields = "") {
-  return "GET " + target + " HTTP/1.1\r\nHost: test\r\nConnection: close\r\n" + fields + "\r\n";
-}
-
-// Asks once, from a source, in one segment.
-int slot_of(const Supervisor& supervisor, const std::string& bytes, const std::string& source = "127.0.0.1") {
-  HttpClient client(supervisor.target(), source);
-  client.send_raw(bytes);
-  const auto answer = told(client);
-  EXPECT_TRUE(answer) << name_of(client.ending());
-  return answer ? (*answer)["slot"].get<int>() : -1;
-}
-
-SupervisorPlan by_key(const std::string& key, std::vector<std::string> more = {}) {
-  more.insert(more.end(), {"--key", key});
-  SupervisorPlan plan = passed("127.0.0.1:0", std::move(more));
-  plan.workers = 4;
-  return plan;
-}
-
 TEST(FrontDoorKeys, ACookieIsPlacedAlikeFromEverywhere) {
   const Supervisor supervisor(by_key("cookie(sid), remote-address"));
   supervisor.wait_until_serving();

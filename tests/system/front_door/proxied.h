@@ -1,5 +1,7 @@
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -42,6 +44,27 @@ inline SupervisorPlan passed(const std::string& listen, std::vector<std::string>
   plan.options = std::move(options);
   plan.options.insert(plan.options.end(), {"--intake", "sdk"});
   return plan;
+}
+
+// A pool of four slots whose clients are placed by `key`.
+inline SupervisorPlan by_key(const std::string& key, std::vector<std::string> more = {}) {
+  more.insert(more.end(), {"--key", key});
+  SupervisorPlan plan = passed("127.0.0.1:0", std::move(more));
+  plan.workers = 4;
+  return plan;
+}
+
+inline std::string request(const std::string& target, const std::string& fields = "") {
+  return "GET " + target + " HTTP/1.1\r\nHost: test\r\nConnection: close\r\n" + fields + "\r\n";
+}
+
+// Asks once, from a source, in one segment; -1, and a failure: there was no answer.
+inline int slot_of(const Supervisor& supervisor, const std::string& bytes, const std::string& source = "127.0.0.1") {
+  HttpClient client(supervisor.target(), source);
+  client.send_raw(bytes);
+  const auto answer = told(client);
+  EXPECT_TRUE(answer) << name_of(client.ending());
+  return answer ? (*answer)["slot"].get<int>() : -1;
 }
 
 }  // namespace holdfast::test

@@ -244,6 +244,20 @@ TEST(ProxyProtocol, ThousandsThatSayNothingKeepNobodyElseWaiting) {
   for (HttpClient& each : silent) ASSERT_TRUE(each.closed_by_peer());
 }
 
+TEST(ProxyProtocol, OverAUnixPathTheHeaderNamesTheClient) {
+  const Supervisor supervisor(passed("unix:{dir}/front.sock,proxy-protocol=required"));
+  supervisor.wait_until_serving();
+  HttpClient client(supervisor.target());
+  client.send_raw(kV1 + kRequest);
+  const auto answer = told(client);
+  ASSERT_TRUE(answer) << name_of(client.ending());
+  EXPECT_EQ((*answer)["remote"], "203.0.113.7:4000");
+  EXPECT_EQ((*answer)["slot"], supervisor.route("203.0.113.7"));
+  HttpClient local(supervisor.target());
+  local.send_raw(header_v1("UNKNOWN") + kRequest);
+  EXPECT_TRUE(told(local)) << name_of(local.ending());
+}
+
 TEST(ProxyProtocol, CannotBeHadInTheSteerPlane) {
   const Ran ran = run({holdfast_program(), "run", "-l", "127.0.0.1:0,proxy-protocol=required", "--intake", "capture",
                        "--", whoami_program()});

@@ -5,6 +5,7 @@
 #include "support/eventually.h"
 #include "support/process.h"
 #include "support/temp_directory.h"
+#include "system/front_door/programs.h"
 #include "system/front_door/proxied.h"
 
 namespace holdfast::test {
@@ -12,20 +13,6 @@ namespace {
 
 using testing::HasSubstr;
 using testing::StartsWith;
-
-std::string program(const std::string& name) {
-  for (const std::string directory : {"/usr/sbin/", "/usr/bin/"}) {
-    if (::access((directory + name).c_str(), X_OK) == 0) return directory + name;
-  }
-  return "";
-}
-
-// An address of this machine that no other test process takes, so that ports need not be searched for.
-std::string own_address() {
-  const int pid = ::getpid();
-  return "127." + std::to_string(16 + (pid >> 16) % 200) + "." + std::to_string(pid >> 8 & 255) + "." +
-         std::to_string(pid & 255);
-}
 
 class Senders : public testing::Test {
  protected:

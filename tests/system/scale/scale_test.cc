@@ -55,7 +55,8 @@ TEST_P(Scale, MovesOnlyTheClientsThatTheNewSlotReceives) {
   for (const std::string& source : sources) before[source] = slots_of(supervisor.target(), source);
   const Ran told = supervisor.tell("scale", {"--json", "--dry-run", "4"});
   ASSERT_EQ(told.exit_code, 0) << told.errors;
-  EXPECT_EQ(nlohmann::json::parse(told.output)["moved_buckets"], 128);
+  const nlohmann::json answer = nlohmann::json::parse(told.output);
+  EXPECT_EQ(answer["moved_buckets"], 128);
   EXPECT_EQ(supervisor.status().slots.size(), 3U) << "a dry run changes nothing";
 
   ASSERT_EQ(supervisor.tell("scale", {"--wait", "main", "4"}).exit_code, 0);
@@ -68,6 +69,12 @@ TEST_P(Scale, MovesOnlyTheClientsThatTheNewSlotReceives) {
   }
   EXPECT_GT(moved, 200U / 4 / 2);
   EXPECT_LT(moved, 200U / 4 * 2);
+  if (GetParam() == std::string("steer")) {
+    EXPECT_FALSE(answer.contains("clients")) << "the kernel does not tell who came";
+  } else {
+    EXPECT_NEAR(answer["clients"].get<double>(), 200, 2);
+    EXPECT_NEAR(answer["moved_clients"].get<double>(), moved, 2);
+  }
 }
 
 TEST_P(Scale, UnderSlowStartNewSlotsGetTheirClientsOverTime) {

@@ -135,21 +135,5 @@ signal.pause())"};
   EXPECT_EQ(supervisor.wait_until_serving().slot(0).pid, worker);
 }
 
-TEST(UpgradeCarries, NodeWorkersAreRefusedWhicheverWayTheyWereFound) {
-  if (std::system("node --version >/dev/null 2>&1") != 0) GTEST_SKIP() << "there is no node here";
-  for (const std::string intake : {"auto", "node"}) {
-    SupervisorPlan plan;
-    plan.options = {"--intake", intake};
-    plan.command = {"node", source_file("tests/interop/node/workers/http.js"), "3000"};
-    const Supervisor supervisor(plan);
-    const StatusView before = supervisor.wait_until_serving();
-    const Ran ran = upgrade(supervisor);
-    EXPECT_EQ(ran.exit_code, 1);
-    EXPECT_THAT(ran.errors, HasSubstr("the channels of Node.js workers"));
-    EXPECT_EQ(supervisor.status().pids(), before.pids());
-    EXPECT_TRUE(get_once(supervisor.target(), "/"));
-  }
-}
-
 }  // namespace
 }  // namespace holdfast::test

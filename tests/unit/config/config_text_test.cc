@@ -41,6 +41,16 @@ TEST(ConfigText, GivesTheSameConfigurationAgain) {
   EXPECT_EQ(config_text(*read), config_text(chosen()));
 }
 
+// "main" is what a pool is called that nobody has named: as the name of another one than the first it is no default.
+TEST(ConfigText, SaysWhoseListenerItIs) {
+  Config config = chosen();
+  config.pools[1].name = "main";
+  config.listeners[1].pool = "main";
+  const Result<Config> read = config_of_text(config_text(config));
+  ASSERT_TRUE(read) << read.error().message() << "\n" << config_text(config);
+  EXPECT_THAT(differences(config, *read), IsEmpty());
+}
+
 TEST(ConfigText, SaysNothingOfDefaults) {
   EXPECT_EQ(config_text(chosen()).find("queue-limit"), std::string::npos);
   EXPECT_THAT(config_text(chosen()), HasSubstr("drain-timeout = \"1500ms\"\n"));

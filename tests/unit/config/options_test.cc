@@ -38,6 +38,7 @@ const std::map<std::string, Value> kSamples = {
     {"TABLE", Scalar{"other"}},
     {"INTAKE", Scalar{"capture"}},
     {"PLANE", Scalar{"steer"}},
+    {"WHO", Scalar{"systemd"}},
     {"CPUS", Scalar{"0,2"}},
     {"TARGET", Scalar{"/other"}},
     {"ACTION", Scalar{"restart"}},

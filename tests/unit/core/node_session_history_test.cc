@@ -27,12 +27,13 @@ class World {
   explicit World(std::uint64_t seed)
       : random_(seed),
         by_message_(seed % 3 == 0),
-        session_(NodeSession::Policy{by_message_ ? NodeDialect::SocketIo : NodeDialect::Cluster,
-                                     {},
-                                     NodeSession::Readiness::Listening,
-                                     false,
-                                     kMostInFlight,
-                                     20ms}) {
+        policy_{by_message_ ? NodeDialect::SocketIo : NodeDialect::Cluster,
+                {},
+                NodeSession::Readiness::Listening,
+                false,
+                kMostInFlight,
+                20ms},
+        session_(policy_) {
     for (std::uint64_t i = 1; i <= 40; i++) waiting_.push_back(i);
   }
 
@@ -60,7 +61,7 @@ class World {
   unsigned pick(unsigned below) { return std::uniform_int_distribution<unsigned>(0, below - 1)(random_); }
 
   void step() {
-    switch (pick(14)) {
+    switch (pick(15)) {
       case 0:
         return open_server();
       case 1:
@@ -84,6 +85,9 @@ class World {
         return say(NodeText{"1"});
       case 12:
         return pick(20) == 0 ? say(NodeLeaves{1}) : pick(40) == 0 ? note(session_.drain()) : void();
+      case 13:  // another program goes on
+        session_ = NodeSession(policy_, session_.save());
+        return;
       default:
         return pick(30) == 0 ? lie() : void();
     }
@@ -198,6 +202,7 @@ class World {
 
   std::mt19937_64 random_;
   const bool by_message_;
+  const NodeSession::Policy policy_;
   NodeSession session_;
   TimePoint now_{1000s};
   std::int64_t number_ = 0;

@@ -24,6 +24,26 @@ SavedInbox busy_inbox() {
   return inbox;
 }
 
+SavedNodeInbox busy_node_inbox() {
+  SavedNodeInbox inbox;
+  SavedNodeChannel& channel = inbox.channel.emplace();
+  channel.fd = "node.3";
+  channel.session.phase = NodeSession::Phase::Draining;
+  channel.session.connection_message = "\"connection\"";
+  channel.session.servers = {{"7", {NodeServer::Kind::Unix, "/run/x", 0, 1}, 80, ListenerId{2}, true}};
+  channel.session.in_flight = {{41, 5, TimePoint{3s}, true, std::nullopt},
+                               {42, std::nullopt, TimePoint{4s}, false, true}};
+  channel.session.signs.adapter_spoke = true;
+  channel.session.window = 9;
+  channel.heard = "7b22";
+  channel.to_send = {"0a"};
+  channel.to_be_closed = true;
+  inbox.unsent = {{"connection.51", "00"}};
+  inbox.in_flight = {{41, {"connection.52", "01"}}};
+  inbox.last_sent = 42;
+  return inbox;
+}
+
 SavedState busy_state() {
   SavedState state;
   state.version = "1.2.3";
@@ -48,6 +68,12 @@ SavedState busy_state() {
   slot.pause = Fleet::Backoff{TimePoint{10s}};
   slot.start_limit = StartLimit({TimePoint{1s}, TimePoint{2s}});
   pool.slots.emplace_back().inbox = busy_inbox();
+  pool.slots[0].node_inbox = busy_node_inbox();
+  pool.node = SavedNodeWorkers{NodeDialect::SocketIo,
+                               {{{{NodeServer::Kind::Tcp6, "::", 3000, 0}, 1}}, {{1, "\"keys\""}}},
+                               {{"uid", {WorkerId{7}, "/chat"}}},
+                               {{"session", WorkerId{7}}}};
+  pool.at_session_door = {{"connection.61", "02"}};
   SavedWorker& worker = pool.workers.emplace_back();
   worker.id = WorkerId{7};
   worker.pidfd = "pidfd.7";
@@ -89,6 +115,10 @@ TEST(SavedState, ComesBackAsItWas) {
   EXPECT_EQ(read->pools[0].steered[0].groups[0].sockets[1].seat, 1u);
   const auto& phase = std::get<Fleet::Draining>(read->pools[0].fleet.slots[0].incumbent->phase);
   EXPECT_EQ(phase.last_heartbeat, TimePoint{8s});
+  const NodeSession::Saved& session = read->pools[0].slots[0].node_inbox->channel->session;
+  EXPECT_EQ(session.in_flight[0].number, 5);
+  EXPECT_EQ(session.in_flight[1].accepted, true);
+  EXPECT_EQ(read->pools[0].node->sessions.at("session"), WorkerId{7});
 }
 
 TEST(SavedState, IgnoresMembersThatItDoesNotKnow) {
@@ -193,6 +223,32 @@ TEST(SavedState, NamesEveryEnumeratorAndReadsItBack) {
       "/pools/0/workers/0/told_to_end",
       [](SavedState& state, Fleet::Why value) { state.pools[0].workers[0].told_to_end = value; },
       [](const SavedState& state) { return state.pools[0].workers[0].told_to_end.value(); });
+}
+
+TEST(SavedState, NamesEveryEnumeratorOfNodeWorkersAndReadsItBack) {
+  using Phase = NodeSession::Phase;
+  expect_names(
+      Named<Phase>{
+          {Phase::Open, "open"}, {Phase::Leaving, "leaving"}, {Phase::Draining, "draining"}, {Phase::Ended, "ended"}},
+      "/pools/0/slots/0/node_inbox/channel/session/phase",
+      [](SavedState& state, Phase value) { state.pools[0].slots[0].node_inbox->channel->session.phase = value; },
+      [](const SavedState& state) { return state.pools[0].slots[0].node_inbox->channel->session.phase; });
+  using Kind = NodeServer::Kind;
+  expect_names(
+      Named<Kind>{{Kind::Tcp4, "tcp4"},
+                  {Kind::Tcp6, "tcp6"},
+                  {Kind::Unix, "unix"},
+                  {Kind::Udp, "udp"},
+                  {Kind::Descriptor, "descriptor"}},
+      "/pools/0/node/servers/taken/0/server/kind",
+      [](SavedState& state, Kind value) { state.pools[0].node->servers.taken[0].server.kind = value; },
+      [](const SavedState& state) { return state.pools[0].node->servers.taken[0].server.kind; });
+  for (const NodeDialectWords& words : kNodeDialects) {
+    expect_names(
+        Named<NodeDialect>{{words.dialect, std::string(words.name)}}, "/pools/0/node/found",
+        [](SavedState& state, NodeDialect value) { state.pools[0].node->found = value; },
+        [](const SavedState& state) { return state.pools[0].node->found; });
+  }
 }
 
 TEST(SavedState, NamesEveryEnumeratorOfAFleetAndReadsItBack) {

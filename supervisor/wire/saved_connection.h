@@ -1,0 +1,14 @@
+#pragma once
+
+#include <string>
+
+namespace holdfast {
+
+// A connection that nobody has taken up, in a saved state.
+struct SavedConnection {
+  std::string fd;
+  std::string record;        // the bytes of its hf_connection_record, hexadecimal
+  std::string details = {};  // what stands behind it, likewise
+};
+
+}  // namespace holdfast

@@ -1,0 +1,75 @@
+// The front door when the supervisor becomes another program: who waits at it is not let go, and the doors are the same.
+#include <gmock/gmock.h>
+
+#include "support/temp_directory.h"
+#include "system/front_door/proxied.h"
+
+namespace holdfast::test {
+namespace {
+
+std::uint64_t handed(const StatusView& status, const std::string& pool) {
+  std::uint64_t sum = 0;
+  const auto json = nlohmann::json::parse(status.json);
+  for (const auto& each : json["pools"]) {
+    if (each["name"] != pool) continue;
+    for (const auto& slot : each["slots"]) sum += slot["handed"].get<std::uint64_t>();
+  }
+  return sum;
+}
+
+TEST(FrontDoorUpgrade, WhoWaitsAtTheDoorIsServedByTheNextProgram) {
+  const TempDirectory directory;
+  const std::string worker = "intake = \"sdk\"\nworkers = 2\ncommand = [\"" + whoami_program() + "\"]\n";
+  write_text(
+      directory / "front.toml",
+      "[supervisor]\nname = \"front\"\n[listeners.http]\naddress = \"127.0.0.1:0\"\n"
+      "proxy-protocol = \"required\"\npreface-timeout = \"1h\"\nsource-rate = 1\nsource-rate-period = \"1h\"\n"
+      "routes = [{ when = { host = \"ws.*\", path-prefix = \"/\" }, pool = \"chat\" }]\n[pools.web]\n" +
+          worker +
+          "key = [\"cookie(sid)\", \"remote-address\"]\nweights = [3, 1]\nplacement = \"crc32\"\n[pools.chat]\n" +
+          worker);
+  SupervisorPlan plan;
+  plan.listen.clear();
+  plan.workers = 0;
+  plan.command.clear();
+  plan.options = {"-c", directory / "front.toml"};
+  const Supervisor supervisor(plan);
+  supervisor.wait_until("all serve", [](const StatusView& status) {
+    const auto json = nlohmann::json::parse(status.json);
+    for (const auto& pool : json["pools"]) {
+      for (const auto& slot : pool["slots"]) {
+        if (slot["state"] != "serving") return false;
+      }
+    }
+    return true;
+  });
+  HttpClient silent(supervisor.target());
+  HttpClient half(supervisor.target());
+  const std::string header = header_v1("TCP4 203.0.113.7 192.0.2.1 4000 443");
+  half.send_raw(header.substr(0, 12));
+  HttpClient before(supervisor.target());
+  before.send_raw(header_v1("TCP4 203.0.113.8 192.0.2.1 4000 443") + "GET / HTTP/1.1\r\nHost: ws.test\r\n\r\n");
+  ASSERT_TRUE(told(before));
+  supervisor.wait_until("two wait", [](const StatusView& status) { return status.waiting == 2; });
+  for (int round = 0; round < 2; ++round) {
+    const Ran ran = supervisor.tell("upgrade", {"--wait"});
+    ASSERT_EQ(ran.exit_code, 0) << ran.errors << supervisor.errors();
+    EXPECT_EQ(supervisor.status().waiting, 2u);
+    EXPECT_TRUE(supervisor.status().balanced());
+  }
+  half.send_raw(header.substr(12) + request("/"));
+  const auto answer = told(half);
+  ASSERT_TRUE(answer) << name_of(half.ending());
+  EXPECT_EQ((*answer)["remote"], "203.0.113.7:4000");
+  silent.send_raw(header_v1("TCP4 203.0.113.9 192.0.2.1 4000 443") + "GET / HTTP/1.1\r\nHost: ws.test\r\n\r\n");
+  EXPECT_TRUE(told(silent)) << name_of(silent.ending());
+  const StatusView status = supervisor.wait_until_settled();
+  EXPECT_EQ(handed(status, "chat"), 2u);
+  EXPECT_EQ(handed(status, "web"), 1u);
+  EXPECT_EQ(status.refused_in_all(), 0u);
+  ASSERT_EQ(status.listeners.size(), 1u);
+  EXPECT_EQ(status.listeners[0].accepted, 3u);
+}
+
+}  // namespace
+}  // namespace holdfast::test

@@ -1,0 +1,124 @@
+// How many connections workers may have open, and what becomes of those that come beyond.
+#include <gmock/gmock.h>
+
+#include "support/eventually.h"
+#include "system/front_door/proxied.h"
+
+namespace holdfast::test {
+namespace {
+
+// One that a worker has and keeps.
+HttpClient open_one(const Supervisor& supervisor, const std::string& source = "127.0.0.1") {
+  HttpClient client(supervisor.target(), source);
+  EXPECT_TRUE(client.get("/")) << name_of(client.ending());
+  return client;
+}
+
+SupervisorPlan bounded(std::vector<std::string> options, const std::string& listen = "127.0.0.1:0,refusal=http") {
+  return passed(listen, std::move(options));
+}
+
+TEST(MaxConnections, WhoComesBeyondWaitsUntilOneIsClosed) {
+  const Supervisor supervisor(bounded({"--max-connections", "3", "--wait-timeout", "1h"}));
+  supervisor.wait_until_serving();
+  std::vector<HttpClient> open;
+  for (int i = 0; i < 3; ++i) open.push_back(open_one(supervisor));
+  HttpClient next(supervisor.target());
+  next.send("/");
+  HttpClient behind(supervisor.target());
+  behind.send("/");
+  const StatusView full = supervisor.wait_until("two wait", [](const StatusView& view) { return view.waiting == 2; });
+  EXPECT_EQ(full.handed, 3u);
+  EXPECT_FALSE(full.listeners[0].paused) << "who waits keeps nobody from being accepted";
+  open.pop_back();
+  EXPECT_TRUE(next.receive()) << name_of(next.ending());
+  open.pop_back();
+  EXPECT_TRUE(behind.receive()) << name_of(behind.ending());
+  EXPECT_EQ(supervisor.wait_until_settled().refused_in_all(), 0u);
+}
+
+TEST(MaxConnections, BeyondWhatMayWaitTheyAreToldToComeAgain) {
+  const Supervisor supervisor(bounded({"--max-connections", "1", "--wait-limit", "1", "--wait-timeout", "1h"}));
+  supervisor.wait_until_serving();
+  const HttpClient open = open_one(supervisor);
+  HttpClient waits(supervisor.target());
+  waits.send("/");
+  supervisor.wait_until("it waits", [](const StatusView& view) { return view.waiting == 1; });
+  HttpClient refused(supervisor.target());
+  refused.send("/");
+  const auto answer = refused.receive();
+  ASSERT_TRUE(answer) << name_of(refused.ending());
+  EXPECT_EQ(answer->code, 503);
+  EXPECT_EQ(supervisor.status().refused.at("max-connections"), 1u);
+  EXPECT_TRUE(supervisor.status().balanced());
+}
+
+TEST(MaxConnections, NobodyWaitsLongerThanAllowed) {
+  const Supervisor supervisor(bounded({"--max-connections", "1", "--wait-timeout", "300ms"}));
+  supervisor.wait_until_serving();
+  const HttpClient open = open_one(supervisor);
+  const auto begin = Clock::now();
+  HttpClient waits(supervisor.target());
+  waits.send("/");
+  const auto answer = waits.receive();
+  ASSERT_TRUE(answer) << name_of(waits.ending());
+  EXPECT_EQ(answer->code, 503);
+  EXPECT_GE(Clock::now() - begin, std::chrono::milliseconds(250));
+}
+
+TEST(MaxConnections, WithoutHttpTheyAreReset) {
+  const Supervisor supervisor(bounded({"--max-connections", "1", "--wait-timeout", "100ms"}, "127.0.0.1:0"));
+  supervisor.wait_until_serving();
+  const HttpClient open = open_one(supervisor);
+  HttpClient waits(supervisor.target());
+  waits.send("/");
+  EXPECT_TRUE(waits.closed_by_peer());
+  EXPECT_EQ(supervisor.wait_until_settled().refused.at("max-connections"), 1u);
+}
+
+TEST(MaxConnections, AFullSlotPassesNewClientsOn) {
+  const Supervisor supervisor(bounded({"--max-slot-connections", "2"}));
+  supervisor.wait_until_serving();
+  std::vector<HttpClient> open;
+  for (int i = 0; i < 4; ++i) open.push_back(open_one(supervisor));
+  const StatusView status = supervisor.wait_until_settled();
+  EXPECT_EQ(status.slot(0).handed, 2u);
+  EXPECT_EQ(status.slot(1).handed, 2u);
+}
+
+TEST(MaxConnections, AClientWaitsForHisOwnSlotWhereHeMay) {
+  const Supervisor supervisor(bounded({"--max-slot-connections", "1", "--overflow", "wait", "--wait-timeout", "1h"}));
+  supervisor.wait_until_serving();
+  const int slot = supervisor.route("127.0.0.1");
+  std::string other = "127.0.1.1";
+  for (int i = 2; supervisor.route(other) == slot; ++i) other = "127.0." + std::to_string(i) + ".1";
+  std::vector<HttpClient> open;
+  open.push_back(open_one(supervisor));
+  HttpClient waits(supervisor.target(), "127.0.0.1");
+  waits.send("/");
+  supervisor.wait_until("it waits", [](const StatusView& view) { return view.waiting == 1; });
+  const HttpClient not_kept = open_one(supervisor, other);
+  EXPECT_EQ(supervisor.status().waiting, 1u);
+  open.pop_back();
+  const auto answer = waits.receive();
+  ASSERT_TRUE(answer) << name_of(waits.ending());
+  EXPECT_EQ(answer->slot, slot);
+}
+
+TEST(MaxConnections, WhoWaitsIsServedByTheNextProgram) {
+  const Supervisor supervisor(bounded({"--max-connections", "1", "--wait-timeout", "1h"}));
+  supervisor.wait_until_serving();
+  std::vector<HttpClient> open;
+  open.push_back(open_one(supervisor));
+  HttpClient waits(supervisor.target());
+  waits.send("/");
+  supervisor.wait_until("it waits", [](const StatusView& view) { return view.waiting == 1; });
+  const Ran ran = supervisor.tell("upgrade", {"--wait"});
+  ASSERT_EQ(ran.exit_code, 0) << ran.errors;
+  EXPECT_EQ(supervisor.status().waiting, 1u);
+  open.clear();
+  EXPECT_TRUE(waits.receive()) << name_of(waits.ending());
+}
+
+}  // namespace
+}  // namespace holdfast::test

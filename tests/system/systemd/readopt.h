@@ -1,0 +1,81 @@
+#pragma once
+
+#include <gmock/gmock.h>
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "support/load_loop.h"
+#include "support/systemd_test.h"
+
+namespace holdfast::test {
+
+// A service of the packaged unit, whose workers systemd keeps when the supervisor is killed.
+class Readopt : public SystemdTest {
+ protected:
+  static constexpr const char* kService = "holdfast@web.service";
+  static constexpr const char* kSlice = "system.slice/system-holdfast.slice";
+  static constexpr const char* kControlOfService = "/run/holdfast-web/control.sock";
+  static constexpr unsigned kWorkers = 3;
+
+  void SetUp() override {
+    SystemdTest::SetUp();
+    if (IsSkipped()) return;
+    machine_.add_packaged_units();
+    units_.emplace_back(kService);
+  }
+
+  // One pool, whose workers are of `command` and as `lines` say.
+  void start(const std::string& lines, const std::string& command = R"("/run/machine/bin/whoami")") {
+    write_config("[listeners.main]\naddress = \"127.0.0.1:8080\"\n[pools.main]\nworkers = " + std::to_string(kWorkers) +
+                 "\ncommand = [" + command + "]\n" + lines);
+    start_service();
+  }
+  void write_config(const std::string& text) const { machine_.write("/etc/holdfast/web.toml", text); }
+  void start_service() {
+    systemctl({"start", kService});
+    EXPECT_TRUE(eventually([&] { return status().all_serving(); })) << status().json;
+  }
+
+  [[nodiscard]] StatusView status() const { return machine_.status(kControlOfService); }
+  [[nodiscard]] nlohmann::json json() const { return nlohmann::json::parse(status().json); }
+  [[nodiscard]] std::vector<pid_t> pids_of(const std::string& pool) const {
+    std::vector<pid_t> pids;
+    const std::string text = status().json;
+    if (text.empty()) return pids;
+    for (const nlohmann::json& each : nlohmann::json::parse(text)["pools"]) {
+      if (each["name"] != pool) continue;
+      for (const nlohmann::json& slot : each["slots"]) {
+        if (slot["pid"].is_number() && slot["state"] == "serving") pids.push_back(slot["pid"].get<pid_t>());
+      }
+    }
+    return pids;
+  }
+  [[nodiscard]] std::vector<pid_t> processes() const { return machine_.processes_of(kService, kSlice); }
+  [[nodiscard]] std::string property(std::string_view name) const { return machine_.property(kService, name); }
+
+  void tell(std::vector<std::string> words) const {
+    words.insert(words.begin(), "/run/machine/bin/holdfast");
+    words.insert(words.end(), {"--control", kControlOfService});
+    const Ran ran = machine_.run(words);
+    EXPECT_EQ(ran.exit_code, 0) << ran.errors;
+  }
+  void send(int signal, pid_t process) const { send(signal, std::to_string(process)); }
+  void send(int signal, const std::string& process) const {
+    EXPECT_EQ(machine_.run({"kill", "-" + std::to_string(signal), process}).exit_code, 0);
+  }
+  // Kills the supervisor and waits until the next one answers.
+  void kill_supervisor() {
+    const std::string before = property("MainPID");
+    send(SIGKILL, before);
+    ASSERT_TRUE(eventually([&] {
+      const std::string now = property("MainPID");
+      return now != before && now != "0" && std::to_string(status().pid) == now;
+    }));
+  }
+
+  const Endpoint target_ = endpoint("127.0.0.1:8080");
+};
+
+}  // namespace holdfast::test
