@@ -44,18 +44,15 @@ NodeInbox::Hooks NodeWorkers::hooks_of_inbox() {
   hooks.on_heard = of_worker([this](WorkerId worker, const NodeSession::Heard& heard) { on_heard(worker, heard); });
   hooks.on_garbage = [this](NodeInbox& inbox, const Error& error) { hooks_.on_garbage(inbox, error); };
   hooks.on_room = [this] { hooks_.on_room(); };
-<<<<<<< HEAD
-  return std::make_unique<NodeInbox>(loop_, session_policy(pool_.node), pool_.node.serialization, std::move(hooks));
-=======
   return hooks;
 }
 
 std::unique_ptr<NodeInbox> NodeWorkers::make_inbox() {
-  return std::make_unique<NodeInbox>(loop_, session_policy(pool_.node), hooks_of_inbox());
+  return std::make_unique<NodeInbox>(loop_, session_policy(pool_.node), pool_.node.serialization, hooks_of_inbox());
 }
 
 std::unique_ptr<NodeInbox> NodeWorkers::adopt_inbox(const SavedNodeInbox& saved, FdTable& fds) {
-  return NodeInbox::adopt(loop_, session_policy(pool_.node), hooks_of_inbox(), saved, fds);
+  return NodeInbox::adopt(loop_, session_policy(pool_.node), pool_.node.serialization, hooks_of_inbox(), saved, fds);
 }
 
 void NodeWorkers::adopt_worker(WorkerId worker, NodeInbox& inbox) {
@@ -73,7 +70,6 @@ void NodeWorkers::adopt(const SavedNodeWorkers& saved) {
   servers_.adopt(saved.servers);
   relay_.adopt(saved.adapters);
   sessions_.adopt({saved.sessions.begin(), saved.sessions.end()});
->>>>>>> main
 }
 
 Result<UniqueFd> NodeWorkers::begin(WorkerId worker, NodeInbox& inbox) {

@@ -21,6 +21,9 @@ class NodeFrames {
   // for each: a message goes beyond the limit, and is passed over.
   [[nodiscard]] Result<std::optional<std::string_view>> next();
 
+  // What has come of messages that are not whole yet: another one goes on with it.
+  [[nodiscard]] std::string_view rest() const { return std::string_view(bytes_).substr(start_); }
+
  private:
   std::size_t limit_;
   std::string bytes_;

@@ -28,6 +28,11 @@ class NodeStream {
     return std::visit([](auto& cutter) { return cutter.next(); }, cutter_);
   }
 
+  // What has come of messages that are not whole yet: another one goes on with it.
+  [[nodiscard]] std::string_view rest() const {
+    return std::visit([](const auto& cutter) { return cutter.rest(); }, cutter_);
+  }
+
  private:
   using Cutter = std::variant<NodeLines, NodeFrames>;
   Cutter cutter_;

@@ -9,25 +9,14 @@
 #include "sys/sockets.h"
 #include "sys/stream.h"
 #include "wire/node_codec.h"
-<<<<<<< HEAD
-#include "wire/node_stream.h"
-=======
 #include "worker/node_channel.h"
->>>>>>> main
 
 namespace holdfast {
 
 namespace {
 
-<<<<<<< HEAD
-// What a program may say to another at once: a broadcast with a picture in it is a few MiB.
-constexpr std::size_t kLongestMessage = std::size_t{16} * 1024 * 1024;
 // What may wait for a worker that does not read: its hang is noticed before long.
-constexpr std::size_t kMostUnread = 4 * kLongestMessage;
-=======
-// What may wait for a worker that does not read: its hang is noticed before long.
-constexpr std::size_t kMostUnread = 4 * kLongestNodeLine;
->>>>>>> main
+constexpr std::size_t kMostUnread = 4 * kLongestNodeMessage;
 // As much as Node.js writes at once. A read ends at each descriptor, and a worker sends us none worth mentioning.
 constexpr std::size_t kReadSize = 64 * 1024;
 // Reads in one turn: a worker that floods its channel does not stop the others.
@@ -43,40 +32,12 @@ bool is_answer(const NodeMessage& message) {
 
 }  // namespace
 
-<<<<<<< HEAD
-// All that is one worker's.
-struct NodeInbox::Channel {
-  Channel(Loop& loop, UniqueFd end, const NodeSession::Policy& policy, NodeSerialization serialization,
-          std::function<void(FdWatcher::Ready)> on_ready)
-      : fd(std::move(end)),
-        stream(serialization, kLongestMessage),
-        session(policy),
-        watcher(loop, fd, std::move(on_ready)) {}
-
-  UniqueFd fd;
-  NodeStream stream;
-  NodeSession session;
-  std::deque<std::string> unread;  // messages that are to be sent; of the first, what is left
-  std::size_t unread_bytes = 0;
-  Blocked blocked = Blocked::No;
-  std::optional<TimePoint> unread_since;  // the worker's queue is full
-  TimePoint retry_at = kNever;            // while blocked otherwise
-  bool distrusted = false;  // it broke the protocol: only its answers to connections are heard, and nothing is said
-  bool ended = false;       // nothing is written any more
-  bool to_be_closed = false;
-  FdWatcher watcher;
-};
-
 NodeInbox::NodeInbox(Loop& loop, NodeSession::Policy policy, NodeSerialization serialization, Hooks hooks)
     : loop_(loop),
       policy_(std::move(policy)),
       serialization_(serialization),
       hooks_(std::move(hooks)),
       timer_(loop, [this] { on_due(); }) {}
-=======
-NodeInbox::NodeInbox(Loop& loop, NodeSession::Policy policy, Hooks hooks)
-    : loop_(loop), policy_(std::move(policy)), hooks_(std::move(hooks)), timer_(loop, [this] { on_due(); }) {}
->>>>>>> main
 
 NodeInbox::~NodeInbox() = default;
 
@@ -85,11 +46,7 @@ Result<UniqueFd> NodeInbox::open_channel() {
   Result<ChannelPair> ends = make_stream_channel();
   if (!ends) return std::move(ends).error();
   channel_ =
-<<<<<<< HEAD
-      std::make_shared<Channel>(loop_, std::move(ends->supervisor_end), policy_, serialization_,
-=======
-      std::make_shared<Channel>(loop_, std::move(ends->supervisor_end), NodeSession(policy_),
->>>>>>> main
+      std::make_shared<Channel>(loop_, std::move(ends->supervisor_end), NodeSession(policy_), serialization_,
                                 [this](FdWatcher::Ready ready) { on_channel_ready(ready.readable, ready.writable); });
   watch();
   return std::move(ends->worker_end);

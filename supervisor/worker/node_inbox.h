@@ -46,7 +46,8 @@ class NodeInbox final : public ConnectionSink {
   ~NodeInbox() override;
 
   // Goes on where another one has stopped, with the same worker. `save`: between two calls from the loop.
-  [[nodiscard]] static std::unique_ptr<NodeInbox> adopt(Loop& loop, NodeSession::Policy policy, Hooks hooks,
+  [[nodiscard]] static std::unique_ptr<NodeInbox> adopt(Loop& loop, NodeSession::Policy policy,
+                                                        NodeSerialization serialization, Hooks hooks,
                                                         const SavedNodeInbox& saved, FdTable& fds);
   [[nodiscard]] SavedNodeInbox save(FdList& fds) const;
   // Its worker has said that it leaves by itself, and lives.
