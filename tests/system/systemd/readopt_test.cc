@@ -25,7 +25,7 @@ TEST_P(KilledUnderLoad, TheWorkersGoOnAndNobodyIsRefused) {
   LoadLoop load(plan);
   ASSERT_TRUE(eventually([&] { return load.answered() > 50; }));
 
-  constexpr int kKills = 20;
+  constexpr int kKills = 20 / kSlowness;
   for (int i = 0; i < kKills / kSlowness; i++) {
     const std::uint64_t answered = load.answered();
     kill_supervisor();
