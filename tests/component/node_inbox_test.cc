@@ -90,7 +90,7 @@ class NodeInboxTest : public testing::Test {
     hooks.on_leaves = [this](NodeInbox&, const std::string&) { told_.push_back("leaves"); };
     hooks.on_came_back = [this](NodeInbox&) { told_.push_back("came back"); };
     hooks.on_heard = [this](NodeInbox&, const NodeSession::Heard& heard) {
-      if (const auto* text = std::get_if<NodeText>(&heard.message)) told_.push_back("heard " + text->json);
+      if (const auto* text = std::get_if<NodeText>(&heard.message)) told_.push_back("heard " + text->payload);
     };
     hooks.on_garbage = [this](NodeInbox&, const Error& error) { told_.push_back("garbage: " + error.message()); };
     hooks.on_room = [this] { rooms_++; };

@@ -314,7 +314,7 @@ TEST_F(NodeAdvanced, AClusterProgramServesDrainsAndLeaves) {
   ASSERT_TRUE(station.run([&] { return station.worker(0).wrote("listening 1"); })) << station.said();
   for (unsigned i = 0; i < 20; i++) EXPECT_TRUE(station.get("/", source(i))) << station.said();
   EXPECT_EQ(station.taken(), 20u);
-  station.worker(0).inbox->drain(station.loop.now() + 1h);
+  station.worker(0).inbox->drain({station.loop.now() + 1h});
   ASSERT_TRUE(station.run([&] { return station.worker(0).ended.has_value(); }));
   EXPECT_EQ(*station.worker(0).ended, ExitStatus{});
   EXPECT_THAT(station.worker(0).garbage, IsEmpty());
@@ -364,7 +364,7 @@ TEST_F(NodeAdvanced, AForkedChildTakesConnectionsByMessage) {
   const std::optional<Response> response = station.get("/");
   ASSERT_TRUE(response) << station.said();
   EXPECT_THAT(response->body, HasSubstr(R"("message":{"take":["it",1.5,null]})"));
-  station.worker(0).inbox->drain(station.loop.now() + 1h);
+  station.worker(0).inbox->drain({station.loop.now() + 1h});
   ASSERT_TRUE(station.run([&] { return station.worker(0).ended.has_value(); }));
   EXPECT_THAT(station.worker(0).output, HasSubstr("message \"shutdown\""));
 }
