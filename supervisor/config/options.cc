@@ -254,7 +254,7 @@ std::vector<Option> make_options() {
           "Where process.send() of Node.js workers goes: log, relay (to all others) or drop",
           [](auto& p) -> auto& { return p.node.messages; }),
       pool_row(
-          "node-serialization", "FORM", where, Effect::NeedsRestart,
+          "node-serialization", "MODE", where, Effect::NeedsRestart,
           "How the channel of Node.js workers is written: json, or advanced, as V8 writes values: bytes stay bytes",
           [](auto& p) -> auto& { return p.node.serialization; }),
       supervisor_row(

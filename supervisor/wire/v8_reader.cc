@@ -137,8 +137,7 @@ V8Token V8Reader::value(bool is_key) {
   token.start = at_;
   if (at_end()) return token;
   token.tag = message_[at_++];
-  // What may stand before a value: a count of objects, and the mark of an
-  // object of the host that has no bytes.
+  // What may stand before a value: a count of objects, and the mark of an object of the host that has no bytes.
   while (token.tag == '?' || token.tag == '\\') {
     const std::optional<std::uint32_t> number = varint();
     if (!number) return token;
@@ -190,6 +189,12 @@ V8Token V8Reader::value(bool is_key) {
     case 'B':
     case '~':
       return payload(token);
+    case '{':
+    case '$':
+    case '@':
+    case ':':
+    case ',':
+      return token;  // the end of something else
     default:
       return unknown(token);
   }
@@ -264,9 +269,12 @@ V8Token V8Reader::piece_of_error() {
         ++at_;
         continue;
       case 'm':
-      case 's':
-        token.tag = message_[at_++];
-        return scalar(token, skip_string());
+      case 's': {
+        ++at_;
+        V8Token text = value(false);
+        if (!is_string_tag(text.tag)) text.kind = V8Token::Kind::Malformed;
+        return text;
+      }
       case 'c':
         ++at_;
         return value(false);
@@ -330,8 +338,7 @@ bool V8Reader::skip_payload(char tag) {
   }
 }
 
-// A view of the buffer that has just been read may follow, and is the value
-// then.
+// A view of the buffer that has just been read may follow, and is the value then.
 bool V8Reader::skip_view() {
   if (at_end() || message_[at_] != 'V') return true;
   ++at_;

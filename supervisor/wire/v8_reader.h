@@ -9,9 +9,8 @@
 
 namespace holdfast {
 
-// A piece of a value in V8's own serialization (v8.serialize; "advanced" on a
-// channel of Node.js): a scalar, or the beginning or the end of what has values
-// in it.
+// A piece of a value in V8's own serialization (v8.serialize; "advanced" on a channel of Node.js): a scalar, or the
+// beginning or the end of what has values in it.
 struct V8Token {
   enum class Kind {
     Scalar,
@@ -29,14 +28,12 @@ struct V8Token {
   std::size_t end = 0;     // behind the piece
 };
 
-// Reads a message from piece to piece, and holds it to the rules by which V8
-// reads: lengths, counts, references to what came before. What it lets through,
-// no worker of ours has to fear. How deep values nest a stranger decides, so
-// nothing here calls itself.
+// Reads a message from piece to piece, and holds it to the rules by which V8 reads: lengths, counts, references to what
+// came before. What it lets through, no worker of ours has to fear. How deep values nest a stranger decides, so nothing
+// here calls itself.
 class V8Reader {
  public:
-  // With its header: 0xFF and the version. Those are understood that Node.js 18
-  // to 24 write, and older ones.
+  // With its header: 0xFF and the version. Those are understood that Node.js 18 to 24 write, and older ones.
   explicit V8Reader(std::string_view message);
 
   [[nodiscard]] V8Token next();
@@ -80,8 +77,7 @@ class V8Reader {
   bool begun_ = false;
 };
 
-// The value of a scalar, from its tag and bytes; nothing: it is of another
-// kind.
+// The value of a scalar, from its tag and bytes; nothing: it is of another kind.
 [[nodiscard]] std::optional<std::string> v8_string(char tag, std::string_view bytes);  // UTF-8; half pairs are U+FFFD
 [[nodiscard]] std::optional<double> v8_number(char tag, std::string_view bytes);
 [[nodiscard]] std::optional<bool> v8_boolean(char tag);

@@ -68,18 +68,14 @@ constexpr Golden kGolden[] = {
     {"ff0f5c000a03010203", "[Buffer]"},
     {"ff0f6f2201644400000000000000002201665c0007040000803f7b02", R"({"d":[Date],"f":[Buffer]})"},
     {"ff0f6f2201705c016f7b007b01", R"({"p":{}})"},
-    // new TypeError('bad') and new Error('x', {cause: 'y'}), with shorter stacks; those of 22 and 24.
-    {"ff0f72546d220362616473220161"
-     "2e",
-     "Error{\"bad\",\"a\"}"},
-    {"ff0f726d220178732201617863"
-     "2201792e",
-     ""},
+    // new TypeError('bad') and new Error('x', {cause: 'y'}), with shorter stacks; before 22 the cause came first.
+    {"ff0f72546d2203626164732201612e", R"(Error{"bad","a"})"},
+    {"ff0f726d22017863220179732201612e", R"(Error{"x","y","a"})"},
+    {"ff0f726d22017873220161632201792e", R"(Error{"x","a","y"})"},
 };
 
 TEST(V8Reader, ReadsWhatNodeWrites) {
   for (const Golden& golden : kGolden) {
-    if (*golden.text == '\0') continue;
     EXPECT_EQ(text_of(golden.hex), golden.text) << golden.hex;
     EXPECT_EQ(ending_of_hex(golden.hex), V8Token::Kind::End) << golden.hex;
   }
@@ -88,7 +84,6 @@ TEST(V8Reader, ReadsWhatNodeWrites) {
 TEST(V8Reader, EveryCutIsMalformed) {
   for (const Golden& golden : kGolden) {
     const std::string whole = from_hex(golden.hex);
-    if (ending_of(whole) != V8Token::Kind::End) continue;
     for (std::size_t length = 0; length < whole.size(); length++) {
       EXPECT_EQ(ending_of(whole.substr(0, length)), V8Token::Kind::Malformed) << golden.hex << " " << length;
     }
@@ -98,19 +93,15 @@ TEST(V8Reader, EveryCutIsMalformed) {
 
 TEST(V8Reader, WhatV8WouldNotReadIsMalformed) {
   for (const char* hex : {
-           "ff0f6f22016149027b02",  // two properties are counted, there is one
-           "ff0f6f2201617b01",      // a key without a value
-           "ff0f6f540a497b01",      // a key that is no name
-           "ff0f4102490249042400"
-           "03",  // an array of two, or of three
-           "ff0f4103490249042400"
-           "03",              // one element too few
-           "ff0f3b49027b01",  // another end
-           "ff0f3b4902"
-           "3a01",      // half an entry of a map
-           "ff0f5e00",  // refers to nothing
-           "ff0f6f220161"
-           "5e017b01",                              // refers to what is not there yet
+           "ff0f6f22016149027b02",                  // two properties are counted, there is one
+           "ff0f6f2201617b01",                      // a key without a value
+           "ff0f6f540a497b01",                      // a key that is no name
+           "ff0f410249024904240003",                // an array of two, or of three
+           "ff0f410349024904240003",                // one element too few
+           "ff0f3b49027b01",                        // another end
+           "ff0f3b49023a01",                        // half an entry of a map
+           "ff0f5e00",                              // refers to nothing
+           "ff0f6f2201615e017b01",                  // refers to what is not there yet
            "ff0f6303616263",                        // half a character
            "ff0f7e080442000000",                    // longer than it may become
            "ff0f49ffffffffffff01",                  // a number without end
@@ -122,10 +113,7 @@ TEST(V8Reader, WhatV8WouldNotReadIsMalformed) {
 }
 
 TEST(V8Reader, WhatItDoesNotKnowIsNotMalformed) {
-  for (const char* hex : {"ff0f7703",
-                          "ff0f6f220161"
-                          "7001",
-                          "ff1030", "ff0f5c0903"}) {
+  for (const char* hex : {"ff0f7703", "ff0f6f2201617001", "ff1030", "ff0f5c0903"}) {
     EXPECT_EQ(ending_of_hex(hex), V8Token::Kind::Unknown) << hex;
   }
 }
@@ -152,10 +140,7 @@ TEST(V8Reader, NumbersAreWhatTheySay) {
 }
 
 TEST(V8Reader, StringsBecomeUtf8) {
-  EXPECT_EQ(v8_string('c', from_hex("043dd8"
-                                    "80de")),
-            "\xf0\x9f\x9a\x80")
-      << "a pair";
+  EXPECT_EQ(v8_string('c', from_hex("043dd880de")), "\xf0\x9f\x9a\x80") << "a pair";
   EXPECT_EQ(v8_string('c', from_hex("0480de3dd8")), "\xef\xbf\xbd\xef\xbf\xbd") << "the wrong way round";
   EXPECT_EQ(v8_string('S', from_hex("03e282ac")), "\xe2\x82\xac");
   EXPECT_EQ(v8_string('"', from_hex("00")), "");
