@@ -195,16 +195,27 @@ def need_packages():
 
 
 def socketio(holdfast, node, few):
+    if few:
+        talk(holdfast, node, 50, "upgrade")
+        talk(holdfast, node, 50, "upgrade", serialization="advanced")
+        return
+    for transport in "polling", "websocket", "upgrade":
+        talk(holdfast, node, 200, transport)
+    talk(holdfast, node, 200, "polling", serialization="advanced")
+    talk(holdfast, node, 200, "polling", roaming=True)
+
+
+def talk(holdfast, node, clients, transport, serialization="json", roaming=False):
     need_packages()
-    clients = 50 if few else 200
-    for transport in ("upgrade",) if few else ("polling", "websocket", "upgrade"):
-        with Supervised(holdfast, node, HERE / "workers/socketio.js",
-                        options=("--node-dialect", "socket.io", "--drain-timeout", "1s")) as server:
-            command = ["node", HERE / "clients/socketio.js", f"http://127.0.0.1:{server.port()}", str(clients), transport, "2", "kill"]
-            done = subprocess.run(command, capture_output=True, text=True, timeout=5 * PATIENCE)
-            if done.returncode != 0:
-                sys.exit(f"{transport}: {done.stdout}{done.stderr}{server.text()[-3000:]}")
-            print(f"{clients} clients by {transport}")
+    options = ["--node-dialect", "socket.io", "--drain-timeout", "1s", "--node-serialization", serialization]
+    if roaming:  # only their sessions tell who they are
+        options += ["--node-sticky-by", "session"]
+    with Supervised(holdfast, node, HERE / "workers/socketio.js", options=options) as server:
+        command = ["node", HERE / "clients/socketio.js", f"http://127.0.0.1:{server.port()}", str(clients), transport, "2", "kill", serialization]
+        done = subprocess.run(command + ["roaming"] * roaming, capture_output=True, text=True, timeout=5 * PATIENCE)
+        if done.returncode != 0:
+            sys.exit(f"{transport}, {serialization}: {done.stdout}{done.stderr}{server.text()[-3000:]}")
+        print(f"{clients} clients by {transport}, {serialization}{', by session' if roaming else ''}")
 
 
 def browser(holdfast, node, few):
