@@ -1,5 +1,7 @@
 #include "wire/v8_text.h"
 
+#include <cmath>
+#include <cstdint>
 #include <vector>
 
 #include "wire/json_members.h"
@@ -9,12 +11,17 @@ namespace holdfast {
 
 namespace {
 
+std::string text_of(double number) {
+  constexpr double kExact = 9007199254740992.0;  // 2^53: whole numbers below it are told without a fraction
+  if (std::isnan(number)) return "NaN";
+  if (std::isinf(number)) return number < 0 ? "-Infinity" : "Infinity";
+  const bool whole = std::abs(number) < kExact && std::trunc(number) == number;
+  return whole ? std::to_string(static_cast<std::int64_t>(number)) : json_text(Json(number));
+}
+
 std::string text_of(const V8Token& token) {
   if (const std::optional<std::string> text = v8_string(token.tag, token.bytes)) return json_text(Json(*text));
-  if (const std::optional<double> number = v8_number(token.tag, token.bytes)) {
-    const auto whole = static_cast<std::int64_t>(*number);
-    return static_cast<double>(whole) == *number ? std::to_string(whole) : json_text(Json(*number));
-  }
+  if (const std::optional<double> number = v8_number(token.tag, token.bytes)) return text_of(*number);
   switch (token.tag) {
     case 'T':
     case 'y':
