@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <optional>
@@ -37,6 +38,9 @@ struct NodeInbox::Channel {
   Blocked blocked = Blocked::No;
   std::optional<TimePoint> unread_since;  // the worker's queue is full
   TimePoint retry_at = kNever;            // while blocked otherwise
+  TimePoint last_connection_at{};
+  TimePoint answers_at = kNever;  // while answers gather: when they are read
+  std::uint64_t sent_by_then = 0;
   bool distrusted = false;  // it broke the protocol: only its answers to connections are heard, and nothing is said
   bool ended = false;       // nothing is written any more
   bool to_be_closed = false;

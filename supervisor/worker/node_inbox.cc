@@ -24,6 +24,9 @@ constexpr int kReadsPerTurn = 16;
 // More than a channel holds.
 constexpr int kMostReadsOfOne = 1024;
 constexpr Duration kRetryAfter = std::chrono::milliseconds(5);
+// Connections that come closer to each other than this have their answers gather for as long: each would else wake us
+// once or twice, which costs as much as passing it.
+constexpr Duration kAnswersGather = std::chrono::milliseconds(1);
 
 bool is_answer(const NodeMessage& message) {
   return std::holds_alternative<NodeHandleArrived>(message) || std::holds_alternative<NodeHandleMissing>(message) ||
@@ -53,7 +56,7 @@ Result<UniqueFd> NodeInbox::open_channel() {
 }
 
 void NodeInbox::catch_up() {
-  if (channel_ && !channel_->ended) read(kMostReadsOfOne);
+  if (channel_ && !channel_->ended) read(Hear::AllThatThereIs);
 }
 
 void NodeInbox::consider_ready() {
@@ -97,6 +100,11 @@ void NodeInbox::drain(const DrainOrder& order) {
   write();
 }
 
+void NodeInbox::want_room(bool wanted) {
+  room_wanted_ = wanted;
+  watch();
+}
+
 ConnectionSink::Account NodeInbox::account() const {
   std::uint64_t waiting = in_flight_.size() + came_back_.size();
   for (const auto& [listener, queue] : unsent_) waiting += queue.size();
@@ -111,7 +119,7 @@ void NodeInbox::settle() {
   if (!channel_ || settling_) return;
   settling_ = true;
   channel_->ended = true;
-  read(kMostReadsOfOne);
+  read(Hear::AllThatThereIs);
   perform_all(channel_->session.on_end());
   finish_turn();
   close_channel();
@@ -130,11 +138,16 @@ void NodeInbox::on_due() {
   if (channel_ && channel_->blocked == Blocked::Otherwise && loop_.now() >= channel_->retry_at) {
     channel_->blocked = Blocked::No;
   }
+  if (channel_ && loop_.now() >= channel_->answers_at) {
+    const bool more_came = std::exchange(channel_->sent_by_then, last_sent_) != last_sent_;
+    channel_->answers_at = more_came ? loop_.now() + kAnswersGather : kNever;
+    return read(Hear::WhatCameAtOnce);
+  }
   write();
 }
 
 void NodeInbox::on_channel_ready(bool readable, bool writable) {
-  if (readable) read(kReadsPerTurn);
+  if (readable) read(Hear::WhatCameAtOnce);
   if (!channel_ || !writable || channel_->blocked != Blocked::QueueFull) return;
   channel_->blocked = Blocked::No;
   channel_->unread_since.reset();
@@ -148,7 +161,8 @@ void NodeInbox::on_channel_ready(bool readable, bool writable) {
   watch();
 }
 
-void NodeInbox::read(int most) {
+void NodeInbox::read(Hear how) {
+  const int most = how == Hear::AllThatThereIs ? kMostReadsOfOne : kReadsPerTurn;
   const std::shared_ptr<Channel> channel = channel_;  // a hook may end it
   std::array<std::byte, kReadSize> buffer;
   for (int i = 0; i < most && channel_ == channel; i++) {
@@ -174,6 +188,7 @@ void NodeInbox::read(int most) {
         distrust(*channel, message.error());
       }
     }
+    if (how == Hear::WhatCameAtOnce && received->length < buffer.size()) break;
   }
   finish_turn();
 }
@@ -294,6 +309,11 @@ bool NodeInbox::write_connection() {
   const std::size_t length = send(bytes, BorrowedFd(connection.fd));
   if (length == 0) return true;
   channel_->session.on_sent(++last_sent_, listener, now);
+  const bool close_together = now - std::exchange(channel_->last_connection_at, now) < kAnswersGather;
+  if (close_together && channel_->answers_at == kNever) {
+    channel_->answers_at = now + kAnswersGather;
+    channel_->sent_by_then = last_sent_;
+  }
   in_flight_.emplace(last_sent_, std::move(connection));
   first->pop_front();
   if (length < bytes.size()) {  // the descriptor went with the first byte
@@ -342,11 +362,20 @@ std::size_t NodeInbox::send(std::string_view bytes, std::optional<BorrowedFd> fd
 
 void NodeInbox::watch() {
   if (!channel_) return timer_.disarm();
+  if (!may_let_answers_gather()) channel_->answers_at = kNever;
   using Interest = FdWatcher::Interest;
   const bool writable = channel_->blocked == Blocked::QueueFull;
-  channel_->watcher.watch(channel_->ended ? Interest::None : writable ? Interest::Both : Interest::Readable);
+  const bool deaf = channel_->ended || channel_->answers_at != kNever;
+  channel_->watcher.watch(deaf ? Interest::None : writable ? Interest::Both : Interest::Readable);
   const TimePoint retry = channel_->blocked == Blocked::Otherwise ? channel_->retry_at : kNever;
-  timer_.arm(channel_->ended ? kNever : std::min(retry, channel_->session.next_deadline(loop_.now())));
+  timer_.arm(channel_->ended ? kNever
+                             : std::min({retry, channel_->answers_at, channel_->session.next_deadline(loop_.now())}));
+}
+
+// Nothing waits for them but our copies of the connections.
+bool NodeInbox::may_let_answers_gather() const {
+  return channel_->blocked == Blocked::No && channel_->session.is_open() && !channel_->ended && !unsent() &&
+         !unsent_drain_ && !room_wanted_;
 }
 
 void NodeInbox::close_channel() {

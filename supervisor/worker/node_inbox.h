@@ -78,7 +78,7 @@ class NodeInbox final : public ConnectionSink {
   void drain(const DrainOrder& order) override;
   [[nodiscard]] Account account() const override;
   [[nodiscard]] TimePoint heartbeat(TimePoint now) const override;
-  void want_room(bool wanted) override { room_wanted_ = wanted; }
+  void want_room(bool wanted) override;
   // Also hears the last words of the worker that has ended, so that what it had taken up is known.
   void settle() override;
   // What is unsent: that which is on its way comes back by itself or was taken up.
@@ -96,7 +96,9 @@ class NodeInbox final : public ConnectionSink {
 
   void on_due();
   void on_channel_ready(bool readable, bool writable);
-  void read(int most);
+  // WhatCameAtOnce: the loop reports what is left.
+  enum class Hear { AllThatThereIs, WhatCameAtOnce };
+  void read(Hear how);
   void hear(Channel& channel, std::string_view bytes);
   void distrust(Channel& channel, const Error& error);
   void finish_turn();
@@ -121,6 +123,7 @@ class NodeInbox final : public ConnectionSink {
   [[nodiscard]] bool write_end();
   [[nodiscard]] std::size_t send(std::string_view bytes, std::optional<BorrowedFd> fd);
   void watch();
+  [[nodiscard]] bool may_let_answers_gather() const;
   void close_channel();
 
   Loop& loop_;
