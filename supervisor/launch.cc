@@ -74,7 +74,7 @@ std::string give_sockets(SpawnPlan& plan, const Launch& launch) {
 
 // PM2 may have started us, and its names stand in our environment.
 void give_node_channel(SpawnPlan& plan, const PoolConfig& pool, const Launch& launch) {
-  for (auto& [name, value] : node_environment(pool.node.dialect, launch.worker, launch.slot)) {
+  for (auto& [name, value] : node_environment(pool.node.dialect, launch.worker, launch.slot, pool.node.serialization)) {
     std::erase_if(plan.environment, [&name = name](const auto& variable) { return variable.first == name; });
     plan.environment.emplace_back(name, std::move(value));
   }

@@ -19,6 +19,7 @@
 #include "sys/control_path.h"
 #include "sys/environment.h"
 #include "sys/machine.h"
+#include "sys/own_code.h"
 #include "sys/program.h"
 #include "wire/scale_answer.h"
 
@@ -60,6 +61,7 @@ int Master::run() {
     std::fprintf(stderr, "holdfast: %s\n", failure->error.message().c_str());
     return failure->exit_code;
   }
+  forget_used_code();
   loop_.run();
   // Outside of every callback: what is saved there is whole.
   while (upgrade_ && upgrade_->checked) {

@@ -68,7 +68,7 @@ class NodeWorkers {
   [[nodiscard]] WorkerId worker_of(const NodeInbox& inbox) const;
   [[nodiscard]] NodeServers::Answer answer(WorkerId worker, const NodeQuery& query);
   void on_heard(WorkerId from, const NodeSession::Heard& heard);
-  void on_text(WorkerId from, const std::string& json);
+  void on_text(WorkerId from, const std::string& payload);
   void tell(WorkerId worker, const NodeOrder& order);
 
   Loop& loop_;

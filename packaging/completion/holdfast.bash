@@ -59,6 +59,7 @@ _holdfast() {
     --node-sticky-by) mapfile -t COMPREPLY < <(compgen -W "address session" -- "$current") ;;
     --node-ready) mapfile -t COMPREPLY < <(compgen -W "listening message" -- "$current") ;;
     --node-farewell) mapfile -t COMPREPLY < <(compgen -W "disconnect message" -- "$current") ;;
+    --node-serialization) mapfile -t COMPREPLY < <(compgen -W "json advanced" -- "$current") ;;
     --node-messages) mapfile -t COMPREPLY < <(compgen -W "log relay drop" -- "$current") ;;
     --log-level) mapfile -t COMPREPLY < <(compgen -W "debug info warning error" -- "$current") ;;
     --keep-state) mapfile -t COMPREPLY < <(compgen -W "no systemd" -- "$current") ;;

@@ -12,6 +12,7 @@
 #include "core/intake.h"
 #include "core/listen_address.h"
 #include "core/node_dialect.h"
+#include "core/node_serialization.h"
 #include "core/placement_key.h"
 #include "core/placement_strategy.h"
 #include "core/preface_key.h"
@@ -95,6 +96,7 @@ struct NodeConfig {
   Ready ready = Ready::Listening;
   Farewell farewell = Farewell::Disconnect;
   Messages messages = Messages::Log;
+  NodeSerialization serialization = NodeSerialization::Json;
 };
 
 // What becomes of a worker that fails its health checks.

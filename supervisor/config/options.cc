@@ -254,6 +254,10 @@ std::vector<Option> make_options() {
           "node-messages", "WHERE", where, Effect::Live,
           "Where process.send() of Node.js workers goes: log, relay (to all others) or drop",
           [](auto& p) -> auto& { return p.node.messages; }),
+      pool_row(
+          "node-serialization", "MODE", where, Effect::NeedsRestart,
+          "How the channel of Node.js workers is written: json, or advanced, as V8 writes values: bytes stay bytes",
+          [](auto& p) -> auto& { return p.node.serialization; }),
       supervisor_row(
           "hash-key", "HEX", where, Effect::Live,
           "16 hexadecimal digits; the same on machines that must place clients alike (0...0: derived from the machine "

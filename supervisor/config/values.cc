@@ -39,6 +39,8 @@ constexpr std::array<std::pair<std::string_view, NodeConfig::Farewell>, 2> kNode
     {{"disconnect", NodeConfig::Farewell::Disconnect}, {"message", NodeConfig::Farewell::Message}}};
 constexpr std::array<std::pair<std::string_view, NodeConfig::Messages>, 3> kNodeMessages = {
     {{"log", NodeConfig::Messages::Log}, {"relay", NodeConfig::Messages::Relay}, {"drop", NodeConfig::Messages::Drop}}};
+constexpr std::array<std::pair<std::string_view, NodeSerialization>, 2> kNodeSerializations = {
+    {{"json", NodeSerialization::Json}, {"advanced", NodeSerialization::Advanced}}};
 constexpr std::array<std::pair<std::string_view, Overflow>, 3> kOverflows = {
     {{"next", Overflow::Next}, {"wait", Overflow::Wait}, {"refuse", Overflow::Refuse}}};
 constexpr std::array<std::pair<std::string_view, KeepState>, 2> kKeepStates = {
@@ -222,6 +224,10 @@ Outcome parse_value(std::string_view text, NodeConfig::Farewell& value) {
 Outcome parse_value(std::string_view text, NodeConfig::Messages& value) {
   return parse_enumerator(text, kNodeMessages, value);
 }
+
+Outcome parse_value(std::string_view text, NodeSerialization& value) {
+  return parse_enumerator(text, kNodeSerializations, value);
+}
 Outcome parse_value(std::string_view text, Fleet::StartOrder& value) {
   return parse_enumerator(text, kStartOrders, value);
 }
@@ -298,6 +304,7 @@ std::string value_text(NodeConfig::StickyBy value) { return enumerator_text(kNod
 std::string value_text(NodeConfig::Ready value) { return enumerator_text(kNodeReady, value); }
 std::string value_text(NodeConfig::Farewell value) { return enumerator_text(kNodeFarewells, value); }
 std::string value_text(NodeConfig::Messages value) { return enumerator_text(kNodeMessages, value); }
+std::string value_text(NodeSerialization value) { return enumerator_text(kNodeSerializations, value); }
 std::string value_text(Fleet::StartOrder value) { return enumerator_text(kStartOrders, value); }
 std::string value_text(Fleet::RestartGroup value) { return enumerator_text(kRestartGroups, value); }
 std::string value_text(LogLevel value) { return enumerator_text(kLogLevels, value); }

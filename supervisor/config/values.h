@@ -39,6 +39,7 @@ namespace holdfast {
 [[nodiscard]] Outcome parse_value(std::string_view text, NodeConfig::Ready& value);
 [[nodiscard]] Outcome parse_value(std::string_view text, NodeConfig::Farewell& value);
 [[nodiscard]] Outcome parse_value(std::string_view text, NodeConfig::Messages& value);
+[[nodiscard]] Outcome parse_value(std::string_view text, NodeSerialization& value);
 [[nodiscard]] Outcome parse_value(std::string_view text, NodeConfig::StickyBy& value);
 [[nodiscard]] Outcome parse_value(std::string_view text, HealthAction& value);
 [[nodiscard]] Outcome parse_value(std::string_view text, ByteCount& value);  // "512M", "65536", "0"
@@ -68,6 +69,7 @@ namespace holdfast {
 [[nodiscard]] std::string value_text(NodeConfig::Ready value);
 [[nodiscard]] std::string value_text(NodeConfig::Farewell value);
 [[nodiscard]] std::string value_text(NodeConfig::Messages value);
+[[nodiscard]] std::string value_text(NodeSerialization value);
 [[nodiscard]] std::string value_text(NodeConfig::StickyBy value);
 [[nodiscard]] std::string value_text(HealthAction value);
 [[nodiscard]] std::string value_text(ByteCount value);

@@ -1,4 +1,4 @@
-#include "wire/bus_status.h"
+#include "wire/bus_status_members.h"
 
 namespace holdfast {
 

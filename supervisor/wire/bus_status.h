@@ -4,8 +4,6 @@
 #include <string>
 #include <vector>
 
-#include "wire/json_members.h"
-
 namespace holdfast {
 
 // A worker that uses the bus.
@@ -47,8 +45,5 @@ struct BusStatus {
   std::vector<BusMemberStatus> members;
   FleetLinkStatus fleet;
 };
-
-[[nodiscard]] Json json_of(const BusStatus& bus);
-void read(JsonMembers& members, BusStatus& bus);
 
 }  // namespace holdfast

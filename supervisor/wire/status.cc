@@ -1,5 +1,6 @@
 #include "wire/status.h"
 
+#include "wire/bus_status_members.h"
 #include "wire/json_members.h"
 
 namespace holdfast {

@@ -60,6 +60,7 @@ const std::map<std::string, Value> kSamples = {
     {"FILE", Scalar{"/other"}},
     {"HOW", Scalar{"dry-run"}},
     {"FORM", Scalar{"http"}},
+    {"MODE", Scalar{"advanced"}},
 };
 
 const Place kPlace = {0, "VARIABLE"};
