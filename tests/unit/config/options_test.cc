@@ -42,6 +42,8 @@ const std::map<std::string, Value> kSamples = {
     {"CPUS", Scalar{"0,2"}},
     {"URL", Scalar{"redis://user:word@host:1234/5"}},
     {"FULL", Scalar{"disconnect"}},
+    {"PATTERNS", std::vector{Scalar{"chat.*.said"}, Scalar{"orders.**"}}},
+    {"SCOPE", Scalar{"fleet"}},
     {"COUNTS", Scalar{"9", Scalar::Form::Number}},
     {"TARGET", Scalar{"/other"}},
     {"ACTION", Scalar{"restart"}},
