@@ -456,7 +456,7 @@ void Master::answer_stop(const ControlRequest& request, ControlReply reply) {
 ServiceState Master::service_state() const {
   ServiceState state;
   if (reload_) state.phase = ServiceState::Phase::Reloading;
-  if (stopping_) state.phase = ServiceState::Phase::Stopping;
+  if (stopping_) state.phase = exit_code_ == kExitOk ? ServiceState::Phase::Stopping : ServiceState::Phase::GivingUp;
   state.every_pool_serves = true;
   for (const std::unique_ptr<Pool>& pool : pools_) {
     state.serving += pool->runner().serving();
