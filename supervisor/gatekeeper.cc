@@ -12,6 +12,7 @@ namespace holdfast {
 namespace {
 
 constexpr Duration kLookPeriod = std::chrono::seconds(2);
+constexpr std::size_t kMostSaved = 4096;                   // sources: a state is written and read within milliseconds
 constexpr std::size_t kMostBytes = std::size_t{64} << 20;  // a million ranges
 
 Refusal refusal_of(AdmissionLimit limit) {
@@ -142,6 +143,26 @@ std::vector<ClientsAnswer::Source> Gatekeeper::heaviest(std::size_t count) const
         {source.address.text() + "/" + std::to_string(bits), source.seen, source.refusals, source.banned});
   }
   return sources;
+}
+
+void Gatekeeper::save(SavedDoor& door) const {
+  door.would_refuse = would_refuse_;
+  for (const Admission::Memory& memory : admission_.memories(kMostSaved, loop_.now())) {
+    door.sources.push_back({memory.address.text(), memory.full_at, memory.refused_since, memory.banned_until,
+                            memory.refusals, memory.seen});
+  }
+}
+
+void Gatekeeper::recall(const SavedDoor& door) {
+  would_refuse_ = door.would_refuse;
+  if (config_.rate == 0) return;
+  for (const SavedSource& source : door.sources) {
+    const std::optional<IpAddress> address = IpAddress::parse(source.address);
+    if (!address) continue;  // a form that only another version knows: that source begins anew
+    admission_.recall({*address, source.full_at, source.refused_since, source.banned_until,
+                       static_cast<std::uint32_t>(source.refusals), static_cast<std::uint32_t>(source.seen)},
+                      loop_.now());
+  }
 }
 
 Outcome Gatekeeper::check(const AdmissionConfig& config) {

@@ -15,6 +15,7 @@
 #include "loop/timer.h"
 #include "sys/text_file.h"
 #include "wire/clients_answer.h"
+#include "wire/saved_state.h"
 
 namespace holdfast {
 
@@ -42,6 +43,9 @@ class Gatekeeper {
   [[nodiscard]] const std::map<std::string, std::uint64_t>& would_refuse() const { return would_refuse_; }
   // Whether sources are remembered; else there is nothing to tell of them.
   [[nodiscard]] bool remembers() const { return config_.rate != 0; }
+  // What the sources have done, for a program that takes over, or for other limits.
+  void save(SavedDoor& door) const;
+  void recall(const SavedDoor& door);
   // The sources that came most often, most first.
   [[nodiscard]] std::vector<ClientsAnswer::Source> heaviest(std::size_t count) const;
   // Errors: a list that cannot be read, or has a mistake.

@@ -119,7 +119,8 @@ class Pool {
     ListenerId listener;
     AcceptedConnection connection;
   };
-  std::vector<Taken> arriving_;  // which an earlier program has accepted, and which wait for their door
+  std::vector<SavedDoor> doors_before_;  // of an earlier program, until ours hang
+  std::vector<Taken> arriving_;          // which an earlier program has accepted, and which wait for their door
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // what is deferred looks whether we are
 };
 
