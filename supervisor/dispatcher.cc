@@ -95,6 +95,7 @@ void Dispatcher::remove_listener(ListenerId id) {
 
 void Dispatcher::start() {
   started_ = true;
+  watch_holders();
   for (const std::unique_ptr<Listener>& listener : listeners_) {
     if (listener->stage() == Listener::Stage::Coming) listener->set_stage(Listener::Stage::Serving);
   }
@@ -155,11 +156,14 @@ void Dispatcher::set_hash_key(HashKey key) {
 }
 
 void Dispatcher::set_inbox(SlotId slot, ConnectionSink* inbox) {
+  if (slots_[slot.value].inbox != inbox) slots_[slot.value].serving_since = loop_.now();
   slots_[slot.value].inbox = inbox;
   if (inbox != nullptr) inbox->want_room(pause_ == Pause::NoRoom);
 }
 
 void Dispatcher::set_state(SlotId slot, SlotState state) {
+  if (state == SlotState::Serving && slots_[slot.value].state != SlotState::Serving)
+    slots_[slot.value].serving_since = loop_.now();
   slots_[slot.value].state = state;
   available_[slot.value] = state != SlotState::Lent;
   rebuild_routes();

@@ -16,6 +16,7 @@
 #include "core/heavy_bucket.h"
 #include "core/ids.h"
 #include "core/recent_clients.h"
+#include "listener/census.h"
 #include "listener/listener.h"
 #include "loop/fine_timer.h"
 #include "loop/loop.h"
@@ -144,6 +145,7 @@ class Dispatcher {
   struct Slot {
     ConnectionSink* inbox = nullptr;
     SlotState state = SlotState::Held;
+    TimePoint serving_since{};
     bool touched = false;  // has connections of this turn that are not flushed
   };
 
@@ -163,6 +165,9 @@ class Dispatcher {
   [[nodiscard]] std::optional<SlotId> slot_with_room(const ConnectionRecord& record);
   [[nodiscard]] std::optional<SlotId> slot_of_bucket_with_room(unsigned bucket) const;
   [[nodiscard]] std::optional<SlotId> slot_of_placer_with_room(const ConnectionRecord& record);
+  void watch_holders();
+  [[nodiscard]] std::optional<SlotId> holder_of(const ConnectionRecord& record) const;
+  void note_holder(SlotId slot, const Connection& connection);
   void read_loads(std::vector<SlotLoad>& loads) const;
   [[nodiscard]] bool is_over_guests_limit(ListenerId listener) const;
   [[nodiscard]] bool has_room(SlotId slot) const;
@@ -203,6 +208,7 @@ class Dispatcher {
   std::uint64_t last_connection_ = 0;
   std::optional<Placer> placer_;  // absent: the table of buckets alone
   std::vector<SlotLoad> loads_;   // for it
+  std::unique_ptr<Census> held_;  // by key, which slot has its connections; null: that is no matter
   std::vector<std::unique_ptr<Listener>> listeners_;
   std::vector<Door> doors_;        // of each listener; mostly empty
   std::vector<Refuser> refusers_;  // likewise

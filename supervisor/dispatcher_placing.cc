@@ -76,7 +76,7 @@ Dispatcher::Prospect Dispatcher::prospect(const Arrival& arrival) const {
     read_loads(loads);
     prospect.by = is_by_key(pool_.placement) ? Prospect::By::Key : Prospect::By::Load;
     if (prospect.by == Prospect::By::Key) prospect.preference = placer.preference(record);
-    prospect.slot = placer.choose(record, loads);
+    prospect.slot = placer.choose(record, loads, holder_of(record));
   }
   return prospect;
 }
@@ -216,8 +216,32 @@ std::optional<SlotId> Dispatcher::slot_with_room(const ConnectionRecord& record)
 
 std::optional<SlotId> Dispatcher::slot_of_placer_with_room(const ConnectionRecord& record) {
   read_loads(loads_);
-  const std::optional<SlotId> slot = placer_->choose(record, loads_);
+  const std::optional<SlotId> slot = placer_->choose(record, loads_, holder_of(record));
   return slot && has_room(*slot) ? slot : std::nullopt;
+}
+
+// Under balance-factor a key that has a connection stays where it is, so it must be known which have.
+void Dispatcher::watch_holders() {
+  if (!placer_ || pool_.balance_factor == 0 || held_) return;
+  Result<std::unique_ptr<Census>> census = Census::create(hash_key_, [](const Census::Connection&) {});
+  if (census) {
+    held_ = *std::move(census);
+  } else {
+    spdlog::error("pool {}: {}; balance-factor will move keys that have connections", pool_.name,
+                  census.error().message());
+  }
+}
+
+std::optional<SlotId> Dispatcher::holder_of(const ConnectionRecord& record) const {
+  const std::optional<std::uint32_t> key = held_ ? placer_->key_hash(record) : std::nullopt;
+  if (!key) return std::nullopt;
+  const std::optional<Census::Connection> held = held_->open_one_of(*key);
+  return held ? std::optional(SlotId{static_cast<std::uint32_t>(held->note)}) : std::nullopt;
+}
+
+void Dispatcher::note_holder(SlotId slot, const Connection& connection) {
+  const std::optional<std::uint32_t> key = held_ ? placer_->key_hash(connection.record) : std::nullopt;
+  if (key) held_->add(connection.fd, *key, slot.value);
 }
 
 void Dispatcher::read_loads(std::vector<SlotLoad>& loads) const {
@@ -227,6 +251,7 @@ void Dispatcher::read_loads(std::vector<SlotLoad>& loads) const {
     if (!available_[i] || inbox == nullptr) continue;
     loads[i].available = pool_.overflow != Overflow::Next || has_room(SlotId{i});
     loads[i].connections = static_cast<unsigned>(load_of(*inbox));
+    loads[i].tenths = tenths_in_slow_start(loop_.now() - slots_[i].serving_since, pool_.slow_start);
   }
 }
 
@@ -268,6 +293,7 @@ void Dispatcher::report_heavy(const ConnectionRecord& record) const {
 }
 
 void Dispatcher::put(SlotId id, Connection connection) {
+  note_holder(id, connection);
   Slot& slot = slots_[id.value];
   slot.inbox->put(std::move(connection));
   if (!std::exchange(slot.touched, true)) touched_.push_back(id);

@@ -26,9 +26,11 @@ std::string_view answer_of(Refusal refusal) {
     case Refusal::Banned:
       return kBanned;
     case Refusal::SourceRate:
+    case Refusal::SourceConnections:
       return kTooMany;
     case Refusal::QueueFull:
     case Refusal::Connections:
+    case Refusal::TotalConnections:
       return kNoRoom;
     default:
       return kForbidden;

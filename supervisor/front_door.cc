@@ -206,6 +206,7 @@ ClientsAnswer::Listener FrontDoor::clients(std::size_t count) const {
   listener.name = config_.name;
   listener.limits = limits();
   listener.remembers = keeper_ && keeper_->remembers();
+  listener.counts_open = keeper_ && keeper_->counts_open();
   if (listener.remembers) listener.sources = keeper_->heaviest(count);
   return listener;
 }
@@ -360,7 +361,7 @@ void FrontDoor::hand_over(const Target& target, Arrival arrival) {
 bool FrontDoor::lets_in(UniqueFd& fd, const Endpoint& client) {
   if (!keeper_) return true;
   const bool has_address = client.family != Endpoint::Family::Unix;
-  const std::optional<Refusal> refusal = keeper_->judge(has_address ? std::optional(client.address) : std::nullopt);
+  const std::optional<Refusal> refusal = keeper_->judge(has_address ? std::optional(client.address) : std::nullopt, fd);
   if (!refusal) return true;
   report(client, to_text(*refusal));
   if (config_.admission.form == AdmissionConfig::Form::Reset) {

@@ -13,10 +13,27 @@ namespace {
 
 constexpr Duration kLookPeriod = std::chrono::seconds(2);
 constexpr std::size_t kMostSaved = 4096;                   // sources: a state is written and read within milliseconds
+constexpr std::size_t kMostCountedForPeople = 10'000;      // some 10 ms
 constexpr std::size_t kMostBytes = std::size_t{64} << 20;  // a million ranges
 
 Refusal refusal_of(AdmissionLimit limit) {
-  return limit == AdmissionLimit::Ban ? Refusal::Banned : Refusal::SourceRate;
+  switch (limit) {
+    case AdmissionLimit::Ban:
+      return Refusal::Banned;
+    case AdmissionLimit::SourceConnections:
+      return Refusal::SourceConnections;
+    case AdmissionLimit::Connections:
+      return Refusal::TotalConnections;
+    case AdmissionLimit::Rate:
+    case AdmissionLimit::None:
+      break;
+  }
+  return Refusal::SourceRate;
+}
+
+std::uint64_t note_of(AdmissionTicket ticket) { return std::uint64_t{ticket.birth} << 32 | ticket.entry; }
+AdmissionTicket ticket_of(std::uint64_t note) {
+  return {static_cast<std::uint32_t>(note), static_cast<std::uint32_t>(note >> 32)};
 }
 
 AdmissionPolicy policy_of(const AdmissionConfig& config) {
@@ -24,10 +41,14 @@ AdmissionPolicy policy_of(const AdmissionConfig& config) {
   policy.source = config.source;
   policy.rate = config.rate;
   policy.rate_period = config.rate_period;
+  policy.source_connections = config.source_connections;
+  policy.connections = config.total_connections;
   policy.ban_after = config.ban_after;
   policy.ban_time = config.ban_time;
   policy.sources = config.sources;
   policy.rate_enforcement = config.enforcement;
+  policy.source_connections_enforcement = config.enforcement;
+  policy.connections_enforcement = config.enforcement;
   policy.ban_enforcement = config.enforcement;
   return policy;
 }
@@ -35,7 +56,8 @@ AdmissionPolicy policy_of(const AdmissionConfig& config) {
 }  // namespace
 
 bool Gatekeeper::is_needed(const AdmissionConfig& config) {
-  return !config.allow_file.empty() || !config.deny_file.empty() || config.rate != 0;
+  return !config.allow_file.empty() || !config.deny_file.empty() || config.remembers_sources() ||
+         config.bounds_connections();
 }
 
 Result<std::unique_ptr<Gatekeeper>> Gatekeeper::create(Loop& loop, std::string listener, const AdmissionConfig& config,
@@ -44,6 +66,13 @@ Result<std::unique_ptr<Gatekeeper>> Gatekeeper::create(Loop& loop, std::string l
   for (List* const list : {&keeper->allowed_, &keeper->denied_}) {
     if (Outcome read = Gatekeeper::read(*list); !read) return std::move(read).error();
   }
+  if (!config.bounds_connections()) return keeper;
+  Result<std::unique_ptr<Census>> census =
+      Census::create(key, [&admission = keeper->admission_](const Census::Connection& closed) {
+        admission.on_closed(ticket_of(closed.note));
+      });
+  if (!census) return std::move(census).error();
+  keeper->census_ = *std::move(census);
   return keeper;
 }
 
@@ -51,6 +80,7 @@ Gatekeeper::Gatekeeper(Loop& loop, std::string listener, const AdmissionConfig& 
     : loop_(loop),
       listener_(std::move(listener)),
       config_(config),
+      key_(key),
       admission_(policy_of(config), key),
       allowed_{config.allow_file, {}, {}, 0},
       denied_{config.deny_file, {}, {}, 0},
@@ -58,18 +88,36 @@ Gatekeeper::Gatekeeper(Loop& loop, std::string listener, const AdmissionConfig& 
   if (!allowed_.path.empty() || !denied_.path.empty()) timer_.arm(loop.now() + kLookPeriod);
 }
 
-std::optional<Refusal> Gatekeeper::judge(const std::optional<IpAddress>& source) {
+std::optional<Refusal> Gatekeeper::judge(const std::optional<IpAddress>& source, BorrowedFd connection) {
   if (!source) return std::nullopt;
   if (const std::optional<Refusal> refusal = refuse_by_list(*source)) {
     if (config_.enforcement == Enforcement::Refuse) return refusal;
     ++would_refuse_[std::string(to_text(*refusal))];
   }
-  if (config_.rate == 0) return std::nullopt;
+  if (!config_.remembers_sources() && !config_.bounds_connections()) return std::nullopt;
+  recount_where_full(*source);
   const AdmissionVerdict verdict = admission_.on_connection(source, loop_.now());
   if (verdict.dry_run != AdmissionLimit::None) ++would_refuse_[std::string(to_text(refusal_of(verdict.dry_run)))];
   if (!verdict.admitted()) return refusal_of(verdict.refused_by);
-  admission_.on_closed(*verdict.ticket);  // only how often a source comes is limited, not how much of it is open
+  keep_count(*source, connection, *verdict.ticket);
   return std::nullopt;
+}
+
+std::uint64_t Gatekeeper::group_of(const IpAddress& source) const { return hash_address(source, config_.source, key_); }
+
+// What stands in the way may have been closed long ago: nobody has asked.
+void Gatekeeper::recount_where_full(const IpAddress& source) {
+  if (!census_) return;
+  const AdmissionVerdict verdict = admission_.foresee(source, loop_.now());
+  for (const AdmissionLimit limit : {verdict.refused_by, verdict.dry_run}) {
+    if (limit == AdmissionLimit::SourceConnections) census_->recount(group_of(source), loop_.now());
+    if (limit == AdmissionLimit::Connections) census_->recount_all(loop_.now());
+  }
+}
+
+void Gatekeeper::keep_count(const IpAddress& source, BorrowedFd connection, AdmissionTicket ticket) {
+  const bool is_counted = census_ && census_->add(connection, group_of(source), note_of(ticket));
+  if (!is_counted) admission_.on_closed(ticket);
 }
 
 std::optional<Refusal> Gatekeeper::foresee(const std::optional<IpAddress>& source) const {
@@ -92,6 +140,12 @@ std::vector<std::string> Gatekeeper::limits() const {
     limits.push_back(fmt::format("source-rate = {} in {} for each /{} of IPv4 and /{} of IPv6{}", config_.rate,
                                  to_text(config_.rate_period), config_.source.v4, config_.source.v6, how));
   }
+  if (config_.source_connections != 0) {
+    limits.push_back(fmt::format("source-connections = {} for each /{} of IPv4 and /{} of IPv6{}",
+                                 config_.source_connections, config_.source.v4, config_.source.v6, how));
+  }
+  if (config_.total_connections != 0)
+    limits.push_back(fmt::format("total-connections = {}{}", config_.total_connections, how));
   if (config_.ban_after != 0)
     limits.push_back(fmt::format("ban-after = {} refusals, for {}", config_.ban_after, to_text(config_.ban_time)));
   return limits;
@@ -135,12 +189,13 @@ void Gatekeeper::look_again(List& list) {
   }
 }
 
-std::vector<ClientsAnswer::Source> Gatekeeper::heaviest(std::size_t count) const {
+std::vector<ClientsAnswer::Source> Gatekeeper::heaviest(std::size_t count) {
+  if (census_) census_->recount_now(kMostCountedForPeople);
   std::vector<ClientsAnswer::Source> sources;
   for (const Admission::Source& source : admission_.heaviest(count, loop_.now())) {
     const unsigned bits = source.address.is_v6() ? config_.source.v6 : config_.source.v4;
-    sources.push_back(
-        {source.address.text() + "/" + std::to_string(bits), source.seen, source.refusals, source.banned});
+    sources.push_back({source.address.text() + "/" + std::to_string(bits), source.connections, source.seen,
+                       source.refusals, source.banned});
   }
   return sources;
 }
@@ -155,7 +210,7 @@ void Gatekeeper::save(SavedDoor& door) const {
 
 void Gatekeeper::recall(const SavedDoor& door) {
   would_refuse_ = door.would_refuse;
-  if (config_.rate == 0) return;
+  if (!remembers()) return;
   for (const SavedSource& source : door.sources) {
     const std::optional<IpAddress> address = IpAddress::parse(source.address);
     if (!address) continue;  // a form that only another version knows: that source begins anew

@@ -10,6 +10,7 @@
 #include "core/admission.h"
 #include "core/cidr.h"
 #include "core/result.h"
+#include "listener/census.h"
 #include "listener/listener.h"
 #include "loop/loop.h"
 #include "loop/timer.h"
@@ -27,12 +28,12 @@ class Gatekeeper {
  public:
   // Whether anything is to be kept at all.
   [[nodiscard]] static bool is_needed(const AdmissionConfig& config);
-  // Errors: a list that cannot be read, at the start.
+  // Errors: a list that cannot be read; limits for open connections where the kernel does not tell which are.
   [[nodiscard]] static Result<std::unique_ptr<Gatekeeper>> create(Loop& loop, std::string listener,
                                                                   const AdmissionConfig& config, HashKey key);
 
   // Why a client is refused; nothing: he is let in. `source`: nothing for a Unix client, whom no limit is for.
-  [[nodiscard]] std::optional<Refusal> judge(const std::optional<IpAddress>& source);
+  [[nodiscard]] std::optional<Refusal> judge(const std::optional<IpAddress>& source, BorrowedFd connection);
 
   // What `judge` would answer; nothing is recorded.
   [[nodiscard]] std::optional<Refusal> foresee(const std::optional<IpAddress>& source) const;
@@ -42,12 +43,13 @@ class Gatekeeper {
   // What would have been refused, were it not for dry-run.
   [[nodiscard]] const std::map<std::string, std::uint64_t>& would_refuse() const { return would_refuse_; }
   // Whether sources are remembered; else there is nothing to tell of them.
-  [[nodiscard]] bool remembers() const { return config_.rate != 0; }
-  // What the sources have done, for a program that takes over, or for other limits.
+  [[nodiscard]] bool remembers() const { return config_.remembers_sources(); }
+  [[nodiscard]] bool counts_open() const { return census_ != nullptr; }
+  // What the sources have done, for a program that takes over, or for other limits. What they have open is not among it.
   void save(SavedDoor& door) const;
   void recall(const SavedDoor& door);
-  // The sources that came most often, most first.
-  [[nodiscard]] std::vector<ClientsAnswer::Source> heaviest(std::size_t count) const;
+  // The sources that have most open, where that is counted; of those with as many, the ones that came most often first.
+  [[nodiscard]] std::vector<ClientsAnswer::Source> heaviest(std::size_t count);
   // Errors: a list that cannot be read, or has a mistake.
   [[nodiscard]] static Outcome check(const AdmissionConfig& config);
 
@@ -63,13 +65,18 @@ class Gatekeeper {
   void look_again();
   void look_again(List& list);
   [[nodiscard]] std::optional<Refusal> refuse_by_list(const IpAddress& source) const;
+  [[nodiscard]] std::uint64_t group_of(const IpAddress& source) const;
+  void recount_where_full(const IpAddress& source);
+  void keep_count(const IpAddress& source, BorrowedFd connection, AdmissionTicket ticket);
 
   Loop& loop_;
   const std::string listener_;
   const AdmissionConfig config_;
+  const HashKey key_;
   Admission admission_;
   List allowed_;
   List denied_;
+  std::unique_ptr<Census> census_;  // null: how many are open matters to nobody
   std::map<std::string, std::uint64_t> would_refuse_;
   Timer timer_;
 };

@@ -84,11 +84,20 @@ Placer::Placer(const PoolConfig& pool, HashKey hash_key, unsigned slots)
       strategy_(pool.placement, weights_of(pool, slots), pool.balance_factor),
       hash_key_(hash_key) {}
 
-std::optional<SlotId> Placer::choose(const ConnectionRecord& record, std::span<const SlotLoad> slots) {
+std::optional<std::uint32_t> Placer::key_hash(const ConnectionRecord& record) const {
+  if (tagged_slot(record) || (record.family == HF_FAMILY_UNIX && kind_of(record) == KeyKind::Remote))
+    return std::nullopt;
+  return key_of(record).hash;
+}
+
+std::optional<SlotId> Placer::choose(const ConnectionRecord& record, std::span<const SlotLoad> slots,
+                                     std::optional<SlotId> held_by) {
   const std::uint32_t random = mix(++draws_);
   if (record.family == HF_FAMILY_UNIX && kind_of(record) == KeyKind::Remote)
     return strategy_.choose_without_key(slots, random);
-  return strategy_.choose(key_of(record), slots, random);
+  PlacementKey key = key_of(record);
+  key.held_by = held_by;
+  return strategy_.choose(key, slots, random);
 }
 
 std::vector<SlotId> Placer::preference(const ConnectionRecord& record) const {

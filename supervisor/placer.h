@@ -38,9 +38,14 @@ class Placer {
   // `pool` is borrowed.
   Placer(const PoolConfig& pool, HashKey hash_key, unsigned slots);
 
-  [[nodiscard]] std::optional<SlotId> choose(const ConnectionRecord& record, std::span<const SlotLoad> slots);
+  // `held_by`: the slot where its key has open connections.
+  [[nodiscard]] std::optional<SlotId> choose(const ConnectionRecord& record, std::span<const SlotLoad> slots,
+                                             std::optional<SlotId> held_by = {});
   // The slots in the order in which it would choose them, were all of them idle.
   [[nodiscard]] std::vector<SlotId> preference(const ConnectionRecord& record) const;
+
+  // What tells its key from others; nothing: it has none.
+  [[nodiscard]] std::optional<std::uint32_t> key_hash(const ConnectionRecord& record) const;
 
  private:
   [[nodiscard]] PlacementKey key_of(const ConnectionRecord& record) const;

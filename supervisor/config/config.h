@@ -31,6 +31,8 @@ struct AdmissionConfig {
   KeyPrefix source;        // how much of an address makes a source
   unsigned rate = 0;       // connections of a source within `rate_period`; 0: no limit
   Duration rate_period = std::chrono::seconds(1);
+  unsigned source_connections = 0;  // open ones of a source; 0: no limit
+  unsigned total_connections = 0;   // open ones of all that this listener has accepted; 0: no limit
   unsigned ban_after =
       0;  // refusals within a minute after which a source is refused everything for `ban_time`; 0: never
   Duration ban_time = std::chrono::minutes(1);
@@ -38,6 +40,9 @@ struct AdmissionConfig {
   Enforcement enforcement = Enforcement::Refuse;
   enum class Form { Reset, Http };
   Form form = Form::Reset;  // how the refused are told
+
+  [[nodiscard]] bool remembers_sources() const { return rate != 0 || source_connections != 0; }
+  [[nodiscard]] bool bounds_connections() const { return source_connections != 0 || total_connections != 0; }
   bool operator==(const AdmissionConfig&) const = default;
 };
 

@@ -101,6 +101,8 @@ class Finder {
     if (!admission.allow_file.empty()) feature = "allow";
     if (!admission.deny_file.empty()) feature = "deny";
     if (admission.rate != 0) feature = "source-rate";
+    if (admission.source_connections != 0) feature = "source-connections";
+    if (admission.total_connections != 0) feature = "total-connections";
     if (!listener.routes.empty()) feature = "routes";
     if (proxied) feature = "proxy-protocol";
     if (feature.empty()) return;
@@ -116,8 +118,9 @@ class Finder {
     require(admission.sources > 0, {of(listener, "source-limit")}, "source-limit 0 would remember no source");
     require(admission.rate_period > Duration::zero(), {of(listener, "source-rate-period")},
             "source-rate-period 0 is no time to count in");
-    require(admission.ban_after == 0 || admission.rate != 0, {of(listener, "ban-after"), of(listener, "source-rate")},
-            "ban-after counts what source-rate refuses: choose that as well");
+    require(admission.ban_after == 0 || admission.remembers_sources(),
+            {of(listener, "ban-after"), of(listener, "source-rate")},
+            "ban-after counts what source-rate and source-connections refuse: choose one of them as well");
   }
 
   void check_routes(const ListenerConfig& listener) {

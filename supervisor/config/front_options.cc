@@ -50,6 +50,13 @@ std::vector<Option> front_options() {
           "source-rate-period", "TIME", listen, Effect::Live, "The time that source-rate is for",
           [](auto& l) -> auto& { return l.admission.rate_period; }),
       listener_row(
+          "source-connections", "N", listen, Effect::Live, "Connections that one source may have open (0: no limit)",
+          [](auto& l) -> auto& { return l.admission.source_connections; }),
+      listener_row(
+          "total-connections", "N", listen, Effect::Live,
+          "Connections that all who came by this listener may have open together (0: no limit)",
+          [](auto& l) -> auto& { return l.admission.total_connections; }),
+      listener_row(
           "source-prefix-v4", "BITS", listen, Effect::Live, "Part of an IPv4 address that makes a source",
           [](auto& l) -> auto& { return l.admission.source.v4; }),
       listener_row(

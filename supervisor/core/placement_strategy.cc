@@ -78,19 +78,23 @@ std::optional<SlotId> PlacementStrategy::choose_without_key(std::span<const Slot
 
 PlacementStrategy::Round PlacementStrategy::round_of(std::span<const SlotLoad> slots) const {
   Round round{slots, 0, 0, is_by_key(placement_) ? balance_factor_ : 0};
-  for (std::size_t slot = 0; slot < slots.size(); ++slot) {
+  for (unsigned slot = 0; slot < slots.size(); ++slot) {
     if (!slots[slot].available || weights_[slot] == 0) continue;
     round.connections += slots[slot].connections;
-    round.total_weight += weights_[slot];
+    round.total_weight += weight_of(round, slot);
   }
   return round;
+}
+
+std::uint64_t PlacementStrategy::weight_of(const Round& round, unsigned slot) const {
+  return std::uint64_t{weights_[slot]} * (is_by_key(placement_) ? 10 : round.slots[slot].tenths);
 }
 
 bool PlacementStrategy::is_eligible(const Round& round, unsigned slot) const {
   if (!round.slots[slot].available || weights_[slot] == 0) return false;
   if (round.balance_factor == 0) return true;
   // The share counts the connection that is to be placed, and is rounded up: so one slot at least is always within it.
-  const std::uint64_t whole = (round.connections + 1) * weights_[slot] * round.balance_factor;
+  const std::uint64_t whole = (round.connections + 1) * weight_of(round, slot) * round.balance_factor;
   const std::uint64_t share = (whole + round.total_weight * 100 - 1) / (round.total_weight * 100);
   return round.slots[slot].connections < share;
 }
@@ -98,7 +102,7 @@ bool PlacementStrategy::is_eligible(const Round& round, unsigned slot) const {
 // Of two slots the one that would have less for each unit of weight, with the connection that is to be placed.
 bool PlacementStrategy::is_less_loaded(const Round& round, unsigned a, unsigned b) const {
   const auto load = [&](unsigned slot) { return std::uint64_t{round.slots[slot].connections} + 1; };
-  return load(a) * weights_[b] < load(b) * weights_[a];
+  return load(a) * weight_of(round, b) < load(b) * weight_of(round, a);
 }
 
 // The slot in whose stretch a point lies if the slots' weights are laid end to end.
@@ -161,8 +165,9 @@ std::optional<SlotId> PlacementStrategy::round_robin(const Round& round) {
   std::int64_t total = 0;
   for (unsigned slot = 0; slot < round.slots.size(); ++slot) {
     if (!is_eligible(round, slot)) continue;
-    credits_[slot] += weights_[slot];
-    total += weights_[slot];
+    const auto weight = static_cast<std::int64_t>(weight_of(round, slot));
+    credits_[slot] += weight;
+    total += weight;
     if (!best || credits_[slot] > credits_[*best]) best = slot;
   }
   if (!best) return std::nullopt;
@@ -185,14 +190,14 @@ std::optional<SlotId> PlacementStrategy::least_loaded(const Round& round, std::u
 std::optional<SlotId> PlacementStrategy::random_two(const Round& round, std::uint32_t random) const {
   // By weight, among the eligible slots without `other`; nothing if that is the only one.
   const auto draw = [&](std::uint32_t drawn, std::optional<unsigned> other) -> std::optional<unsigned> {
-    const std::uint64_t total = round.total_weight - (other ? weights_[*other] : 0);
+    const std::uint64_t total = round.total_weight - (other ? weight_of(round, *other) : 0);
     if (total == 0) return std::nullopt;
     std::uint64_t point = std::uint64_t{drawn} * total >> 32;
     unsigned slot = 0;
     for (;; ++slot) {
       if (slot == other || !is_eligible(round, slot)) continue;
-      if (point < weights_[slot]) break;
-      point -= weights_[slot];
+      if (point < weight_of(round, slot)) break;
+      point -= weight_of(round, slot);
     }
     return slot;
   };
@@ -201,10 +206,10 @@ std::optional<SlotId> PlacementStrategy::random_two(const Round& round, std::uin
   return SlotId(two && is_less_loaded(round, *two, one) ? *two : one);
 }
 
-std::uint32_t weight_in_slow_start(std::uint32_t weight, Duration serving_for, Duration slow_start) {
+unsigned tenths_in_slow_start(Duration serving_for, Duration slow_start) {
   constexpr int kSteps = 10;
-  if (serving_for >= slow_start) return weight * kSteps;
-  return weight * static_cast<std::uint32_t>(serving_for / (slow_start / kSteps + Duration(1)) + 1);
+  if (serving_for >= slow_start) return kSteps;
+  return static_cast<unsigned>(serving_for / (slow_start / kSteps + Duration(1)) + 1);
 }
 
 }  // namespace holdfast

@@ -32,6 +32,7 @@ enum class Placement {
 struct SlotLoad {
   bool available = false;    // it may be given connections
   unsigned connections = 0;  // open ones, and those on their way
+  unsigned tenths = 10;      // of its weight: less while it starts slowly. Strategies by key take no notice
 };
 
 // What a connection is placed by. Every member describes the same key.
@@ -77,6 +78,7 @@ class PlacementStrategy {
     unsigned balance_factor = 0;
   };
 
+  [[nodiscard]] std::uint64_t weight_of(const Round& round, unsigned slot) const;
   [[nodiscard]] Round round_of(std::span<const SlotLoad> slots) const;
   [[nodiscard]] bool is_eligible(const Round& round, unsigned slot) const;
   [[nodiscard]] bool is_less_loaded(const Round& round, unsigned a, unsigned b) const;
@@ -98,9 +100,8 @@ class PlacementStrategy {
   std::vector<std::int64_t> credits_;  // round robin: what each slot is owed, in units of weight
 };
 
-// A slot whose worker has just begun to serve gets a growing part of its weight over the time `slow_start`: 10 % at
-// first, then 10 % more after each tenth. Answers `weight` in tenths of it, 1 to 10 times; all slots are to be taken in the same
-// unit, so one that is not starting has 10 times its weight.
-[[nodiscard]] std::uint32_t weight_in_slow_start(std::uint32_t weight, Duration serving_for, Duration slow_start);
+// A slot whose worker has just begun to serve gets a growing part of its weight over the time `slow_start`: a tenth at
+// first, then one more after each tenth of the time. For SlotLoad::tenths.
+[[nodiscard]] unsigned tenths_in_slow_start(Duration serving_for, Duration slow_start);
 
 }  // namespace holdfast

@@ -9,9 +9,14 @@ namespace {
 constexpr std::size_t kNameWidth = 40;
 
 std::string source_table(const ClientsAnswer::Listener& listener, Colours colours) {
-  Table table({{"SOURCE"}, {"CONNECTIONS", Table::Align::Right}, {"REFUSED", Table::Align::Right}, {"STATE"}});
+  Table table({{"SOURCE"},
+               {"OPEN", Table::Align::Right},
+               {"CONNECTIONS", Table::Align::Right},
+               {"REFUSED", Table::Align::Right},
+               {"STATE"}});
   for (const ClientsAnswer::Source& source : listener.sources) {
     table.add({{fitted(source.address, 50)},
+               {listener.counts_open ? short_count(source.open) : "-"},
                {short_count(source.seen)},
                {short_count(source.refused), source.refused > 0 ? Style::Warning : Style::Plain},
                source.banned ? Cell{"banned", Style::Bad} : Cell{"let in", Style::Good}});
@@ -29,7 +34,9 @@ std::string render_clients(const ClientsAnswer& answer, Colours colours) {
     for (const std::string& limit : listener.limits)
       text += styled("  " + fitted(limit, 90), Style::Dim, colours) + "\n";
     if (!listener.remembers) {
-      text += "  its sources are not remembered: that needs source-rate (holdfast.toml(5)), which may be in dry-run\n";
+      text +=
+          "  its sources are not remembered: that needs source-rate or source-connections "
+          "(holdfast.toml(5)), which may be in dry-run\n";
     } else if (listener.sources.empty()) {
       text += "  nobody has come yet\n";
     } else {

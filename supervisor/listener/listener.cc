@@ -52,6 +52,10 @@ std::string_view to_text(Refusal refusal) {
       return "source-rate";
     case Refusal::Banned:
       return "banned";
+    case Refusal::SourceConnections:
+      return "source-connections";
+    case Refusal::TotalConnections:
+      return "total-connections";
     case Refusal::Connections:
       return "max-connections";
     case Refusal::Removed:

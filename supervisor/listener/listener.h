@@ -34,15 +34,17 @@ enum class Refusal {
   ProxyAddressesTooShort,
   ProxyBadTlv,
   ProxyBadChecksum,
-  PrefaceTimeout,   // the first bytes that are needed did not come in time
-  PrefaceOverflow,  // too many waited for theirs, and it had waited longest
-  ClientLeft,       // before its first bytes were complete
-  Route,            // a route says so
-  Denied,           // its address is on the list of those that are not let in
-  NotAllowed,       // its address is not on the list of those that are
-  SourceRate,       // its source connects too often
-  Banned,           // its source was refused too often
-  Connections,      // its pool has as many open as it may have, and it has waited for one of them to be closed
+  PrefaceTimeout,     // the first bytes that are needed did not come in time
+  PrefaceOverflow,    // too many waited for theirs, and it had waited longest
+  ClientLeft,         // before its first bytes were complete
+  Route,              // a route says so
+  Denied,             // its address is on the list of those that are not let in
+  NotAllowed,         // its address is not on the list of those that are
+  SourceRate,         // its source connects too often
+  Banned,             // its source was refused too often
+  SourceConnections,  // its source has as many open as it may have
+  TotalConnections,   // its listener has as many open as it may have
+  Connections,        // its pool has as many open as it may have, and it has waited for one of them to be closed
 };
 inline constexpr Refusal kLastRefusal = Refusal::Connections;
 [[nodiscard]] std::string_view to_text(Refusal refusal);

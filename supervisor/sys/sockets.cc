@@ -161,6 +161,14 @@ Endpoint local_endpoint(BorrowedFd connection) {
   return endpoint_of(name);
 }
 
+std::optional<ConnectionEnds> ends_of(BorrowedFd connection) {
+  SocketName name;
+  if (::getpeername(connection.get(), name.get(), &name.length) != 0) return std::nullopt;
+  const Endpoint remote = endpoint_of(name), local = local_endpoint(connection);
+  if (remote.family == Endpoint::Family::Unix || local.family == Endpoint::Family::Unix) return std::nullopt;
+  return ConnectionEnds{local.address, remote.address, local.port, remote.port};
+}
+
 void set_no_delay(BorrowedFd connection) {
   const int on = 1;
   (void)::setsockopt(connection.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);

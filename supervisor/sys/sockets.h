@@ -9,6 +9,7 @@
 
 #include "core/ip_address.h"
 #include "core/listen_address.h"
+#include "core/open_connections.h"
 #include "core/result.h"
 #include "sys/unique_fd.h"
 
@@ -91,6 +92,9 @@ enum class AcceptStop {
 
 // The local end of a connection. Unix sockets and sockets that are gone give a Unix endpoint of zeros.
 [[nodiscard]] Endpoint local_endpoint(BorrowedFd connection);
+// Both ends of a TCP connection, as the kernel knows it: behind a proxy they are the proxy's. Nothing for others, and for one
+// that has been reset.
+[[nodiscard]] std::optional<ConnectionEnds> ends_of(BorrowedFd connection);
 
 // Small writes go out at once (TCP_NODELAY). Sockets that are no TCP have no use for it.
 void set_no_delay(BorrowedFd connection);

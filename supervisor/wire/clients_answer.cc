@@ -11,11 +11,15 @@ std::string to_json(const ClientsAnswer& answer) {
   for (const ClientsAnswer::Listener& listener : answer.listeners) {
     Json sources = Json::array();
     for (const ClientsAnswer::Source& source : listener.sources) {
-      sources.push_back(Json{
-          {"address", source.address}, {"seen", source.seen}, {"refused", source.refused}, {"banned", source.banned}});
+      sources.push_back(Json{{"address", source.address},
+                             {"open", source.open},
+                             {"seen", source.seen},
+                             {"refused", source.refused},
+                             {"banned", source.banned}});
     }
     listeners.push_back(Json{{"name", listener.name},
                              {"remembers", listener.remembers},
+                             {"counts_open", listener.counts_open},
                              {"limits", listener.limits},
                              {"sources", std::move(sources)}});
   }
@@ -31,10 +35,12 @@ Result<ClientsAnswer> parse_clients_answer(std::string_view json) {
     ClientsAnswer::Listener& listener = answer.listeners.emplace_back();
     one.read("name", listener.name);
     one.read("remembers", listener.remembers);
+    one.read("counts_open", listener.counts_open);
     one.read("limits", listener.limits);
     one.each("sources", [&](JsonMembers& each) {
       ClientsAnswer::Source& source = listener.sources.emplace_back();
       each.read("address", source.address);
+      each.read("open", source.open);
       each.read("seen", source.seen);
       each.read("refused", source.refused);
       each.read("banned", source.banned);

@@ -9,17 +9,19 @@
 
 namespace holdfast {
 
-// The answer to `clients`: for each listener the sources that came most often.
+// The answer to `clients`: for each listener the sources that have most open, or came most often.
 struct ClientsAnswer {
   struct Source {
     std::string address;        // the prefix: "203.0.113.7/32"
+    std::uint64_t open = 0;     // connections, where they are counted
     std::uint64_t seen = 0;     // connections since it is remembered
     std::uint64_t refused = 0;  // of the last minute, as far as they count for a ban
     bool banned = false;
   };
   struct Listener {
     std::string name;
-    bool remembers = false;           // its sources at all: one without source-rate does not
+    bool remembers = false;           // its sources at all: one without a limit for sources does not
+    bool counts_open = false;         // connections
     std::vector<std::string> limits;  // in force, in words
     std::vector<Source> sources;      // the heaviest first
   };

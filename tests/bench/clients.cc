@@ -5,11 +5,14 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <string_view>
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 namespace holdfast {
@@ -17,11 +20,38 @@ namespace {
 
 constexpr std::uint32_t kSignals = UINT32_MAX;        // the signalfd's mark in the epoll set
 constexpr std::chrono::milliseconds kLookPeriod{20};  // for time limits and the stop file
+constexpr std::string_view kSource = "{source}";
 constexpr std::size_t kMostReserved = 10'000'000;
 
-std::string request_text(const LoadOptions& options) {
+std::string request_text(const LoadOptions& options, std::uint32_t source) {
   const bool once = options.mode == LoadOptions::Mode::Short;
-  return "GET " + options.path + " HTTP/1.1\r\nHost: localhost\r\n" + (once ? "Connection: close\r\n" : "") + "\r\n";
+  std::string field = options.field.empty() ? "" : options.field + "\r\n";
+  if (const std::size_t at = field.find(kSource); at != std::string::npos)
+    field.replace(at, kSource.size(), std::to_string(source));
+  return "GET " + options.path + " HTTP/1.1\r\nHost: localhost\r\n" + field + (once ? "Connection: close\r\n" : "") +
+         "\r\n";
+}
+
+std::vector<std::string> request_texts(const LoadOptions& options) {
+  const bool differ = options.field.find(kSource) != std::string::npos;
+  std::vector<std::string> texts;
+  for (std::uint32_t source = 0; source < (differ ? options.sources : 1); ++source)
+    texts.push_back(request_text(options, source));
+  return texts;
+}
+
+// PROXY, TCP over IPv4, from the source to 192.0.2.1 port 443 (RFC 5737 has the address for examples).
+std::array<char, 28> proxy_header(std::uint32_t source) {
+  std::array<char, 28> header{'\r', '\n', '\r', '\n', '\0', '\r', '\n', 'Q', 'U', 'I', 'T', '\n', 0x21, 0x11, 0, 12};
+  const SocketAddress address = source_address(source);
+  sockaddr_in name{};
+  std::memcpy(&name, &address.storage, sizeof name);
+  std::memcpy(&header[16], &name.sin_addr, sizeof name.sin_addr);
+  const std::uint32_t destination = htonl(0xc0000201);
+  std::memcpy(&header[20], &destination, sizeof destination);
+  const std::array<std::uint16_t, 2> ports{htons(40000), htons(443)};
+  std::memcpy(&header[24], ports.data(), sizeof ports);
+  return header;
 }
 
 int signals_as_descriptor() {
@@ -60,7 +90,7 @@ Failure failure_of(int error) {
 Clients::Clients(const LoadOptions& options, Report& report)
     : options_(options),
       report_(report),
-      request_(request_text(options)),
+      requests_(request_texts(options)),
       epoll_(epoll_create1(EPOLL_CLOEXEC)),
       signals_(signals_as_descriptor()),
       clients_(options.mode == LoadOptions::Mode::Hold ? options.limit : options.at_a_time),
@@ -153,10 +183,28 @@ std::optional<Failure> Clients::open(Client& client) {
   return std::nullopt;
 }
 
+const std::string& Clients::request_of(const Client& client) const {
+  return requests_[client.source % requests_.size()];
+}
+
+// What a connection begins with.
+ssize_t Clients::send_first(const Client& client) const {
+  const std::string& request = request_of(client);
+  if (!options_.proxied) return send(client.fd, request.data(), request.size(), MSG_NOSIGNAL);
+  std::array<char, 28> header = proxy_header(client.source);
+  std::array<iovec, 2> parts{};
+  parts[0] = {header.data(), header.size()};
+  parts[1] = {const_cast<char*>(request.data()), request.size()};
+  msghdr message{};
+  message.msg_iov = parts.data();
+  message.msg_iovlen = parts.size();
+  return sendmsg(client.fd, &message, MSG_NOSIGNAL);
+}
+
 // Connecting -> Awaiting, or the client stays Connecting until it is writable. `operation`: whether it is in the epoll
 // set yet.
 void Clients::send_request(Client& client, std::uint32_t index, int operation) {
-  const ssize_t sent = send(client.fd, request_.data(), request_.size(), MSG_NOSIGNAL);
+  const ssize_t sent = send_first(client);
   if (sent < 0 && errno == EAGAIN) return watch(index, EPOLLOUT, operation);
   if (sent < 0) return fail(index, failure_of(errno));
   on_sent(client);
@@ -165,7 +213,8 @@ void Clients::send_request(Client& client, std::uint32_t index, int operation) {
 
 // On a connection that is in the epoll set already, and has no request under way that could fill its buffer.
 void Clients::send_next_request(Client& client, std::uint32_t index) {
-  const ssize_t sent = send(client.fd, request_.data(), request_.size(), MSG_NOSIGNAL);
+  const std::string& request = request_of(client);
+  const ssize_t sent = send(client.fd, request.data(), request.size(), MSG_NOSIGNAL);
   if (sent < 0) return fail(index, failure_of(errno));
   on_sent(client);
 }

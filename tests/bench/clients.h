@@ -26,6 +26,8 @@ struct LoadOptions {
   Mode mode = Mode::Short;
   Target target;
   std::string path = "/";
+  std::string field;     // a header field of each request; {source} is the number of the client's source. Empty: none
+  bool proxied = false;  // each connection begins with a PROXY header (version 2) that names the client's source
   std::uint32_t at_a_time = 64;
   std::uint64_t limit = 100'000;  // connections; for Keep requests
   std::chrono::nanoseconds time_limit = std::chrono::seconds(10);
@@ -68,9 +70,11 @@ class Clients {
   void start_what_is_due();
   void start(std::uint32_t index);
   [[nodiscard]] std::optional<Failure> open(Client& client);
+  [[nodiscard]] ssize_t send_first(const Client& client) const;
   void send_request(Client& client, std::uint32_t index, int operation);
   void send_next_request(Client& client, std::uint32_t index);
   void on_sent(Client& client);
+  [[nodiscard]] const std::string& request_of(const Client& client) const;
   void watch(std::uint32_t index, std::uint32_t events, int operation);
   void on_event(std::uint32_t index, std::uint32_t events);
   void on_readable(Client& client, std::uint32_t index);
@@ -86,7 +90,7 @@ class Clients {
 
   const LoadOptions& options_;
   Report& report_;
-  std::string request_;
+  std::vector<std::string> requests_;  // one for all sources, or one for each
   int epoll_ = -1;
   int signals_ = -1;
   std::vector<Client> clients_;

@@ -69,6 +69,10 @@ int run(int argc, char** argv) {
       ->check(CLI::Range(1u, kMostSources))
       ->capture_default_str();
   app.add_option("--path", options.path, "What is asked for")->capture_default_str();
+  app.add_option(
+      "--field", options.field,
+      "A header field of each request, {source} being a number that is the client's: 'Cookie: sid={source}'");
+  app.add_flag("--proxied", options.proxied, "Begin each connection with a PROXY header, version 2, as a proxy does");
   app.add_flag("--check-stickiness", check_stickiness, "Count the answers whose \"slot\" is not their source's first");
   app.add_flag("--announce", announce,
                "A line of JSON when the first requests are under way, all are held, or the measuring begins");

@@ -1,6 +1,7 @@
 // Who is let in: lists of addresses, and limits for each source.
 #include <gmock/gmock.h>
 
+#include <deque>
 #include <filesystem>
 
 #include "support/eventually.h"
@@ -118,7 +119,7 @@ TEST(Admission, WhoComesMostIsShown) {
   const auto listeners = nlohmann::json::parse(ran.output)["listeners"];
   ASSERT_EQ(listeners.size(), 2u);
   EXPECT_EQ(listeners[0]["sources"][0],
-            (nlohmann::json{{"address", "127.0.7.2/32"}, {"seen", 4}, {"refused", 0}, {"banned", true}}));
+            (nlohmann::json{{"address", "127.0.7.2/32"}, {"open", 0}, {"seen", 4}, {"refused", 0}, {"banned", true}}));
   EXPECT_EQ(listeners[0]["sources"][1]["address"], "127.0.7.1/32");
   EXPECT_FALSE(listeners[1]["remembers"]);
   const Ran text = supervisor.tell("clients", {"--count", "1"});
@@ -129,6 +130,76 @@ TEST(Admission, WhoComesMostIsShown) {
   const Ran unknown = supervisor.tell("clients", {"--listener", "nobody"});
   EXPECT_EQ(unknown.exit_code, 2);
   EXPECT_THAT(unknown.errors, HasSubstr("there is no listener 'nobody'"));
+}
+
+// How many a source has open, the kernel tells: neither worker nor client has to.
+TEST(Admission, ASourceMayHaveSoManyOpen) {
+  const Supervisor supervisor(passed("127.0.0.1:0,source-connections=3,refusal=http"));
+  supervisor.wait_until_serving();
+  std::deque<HttpClient> open;
+  const auto come = [&](const std::string& source) {
+    open.emplace_back(supervisor.target(), source);
+    const std::optional<Response> answer = open.back().get("/");
+    return answer ? answer->code : 0;
+  };
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(come("127.0.7.1"), 200);
+  EXPECT_EQ(come("127.0.7.1"), 429);
+  EXPECT_EQ(come("127.0.7.2"), 200) << "another source";
+  const auto sources = [&] {
+    return nlohmann::json::parse(supervisor.tell("clients", {"--json"}).output)["listeners"][0]["sources"];
+  };
+  EXPECT_EQ(sources()[0]["address"], "127.0.7.1/32");
+  EXPECT_EQ(sources()[0]["open"], 3);
+  open.pop_front();
+  EXPECT_TRUE(eventually([&] { return sources()[0]["open"] == 2; }));
+  EXPECT_EQ(come("127.0.7.1"), 200) << "there is room again";
+  EXPECT_EQ(come("127.0.7.1"), 429);
+  EXPECT_EQ(supervisor.wait_until_settled().refused.at("source-connections"), 2u);
+}
+
+// Many short ones in a row are not many at a time.
+TEST(Admission, WhatIsClosedDoesNotCountAsOpen) {
+  const Supervisor supervisor(passed("127.0.0.1:0,source-connections=2,total-connections=40"));
+  supervisor.wait_until_serving();
+  for (int i = 0; i < 60; ++i) {
+    HttpClient client(supervisor.target(), "127.0.7.1");
+    client.send("/", "close");
+    ASSERT_TRUE(client.receive()) << i;
+    ASSERT_TRUE(client.closed_by_peer()) << "the worker closes first";
+  }
+  EXPECT_EQ(supervisor.wait_until_settled().refused_in_all(), 0u);
+}
+
+TEST(Admission, AListenerMayHaveSoManyOpen) {
+  const Supervisor supervisor(passed("127.0.0.1:0,total-connections=3,refusal=http"));
+  supervisor.wait_until_serving();
+  std::deque<HttpClient> open;
+  const auto come = [&](int source) {
+    open.emplace_back(supervisor.target(), "127.0.7." + std::to_string(source));
+    const std::optional<Response> answer = open.back().get("/");
+    return answer ? answer->code : 0;
+  };
+  for (int i = 1; i <= 3; ++i) EXPECT_EQ(come(i), 200);
+  EXPECT_EQ(come(4), 503);
+  open.pop_front();
+  EXPECT_TRUE(eventually([&] { return come(5) == 200; })) << "its worker closes it, and there is room again";
+  EXPECT_GE(supervisor.wait_until_settled().refused.at("total-connections"), 1u);
+}
+
+// The proxy's connections are the kernel's, the client's address is what counts.
+TEST(Admission, BehindAProxyTheClientsConnectionsAreCounted) {
+  const Supervisor supervisor(passed("127.0.0.1:0,proxy-protocol=required,source-connections=1,refusal=http"));
+  supervisor.wait_until_serving();
+  std::deque<HttpClient> open;
+  const auto come = [&](const std::string& client) {
+    open.emplace_back(supervisor.target());
+    open.back().send_raw(header_v1("TCP4 " + client + " 192.0.2.1 4000 443") + request_for("/", "keep-alive"));
+    const std::optional<Response> answer = open.back().receive();
+    return answer ? answer->code : 0;
+  };
+  EXPECT_EQ(come("203.0.113.7"), 200);
+  EXPECT_EQ(come("203.0.113.8"), 200);
+  EXPECT_EQ(come("203.0.113.7"), 429);
 }
 
 class AdmissionReload : public testing::Test {

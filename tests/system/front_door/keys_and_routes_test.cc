@@ -112,6 +112,33 @@ TEST(FrontDoorPlacement, LeastConnectionsFillsTheEmptiest) {
   EXPECT_EQ(shares, (std::map<int, int>{{0, 4}, {1, 4}, {2, 4}}));
 }
 
+// A slot over its bound passes new keys on, and keeps those that have a connection: which have, the kernel tells.
+TEST(FrontDoorPlacement, AKeyWithAnOpenConnectionStaysWhereItIsWhenItsSlotIsOverItsBound) {
+  SupervisorPlan plan = by_key("query(room), remote-address", {"--balance-factor", "110"});
+  plan.workers = 2;
+  const Supervisor supervisor(plan);
+  supervisor.wait_until_serving();
+  std::vector<HttpClient> open;
+  const auto come = [&](const std::string& room) {
+    open.emplace_back(supervisor.target());
+    open.back().send_raw("GET /?room=" + room + " HTTP/1.1\r\nHost: test\r\n\r\n");
+    const auto answer = told(open.back());
+    EXPECT_TRUE(answer) << name_of(open.back().ending());
+    return answer ? (*answer)["slot"].get<int>() : -1;
+  };
+  // One room only: each of its clients finds the others' slot, however many there are.
+  const int home = come("lobby");
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(come("lobby"), home) << i;
+  // Twenty other rooms: all of them go where there is room, also those whose first choice is the other slot.
+  for (int i = 0; i < 15; ++i) EXPECT_NE(come("room-" + std::to_string(i)), home) << i;
+  // When its last connection has been closed the room is as good as new.
+  open.clear();
+  supervisor.wait_until("all are closed",
+                        [](const StatusView& status) { return status.slot(0).open + status.slot(1).open == 0; });
+  for (int i = 0; i < 10; ++i) come("other-" + std::to_string(i));
+  EXPECT_GE(come("lobby"), 0);
+}
+
 TEST(FrontDoorPlacement, WeightsAreSharesOfTheBuckets) {
   SupervisorPlan plan = passed("127.0.0.1:0", {"--weights", "3,1"});
   const Supervisor supervisor(plan);

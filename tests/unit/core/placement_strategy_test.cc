@@ -309,13 +309,36 @@ TEST(PlacementStrategy, AConnectionWithoutAKeyGoesToTheLeastLoaded) {
 
 TEST(SlowStart, GrowsByTenths) {
   using namespace std::chrono_literals;
-  EXPECT_EQ(weight_in_slow_start(3, 0s, 10s), 3U);
-  EXPECT_EQ(weight_in_slow_start(3, 1s, 10s), 3U);
-  EXPECT_EQ(weight_in_slow_start(3, 1s + 1ns, 10s), 6U);
-  EXPECT_EQ(weight_in_slow_start(3, 5500ms, 10s), 18U);
-  EXPECT_EQ(weight_in_slow_start(3, 10s, 10s), 30U);
-  EXPECT_EQ(weight_in_slow_start(3, 0s, 0s), 30U);
-  EXPECT_EQ(weight_in_slow_start(3, 0s, 5ns), 3U) << "shorter than a step";
+  EXPECT_EQ(tenths_in_slow_start(0s, 10s), 1U);
+  EXPECT_EQ(tenths_in_slow_start(1s, 10s), 1U);
+  EXPECT_EQ(tenths_in_slow_start(1s + 1ns, 10s), 2U);
+  EXPECT_EQ(tenths_in_slow_start(5500ms, 10s), 6U);
+  EXPECT_EQ(tenths_in_slow_start(10s, 10s), 10U);
+  EXPECT_EQ(tenths_in_slow_start(0s, 0s), 10U);
+  EXPECT_EQ(tenths_in_slow_start(0s, 5ns), 1U) << "shorter than a step";
+}
+
+TEST(SlowStart, ASlotThatHasJustBegunGetsATenthByLoad) {
+  std::mt19937 random(random_seed());
+  for (const Placement placement : kByLoad) {
+    PlacementStrategy strategy(placement, {1, 1});
+    std::vector<SlotLoad> slots = {{true, 0, 10}, {true, 0, 1}};
+    for (int i = 0; i < 1100; ++i) {
+      const int slot = choose(strategy, text_key("a"), slots, random());
+      ++slots[static_cast<std::size_t>(slot)].connections;
+    }
+    EXPECT_NEAR(slots[1].connections, 100, placement == Placement::RandomTwo ? 60 : 1) << static_cast<int>(placement);
+  }
+}
+
+TEST(SlowStart, MovesNoKey) {
+  for (const Placement placement : kByKey) {
+    PlacementStrategy strategy(placement, {1, 1, 1});
+    for (std::uint32_t i = 0; i < 300; ++i) {
+      const PlacementKey key = address_key(IpAddress::v4(i * 7919));
+      EXPECT_EQ(choose(strategy, key, {{true, 0, 1}, {true, 0, 10}, {true, 0, 3}}), choose(strategy, key, idle(3)));
+    }
+  }
 }
 
 }  // namespace

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include "core/open_connections.h"
+#include "core/result.h"
+#include "core/time.h"
+#include "sys/tcp_states.h"
+#include "sys/unique_fd.h"
+
+namespace holdfast {
+
+// Knows which of the connections that were given away are still open. No worker has to tell, and of Node.js none would: the kernel is
+// asked, when it matters.
+//
+// Two are asked about for each that comes, so it never remembers many more than twice of what is open. Asking costs a microsecond
+// or two for each connection, and is bounded in time: a flood at a limit does not make it a flood of questions.
+class Census {
+ public:
+  using Connection = OpenConnections::Connection;
+  using OnClosed = std::function<void(const Connection&)>;
+
+  // Errors: as TcpStates::open.
+  [[nodiscard]] static Result<std::unique_ptr<Census>> create(HashKey key, OnClosed on_closed);
+
+  // Remembers a connection. Nothing happens, and `false` is answered, for what is no TCP connection, or has been reset.
+  bool add(BorrowedFd connection, std::uint64_t group, std::uint64_t note);
+
+  // Finds out which of the group are closed; they are told by `on_closed` and forgotten. Of large groups a part at each call, and nothing if
+  // there was much to ask shortly before.
+  void recount(std::uint64_t group, TimePoint now);
+  // The same among all.
+  void recount_all(TimePoint now);
+  // Of as many as that, for somebody who wants to see numbers.
+  void recount_now(std::size_t most) { ask_about(connections_.next(most)); }
+  // One of the group that is open.
+  [[nodiscard]] std::optional<Connection> open_one_of(std::uint64_t group);
+
+  [[nodiscard]] std::size_t remembered() const { return connections_.size(); }
+
+ private:
+  Census(HashKey key, TcpStates states, OnClosed on_closed);
+  void ask_about(const std::vector<Connection>& connections);
+  [[nodiscard]] bool may_ask(TimePoint now) const { return now >= next_question_; }
+  void rest_after(std::size_t questions, TimePoint now);
+
+  OpenConnections connections_;
+  const TcpStates states_;
+  const OnClosed on_closed_;
+  std::size_t unswept_ = 0;  // that came since the last look at all
+  TimePoint next_question_{};
+};
+
+}  // namespace holdfast

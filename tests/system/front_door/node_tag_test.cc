@@ -1,0 +1,59 @@
+// The front door before Node.js workers, which know nothing of it.
+#include <gmock/gmock.h>
+
+#include <cstdlib>
+#include <set>
+
+#include "system/front_door/proxied.h"
+
+namespace holdfast::test {
+namespace {
+
+class FrontDoorNode : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (std::system("node --version >/dev/null 2>&1") != 0) GTEST_SKIP() << "there is no node here";
+  }
+  static SupervisorPlan plan(std::vector<std::string> options, const std::string& listen = "127.0.0.1:0") {
+    SupervisorPlan plan;
+    plan.listen = {listen};
+    plan.workers = 3;
+    plan.options = std::move(options);
+    plan.command = {"node", source_file("tests/interop/node/workers/tagged.js")};
+    return plan;
+  }
+};
+
+TEST_F(FrontDoorNode, ASessionIdWithASlotBringsItsClientBackFromEverywhere) {
+  const Supervisor supervisor(plan({"--key", "tagged(query(sid)), remote-address"}));
+  supervisor.wait_until_serving();
+  std::set<int> slots;
+  for (int i = 1; i <= 30; ++i) {
+    HttpClient first(supervisor.target(), "127.0.5." + std::to_string(i));
+    first.send_raw(request("/"));
+    const auto answer = told(first);
+    ASSERT_TRUE(answer) << supervisor.errors();
+    const int slot = (*answer)["slot"];
+    slots.insert(slot);
+    const std::string again = request("/?sid=" + (*answer)["sid"].get<std::string>());
+    EXPECT_EQ(slot_of(supervisor, again, "127.0.6." + std::to_string(i)), slot);
+  }
+  EXPECT_EQ(slots.size(), 3u);
+}
+
+// No worker of Node.js tells when it closes a connection.
+TEST_F(FrontDoorNode, HowManyASourceHasOpenIsKnownAllTheSame) {
+  const Supervisor supervisor(plan({}, "127.0.0.1:0,source-connections=2"));
+  supervisor.wait_until_serving();
+  for (int i = 0; i < 10; ++i) EXPECT_GE(slot_of(supervisor, request("/")), 0) << "the one before is closed";
+  // Silent ones stay open.
+  std::vector<HttpClient> open;
+  for (int i = 0; i < 2; ++i) open.emplace_back(supervisor.target(), "127.0.7.1");
+  supervisor.wait_until("both are counted", [](const StatusView& status) { return status.handed == 12; });
+  HttpClient third(supervisor.target(), "127.0.7.1");
+  EXPECT_TRUE(third.closed_by_peer());
+  EXPECT_EQ(supervisor.wait_until_settled().refused.at("source-connections"), 1u);
+}
+
+}  // namespace
+}  // namespace holdfast::test
