@@ -75,7 +75,7 @@ std::optional<Failure> Master::open_coming(const ReloadPlan& plan) {
     const Error& error = opened.error();
     if (error.code == std::errc::address_in_use && !in_the_way.empty()) {
       const char* const advice =
-          " (a listener that is to go has this very address: leave it its name, or take it out first, by a reload of "
+          " (a listener that is to go has it: leave it its name and address, or take it out first, by a reload of "
           "its own)";
       return Failure{Error{{}, error.message() + advice}, kExitCannotBind};
     }

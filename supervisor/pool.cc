@@ -33,6 +33,13 @@ std::string key_text(const FoundKey& key) {
 // In the order of Dispatcher::Prospect::By.
 constexpr std::array<std::string_view, 4> kDecidedBy = {"bucket", "key", "tag", "load"};
 
+bool is_every_address(const ListenAddress& address) {
+  const auto none_in_particular = [](const IpAddress& ip) { return ip == IpAddress() || ip == IpAddress::v6({}); };
+  if (const auto* tcp = std::get_if<TcpAddress>(&address)) return none_in_particular(tcp->address);
+  if (const auto* udp = std::get_if<UdpAddress>(&address)) return none_in_particular(udp->address);
+  return false;
+}
+
 // A listener whose routes lead to several pools has an account in each of them.
 ListenerStatus& entry_for(const Listener& listener, Status& status) {
   const std::string address = to_text(listener.address());
@@ -110,13 +117,16 @@ Outcome Pool::open_listener(const ListenerConfig& listener, int backlog, const s
   const bool steered = may_be_steered(listener.address);
   std::vector<PortLetsIn> shared;  // until the end of this function
   for (const InTheWay& other : in_the_way) {
-    if (other.wished != listener.address && other.address != listener.address) {
-      shared.emplace_back(other.socket);
-    } else if (started_ && !steered && !other.steered && std::holds_alternative<TcpAddress>(other.address)) {
+    const bool is_same = other.wished == listener.address || other.address == listener.address;
+    const bool any_steered = steered || other.steered;
+    if (is_same && started_ && !any_steered && std::holds_alternative<TcpAddress>(other.address)) {
       return share_listener(listener.name, other);
-    } else {
+    }
+    // In the steer plane :80 comes to have sockets at 0.0.0.0:80 as well, and those of two listeners must not be one group.
+    if (is_same || (any_steered && is_every_address(other.address) && is_every_address(listener.address))) {
       return Error{std::make_error_code(std::errc::address_in_use), "listen on " + to_text(listener.address)};
     }
+    shared.emplace_back(other.socket);
   }
   const Sibling sibling = in_the_way.empty() ? Sibling::None : Sibling::Holds;
   if (steered) {

@@ -50,7 +50,7 @@ class Pool {
   [[nodiscard]] std::vector<InTheWay> sockets_of(std::string_view listener) const;
   // Binds. After `start` it serves nobody before the next `apply` has told the workers. Errors: those of listen_on.
   // One that has the same address as one in the way goes on with its socket, if both pools take connections from us and this one
-  // has started already; else EADDRINUSE.
+  // has started already; else EADDRINUSE, and so for two that both mean every address where one is steered.
   [[nodiscard]] Outcome open_listener(const ListenerConfig& listener, int backlog,
                                       const std::vector<InTheWay>& in_the_way = {});
   // The same with a socket that a service manager has opened.

@@ -93,8 +93,7 @@ TEST(FrontDoorUpgrade, WhatSourcesHaveDoneBeforeIsNotForgotten) {
 TEST(FrontDoorUpgrade, WhatWasOnlyCountedIsCountedOn) {
   const TempDirectory directory;
   write_text(directory / "deny", "127.0.7.0/24\n");
-  const Supervisor supervisor(
-      passed("127.0.0.1:0,admission=dry-run,deny=" + (directory / "deny"), {"--key", "cookie(sid)"}));
+  const Supervisor supervisor(passed("127.0.0.1:0,admission=dry-run,deny=" + (directory / "deny")));
   supervisor.wait_until_serving();
   for (int round = 0; round < 2; ++round) {
     EXPECT_TRUE(get_once(supervisor.target(), "/", "127.0.7.1"));
@@ -102,8 +101,6 @@ TEST(FrontDoorUpgrade, WhatWasOnlyCountedIsCountedOn) {
     ASSERT_EQ(ran.exit_code, 0) << ran.errors << supervisor.errors();
     const auto listener = nlohmann::json::parse(supervisor.status().json)["listeners"][0];
     EXPECT_EQ(listener["would_refuse"], (nlohmann::json{{"denied", round + 1}}));
-    ASSERT_EQ(listener["missing"].size(), 1u) << listener;
-    EXPECT_EQ(listener["missing"].begin().value(), round + 1);
   }
 }
 
