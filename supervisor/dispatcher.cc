@@ -68,6 +68,16 @@ void Dispatcher::refuse_at_listener(ListenerId listener) {
   watch_listeners();
 }
 
+void Dispatcher::keep_shared_socket(ListenerId id) {
+  Listener& listener = *listeners_[id.value];
+  if (listener.owner() == SocketOwner::OtherListener) listener.set_owner(SocketOwner::Us);
+}
+
+void Dispatcher::leave_shared_socket(ListenerId id) {
+  Listener& listener = *listeners_[id.value];
+  if (listener.owner() == SocketOwner::OtherListener) listener.close();
+}
+
 void Dispatcher::revive_listener(ListenerId listener) {
   listeners_[listener.value]->set_stage(Listener::Stage::Coming);
   watch_listeners();
@@ -75,6 +85,8 @@ void Dispatcher::revive_listener(ListenerId listener) {
 
 void Dispatcher::remove_listener(ListenerId id) {
   Listener& listener = *listeners_[id.value];
+  if (listener.is_open()) accept_rest(listener);
+  flush();  // which takes its time: somebody may have come meanwhile
   if (listener.is_open()) accept_rest(listener);
   listener.close();
   listener.set_stage(Listener::Stage::Gone);

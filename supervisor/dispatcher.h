@@ -63,6 +63,9 @@ class Dispatcher {
   void serve_listener(ListenerId listener);
   // Whoever comes from now on is refused, until the listener is removed, or serves again.
   void refuse_at_listener(ListenerId listener);
+  // One that came with the socket of another: that is its own from now on; or it does not come, and the other goes on.
+  void keep_shared_socket(ListenerId listener);
+  void leave_shared_socket(ListenerId listener);
   // One that is leaving comes again.
   void revive_listener(ListenerId listener);
   // Serves those whom the kernel has already connected (unless they are refused there), and closes it.

@@ -80,11 +80,13 @@ void FleetRunner::start() {
   on_policy_changed();
   if (settlement_.intake()) on_settled();
   if (node_ && pool_.node.sticky_by == NodeConfig::StickyBy::Session) open_node_door();
+  if (std::exchange(recounted_, false)) hear_again();
   reconcile();
 }
 
 void FleetRunner::stop(Fleet::Stop stop) {
   if (node_door_) node_door_->open();
+  keep_first_ = true;
   fleet_.set_stop(stop);
   schedule();
 }
@@ -127,6 +129,8 @@ void FleetRunner::reconcile() {
   sample_heartbeats(now);
   // A stopped container, a debugger: then nobody ran, and the silence of the workers says nothing.
   if (due_ != kNever && now > due_ + kOverslept) forgive_silence(now);
+  // A worker that is told to go because its successor is ready must not be all that the next supervisor knows of.
+  if (std::exchange(keep_first_, false) && hooks_.before_acting) hooks_.before_acting();
   for (const Fleet::Action& action : fleet_.reconcile(now)) {
     std::visit([this](const auto& a) { perform(a); }, action);
   }

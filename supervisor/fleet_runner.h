@@ -39,8 +39,10 @@ namespace holdfast {
 class FleetRunner {
  public:
   struct Hooks {
-    bool workers_survive_us = false;    // they are kept for the next supervisor
-    std::function<void()> on_acted;     // something may have changed: after each time that the fleet has decided
+    bool workers_survive_us = false;  // they are kept for the next supervisor
+    std::function<void()>
+        before_acting{};             // what was heard or wished is about to have consequences that cannot be taken back
+    std::function<void()> on_acted;  // something may have changed: after each time that the fleet has decided
     std::function<void()> on_finished;  // stopped, and nobody is left
     std::function<void(const std::string& why)>
         on_give_up;                   // no worker ever became ready, or all said not to restart them
@@ -61,7 +63,8 @@ class FleetRunner {
   // worker of which nothing can be had is given up, and replaced like one that has ended.
   [[nodiscard]] Outcome adopt(const SavedPool& saved, FdTable& fds);
   void save(SavedPool& saved, FdList& fds) const;
-  // After `adopt` of a state that is older than its channels: Inbox::recount for all.
+  // After `adopt` of a state that is older than its channels: Inbox::recount for all; and `start` finds out what the workers had said
+  // by then without anybody having written it down.
   void recount();
   // What cannot be saved and comes to an end: somebody waits for a reload, a restart, another size; new slots get their clients;
   // a process of ours runs that is no worker.
@@ -136,6 +139,7 @@ class FleetRunner {
 
   [[nodiscard]] WorkerStatus describe_worker(const Fleet::Worker& worker, const Occupant* occupant) const;
   void schedule();
+  void hear_again();
   void reconcile();
   void sample_heartbeats(TimePoint now);
   void forgive_silence(TimePoint now);
@@ -267,6 +271,8 @@ class FleetRunner {
   std::optional<BucketTable> warm_up_from_;  // while new slots get their clients
   TimePoint warm_up_begun_{};
   bool scheduled_ = false;
+  bool keep_first_ = false;  // something was heard or wished that must be kept before it is acted upon
+  bool recounted_ = false;
   TimePoint due_ = kNever;  // when the fleet asked to be asked next
   Timer warming_up_;
   std::uint64_t checks_ = 0;

@@ -197,6 +197,17 @@ void FleetRunner::recount() {
   };
   for (Slot& slot : slots_) recount(slot.inbox.get());
   for (auto& [id, occupant] : occupants_) recount(occupant.own_inbox.get());
+  recounted_ = true;
+}
+
+void FleetRunner::hear_again() {
+  for (auto& [id, occupant] : occupants_) {
+    const auto* const inbox = dynamic_cast<const Inbox*>(inbox_of(occupant));
+    if (inbox == nullptr || !occupant.offer.channel || !inbox->has_spoken()) continue;
+    occupant.spoke = occupant.beats = true;
+    if (settlement_.on_hello()) on_settled();
+    if (inbox->is_ready()) on_ready(id, "the supervisor before us has heard it");
+  }
 }
 
 SavedWorker FleetRunner::save(WorkerId worker, const Occupant& occupant, FdList& fds) const {

@@ -121,6 +121,7 @@ void FleetRunner::on_ready(WorkerId worker, std::string_view how) {
     node_->on_ready(worker);
     occupant.grace->arm(loop_.now() + pool_.start_grace);
   }
+  keep_first_ = true;
   fleet_.on_ready(worker, loop_.now());
   settle_upkeep(worker, occupants_.at(worker));
   schedule();

@@ -36,6 +36,7 @@ void FleetRunner::set_size(unsigned size, std::function<void(Outcome)> done) {
     steerer_.refresh();
   }
   size_ = size;
+  keep_first_ = true;
   fleet_.set_size(size);
   wishes_.push_back({[this] { return sized(); }, std::move(done)});
   schedule();
@@ -43,6 +44,7 @@ void FleetRunner::set_size(unsigned size, std::function<void(Outcome)> done) {
 
 void FleetRunner::set_drained(SlotId slot, bool drained, std::function<void(Outcome)> done) {
   if (fleet_.stop() != Fleet::Stop::No) return done(Error{{}, "the supervisor is stopping"});
+  keep_first_ = true;
   fleet_.set_drained(slot, drained);
   const auto settled = [this, slot, drained]() -> std::optional<Outcome> {
     if (slot.value >= fleet_.slots().size()) return Error{{}, "the slot has gone"};

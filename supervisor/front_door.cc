@@ -145,6 +145,15 @@ void FrontDoor::save(SavedPool& saved, FdList& fds) const {
     saved.arriving.push_back({fds.add("connection", connection.fd), listener(),
                               has_address ? connection.sender.address.text() : "", connection.sender.port});
   }
+  SavedDoor& door = saved.doors.emplace_back();
+  door.listener = listener();
+  door.missing = missing_;
+  if (keeper_) keeper_->save(door);
+}
+
+void FrontDoor::recall(const SavedDoor& saved) {
+  missing_ = saved.missing;
+  if (keeper_) keeper_->recall(saved);
 }
 
 void FrontDoor::look_or_wait(AcceptedConnection connection, PrefaceNeeds needs) {
@@ -159,7 +168,12 @@ Outcome FrontDoor::change(const ListenerConfig& config) {
   if (config.admission != config_.admission) {
     Result<std::unique_ptr<Gatekeeper>> keeper = keeper_for(loop_, config, key_);
     if (!keeper) return std::move(keeper).error();
-    keeper_ = *std::move(keeper);  // what its sources have done before is forgotten
+    const bool same_sources = config.admission.source == config_.admission.source;
+    if (SavedDoor before; keeper_ && *keeper && same_sources) {
+      keeper_->save(before);
+      (*keeper)->recall(before);
+    }
+    keeper_ = *std::move(keeper);
     config_.admission = config.admission;
   }
   config_.preface_timeout = config.preface_timeout;

@@ -61,6 +61,8 @@ class FrontDoor {
 
   // For a program that takes over: what waits, which is for `enter_again` there.
   void save(SavedPool& saved, FdList& fds) const;
+  // What was remembered of sources, and counted, there.
+  void recall(const SavedDoor& saved);
   // Takes one that an earlier program has let in.
   void enter_again(AcceptedConnection connection);
   // Nobody is let in any more: what waits is refused.

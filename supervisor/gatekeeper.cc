@@ -12,6 +12,7 @@ namespace holdfast {
 namespace {
 
 constexpr Duration kLookPeriod = std::chrono::seconds(2);
+constexpr std::size_t kMostSaved = 4096;                   // sources: a state is written and read within milliseconds
 constexpr std::size_t kMostCountedForPeople = 10'000;      // some 10 ms
 constexpr std::size_t kMostBytes = std::size_t{64} << 20;  // a million ranges
 
@@ -197,6 +198,26 @@ std::vector<ClientsAnswer::Source> Gatekeeper::heaviest(std::size_t count) {
                        source.refusals, source.banned});
   }
   return sources;
+}
+
+void Gatekeeper::save(SavedDoor& door) const {
+  door.would_refuse = would_refuse_;
+  for (const Admission::Memory& memory : admission_.memories(kMostSaved, loop_.now())) {
+    door.sources.push_back({memory.address.text(), memory.full_at, memory.refused_since, memory.banned_until,
+                            memory.refusals, memory.seen});
+  }
+}
+
+void Gatekeeper::recall(const SavedDoor& door) {
+  would_refuse_ = door.would_refuse;
+  if (!remembers()) return;
+  for (const SavedSource& source : door.sources) {
+    const std::optional<IpAddress> address = IpAddress::parse(source.address);
+    if (!address) continue;  // a form that only another version knows: that source begins anew
+    admission_.recall({*address, source.full_at, source.refused_since, source.banned_until,
+                       static_cast<std::uint32_t>(source.refusals), static_cast<std::uint32_t>(source.seen)},
+                      loop_.now());
+  }
 }
 
 Outcome Gatekeeper::check(const AdmissionConfig& config) {

@@ -16,6 +16,7 @@
 #include "loop/timer.h"
 #include "sys/text_file.h"
 #include "wire/clients_answer.h"
+#include "wire/saved_state.h"
 
 namespace holdfast {
 
@@ -44,6 +45,9 @@ class Gatekeeper {
   // Whether sources are remembered; else there is nothing to tell of them.
   [[nodiscard]] bool remembers() const { return config_.remembers_sources(); }
   [[nodiscard]] bool counts_open() const { return census_ != nullptr; }
+  // What the sources have done, for a program that takes over, or for other limits. What they have open is not among it.
+  void save(SavedDoor& door) const;
+  void recall(const SavedDoor& door);
   // The sources that have most open, where that is counted; of those with as many, the ones that came most often first.
   [[nodiscard]] std::vector<ClientsAnswer::Source> heaviest(std::size_t count);
   // Errors: a list that cannot be read, or has a mistake.

@@ -82,7 +82,9 @@ std::optional<Failure> Master::start() {
     if (failure && kept_) give_up(*kept_, failure->error);
     return failure;
   }
-  if (auto failure = check_commands()) return failure;
+  for (const PoolConfig& pool : config_.pools) {
+    if (auto failure = check_command(pool)) return failure;
+  }
   // From here on no signal ends us before socket files can be removed: it is heard when the loop runs.
   listen_to_signals();
   if (auto failure = choose_hash_key()) return failure;
@@ -120,19 +122,15 @@ void Master::listen_to_signals() {
   signals_.emplace(loop_, kHeard, [this](int signal) { on_signal(signal); });
 }
 
-std::optional<Failure> Master::check_commands() const {
-  for (const PoolConfig& pool : config_.pools) {
-    const Outcome found = check_program(pool.command.front(), pool.working_directory);
-    if (const Outcome cpus = check_cpus(pool.cpus); found && !cpus) return Failure{cpus.error(), kExitBadConfig};
-    if (found) continue;
+std::optional<Failure> Master::check_command(const PoolConfig& pool) {
+  if (const Outcome found = check_program(pool.command.front(), pool.working_directory); !found) {
     const bool forbidden = is(found.error(), std::errc::permission_denied);
     const std::string advice =
         forbidden ? " (make it executable: chmod +x)" : " (give a path, or a name that is in PATH)";
     return Failure{Error{{}, found.error().message() + advice}, forbidden ? kExitPermission : kExitBadConfig};
   }
-  for (const PoolConfig& pool : config_.pools) {
-    const Outcome known = check_account(pool);
-    if (known) continue;
+  if (const Outcome cpus = check_cpus(pool.cpus); !cpus) return Failure{cpus.error(), kExitBadConfig};
+  if (const Outcome known = check_account(pool); !known) {
     const bool forbidden = is(known.error(), std::errc::operation_not_permitted);
     const std::string advice = forbidden ? " (only root may; leave out user and group, or start holdfast as root)" : "";
     return Failure{Error{{}, known.error().message() + advice}, forbidden ? kExitPermission : kExitBadConfig};
@@ -249,7 +247,7 @@ void Master::on_signal(int signal) {
       stop(Fleet::Stop::Immediate);
       return;
     case SIGHUP:
-      return reload([](const Result<std::string>&) {});
+      return reload([](const ReloadEnd&) {});
     case SIGUSR1:
       return logging_.reopen();
     case SIGTTIN:
@@ -463,7 +461,7 @@ void Master::answer_stop(const ControlRequest& request, ControlReply reply) {
 ServiceState Master::service_state() const {
   ServiceState state;
   if (reload_) state.phase = ServiceState::Phase::Reloading;
-  if (stopping_) state.phase = ServiceState::Phase::Stopping;
+  if (stopping_) state.phase = exit_code_ == kExitOk ? ServiceState::Phase::Stopping : ServiceState::Phase::GivingUp;
   state.every_pool_serves = true;
   for (const std::unique_ptr<Pool>& pool : pools_) {
     state.serving += pool->runner().serving();

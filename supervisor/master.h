@@ -14,6 +14,7 @@
 #include "config/reload_plan.h"
 #include "control/control_server.h"
 #include "core/result.h"
+#include "exit_code.h"
 #include "leftovers.h"
 #include "load_config.h"
 #include "logging.h"
@@ -62,7 +63,7 @@ class Master {
   [[nodiscard]] std::optional<Failure> open_log();
   static const std::vector<int> kHeard;  // signals
   void listen_to_signals();
-  [[nodiscard]] std::optional<Failure> check_commands() const;
+  [[nodiscard]] static std::optional<Failure> check_command(const PoolConfig& pool);
   [[nodiscard]] std::optional<Failure> open_listeners();
   [[nodiscard]] std::optional<Failure> open_listener(const ListenerConfig& listener);
   [[nodiscard]] std::optional<Failure> take_activated(const ListenerConfig& listener);
@@ -95,15 +96,23 @@ class Master {
   void drain_all();
   // Reads the configuration anew and applies what differs. `answer` is called once, maybe at once: with what was done, or with
   // why nothing was. While one reload is under way the next waits, and stands for all that are wished meanwhile.
-  using Answer = std::function<void(const Result<std::string>&)>;
+  struct ReloadEnd {
+    Result<std::string> text;
+    int exit_code = kExitOk;                                  // what a command exits with that has waited
+    ReloadEnd(std::string lines) : text(std::move(lines)) {}  // NOLINT(google-explicit-constructor)
+    ReloadEnd(Failure failure) : text(std::move(failure.error)), exit_code(failure.exit_code) {}  // NOLINT
+  };
+  using Answer = std::function<void(const ReloadEnd&)>;
   void reload(Answer answer);
   [[nodiscard]] Result<ReloadPlan> plan_of_reload() const;
-  [[nodiscard]] Outcome prepare(const ReloadPlan& plan);
+  [[nodiscard]] std::optional<Failure> prepare(const ReloadPlan& plan);
+  [[nodiscard]] std::optional<Failure> open_coming(const ReloadPlan& plan);
+  [[nodiscard]] std::vector<Pool::InTheWay> in_the_way_of(const ListenerConfig& listener, const ReloadPlan& plan) const;
   void abandon_preparation(const ReloadPlan& plan);
   void perform_reload();
   void on_part_done(const std::string& pool, const Outcome& outcome);
   void conclude_reload();
-  void finish_reload(const Result<std::string>& result);
+  void finish_reload(const ReloadEnd& end);
   void answer_reload(const ControlRequest& request, ControlReply reply);
   [[nodiscard]] Outcome make_bus();
   [[nodiscard]] BusPlace place_on_bus(std::string_view pool, std::string_view key) const;

@@ -26,6 +26,9 @@ std::unique_ptr<Pool> Master::make_pool(const PoolConfig& config) {
     service_.on_change();
     if (keeper_) keeper_->on_change();
   };
+  hooks.before_acting = [this] {
+    if (keeper_) keeper_->keep_now();
+  };
   hooks.workers_survive_us = keeps_workers() && chosen_intake(config) != Intake::Node;
   hooks.on_finished = [this, self] { on_finished(**self); };
   hooks.on_give_up = [this, self](const std::string& why) { on_give_up(**self, why); };

@@ -8,9 +8,7 @@
 #include "bus/bus.h"
 #include "exit_code.h"
 #include "front_doors.h"
-#include "launch.h"
 #include "master.h"
-#include "sys/program.h"
 #include "wire/reload_answer.h"
 
 namespace holdfast {
@@ -20,19 +18,19 @@ void Master::reload(Answer answer) {
   reload_ = std::make_unique<Reload>();
   reload_->answers.push_back(std::move(answer));
   service_.on_change();
+  if (stopping_) return finish_reload(Failure{Error{{}, "the supervisor is stopping"}, kExitFailure});
   Result<ReloadPlan> plan = plan_of_reload();
-  if (!plan) return finish_reload(plan.error());
+  if (!plan) return finish_reload(Failure{plan.error(), kExitBadConfig});
   reload_->plan = *std::move(plan);
-  if (const Outcome ready = prepare(reload_->plan); !ready) {
+  if (const std::optional<Failure> failure = prepare(reload_->plan)) {
     abandon_preparation(reload_->plan);
-    return finish_reload(Error{{}, "nothing was changed: " + ready.error().message()});
+    return finish_reload(Failure{Error{{}, "nothing was changed: " + failure->error.message()}, failure->exit_code});
   }
   // From here on only workers can fail.
   perform_reload();
 }
 
 Result<ReloadPlan> Master::plan_of_reload() const {
-  if (stopping_) return Error{{}, "the supervisor is stopping"};
   if (source_.file.empty()) {
     return Error{{}, "it runs without a configuration file (`holdfast run -c FILE`), so there is nothing to read anew"};
   }
@@ -51,29 +49,56 @@ Result<ReloadPlan> Master::plan_of_reload() const {
 }
 
 // What may fail without a worker: programs that are not there, addresses that somebody else has.
-Outcome Master::prepare(const ReloadPlan& plan) {
-  if (Outcome free = check_routes_to(plan.stopped, plan.config.listeners); !free) return free;
-  if (Outcome read = check_lists(plan.config.listeners); !read) return read;
+std::optional<Failure> Master::prepare(const ReloadPlan& plan) {
+  const auto bad = [](const Error& error) { return Failure{error, kExitBadConfig}; };
+  if (Outcome free = check_routes_to(plan.stopped, plan.config.listeners); !free) return bad(free.error());
+  if (Outcome read = check_lists(plan.config.listeners); !read) return bad(read.error());
   for (const PoolConfig& pool : plan.config.pools) {
     if (!plan.started.contains(pool.name) && !plan.rolled.contains(pool.name)) continue;
-    if (Outcome found = check_program(pool.command.front(), pool.working_directory); !found) return found;
-    if (Outcome known = check_account(pool); !known) return known;
+    if (auto failure = check_command(pool)) return failure;
   }
   for (const PoolConfig& pool : plan.config.pools) {
     if (!plan.started.contains(pool.name)) continue;
     pools_.push_back(make_pool(pool));
-    if (Outcome possible = pools_.back()->check_system(); !possible) return possible;
+    if (Outcome possible = pools_.back()->check_system(); !possible) return Failure{possible.error(), kExitFailure};
   }
+  if (auto failure = open_coming(plan)) return failure;
+  if (Outcome opened = open_front_doors(loop_, plan.opened, pools_); !opened)
+    return Failure{opened.error(), kExitFailure};
+  return std::nullopt;
+}
+
+std::optional<Failure> Master::open_coming(const ReloadPlan& plan) {
   for (const ListenerConfig& listener : plan.opened) {
-    const Outcome opened = pool_of(listener.pool)->open_listener(listener, plan.config.backlog);
+    const std::vector<Pool::InTheWay> in_the_way = in_the_way_of(listener, plan);
+    const Outcome opened = pool_of(listener.pool)->open_listener(listener, plan.config.backlog, in_the_way);
     if (opened) continue;
-    const bool in_use = opened.error().code == std::errc::address_in_use;
-    const bool of_ours = in_use && (!plan.closed.empty() || !plan.stopped.empty());
-    const std::string advice =
-        of_ours ? " (if a listener has it that is to go: take that out first, by a reload of its own)" : "";
-    return Error{{}, failure_to_listen(opened.error()).error.message() + advice};
+    const Error& error = opened.error();
+    if (error.code == std::errc::address_in_use && !in_the_way.empty()) {
+      const char* const advice =
+          " (a listener that is to go has it: leave it its name and address, or take it out first, by a reload of "
+          "its own)";
+      return Failure{Error{{}, error.message() + advice}, kExitCannotBind};
+    }
+    return failure_to_listen(error);
   }
-  return open_front_doors(loop_, plan.opened, pools_);
+  return std::nullopt;
+}
+
+// Listeners that go when this one has come, and have its address, or one that covers it or is covered.
+std::vector<Pool::InTheWay> Master::in_the_way_of(const ListenerConfig& listener, const ReloadPlan& plan) const {
+  std::vector<Pool::InTheWay> found;
+  const auto add = [&](const Pool& pool, const std::string& name) {
+    for (const Pool::InTheWay& socket : pool.sockets_of(name)) {
+      if (in_each_others_way(socket.address, listener.address)) found.push_back(socket);
+    }
+  };
+  for (const ListenerConfig& closed : plan.closed) add(*pool_of(closed.pool), closed.name);
+  for (const ListenerConfig& running : config_.listeners) {
+    const std::string& pool = pool_name_of(running, config_);
+    if (plan.stopped.contains(pool)) add(*pool_of(pool), running.name);
+  }
+  return found;
 }
 
 void Master::abandon_preparation(const ReloadPlan& plan) {
@@ -129,23 +154,24 @@ void Master::conclude_reload() {
   if (const Outcome changed = change_front_doors(loop_, config_.listeners, pools_); !changed)
     reload_->failures.push_back(changed.error().message());  // a list was there a moment ago
   if (!reload_->failures.empty()) {
-    return finish_reload(Error{{}, fmt::format("rolled back: {}", fmt::join(reload_->failures, "; "))});
+    return finish_reload(
+        Failure{Error{{}, fmt::format("rolled back: {}", fmt::join(reload_->failures, "; "))}, kExitFailure});
   }
   std::vector<std::string> lines = plan.applied;
   for (const std::string& change : plan.postponed) lines.push_back("not applied: " + change);
-  finish_reload(lines.empty() ? "nothing has changed" : fmt::format("{}", fmt::join(lines, "\n")));
+  finish_reload(lines.empty() ? std::string("nothing has changed") : fmt::format("{}", fmt::join(lines, "\n")));
 }
 
-void Master::finish_reload(const Result<std::string>& result) {
-  reload_failed_ = !result;
-  last_reload_ = result ? *result : result.error().message();
-  spdlog::log(result ? spdlog::level::info : spdlog::level::err, "reload: {}", last_reload_);
+void Master::finish_reload(const ReloadEnd& end) {
+  reload_failed_ = !end.text;
+  last_reload_ = end.text ? *end.text : end.text.error().message();
+  spdlog::log(end.text ? spdlog::level::info : spdlog::level::err, "reload: {}", last_reload_);
   const std::unique_ptr<Reload> finished = std::move(reload_);
   service_.tell_now();
-  for (const Answer& answer : finished->answers) answer(result);
+  for (const Answer& answer : finished->answers) answer(end);
   std::vector<Answer> next = std::exchange(next_reload_, {});
   if (next.empty()) return;
-  reload([answers = std::move(next)](const Result<std::string>& outcome) {
+  reload([answers = std::move(next)](const ReloadEnd& outcome) {
     for (const Answer& answer : answers) answer(outcome);
   });
 }
@@ -154,10 +180,10 @@ void Master::answer_reload(const ControlRequest& request, ControlReply reply) {
   const auto kept = std::make_shared<ControlReply>(std::move(reply));
   const auto answered = std::make_shared<bool>(false);
   const bool wait = request.is_set("wait");
-  reload([kept, answered](const Result<std::string>& result) {
+  reload([kept, answered](const ReloadEnd& end) {
     if (std::exchange(*answered, true)) return;
-    if (result) return kept->send(ControlSuccess{to_json(ReloadAnswer{*result, true})});
-    kept->send(ControlFailure{result.error().message(), kExitBadConfig, {}});
+    if (end.text) return kept->send(ControlSuccess{to_json(ReloadAnswer{*end.text, true})});
+    kept->send(ControlFailure{end.text.error().message(), end.exit_code, {}});
   });
   if (!wait && !std::exchange(*answered, true)) {
     kept->send(ControlSuccess{to_json(ReloadAnswer{"the workers are being replaced", false})});

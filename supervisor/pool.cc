@@ -12,6 +12,7 @@
 #include "core/ip_address.h"
 #include "sys/activation.h"
 #include "sys/bind_filter.h"
+#include "sys/kept_descriptors.h"
 
 namespace holdfast {
 
@@ -31,6 +32,13 @@ std::string key_text(const FoundKey& key) {
 
 // In the order of Dispatcher::Prospect::By.
 constexpr std::array<std::string_view, 4> kDecidedBy = {"bucket", "key", "tag", "load"};
+
+bool is_every_address(const ListenAddress& address) {
+  const auto none_in_particular = [](const IpAddress& ip) { return ip == IpAddress() || ip == IpAddress::v6({}); };
+  if (const auto* tcp = std::get_if<TcpAddress>(&address)) return none_in_particular(tcp->address);
+  if (const auto* udp = std::get_if<UdpAddress>(&address)) return none_in_particular(udp->address);
+  return false;
+}
 
 // A listener whose routes lead to several pools has an account in each of them.
 ListenerStatus& entry_for(const Listener& listener, Status& status) {
@@ -77,7 +85,25 @@ bool Pool::may_be_steered(const ListenAddress& address) const {
   return may_steer || std::holds_alternative<UdpAddress>(address);
 }
 
-Outcome Pool::open_listener(const ListenerConfig& listener, int backlog) {
+std::vector<Pool::InTheWay> Pool::sockets_of(std::string_view name) const {
+  std::vector<InTheWay> sockets;
+  for (const std::unique_ptr<Listener>& listener : dispatcher_.listeners()) {
+    if (listener->name() != name || !listener->stays() || dispatcher_.is_guest(listener->id())) continue;
+    sockets.push_back(
+        {wished_.at(listener->id()), listener->address(), listener->socket(), steerer_.is_steered(listener->id())});
+  }
+  return sockets;
+}
+
+// Two descriptors of one socket: what the kernel has queued there belongs to whoever accepts it.
+Outcome Pool::share_listener(const std::string& name, const InTheWay& with) {
+  UniqueFd copy = copy_of(with.socket);
+  if (!copy) return last_error("listen on " + to_text(with.address));
+  dispatcher_.add_listener(name, ListeningSocket{std::move(copy), with.address, SocketOwner::OtherListener});
+  return Done{};
+}
+
+Outcome Pool::open_listener(const ListenerConfig& listener, int backlog, const std::vector<InTheWay>& in_the_way) {
   if (revive(listener)) return Done{};
   if (std::holds_alternative<ActivatedAddress>(listener.address)) {
     return Error{{},
@@ -88,9 +114,24 @@ Outcome Pool::open_listener(const ListenerConfig& listener, int backlog) {
   const Intake intake = chosen_intake(config_);
   const bool only_passed = intake == Intake::Sdk || intake == Intake::Auto;
   const bool datagrams = std::holds_alternative<UdpAddress>(listener.address);
-  if (may_be_steered(listener.address)) {
+  const bool steered = may_be_steered(listener.address);
+  std::vector<PortLetsIn> shared;  // until the end of this function
+  for (const InTheWay& other : in_the_way) {
+    const bool is_same = other.wished == listener.address || other.address == listener.address;
+    const bool any_steered = steered || other.steered;
+    if (is_same && started_ && !any_steered && std::holds_alternative<TcpAddress>(other.address)) {
+      return share_listener(listener.name, other);
+    }
+    // In the steer plane :80 comes to have sockets at 0.0.0.0:80 as well, and those of two listeners must not be one group.
+    if (is_same || (any_steered && is_every_address(other.address) && is_every_address(listener.address))) {
+      return Error{std::make_error_code(std::errc::address_in_use), "listen on " + to_text(listener.address)};
+    }
+    shared.emplace_back(other.socket);
+  }
+  const Sibling sibling = in_the_way.empty() ? Sibling::None : Sibling::Holds;
+  if (steered) {
     Result<ListeningSocket> socket =
-        steerer_.open(dispatcher_.next_listener(), listener.name, listener.address, backlog);
+        steerer_.open(dispatcher_.next_listener(), listener.name, listener.address, backlog, sibling);
     if (socket) {
       dispatcher_.add_listener(listener.name, *std::move(socket));
       return Done{};
@@ -106,7 +147,7 @@ Outcome Pool::open_listener(const ListenerConfig& listener, int backlog) {
                  socket.error().message(), advice);
     runner_.forgo_steering();
   }
-  Result<ListeningSocket> socket = listen_on(listener.address, backlog);
+  Result<ListeningSocket> socket = listen_on(listener.address, backlog, sibling);
   if (!socket) return std::move(socket).error();
   dispatcher_.add_listener(listener.name, *std::move(socket));
   return Done{};

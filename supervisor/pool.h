@@ -39,8 +39,20 @@ class Pool {
 
   // Whether this system can do what the pool's intake needs; what is only offered is left out, and the log says so.
   [[nodiscard]] Outcome check_system();
+  // A listener of this or of another pool that is about to go, and is in the way of one that comes.
+  struct InTheWay {
+    ListenAddress wished;
+    ListenAddress address;  // as bound
+    BorrowedFd socket;      // -1: UDP
+    bool steered;
+  };
+  // Those of this name.
+  [[nodiscard]] std::vector<InTheWay> sockets_of(std::string_view listener) const;
   // Binds. After `start` it serves nobody before the next `apply` has told the workers. Errors: those of listen_on.
-  [[nodiscard]] Outcome open_listener(const ListenerConfig& listener, int backlog);
+  // One that has the same address as one in the way goes on with its socket, if both pools take connections from us and this one
+  // has started already; else EADDRINUSE, and so for two that both mean every address where one is steered.
+  [[nodiscard]] Outcome open_listener(const ListenerConfig& listener, int backlog,
+                                      const std::vector<InTheWay>& in_the_way = {});
   // The same with a socket that a service manager has opened.
   [[nodiscard]] Outcome take_listener(const ListenerConfig& listener, ListeningSocket socket, int backlog);
   // For the front doors of listeners: the pool as one of its own listeners sees it; as another pool's does; and the door of a
@@ -93,6 +105,7 @@ class Pool {
 
  private:
   [[nodiscard]] bool may_be_steered(const ListenAddress& address) const;
+  [[nodiscard]] Outcome share_listener(const std::string& name, const InTheWay& with);
   [[nodiscard]] FleetRunner::Hooks with_ours(FleetRunner::Hooks hooks);
   [[nodiscard]] std::vector<ListenerId> listeners_in(Listener::Stage stage) const;
   [[nodiscard]] bool revive(const ListenerConfig& listener);
@@ -121,7 +134,8 @@ class Pool {
     ListenerId listener;
     AcceptedConnection connection;
   };
-  std::vector<Taken> arriving_;  // which an earlier program has accepted, and which wait for their door
+  std::vector<SavedDoor> doors_before_;  // of an earlier program, until ours hang
+  std::vector<Taken> arriving_;          // which an earlier program has accepted, and which wait for their door
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // what is deferred looks whether we are
 };
 

@@ -93,6 +93,7 @@ void Pool::begin_leaving(const std::vector<ListenerId>& listeners) {
 
 void Pool::keep_change(const std::vector<ListenerId>& coming, const std::vector<ListenerId>& leaving) {
   for (const ListenerId listener : coming) {
+    dispatcher_.keep_shared_socket(listener);
     dispatcher_.serve_listener(listener);
     const Listener& opened = *dispatcher_.listeners()[listener.value];
     spdlog::info("listening on {} ({})", to_text(opened.address()), opened.name());
@@ -111,7 +112,10 @@ void Pool::keep_change(const std::vector<ListenerId>& coming, const std::vector<
 }
 
 void Pool::undo_change(const std::vector<ListenerId>& coming, const std::vector<ListenerId>& leaving) {
-  for (const ListenerId listener : coming) dispatcher_.refuse_at_listener(listener);
+  for (const ListenerId listener : coming) {
+    dispatcher_.leave_shared_socket(listener);
+    dispatcher_.refuse_at_listener(listener);
+  }
   removed_.insert(coming.begin(), coming.end());
   for (const ListenerId listener : leaving) dispatcher_.serve_listener(listener);
   steerer_.refresh();

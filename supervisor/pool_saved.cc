@@ -23,6 +23,7 @@ Outcome Pool::adopt(const SavedPool& saved, FdTable& fds) {
       return Error{{}, "take over what waits at a front door: it names a listener that there is not"};
     arriving_.push_back({arrival.listener, {fds.take_if_there(arrival.fd), sender}});
   }
+  doors_before_ = saved.doors;
   for (const ListenerId leaving : listeners_in(Listener::Stage::Leaving)) removed_.insert(leaving);
   if (Outcome adopted = steerer_.adopt(saved, fds); !adopted) return adopted;
   return runner_.adopt(saved, fds);
@@ -48,6 +49,11 @@ void Pool::resume() {
 }
 
 void Pool::let_in_again() {
+  for (const SavedDoor& before : std::exchange(doors_before_, {})) {
+    for (const std::unique_ptr<FrontDoor>& door : doors_) {
+      if (door->listener() == before.listener) door->recall(before);
+    }
+  }
   for (Taken& taken : std::exchange(arriving_, {})) {
     const auto door = std::find_if(doors_.begin(), doors_.end(),
                                    [&](const auto& each) { return each->listener() == taken.listener; });

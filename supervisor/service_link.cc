@@ -34,7 +34,8 @@ void ServiceLink::tell_now() {
 }
 
 void ServiceLink::tell() {
-  if (const std::optional<std::string> lines = news_.on_state(look_(), loop_.now())) send(*lines);
+  const ServiceState state = look_();
+  while (const std::optional<std::string> lines = news_.on_state(state, loop_.now())) send(*lines);
   extend();
 }
 

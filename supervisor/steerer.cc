@@ -73,13 +73,14 @@ bool Steerer::is_steering_refused(const Error& error) {
          error.code == std::errc::operation_not_permitted;
 }
 
-Result<ListeningSocket> Steerer::open(ListenerId id, const std::string& name, const ListenAddress& address,
-                                      int backlog) {
+Result<ListeningSocket> Steerer::open(ListenerId id, const std::string& name, const ListenAddress& address, int backlog,
+                                      Sibling sibling) {
   listeners_.push_back({id, name, address, backlog, {}, {}});
   Listener& listener = listeners_.back();
-  Result<std::unique_ptr<SteerGroup>> group = make_group(listeners_.size() - 1, natural_domain(address), Sibling::None);
+  Result<std::unique_ptr<SteerGroup>> group = make_group(listeners_.size() - 1, natural_domain(address), sibling);
   if (const std::optional<ListenAddress> rest = ipv4_alone(address); !group && rest && lacks_ipv6(group.error())) {
     listener.address = *rest;
+    // If somebody has the port it may be at this very address: not even a sibling shares that.
     group = make_group(listeners_.size() - 1, SocketDomain::Inet, Sibling::None);
   }
   if (!group) {

@@ -43,7 +43,7 @@ class Steerer {
   // the control socket of a TCP listener, and for UDP only an address. Errors: those of listen_on, and
   // `is_steering_refused`.
   [[nodiscard]] Result<ListeningSocket> open(ListenerId id, const std::string& name, const ListenAddress& address,
-                                             int backlog);
+                                             int backlog, Sibling sibling);
   // The same with a socket that a service manager has opened (`check_can_be_steered`) as the control socket.
   [[nodiscard]] Result<ListeningSocket> open_beside(ListenerId id, const std::string& name,
                                                     const ListeningSocket& activated, int backlog);

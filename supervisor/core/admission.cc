@@ -99,6 +99,28 @@ std::vector<Admission::Source> Admission::heaviest(std::size_t count, TimePoint 
   return sources;
 }
 
+std::vector<Admission::Memory> Admission::memories(std::size_t most, TimePoint now) const {
+  std::vector<Memory> memories;
+  for (std::uint32_t index = newest_; index != kNone && memories.size() < most; index = entries_[index].older) {
+    const Entry& entry = entries_[index];
+    const bool refused = entry.refusals != 0 && now - entry.refused_since <= policy_.ban_within;
+    if (!refused && entry.banned_until <= now && entry.full_at <= now) continue;
+    memories.push_back(
+        {entry.address, entry.full_at, entry.refused_since, entry.banned_until, entry.refusals, entry.seen});
+  }
+  std::reverse(memories.begin(), memories.end());
+  return memories;
+}
+
+void Admission::recall(const Memory& memory, TimePoint now) {
+  Entry& entry = entries_[entry_for(memory.address, now)];
+  entry.full_at = memory.full_at;
+  entry.refused_since = memory.refused_since;
+  entry.banned_until = memory.banned_until;
+  entry.refusals = memory.refusals;
+  entry.seen = memory.seen;
+}
+
 IpAddress Admission::source_of(const IpAddress& address) const {
   return masked(address, address.is_v6() ? policy_.source.v6 : policy_.source.v4);
 }

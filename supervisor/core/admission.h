@@ -92,6 +92,19 @@ class Admission {
   };
   [[nodiscard]] std::vector<Source> heaviest(std::size_t count, TimePoint now) const;
 
+  // What a source has done, as long as that makes a difference: for another Admission to go on with.
+  struct Memory {
+    IpAddress address;  // the prefix
+    TimePoint full_at{};
+    TimePoint refused_since{};
+    TimePoint banned_until{};
+    std::uint32_t refusals = 0;
+    std::uint32_t seen = 0;
+  };
+  // Of `most` sources, those that were seen last, in the order in which they were seen.
+  [[nodiscard]] std::vector<Memory> memories(std::size_t most, TimePoint now) const;
+  void recall(const Memory& memory, TimePoint now);
+
  private:
   // A source. Entries are linked by their index twice: in the chain of their hash, and in the order in which they were seen.
   struct Entry {

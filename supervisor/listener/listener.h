@@ -65,6 +65,7 @@ class Listener {
   [[nodiscard]] const ListenAddress& address() const { return socket_.bound; }
 
   [[nodiscard]] SocketOwner owner() const { return socket_.owner; }
+  void set_owner(SocketOwner owner) { socket_.owner = owner; }
   [[nodiscard]] bool is_open() const { return static_cast<bool>(socket_.fd); }  // never for UDP
 
   enum class Stage {

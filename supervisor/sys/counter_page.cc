@@ -74,6 +74,8 @@ std::uint64_t CounterPage::accepted() const { return load(page_->accepted); }
 std::uint64_t CounterPage::closed() const { return load(page_->closed); }
 std::uint64_t CounterPage::lost() const { return load(page_->lost); }
 
+bool CounterPage::ready() const { return load(page_->ready) != 0; }
+
 TimePoint CounterPage::heartbeat(TimePoint now) const {
   const std::uint64_t limit = static_cast<std::uint64_t>(std::max<Duration::rep>(now.time_since_epoch().count(), 0));
   return TimePoint(Duration(static_cast<Duration::rep>(std::min(load(page_->heartbeat_ns), limit))));
@@ -82,7 +84,8 @@ TimePoint CounterPage::heartbeat(TimePoint now) const {
 void CounterPage::want_taken(bool wanted) { store(page_->want_taken, wanted ? 1 : 0); }
 
 void CounterPage::reset() {
-  for (std::uint64_t* word : {&page_->heartbeat_ns, &page_->taken, &page_->closed, &page_->lost, &page_->accepted}) {
+  for (std::uint64_t* word :
+       {&page_->heartbeat_ns, &page_->taken, &page_->closed, &page_->lost, &page_->accepted, &page_->ready}) {
     store(*word, 0);
   }
 }

@@ -30,6 +30,8 @@ class CounterPage {
   [[nodiscard]] std::uint64_t lost() const;
   // When the worker last said that it lives; never later than `now`, kNever's opposite (TimePoint{}) if never.
   [[nodiscard]] TimePoint heartbeat(TimePoint now) const;
+  // Whether the worker has said that it serves: the same as its frame, for who may have missed that.
+  [[nodiscard]] bool ready() const;
   // Asks the worker to send a TAKEN frame whenever it has taken something up.
   void want_taken(bool wanted);
   // Zeroes the worker's fields: before a new occupant starts, never while one lives.

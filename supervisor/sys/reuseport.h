@@ -6,6 +6,7 @@
 #include "core/group_address.h"
 #include "core/result.h"
 #include "core/steering_program.h"
+#include "sys/sockets.h"
 #include "sys/unique_fd.h"
 
 namespace holdfast {
@@ -20,9 +21,6 @@ namespace holdfast {
 //
 // All sockets are non-blocking, close-on-exec and, for TCP, SO_REUSEADDR and listening. (UDP with SO_REUSEADDR would let
 // anybody with the same option in.)
-
-// Whether another group of ours already holds the port (the other family of the same listener).
-enum class Sibling { None, Holds };
 
 struct GroupSocket {
   UniqueFd fd;

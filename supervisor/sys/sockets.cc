@@ -1,5 +1,6 @@
 #include "sys/sockets.h"
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -41,7 +42,17 @@ Endpoint endpoint_of(const SocketName& name) {
 // What an IPv6 socket does with IPv4 clients.
 enum class V4Clients { Refused, Mapped };
 
-Result<UniqueFd> bound_listener(const SocketName& name, V4Clients v4_clients, int backlog, const std::string& doing) {
+bool set_port_shared(BorrowedFd fd, bool shared) {
+  const int value = shared ? 1 : 0;
+  return ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEPORT, &value, sizeof value) == 0;
+}
+
+struct Wish {
+  int backlog;
+  Sibling sibling;
+};
+
+Result<UniqueFd> bound_listener(const SocketName& name, V4Clients v4_clients, Wish wish, const std::string& doing) {
   UniqueFd fd(::socket(name.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd) return last_error(doing);
   const int yes = 1;
@@ -50,28 +61,31 @@ Result<UniqueFd> bound_listener(const SocketName& name, V4Clients v4_clients, in
     const int v6_only = v4_clients == V4Clients::Refused ? 1 : 0;
     if (::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &v6_only, sizeof v6_only) != 0) return last_error(doing);
   }
+  if (wish.sibling == Sibling::Holds && !set_port_shared(fd, true)) return last_error(doing);
   if (::bind(fd.get(), name.get(), name.length) != 0) return last_error(doing);
-  if (::listen(fd.get(), backlog) != 0) return last_error(doing);
+  if (::listen(fd.get(), wish.backlog) != 0) return last_error(doing);
+  if (wish.sibling == Sibling::Holds) (void)set_port_shared(fd, false);  // from here on it lets nobody in itself
   return fd;
 }
 
-Result<UniqueFd> listen_on_tcp(TcpAddress& address, int backlog, const std::string& doing) {
+Result<UniqueFd> listen_on_tcp(TcpAddress& address, Wish wish, const std::string& doing) {
   switch (address.family) {
     case TcpAddress::Family::DualStack: {
-      Result<UniqueFd> listener = bound_listener(every_v6_address(address.port), V4Clients::Mapped, backlog, doing);
+      Result<UniqueFd> listener = bound_listener(every_v6_address(address.port), V4Clients::Mapped, wish, doing);
       if (listener || !lacks_ipv6(listener.error())) return listener;
       address = TcpAddress{TcpAddress::Family::V4, IpAddress{}, address.port};
-      return bound_listener(name_of(IpAddress{}, address.port), V4Clients::Refused, backlog, doing);
+      wish.sibling = Sibling::None;  // a sibling may have this very address
+      return bound_listener(name_of(IpAddress{}, address.port), V4Clients::Refused, wish, doing);
     }
     case TcpAddress::Family::V6: {
       const bool every = !address.address.is_v6();  // all zeros, in whichever form
       const SocketName name = every ? every_v6_address(address.port) : name_of(address.address, address.port);
-      return bound_listener(name, V4Clients::Refused, backlog, doing);
+      return bound_listener(name, V4Clients::Refused, wish, doing);
     }
     case TcpAddress::Family::V4:
       break;
   }
-  return bound_listener(name_of(address.address, address.port), V4Clients::Refused, backlog, doing);
+  return bound_listener(name_of(address.address, address.port), V4Clients::Refused, wish, doing);
 }
 
 }  // namespace
@@ -80,7 +94,7 @@ bool lacks_ipv6(const Error& error) {
   return error.code == std::errc::address_family_not_supported || error.code == std::errc::address_not_available;
 }
 
-Result<ListeningSocket> listen_on(const ListenAddress& address, int backlog) {
+Result<ListeningSocket> listen_on(const ListenAddress& address, int backlog, Sibling sibling) {
   const std::string doing = "listen on " + to_text(address);
   if (const auto* path = std::get_if<UnixAddress>(&address)) {
     Result<UniqueFd> listener = listen_on_unix(*path, backlog, doing);
@@ -91,10 +105,22 @@ Result<ListeningSocket> listen_on(const ListenAddress& address, int backlog) {
     return Error{std::make_error_code(std::errc::protocol_not_supported), doing + ": UDP needs the steer plane"};
   }
   TcpAddress bound = std::get<TcpAddress>(address);
-  Result<UniqueFd> listener = listen_on_tcp(bound, backlog, doing);
+  Result<UniqueFd> listener = listen_on_tcp(bound, {backlog, sibling}, doing);
   if (!listener) return std::move(listener).error();
   bound.port = local_endpoint(*listener).port;
   return ListeningSocket{*std::move(listener), bound};
+}
+
+PortLetsIn::PortLetsIn(BorrowedFd listener) {
+  int shared = 0;
+  socklen_t length = sizeof shared;
+  if (::getsockopt(listener.get(), SOL_SOCKET, SO_REUSEPORT, &shared, &length) != 0 || shared != 0) return;
+  UniqueFd copy(::fcntl(listener.get(), F_DUPFD_CLOEXEC, 3));
+  if (copy && set_port_shared(copy, true)) changed_ = std::move(copy);
+}
+
+PortLetsIn::~PortLetsIn() {
+  if (changed_) (void)set_port_shared(changed_, false);
 }
 
 Result<std::variant<AcceptedConnection, AcceptStop>> accept_connection(BorrowedFd listener) {

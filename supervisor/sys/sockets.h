@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 
 #include "core/ip_address.h"
@@ -14,9 +15,9 @@
 
 namespace holdfast {
 
-// Who opened a listening socket, and so who ends it: a service manager goes on listening when we are gone, and starts us
-// again for the clients that wait there.
-enum class SocketOwner : std::uint8_t { Us, ServiceManager };
+// Whose a listening socket is, and so who ends it: a service manager goes on listening when we are gone, and starts us
+// again for the clients that wait there. OtherListener: one of ours has it too, and is to go when this one has come.
+enum class SocketOwner : std::uint8_t { Us, ServiceManager, OtherListener };
 
 // A listening socket: non-blocking, close-on-exec, SO_REUSEADDR, listening.
 struct ListeningSocket {
@@ -24,6 +25,10 @@ struct ListeningSocket {
   ListenAddress bound;  // with the port that the kernel chose
   SocketOwner owner = SocketOwner::Us;
 };
+
+// Whether another listener of ours already holds the port, and lets others in: the other family of a steered listener, or one
+// that is about to go and overlaps (`PortLetsIn`).
+enum class Sibling { None, Holds };
 
 // Binds and listens. `backlog` is capped by net.core.somaxconn. DualStack falls back to IPv4 where the host has no
 // IPv6.
@@ -39,7 +44,22 @@ struct ListeningSocket {
 //
 // Errors: EADDRINUSE, EADDRNOTAVAIL, EACCES, ENOENT (the directory of a path) ...; `doing` begins with "listen on
 // ADDRESS".
-[[nodiscard]] Result<ListeningSocket> listen_on(const ListenAddress& address, int backlog);
+[[nodiscard]] Result<ListeningSocket> listen_on(const ListenAddress& address, int backlog,
+                                                Sibling sibling = Sibling::None);
+
+// While it lives, listeners of the same user may bind addresses that overlap the one of this TCP listener (SO_REUSEPORT). The same
+// address is not meant: the kernel would share its clients out. One that lets others in anyhow goes on to do so.
+class PortLetsIn {
+ public:
+  explicit PortLetsIn(BorrowedFd listener);
+  ~PortLetsIn();
+  PortLetsIn(PortLetsIn&& other) noexcept : changed_(std::move(other.changed_)) {}
+  PortLetsIn& operator=(PortLetsIn&&) = delete;
+
+ private:
+  UniqueFd changed_;  // empty: nothing is to be taken back
+};
+
 // What the kernel answers for "::" where IPv6 is not compiled in, or switched off: try IPv4 alone.
 [[nodiscard]] bool lacks_ipv6(const Error& error);
 

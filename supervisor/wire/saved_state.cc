@@ -56,6 +56,24 @@ void members(Form& form, SavedArrival& arrival) {
 }
 
 template <class Form>
+void members(Form& form, SavedSource& source) {
+  form("address", source.address);
+  form("full_at", source.full_at);
+  form("refused_since", source.refused_since);
+  form("banned_until", source.banned_until);
+  form("refusals", source.refusals);
+  form("seen", source.seen);
+}
+
+template <class Form>
+void members(Form& form, SavedDoor& door) {
+  form("listener", door.listener);
+  form("sources", door.sources);
+  form("missing", door.missing);
+  form("would_refuse", door.would_refuse);
+}
+
+template <class Form>
 void members(Form& form, SavedInbox::Message& message) {
   form("bytes", message.bytes);
   form("connections", message.connections);
@@ -216,6 +234,7 @@ void members(Form& form, SavedPool& pool) {
   form("at_session_door", pool.at_session_door);
   form("node", pool.node);
   form("arriving", pool.arriving);
+  form("doors", pool.doors);
 }
 
 template <class Form>

@@ -38,6 +38,22 @@ struct SavedArrival {
   std::uint64_t port = 0;
 };
 
+// What a front door remembers of a source of connections (core/admission.h).
+struct SavedSource {
+  std::string address;
+  TimePoint full_at{};
+  TimePoint refused_since{};
+  TimePoint banned_until{};
+  std::uint64_t refusals = 0;
+  std::uint64_t seen = 0;
+};
+struct SavedDoor {
+  ListenerId listener;
+  std::vector<SavedSource> sources;  // in the order in which they were seen
+  std::map<std::string, std::uint64_t> missing;
+  std::map<std::string, std::uint64_t> would_refuse;
+};
+
 // A channel, its page, and the account of both (worker/inbox.h).
 struct SavedInbox {
   struct Message {
@@ -180,6 +196,7 @@ struct SavedPool {
   std::vector<SavedConnection> at_session_door;  // of which session they ask for is not known yet
   std::optional<SavedNodeWorkers> node;
   std::vector<SavedArrival> arriving;
+  std::vector<SavedDoor> doors;
 };
 
 inline constexpr unsigned kSavedFormat = 1;

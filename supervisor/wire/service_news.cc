@@ -21,11 +21,15 @@ std::string first_line(const std::string& text) { return text.substr(0, text.fin
 std::optional<std::string> ServiceNews::on_state(const ServiceState& state, TimePoint now) {
   if (told_ == state) return std::nullopt;
   const Phase before = told_ ? told_->phase : Phase::Running;
+  // What ends without ever having been ready has failed for the manager, and is started again: against the wish of whoever
+  // told it to stop. It heeds one of the two in a message, so this is said in one of its own.
+  if (state.phase == Phase::Stopping && !std::exchange(ready_, true)) return "READY=1";
   told_ = state;
   std::string lines;
   switch (state.phase) {
     case Phase::Stopping:
-      if (before != Phase::Stopping) lines += "STOPPING=1\n";
+    case Phase::GivingUp:
+      if (before < Phase::Stopping) lines += "STOPPING=1\n";
       break;
     case Phase::Reloading:
       // A reload while we start is a part of the start.
@@ -54,6 +58,8 @@ std::string ServiceNews::status_line() const {
   switch (told_->phase) {
     case Phase::Stopping:
       return "stopping: " + workers;
+    case Phase::GivingUp:
+      return "giving up: " + workers;
     case Phase::Reloading:
       return "reloading: " + workers;
     case Phase::Running:

@@ -9,7 +9,8 @@ namespace holdfast {
 
 // How the whole service stands, as a service manager wants to know it.
 struct ServiceState {
-  enum class Phase { Running, Reloading, Stopping };
+  // Stopping: by somebody's wish. GivingUp: without hope.
+  enum class Phase { Running, Reloading, Stopping, GivingUp };
   Phase phase = Phase::Running;
   bool every_pool_serves = false;  // each pool has a worker that serves
   unsigned serving = 0;            // slots with a worker that serves
@@ -23,7 +24,7 @@ struct ServiceState {
 // own time limits, and a start without hope ends by itself.
 class ServiceNews {
  public:
-  // Lines for the manager; nothing: it knows all that. `now` is CLOCK_MONOTONIC.
+  // The next message for the manager, of lines; nothing: it knows all that. `now` is CLOCK_MONOTONIC.
   [[nodiscard]] std::optional<std::string> on_state(const ServiceState& state, TimePoint now);
   // Lines to be sent every kExtensionPeriod; nothing while nothing takes long.
   [[nodiscard]] std::optional<std::string> on_period() const;

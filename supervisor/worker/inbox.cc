@@ -97,6 +97,7 @@ void Inbox::settle() {
   page_.reset();
   frames_ = FrameCounts{};
   greeted_ = false;
+  unsure_ = false;
   uses_page_ = false;
   deaf_ = false;
   unsent_drain_.reset();  // it was for the one that has ended
@@ -171,7 +172,7 @@ void Inbox::read_frames() {
     const Result<WorkerFrame> frame = decode_worker_frame(std::span(buffer).first(received->length));
     if (!frame) return hear_garbage(frame.error());
     const bool greeted = std::exchange(greeted_, true);
-    if (greeted == std::holds_alternative<HelloFrame>(*frame))
+    if (!std::exchange(unsure_, false) && greeted == std::holds_alternative<HelloFrame>(*frame))
       return hear_garbage(Error{{}, greeted ? "it said HELLO twice" : "its first frame was not HELLO"});
     take_note(*frame);
     hooks_.on_frame(*this, *frame);

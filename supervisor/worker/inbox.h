@@ -45,8 +45,11 @@ class Inbox final : public ConnectionSink {
   [[nodiscard]] SavedInbox save(FdList& fds) const;
   // After `adopt` of a state that is older than the channel: takes back what is unread, and counts as sent what the worker says it
   // has taken. (What it takes at this very moment is counted later or never; the sum is the owner's to put right.) A worker
-  // that had not read that it is to drain is told once more, by the next `flush`.
+  // that had not read that it is to drain is told once more, by the next `flush`. What the worker had said, and nobody has written
+  // down, its page tells: `has_spoken` and `is_ready`.
   [[nodiscard]] std::vector<Connection> recount();
+  [[nodiscard]] bool has_spoken() const { return uses_page_; }
+  [[nodiscard]] bool is_ready() const { return page_.ready(); }
 
   // Descriptors for the worker.
   [[nodiscard]] BorrowedFd worker_end() const { return channel_.worker_end; }
@@ -121,6 +124,7 @@ class Inbox final : public ConnectionSink {
   bool deaf_ = false;       // the present worker sent garbage: nothing more is heard from it
   bool shut_ = false;       // a worker has shut the channel down, for all who come after it as well
   bool greeted_ = false;    // the present worker has said HELLO
+  bool unsure_ = false;     // whether it has is not known
   bool uses_page_ = false;  // the present worker said that it counts in the page
   FrameCounts frames_;
   FdWatcher watcher_;

@@ -80,6 +80,8 @@ std::vector<Connection> Inbox::recount() {
     std::move(back.connections.begin(), back.connections.end(), std::back_inserter(unread));
   }
   sent_ = taken_before_ + page_.taken() + page_.lost() + frames_.taken + frames_.lost;
+  unsure_ = true;
+  if (page_.ready() || page_.heartbeat(loop_.now()) != TimePoint{}) uses_page_ = true;
   return unread;
 }
 

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 
 #include <chrono>
 #include <memory>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "component/kernel_fixtures.h"
+#include "component/run_until.h"
 #include "loop/loop.h"
 #include "worker/inbox.h"
 
@@ -26,8 +28,8 @@ class InboxRecount : public testing::Test {
     EXPECT_TRUE(made);
     inbox_ = *std::move(made);
   }
-  static Inbox::Hooks hooks() {
-    return {[](Inbox&, const WorkerFrame&) {}, [](Inbox&, const Error&) {}, [] {}};
+  Inbox::Hooks hooks() {
+    return {[this](Inbox&, const WorkerFrame&) { heard_++; }, [this](Inbox&, const Error&) { garbage_++; }, [] {}};
   }
   void put(std::size_t count) {
     for (std::size_t i = 0; i < count; i++) {
@@ -61,11 +63,19 @@ class InboxRecount : public testing::Test {
     if (!received || received->state != Received::State::Message) return {};
     return {received->fds.size(), decode_drain(std::span(buffer).first(received->length))};
   }
-  void worker_says_taken(std::uint64_t count) {
+  template <class Change>
+  void worker_writes(Change change) {
     void* const mapped = ::mmap(nullptr, HF_PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, inbox_->page_fd().get(), 0);
     ASSERT_NE(mapped, MAP_FAILED);
-    static_cast<hf_page*>(mapped)->taken += count;
+    change(*static_cast<hf_page*>(mapped));
     (void)::munmap(mapped, HF_PAGE_SIZE);
+  }
+  void worker_says_taken(std::uint64_t count) {
+    worker_writes([count](hf_page& page) { page.taken += count; });
+  }
+  void worker_says_ready() {
+    const hf_frame_header frame{HF_FRAME_READY, 0, sizeof frame};
+    ASSERT_EQ(::send(inbox_->worker_end().get(), &frame, sizeof frame, 0), static_cast<ssize_t>(sizeof frame));
   }
 
   static UniqueFd copy_of(BorrowedFd fd) { return UniqueFd(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 3)); }
@@ -76,6 +86,8 @@ class InboxRecount : public testing::Test {
   SavedInbox saved_;
   FdTable kept_;
   std::uint64_t last_ = 0;
+  unsigned heard_ = 0;
+  unsigned garbage_ = 0;
 };
 
 TEST_F(InboxRecount, TakesBackWhatIsUnreadAndCountsWhatWasTakenSince) {
@@ -110,6 +122,32 @@ TEST_F(InboxRecount, TellsAWorkerToDrainThatHasNotReadItYet) {
   EXPECT_EQ(read.drain->deadline, order.deadline);
   EXPECT_EQ(read.drain->spread, order.spread);
   EXPECT_FALSE(worker_reads().drain) << "it is told once";
+}
+
+TEST_F(InboxRecount, KnowsFromThePageWhatTheDeadOneHadHeard) {
+  save();
+  worker_writes([](hf_page& page) { page.heartbeat_ns = 1; });
+  kill_supervisor_and_start_the_next();
+  EXPECT_FALSE(inbox_->has_spoken());
+  (void)inbox_->recount();
+  EXPECT_TRUE(inbox_->has_spoken());
+  EXPECT_FALSE(inbox_->is_ready());
+  worker_writes([](hf_page& page) { page.ready = 1; });
+  EXPECT_TRUE(inbox_->is_ready());
+  // The next on this channel begins anew.
+  inbox_->settle();
+  EXPECT_FALSE(inbox_->is_ready());
+  EXPECT_FALSE(inbox_->has_spoken());
+}
+
+TEST_F(InboxRecount, AWorkerWhoseHelloWasHeardByTheDeadOneIsHeardOn) {
+  save();
+  kill_supervisor_and_start_the_next();
+  (void)inbox_->recount();
+  worker_says_ready();
+  EXPECT_TRUE(run_until(loop_, [this] { return heard_ + garbage_ > 0; }));
+  EXPECT_EQ(heard_, 1U);
+  EXPECT_EQ(garbage_, 0U);
 }
 
 TEST_F(InboxRecount, DoesNotTellAWorkerTwiceThatHasRead) {

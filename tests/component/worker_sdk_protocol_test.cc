@@ -123,6 +123,7 @@ TEST(WorkerProtocol, HasTheOffsetsThatItsDocumentShows) {
   EXPECT_EQ(offsetof(hf_page, closed), 80u);
   EXPECT_EQ(offsetof(hf_page, lost), 88u);
   EXPECT_EQ(offsetof(hf_page, accepted), 96u);
+  EXPECT_EQ(offsetof(hf_page, ready), 104u);
   EXPECT_EQ(offsetof(hf_connection_record, remote), 24u);
   EXPECT_EQ(offsetof(hf_connection_record, remote_port), 56u);
   EXPECT_EQ(offsetof(hf_connection_record, reserved), 64u);

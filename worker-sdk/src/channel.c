@@ -69,6 +69,7 @@ static void send_waiting(struct hf_worker* worker) {
     worker->hello_is_out = true;
   }
   if ((worker->unsent & UNSENT_READY) != 0) {
+    __atomic_store_n(&worker->page->ready, 1, __ATOMIC_RELEASE);
     if (send_plain(worker, HF_FRAME_READY) == BLOCKED) return;
     worker->unsent &= ~(uint32_t)UNSENT_READY;
   }

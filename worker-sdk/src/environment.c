@@ -73,6 +73,7 @@ static int map_page(struct hf_worker* worker) {
     hf_set_error("map the counter page (descriptor %d): it is no page of this protocol", worker->page_descriptor);
     return -EINVAL;
   }
+  __atomic_store_n(&worker->page->ready, 0, __ATOMIC_RELEASE); /* it may be our predecessor's */
   return 0;
 }
 

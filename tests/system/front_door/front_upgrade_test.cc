@@ -71,5 +71,38 @@ TEST(FrontDoorUpgrade, WhoWaitsAtTheDoorIsServedByTheNextProgram) {
   EXPECT_EQ(status.listeners[0].accepted, 3u);
 }
 
+TEST(FrontDoorUpgrade, WhatSourcesHaveDoneBeforeIsNotForgotten) {
+  const Supervisor supervisor(passed("127.0.0.1:0,source-rate=1,source-rate-period=1h,ban-after=2,ban-time=1h"));
+  supervisor.wait_until_serving();
+  const auto is_served = [&](const std::string& source) {
+    return get_once(supervisor.target(), "/", source).has_value();
+  };
+  EXPECT_TRUE(is_served("127.0.7.1"));
+  EXPECT_TRUE(is_served("127.0.7.2"));
+  for (int i = 0; i < 2; ++i) EXPECT_FALSE(is_served("127.0.7.2"));
+  const Ran ran = supervisor.tell("upgrade", {"--wait"});
+  ASSERT_EQ(ran.exit_code, 0) << ran.errors << supervisor.errors();
+  EXPECT_FALSE(is_served("127.0.7.1"));
+  EXPECT_FALSE(is_served("127.0.7.2"));
+  EXPECT_TRUE(is_served("127.0.7.3"));
+  const StatusView status = supervisor.wait_until_settled();
+  EXPECT_EQ(status.refused.at("source-rate"), 3u);
+  EXPECT_EQ(status.refused.at("banned"), 1u);
+}
+
+TEST(FrontDoorUpgrade, WhatWasOnlyCountedIsCountedOn) {
+  const TempDirectory directory;
+  write_text(directory / "deny", "127.0.7.0/24\n");
+  const Supervisor supervisor(passed("127.0.0.1:0,admission=dry-run,deny=" + (directory / "deny")));
+  supervisor.wait_until_serving();
+  for (int round = 0; round < 2; ++round) {
+    EXPECT_TRUE(get_once(supervisor.target(), "/", "127.0.7.1"));
+    const Ran ran = supervisor.tell("upgrade", {"--wait"});
+    ASSERT_EQ(ran.exit_code, 0) << ran.errors << supervisor.errors();
+    const auto listener = nlohmann::json::parse(supervisor.status().json)["listeners"][0];
+    EXPECT_EQ(listener["would_refuse"], (nlohmann::json{{"denied", round + 1}}));
+  }
+}
+
 }  // namespace
 }  // namespace holdfast::test

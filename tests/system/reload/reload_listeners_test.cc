@@ -156,7 +156,7 @@ TEST_P(ReloadListenersInPlane, OneWhoseWorkersFailIsClosedAgainAndComesWithTheNe
   }
   write({{"main", "127.0.0.1:0"}, {"api", free_address}}, "", R"("/bin/sh", "-c", "echo out of luck; exit 3")");
   const Ran ran = reload(supervisor);
-  EXPECT_EQ(ran.exit_code, 78);
+  EXPECT_EQ(ran.exit_code, 1);
   EXPECT_THAT(ran.errors, HasSubstr("rolled back"));
   EXPECT_THAT(ran.errors, HasSubstr("out of luck"));
   EXPECT_TRUE(eventually([&] { return !HttpClient(endpoint(free_address)).connected(); })) << "it still listens";
@@ -176,8 +176,9 @@ TEST_P(ReloadListenersInPlane, OneThatCannotBeBoundMeansThatNothingIsChanged) {
   other.wait_until_serving();
   write({{"main", "127.0.0.1:0"}, {"a", "127.0.0.1:0"}, {"b", other.address()}}, "drain-timeout = \"7s\"");
   const Ran ran = reload(supervisor);
-  EXPECT_EQ(ran.exit_code, 78);
+  EXPECT_EQ(ran.exit_code, 69);
   EXPECT_THAT(ran.errors, HasSubstr("nothing was changed"));
+  EXPECT_THAT(ran.errors, HasSubstr("listen on " + other.address()));
   EXPECT_THAT(ran.errors, HasSubstr("another process listens there"));
   const StatusView after = supervisor.wait_until("what was bound is closed",
                                                  [](const StatusView& status) { return status.listeners.size() == 1; });
@@ -202,6 +203,70 @@ TEST_P(ReloadListeners, OneThatMovesServesAtTheNewPlaceAndNoLongerAtTheOld) {
   const std::optional<Response> response = get_once(endpoint(status.listeners[0].address), "/");
   ASSERT_TRUE(response);
   EXPECT_EQ(response->listener, "main");
+}
+
+// Nobody who comes by an address that both have is refused, where the supervisor accepts; where workers accept at sockets of their
+// own the old one is closed to new clients first, as any that goes.
+TEST_P(ReloadListeners, OneMayComeWhereOneThatCoversItGoesAndTheOtherWayRound) {
+  write({{"main", "127.0.0.1:0"}});
+  const Supervisor supervisor(plan(), &directory_);
+  supervisor.wait_until_serving();
+  const std::string narrow = supervisor.address();
+  const std::string port = narrow.substr(narrow.rfind(':') + 1);
+  const bool passed = GetParam().lines == sdk().lines;
+  LoadLoop load(LoadPlan{supervisor.target(), ipv4_sources(20), 4, std::nullopt, "/", kPatience});
+  ASSERT_TRUE(eventually([&] { return load.answered() > 20; }));
+  const auto move_to = [&](const std::string& address) {
+    write({{"main", address}});
+    const Ran ran = reload(supervisor);
+    ASSERT_EQ(ran.exit_code, 0) << address << ": " << ran.errors;
+    supervisor.wait_until("only " + address + " is left", [&](const StatusView& status) {
+      return status.listeners.size() == 1 && status.listeners[0].address == address;
+    });
+    EXPECT_TRUE(get_once(endpoint(narrow), "/")) << address;
+    EXPECT_EQ(HttpClient(endpoint("127.0.0.2:" + port)).connected(), address != narrow) << address;
+  };
+  move_to("0.0.0.0:" + port);
+  if (passed) {
+    move_to(":" + port);
+  } else {  // there each of the two would have sockets at the other's address
+    write({{"main", ":" + port}});
+    EXPECT_EQ(reload(supervisor).exit_code, 69);
+  }
+  move_to(narrow);
+  const LoadReport report = load.stop();
+  EXPECT_TRUE(!passed || report.failed() == 0) << report.summary();
+  const Ran refused =
+      run({holdfast_program(), "run", "-l", narrow, "--name", "second", "--intake", "sdk", "--", whoami_program()});
+  EXPECT_EQ(refused.exit_code, 69) << "nobody else may have the port: " << refused.errors;
+  supervisor.wait_until_settled();
+}
+
+// Only its name is new: its socket is not.
+TEST_P(ReloadListenersInPlane, OneThatIsRenamedLosesNobody) {
+  write({{"main", "127.0.0.1:0"}});
+  const Supervisor supervisor(plan(), &directory_);
+  supervisor.wait_until_serving();
+  const std::string address = supervisor.address();
+  const bool steered = GetParam().lines == steered_sdk().lines;
+  LoadLoop load(LoadPlan{supervisor.target(), ipv4_sources(20), 4, std::nullopt, "/", kPatience});
+  ASSERT_TRUE(eventually([&] { return load.answered() > 20; }));
+  write({{"web", address}}, "", R"("/bin/sh", "-c", "exit 3")");
+  EXPECT_EQ(reload(supervisor).exit_code, steered ? 69 : 1);
+  write({{"web", address}});
+  const Ran ran = reload(supervisor);
+  if (steered) {
+    EXPECT_EQ(ran.exit_code, 69);
+    EXPECT_THAT(ran.errors, HasSubstr("leave it its name and address"));
+  } else {
+    ASSERT_EQ(ran.exit_code, 0) << ran.errors;
+    const std::optional<Response> response = get_once(supervisor.target(), "/");
+    ASSERT_TRUE(response);
+    EXPECT_EQ(response->listener, "web");
+  }
+  const LoadReport report = load.stop();
+  EXPECT_EQ(report.failed(), 0u) << report.summary();
+  supervisor.wait_until_settled();
 }
 
 }  // namespace

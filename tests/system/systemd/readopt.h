@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -35,16 +36,26 @@ class Readopt : public SystemdTest {
   void write_config(const std::string& text) const { machine_.write("/etc/holdfast/web.toml", text); }
   void start_service() {
     systemctl({"start", kService});
-    EXPECT_TRUE(eventually([&] { return status().all_serving(); })) << status().json;
+    EXPECT_TRUE(eventually([&] { return every_pool_serves(); })) << status().json;
   }
 
   [[nodiscard]] StatusView status() const { return machine_.status(kControlOfService); }
-  [[nodiscard]] nlohmann::json json() const { return nlohmann::json::parse(status().json); }
+  // An empty object if there is no answer.
+  [[nodiscard]] nlohmann::json json() const {
+    const std::string text = status().json;
+    return text.empty() ? nlohmann::json::object() : nlohmann::json::parse(text);
+  }
+  // A StatusView has the slots of the first pool alone.
+  [[nodiscard]] bool every_pool_serves() const {
+    const nlohmann::json pools = json().value("pools", nlohmann::json::array());
+    return !pools.empty() && std::all_of(pools.begin(), pools.end(), [](const nlohmann::json& pool) {
+      return std::all_of(pool["slots"].begin(), pool["slots"].end(),
+                         [](const nlohmann::json& slot) { return slot["state"] == "serving"; });
+    });
+  }
   [[nodiscard]] std::vector<pid_t> pids_of(const std::string& pool) const {
     std::vector<pid_t> pids;
-    const std::string text = status().json;
-    if (text.empty()) return pids;
-    for (const nlohmann::json& each : nlohmann::json::parse(text)["pools"]) {
+    for (const nlohmann::json& each : json().value("pools", nlohmann::json::array())) {
       if (each["name"] != pool) continue;
       for (const nlohmann::json& slot : each["slots"]) {
         if (slot["pid"].is_number() && slot["state"] == "serving") pids.push_back(slot["pid"].get<pid_t>());
@@ -65,10 +76,11 @@ class Readopt : public SystemdTest {
   void send(int signal, const std::string& process) const {
     EXPECT_EQ(machine_.run({"kill", "-" + std::to_string(signal), process}).exit_code, 0);
   }
-  // Kills the supervisor and waits until the next one answers.
-  void kill_supervisor() {
+  // Kills the supervisor, right after a command of the shell, and waits until the next one answers.
+  void kill_supervisor(const std::string& command = ":") {
     const std::string before = property("MainPID");
-    send(SIGKILL, before);
+    const Ran ran = machine_.run({"sh", "-c", command + "; kill -9 " + before});
+    EXPECT_EQ(ran.exit_code, 0) << ran.errors;
     ASSERT_TRUE(eventually([&] {
       const std::string now = property("MainPID");
       return now != before && now != "0" && std::to_string(status().pid) == now;

@@ -52,6 +52,27 @@ TEST(Admission, ASourceIsWhatThePrefixSays) {
   EXPECT_TRUE(admission.on_connection(ip("2001:db8:0:200::1"), kStart).admitted());
 }
 
+TEST(Admission, AnotherOneGoesOnWithWhatMakesADifference) {
+  const AdmissionPolicy policy{.rate = 2, .rate_period = 1min, .ban_after = 2, .ban_time = 1h, .sources = 4};
+  Admission first(policy, kKey);
+  const IpAddress banned = ip("192.0.2.7");
+  for (int i = 0; i < 4; ++i) (void)first.on_connection(banned, kStart);
+  (void)first.on_connection(kClient, kStart + 2min);
+  (void)first.on_connection(ip("192.0.2.2"), kStart + 3min);
+  (void)first.on_connection(ip("192.0.2.2"), kStart + 3min);
+  const TimePoint now = kStart + 3min;
+  const std::vector<Admission::Memory> memories = first.memories(10, now);
+  ASSERT_EQ(memories.size(), 2u) << "whose rate is full again need not be remembered";
+  EXPECT_EQ(memories.front().address, banned) << "the one that was seen last comes last";
+  Admission second(policy, kKey);
+  for (const Admission::Memory& memory : memories) second.recall(memory, now);
+  EXPECT_EQ(second.foresee(banned, now).refused_by, AdmissionLimit::Ban);
+  EXPECT_EQ(second.foresee(ip("192.0.2.2"), now).refused_by, AdmissionLimit::Rate);
+  EXPECT_EQ(second.foresee(kClient, now).refused_by, AdmissionLimit::None);
+  EXPECT_EQ(second.foresee(banned, kStart + 61min).refused_by, AdmissionLimit::None);
+  EXPECT_EQ(first.memories(1, now).front().address, ip("192.0.2.2"));
+}
+
 TEST(Admission, AClosedConnectionMakesRoom) {
   Admission admission({.source_connections = 2}, kKey);
   const AdmissionVerdict first = admission.on_connection(kClient, kStart);

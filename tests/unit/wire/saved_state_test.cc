@@ -97,6 +97,10 @@ SavedState busy_state() {
        {SocketDomain::Inet}});
   pool.turns.push_back({1, {true, false}});
   pool.unplaced = {{"connection.42", "ab"}};
+  pool.doors.push_back({ListenerId{0},
+                        {{"192.0.2.1", TimePoint{5s}, TimePoint{4s}, TimePoint{6s}, 3, 9}},
+                        {{"cookie", 2}},
+                        {{"denied", 1}}});
   return state;
 }
 

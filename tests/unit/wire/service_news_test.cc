@@ -51,6 +51,21 @@ TEST(ServiceNews, StoppingIsSaidOnce) {
   EXPECT_EQ(news.on_state(state(Phase::Stopping, 0), kNow), "STATUS=stopping: 0 of 4 workers serve");
 }
 
+// A service that ends before it was ready is started again.
+TEST(ServiceNews, WhoIsToldToStopWhileItStartsIsReadyFirst) {
+  ServiceNews news;
+  (void)news.on_state(state(Phase::Running, 0), kNow);
+  EXPECT_EQ(news.on_state(state(Phase::Stopping, 0), kNow), "READY=1");
+  EXPECT_EQ(news.on_state(state(Phase::Stopping, 0), kNow), "STOPPING=1\nSTATUS=stopping: 0 of 4 workers serve");
+  EXPECT_EQ(news.on_state(state(Phase::Stopping, 0), kNow), std::nullopt);
+}
+
+TEST(ServiceNews, WhoGivesUpBeforeItServesHasNeverBeenReady) {
+  ServiceNews news;
+  EXPECT_EQ(news.on_state(state(Phase::GivingUp, 0), kNow), "STOPPING=1\nSTATUS=giving up: 0 of 4 workers serve");
+  EXPECT_EQ(news.on_state(state(Phase::GivingUp, 0), kNow), std::nullopt);
+}
+
 TEST(ServiceNews, AsksForMoreTimeAsLongAsSomethingTakesLong) {
   ServiceNews news;
   EXPECT_EQ(news.on_period(), "EXTEND_TIMEOUT_USEC=15000000");

@@ -112,7 +112,8 @@ struct hf_page {
   uint64_t closed;       /* of taken and accepted together, closed or released */
   uint64_t lost;         /* descriptors that the kernel dropped (MSG_CTRUNC) */
   uint64_t accepted;     /* connections accepted by workers on this page from their own sockets, ever */
-  uint64_t pad1[3];
+  uint64_t ready;        /* not 0: READY was sent, or is about to be: for a supervisor that has not heard it itself */
+  uint64_t pad1[2];
 };
 
 #endif

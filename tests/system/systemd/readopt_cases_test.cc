@@ -1,0 +1,168 @@
+// What may be under way when a supervisor is killed, and what it cannot leave to the next one.
+#include <gmock/gmock.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "system/systemd/readopt.h"
+
+namespace holdfast::test {
+namespace {
+
+using testing::HasSubstr;
+
+// Whatever is under way when it is killed: there is one worker for each slot afterwards, and nobody was refused.
+TEST_F(Readopt, KilledWhileItReplacesItsWorkersNoWorkerIsLeftBehind) {
+  start("intake = \"sdk\"\nsurge = 3\n");
+  LoadPlan plan;
+  plan.target = target_;
+  plan.sources = ipv4_sources(40);
+  plan.at_a_time = 4;
+  LoadLoop load(plan);
+  constexpr int kKills = 16;
+  for (int i = 0; i < kKills / kSlowness; i++) {
+    // One command, for between two of them a restart would be over: another instant each time.
+    const std::string milliseconds = std::to_string(100 + 2 * i).substr(1);
+    kill_supervisor("/run/machine/bin/holdfast restart --control " + std::string(kControlOfService) + "; sleep 0.0" +
+                    milliseconds);
+    // A restart that was under way goes on; nobody waits for it any more.
+    ASSERT_TRUE(eventually([&] { return status().all_serving() && processes().size() == kWorkers + 1; }))
+        << "kill " << i << ": " << processes().size() << " processes, " << status().json;
+    ASSERT_EQ(property("ActiveState"), "active");
+  }
+  const LoadReport report = load.stop();
+  EXPECT_FALSE(report.endings.contains(Ending::Refused)) << report.summary();
+  EXPECT_FALSE(report.endings.contains(Ending::TimedOut)) << report.summary();
+}
+
+TEST_F(Readopt, AnUpgradeInPlaceGoesOnBeingKept) {
+  start("intake = \"sdk\"\n");
+  const std::vector<pid_t> workers = status().pids();
+  const std::string stored = property("NFileDescriptorStore");
+  for (int round = 0; round < 2; round++) {
+    tell({"upgrade", "--wait"});
+    kill_supervisor();
+    EXPECT_EQ(status().pids(), workers);
+  }
+  EXPECT_EQ(json()["epoch"], 2);
+  EXPECT_TRUE(eventually([&] { return property("NFileDescriptorStore") == stored; }));
+}
+
+TEST_F(Readopt, OneThatWasToldToStopStopsAfterItsDeathToo) {
+  start("intake = \"sdk\"\n");
+  // One of its workers must still be there when it dies; systemd lets it go on then.
+  send(SIGSTOP, status().pids().front());
+  tell({"stop"});
+  ASSERT_TRUE(eventually([&] { return status().state == "stopping"; }));
+  send(SIGKILL, property("MainPID"));
+  EXPECT_TRUE(eventually([&] { return property("ActiveState") == "inactive"; })) << property("ActiveState");
+  EXPECT_EQ(property("Result"), "success");
+  EXPECT_TRUE(processes().empty());
+  EXPECT_THAT(machine_.journal(kService), HasSubstr("was killed: its workers go on"));
+}
+
+TEST_F(Readopt, AReloadThatWasUnderWayCostsNobodyHisWorker) {
+  const auto pool = [](const std::string& name, const std::string& address, const std::string& command) {
+    return "[listeners." + name + "]\naddress = \"" + address + "\"\npool = \"" + name + "\"\n[pools." + name +
+           "]\nworkers = 1\nintake = \"sdk\"\nstart-timeout = \"1h\"\ncommand = [\"" + command + "\"]\n";
+  };
+  const std::string whoami = "/run/machine/bin/whoami";
+  const std::string stays = pool("stays", "127.0.0.1:8080", whoami);
+  write_config(stays + pool("goes", "127.0.0.1:8081", whoami));
+  start_service();
+  const std::vector<pid_t> stayers = pids_of("stays");
+  const std::vector<pid_t> goers = pids_of("goes");
+  ASSERT_EQ(stayers.size(), 1U);
+  ASSERT_EQ(goers.size(), 1U);
+  write_config(stays + pool("comes", "127.0.0.1:8082", R"(/bin/sleep", "1h)"));
+  tell({"reload"});
+  ASSERT_TRUE(eventually([&] { return json()["pools"].size() == 3; })) << status().json;
+  kill_supervisor();
+  EXPECT_EQ(pids_of("stays"), stayers) << status().json;
+  EXPECT_EQ(pids_of("goes"), goers) << status().json;
+  EXPECT_TRUE(get_once(target_, "/"));
+  EXPECT_TRUE(get_once(endpoint("127.0.0.1:8081"), "/"));
+}
+
+TEST_F(Readopt, NodeWorkersAreStartedAnewBesideThoseThatGoOn) {
+  if (test::run({"node", "--version"}).exit_code != 0) GTEST_SKIP() << "there is no node here";
+  machine_.write("/etc/holdfast/app.js",
+                 "require('http').createServer((q, a) => a.end(String(process.pid))).listen(3000)\n");
+  write_config(R"([listeners.main]
+address = "127.0.0.1:8080"
+pool = "main"
+[listeners.node]
+address = "127.0.0.1:8081"
+pool = "node"
+[pools.node]
+workers = 1
+command = ["node", "/etc/holdfast/app.js"]
+[pools.main]
+workers = 2
+intake = "sdk"
+command = ["/run/machine/bin/whoami"]
+)");
+  start_service();
+  const std::vector<pid_t> node = pids_of("node");
+  const std::vector<pid_t> main = pids_of("main");
+  ASSERT_EQ(node.size(), 1U);
+  ASSERT_EQ(main.size(), 2U);
+  kill_supervisor();
+  EXPECT_TRUE(eventually([&] { return pids_of("node").size() == 1 && pids_of("node") != node; })) << status().json;
+  EXPECT_EQ(pids_of("main"), main);
+  EXPECT_TRUE(get_once(target_, "/"));
+  EXPECT_TRUE(get_once(endpoint("127.0.0.1:8081"), "/"));
+  EXPECT_THAT(machine_.journal(kService), HasSubstr("pool node is not kept"));
+}
+
+TEST_F(Readopt, AFrontDoorStandsAgainAndKnowsWhoCameTooOften) {
+  const std::string pool = "workers = 1\nintake = \"sdk\"\ncommand = [\"/run/machine/bin/whoami\"]\n";
+  write_config(R"([listeners.main]
+address = "127.0.0.1:8080"
+pool = "web"
+preface-timeout = "1h"
+source-rate = 1
+source-rate-period = "1h"
+routes = [{ when = { path-prefix = "/chat/" }, pool = "chat" }]
+[pools.web]
+)" + pool + "[pools.chat]\n" +
+               pool);
+  start_service();
+  const std::vector<pid_t> chat = pids_of("chat");
+  ASSERT_EQ(chat.size(), 1U);
+  ASSERT_TRUE(get_once(target_, "/", "127.0.7.1"));
+  HttpClient silent(target_, "127.0.7.2");
+  ASSERT_TRUE(eventually([&] { return status().waiting == 1; }));
+  // Whatever is decided is kept, and so is what sources have done by then.
+  tell({"drain", "web/0", "--wait"});
+  tell({"undrain", "web/0", "--wait"});
+  kill_supervisor();
+  EXPECT_EQ(pids_of("chat"), chat);
+  EXPECT_FALSE(get_once(target_, "/", "127.0.7.1"));
+  const std::optional<Response> answer = get_once(target_, "/chat/room", "127.0.7.3");
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->pid, chat.front());
+  EXPECT_TRUE(silent.closed_by_peer()) << "what waited at the door ended with the one who had accepted it";
+  EXPECT_TRUE(eventually([&] { return status().balanced() && status().waiting == 0; })) << status().json;
+}
+
+TEST_F(Readopt, WhereNothingWasKeptTheOldWorkersAreEnded) {
+  machine_.write("/run/systemd/system/holdfast@.service.d/none.conf", "[Service]\nFileDescriptorStoreMax=0\n");
+  systemctl({"daemon-reload"});
+  start("intake = \"capture\"\n",
+        R"("python3", "-m", "http.server", "--bind", "127.0.0.1", "--directory", "/etc/holdfast", "8080")");
+  const std::vector<pid_t> workers = status().pids();
+  kill_supervisor();
+  EXPECT_TRUE(eventually([&] { return status().all_serving(); })) << status().json;
+  for (const pid_t worker : workers) {
+    EXPECT_TRUE(eventually([&] {
+      const std::vector<pid_t> now = processes();
+      return std::count(now.begin(), now.end(), worker) == 0;
+    })) << worker;
+  }
+  EXPECT_TRUE(get_once(target_, "/web.toml"));
+  EXPECT_THAT(machine_.journal(kService), HasSubstr("nothing was kept of them"));
+}
+
+}  // namespace
+}  // namespace holdfast::test
