@@ -158,6 +158,7 @@ class Dispatcher {
   [[nodiscard]] ConnectionRecord describe(const Arrival& arrival) const;
   [[nodiscard]] unsigned bucket_for(const Endpoint& remote) const;
   void enter(Connection connection);
+  void place_in_turn(Connection connection);
   void place(Connection connection);
   [[nodiscard]] std::optional<SlotId> slot_with_room(const ConnectionRecord& record);
   [[nodiscard]] std::optional<SlotId> slot_of_bucket_with_room(unsigned bucket) const;
@@ -169,6 +170,7 @@ class Dispatcher {
   [[nodiscard]] bool is_over_guests_limit(ListenerId listener) const;
   [[nodiscard]] bool has_room(SlotId slot) const;
   [[nodiscard]] bool is_at_limit() const;
+  [[nodiscard]] std::uint64_t load() const;
   void wait_for_close(Connection connection);
   void look_for_closed();
   void refuse_politely(Connection connection, Refusal refusal);

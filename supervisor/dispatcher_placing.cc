@@ -53,7 +53,7 @@ void Dispatcher::admit(Connection connection, std::optional<SlotId> slot) {
   const auto bucket = std::find(routes_.begin(), routes_.end(), slot);
   if (slot && bucket != routes_.end()) connection.record.bucket = static_cast<std::uint16_t>(bucket - routes_.begin());
   if (slot && placer_) note_slot(*slot, connection.record);  // which does not look at buckets
-  place(std::move(connection));
+  place_in_turn(std::move(connection));
   flush();
 }
 
@@ -142,13 +142,17 @@ void Dispatcher::enter(Connection connection) {
   connection.record.id = ++last_connection_;
   if (!tagged_slot(connection.record) && heavy_.on_connection(connection.record.bucket))
     report_heavy(connection.record);
-  // Who waits for a place among all has come first.
-  if (pool_.max_connections != 0 && !unplaced_.empty()) return wait_for_close(std::move(connection));
   if (session_door_ && session_door_(connection)) {
     at_door_++;
   } else {
-    place(std::move(connection));
+    place_in_turn(std::move(connection));
   }
+}
+
+// Who waits for a place among all has come first.
+void Dispatcher::place_in_turn(Connection connection) {
+  if (pool_.max_connections != 0 && !unplaced_.empty()) return wait_for_close(std::move(connection));
+  place(std::move(connection));
 }
 
 void Dispatcher::place(Connection connection) {
@@ -165,12 +169,19 @@ void Dispatcher::place(Connection connection) {
   set_pause(Pause::NoRoom);
 }
 
-// Whether all slots together have as many as they may have.
+// Whether all slots together have as many as they may have. What stands in the way may have been closed long ago.
 bool Dispatcher::is_at_limit() const {
-  if (pool_.max_connections == 0) return false;
+  if (pool_.max_connections == 0 || load() < pool_.max_connections) return false;
+  for (const Slot& slot : slots_) {
+    if (slot.inbox != nullptr) slot.inbox->recount_open();
+  }
+  return load() >= pool_.max_connections;
+}
+
+std::uint64_t Dispatcher::load() const {
   std::uint64_t sum = 0;
   for (const Slot& slot : slots_) sum += slot.inbox == nullptr ? 0 : load_of(*slot.inbox);
-  return sum >= pool_.max_connections;
+  return sum;
 }
 
 void Dispatcher::wait_for_close(Connection connection) {
@@ -246,6 +257,9 @@ void Dispatcher::note_holder(SlotId slot, const Connection& connection) {
 
 void Dispatcher::read_loads(std::vector<SlotLoad>& loads) const {
   loads.assign(table_.slots(), SlotLoad{});
+  for (const Slot& slot : slots_) {
+    if (slot.inbox != nullptr) slot.inbox->recount_open();
+  }
   for (std::uint32_t i = 0; i < table_.slots(); i++) {
     const ConnectionSink* const inbox = slots_[i].inbox;
     if (!available_[i] || inbox == nullptr) continue;
@@ -274,8 +288,11 @@ std::optional<SlotId> Dispatcher::slot_of_bucket_with_room(unsigned bucket) cons
 bool Dispatcher::has_room(SlotId id) const {
   const Slot& slot = slots_[id.value];
   if (slot.inbox == nullptr) return false;
+  if (pool_.max_slot_connections != 0 && load_of(*slot.inbox) >= pool_.max_slot_connections) {
+    slot.inbox->recount_open();
+    if (load_of(*slot.inbox) >= pool_.max_slot_connections) return false;
+  }
   const ConnectionSink::Account account = slot.inbox->account();
-  if (pool_.max_slot_connections != 0 && account.waiting + account.open >= pool_.max_slot_connections) return false;
   return account.waiting < (slot.state == SlotState::Serving ? pool_.queue_limit : pool_.hold_limit);
 }
 
