@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "arrival.h"
@@ -99,7 +100,10 @@ class Dispatcher {
   void adopt(ListenerId listener, AcceptedConnection connection);
   void flush_adopted() { flush(); }
   // A connection that has come through a door. It was counted as accepted.
-  void arrive(Arrival arrival);
+  void arrive(Arrival arrival) { arrive(described(std::move(arrival))); }
+  // The same in two steps, between which it may wait elsewhere.
+  [[nodiscard]] Connection described(Arrival arrival) const;
+  void arrive(Connection connection) { enter(std::move(connection)); }
   // Looks at each accepted connection before it is placed, and may take it; it comes back by `admit`. Until then it is
   // waiting, like what is unplaced.
   using SessionDoor = std::function<bool(Connection&)>;

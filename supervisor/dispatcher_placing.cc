@@ -43,9 +43,9 @@ std::uint32_t identity_of(const ConnectionRecord& record) {
 
 }  // namespace
 
-void Dispatcher::arrive(Arrival arrival) {
+Connection Dispatcher::described(Arrival arrival) const {
   const ConnectionRecord record = describe(arrival);
-  enter(Connection{std::move(arrival.fd), record, std::move(arrival.details)});
+  return Connection{std::move(arrival.fd), record, std::move(arrival.details)};
 }
 
 void Dispatcher::admit(Connection connection, std::optional<SlotId> slot) {

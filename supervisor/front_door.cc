@@ -100,7 +100,8 @@ FrontDoor::FrontDoor(Loop& loop, const ListenerConfig& config, HashKey key, std:
       farewell_(loop),
       buffer_(kMaxPreface),
       watcher_(loop, watch_.fd(), [this](FdWatcher::Ready) { on_arrivals(); }),
-      timeout_(loop, [this] { on_due(); }) {
+      timeout_(loop, [this] { on_due(); }),
+      room_(loop, [this] { look_for_room(); }) {
   needs_.http = routes_.needs_http();
   needs_.tls = routes_.needs_tls();
   for (const Target& target : targets_) {
@@ -168,18 +169,24 @@ Outcome FrontDoor::change(const ListenerConfig& config) {
   const TimePoint latest = loop_.now() + config_.preface_timeout;
   for (auto& [number, connection] : waiting_) connection.until = std::min(connection.until, latest);
   if (!waiting_.empty()) timeout_.arm(waiting_.begin()->second.until);
+  look_for_room();
   return Done{};
 }
 
 void FrontDoor::close() {
   for (auto& [number, connection] : std::exchange(waiting_, {})) refuse(std::move(connection.fd), Refusal::Stopping);
   timeout_.disarm();
+  for (Queued& queued : std::exchange(queue_, {})) refuse(std::move(queued.connection.fd), Refusal::Stopping);
+  room_.disarm();
 }
 
 FrontDoor::Decision FrontDoor::foresee(const PrefaceFacts& facts) const {
   Decision decision = decide(facts);
-  if (const std::optional<Refusal> refusal = keeper_ ? keeper_->foresee(facts.remote) : std::nullopt)
-    decision.refusal = refusal;
+  if (!keeper_) return decision;
+  const bool is_full = keeper_->seems_full() && queue_.size() >= targets_.front().pool->wait_limit;
+  if (is_full && !decision.refusal && config_.admission.enforcement == Enforcement::Refuse)
+    decision.refusal = Refusal::TotalConnections;
+  if (const std::optional<Refusal> refusal = keeper_->foresee(facts.remote)) decision.refusal = refusal;
   return decision;
 }
 
@@ -308,7 +315,7 @@ void FrontDoor::route(UniqueFd fd, const Endpoint& sender, const Preface& prefac
   facts.server_name = preface.server_name;
   facts.alpn = preface.alpn;
   const Decision decision = decide(facts);
-  if (decision.refusal) return refuse(std::move(arrival.fd), *decision.refusal);
+  if (decision.refusal) return refuse_by_choice(std::move(arrival.fd), *decision.refusal);
   arrival.listener = decision.target->listener;
   arrival.key = decision.key;
   hand_over(*decision.target, std::move(arrival));
@@ -329,20 +336,6 @@ FrontDoor::Decision FrontDoor::decide(const PrefaceFacts& facts) const {
   return decision;
 }
 
-void FrontDoor::hand_over(const Target& target, Arrival arrival) {
-  const Target& home = targets_.front();
-  if (target.dispatcher != home.dispatcher) {
-    account().count_passed_on();
-    target.dispatcher->listeners()[target.listener.value]->count_adopted();
-  }
-  target.dispatcher->arrive(std::move(arrival));
-  if (std::exchange(flush_due_, true)) return;
-  // Those that a turn of accepting has brought go together.
-  loop_.defer([this, alive = alive_] {
-    if (*alive) flush_guests();
-  });
-}
-
 // Else it is told, and counted.
 bool FrontDoor::lets_in(UniqueFd& fd, const Endpoint& client) {
   if (!keeper_) return true;
@@ -350,12 +343,7 @@ bool FrontDoor::lets_in(UniqueFd& fd, const Endpoint& client) {
   const std::optional<Refusal> refusal = keeper_->judge(has_address ? std::optional(client.address) : std::nullopt, fd);
   if (!refusal) return true;
   report(client, to_text(*refusal));
-  if (config_.admission.form == AdmissionConfig::Form::Reset) {
-    refuse(std::move(fd), *refusal);
-  } else {
-    account().count_refusal(*refusal);
-    farewell_.say(std::move(fd), *refusal);
-  }
+  refuse_by_choice(std::move(fd), *refusal);
   return false;
 }
 
@@ -366,6 +354,13 @@ std::map<std::string, std::uint64_t> FrontDoor::would_refuse() const {
 void FrontDoor::refuse(UniqueFd fd, Refusal refusal) {
   account().count_refusal(refusal);
   refuse_connection(std::move(fd));
+}
+
+// As the configuration says (refusal).
+void FrontDoor::refuse_by_choice(UniqueFd fd, Refusal refusal) {
+  if (config_.admission.form == AdmissionConfig::Form::Reset) return refuse(std::move(fd), refusal);
+  account().count_refusal(refusal);
+  farewell_.say(std::move(fd), refusal);
 }
 
 // What is wrong with a sender, at a bounded rate.
@@ -381,13 +376,6 @@ void FrontDoor::report(const Endpoint& sender, std::string_view why) {
 Listener& FrontDoor::account() const {
   const Target& home = targets_.front();
   return *home.dispatcher->listeners()[home.listener.value];
-}
-
-void FrontDoor::flush_guests() {
-  if (!std::exchange(flush_due_, false)) return;
-  for (const Target& target : targets_) {
-    if (!target.alive.expired()) target.dispatcher->flush_adopted();
-  }
 }
 
 }  // namespace holdfast
