@@ -73,8 +73,11 @@ bool FrontDoor::is_needed(const ListenerConfig& config, const std::vector<const 
   if (config.proxy_protocol.mode != ProxyPolicy::Mode::Off || !config.routes.empty()) return true;
   if (Gatekeeper::is_needed(config.admission)) return true;
   if (config.admission.form == AdmissionConfig::Form::Http) return true;
+  const bool is_dry_run = config.admission.enforcement == Enforcement::DryRun;
   const std::vector<PrefaceKey> plain = {RemoteAddressKey{}};
-  return std::any_of(pools.begin(), pools.end(), [&](const PoolConfig* pool) { return pool->key != plain; });
+  return std::any_of(pools.begin(), pools.end(), [&](const PoolConfig* pool) {
+    return pool->key != plain || (is_dry_run && pool->bounds_connections());
+  });
 }
 
 Result<std::unique_ptr<FrontDoor>> FrontDoor::create(Loop& loop, const ListenerConfig& config, HashKey key,
@@ -113,6 +116,7 @@ FrontDoor::FrontDoor(Loop& loop, const ListenerConfig& config, HashKey key, std:
   }
   watcher_.watch(FdWatcher::Interest::Readable);
   hang_refusers();
+  hang_dry_run();
 }
 
 // Pools that have no room for a client of ours refuse him in our way.
@@ -123,6 +127,19 @@ void FrontDoor::hang_refusers() {
       if (*alive && config_.admission.form == AdmissionConfig::Form::Http) return farewell_.say(std::move(fd), refusal);
       refuse_connection(std::move(fd));
     });
+  }
+}
+
+// Where limits are tried, those of the pools hold none of our clients up either.
+void FrontDoor::hang_dry_run() {
+  Dispatcher::DryRun count;
+  if (config_.admission.enforcement == Enforcement::DryRun) {
+    count = [this, alive = alive_](Refusal refusal) {
+      if (*alive) ++pools_would_refuse_[std::string(to_text(refusal))];
+    };
+  }
+  for (const Target& target : targets_) {
+    if (target.pool != nullptr && !target.alive.expired()) target.dispatcher->set_dry_run(target.listener, count);
   }
 }
 
@@ -162,6 +179,7 @@ Outcome FrontDoor::change(const ListenerConfig& config) {
     if (!keeper) return std::move(keeper).error();
     keeper_ = *std::move(keeper);  // what its sources have done before is forgotten
     config_.admission = config.admission;
+    hang_dry_run();
   }
   config_.preface_timeout = config.preface_timeout;
   config_.preface_limit = config.preface_limit;
@@ -348,7 +366,9 @@ bool FrontDoor::lets_in(UniqueFd& fd, const Endpoint& client) {
 }
 
 std::map<std::string, std::uint64_t> FrontDoor::would_refuse() const {
-  return keeper_ ? keeper_->would_refuse() : std::map<std::string, std::uint64_t>();
+  std::map<std::string, std::uint64_t> reasons = pools_would_refuse_;
+  if (keeper_) reasons.insert(keeper_->would_refuse().begin(), keeper_->would_refuse().end());
+  return reasons;
 }
 
 void FrontDoor::refuse(UniqueFd fd, Refusal refusal) {

@@ -128,6 +128,7 @@ class FrontDoor {
   void pass_on(const Target& target, Connection connection);
   void look_for_room();
   void hang_refusers();
+  void hang_dry_run();
   void refuse(UniqueFd fd, Refusal refusal);
   void refuse_by_choice(UniqueFd fd, Refusal refusal);
   void report(const Endpoint& sender, std::string_view why);
@@ -148,6 +149,7 @@ class FrontDoor {
   std::uint64_t last_ = 0;
   std::deque<Queued> queue_;
   std::map<std::string, std::uint64_t> missing_;
+  std::map<std::string, std::uint64_t> pools_would_refuse_;
   std::vector<char> buffer_;
   bool flush_due_ = false;
   TimePoint next_report_{};
