@@ -48,6 +48,7 @@ void Dispatcher::add_listener(std::string name, ListeningSocket socket) {
                                                   [this](Listener& listener) { on_connections(listener); }));
   doors_.emplace_back();
   refusers_.emplace_back();
+  dry_runs_.emplace_back();
   guests_.push_back(false);
 }
 

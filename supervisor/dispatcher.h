@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "arrival.h"
@@ -57,6 +58,9 @@ class Dispatcher {
   // How the listener's clients are told that there is no room for them; without one they are reset. They are counted already.
   using Refuser = std::function<void(UniqueFd, Refusal)>;
   void set_refuser(ListenerId listener, Refuser refuser) { refusers_[listener.value] = std::move(refuser); }
+  // Who comes by the listener is held up by no limit of open connections; those whom one would have are told. Null: limits hold.
+  using DryRun = std::function<void(Refusal)>;
+  void set_dry_run(ListenerId listener, DryRun dry_run) { dry_runs_[listener.value] = std::move(dry_run); }
   // The account of connections that another pool's listener accepts, and that are for this one.
   ListenerId add_guest(std::string name, const ListenAddress& address);
   [[nodiscard]] bool is_guest(ListenerId listener) const { return guests_[listener.value]; }
@@ -103,7 +107,10 @@ class Dispatcher {
   void adopt(ListenerId listener, AcceptedConnection connection);
   void flush_adopted() { flush(); }
   // A connection that has come through a door. It was counted as accepted.
-  void arrive(Arrival arrival);
+  void arrive(Arrival arrival) { arrive(described(std::move(arrival))); }
+  // The same in two steps, between which it may wait elsewhere.
+  [[nodiscard]] Connection described(Arrival arrival) const;
+  void arrive(Connection connection) { enter(std::move(connection)); }
   // Looks at each accepted connection before it is placed, and may take it; it comes back by `admit`. Until then it is
   // waiting, like what is unplaced.
   using SessionDoor = std::function<bool(Connection&)>;
@@ -163,17 +170,21 @@ class Dispatcher {
   [[nodiscard]] ConnectionRecord describe(const Arrival& arrival) const;
   [[nodiscard]] unsigned bucket_for(const Endpoint& remote) const;
   void enter(Connection connection);
+  void place_in_turn(Connection connection);
   void place(Connection connection);
-  [[nodiscard]] std::optional<SlotId> slot_with_room(const ConnectionRecord& record);
-  [[nodiscard]] std::optional<SlotId> slot_of_bucket_with_room(unsigned bucket) const;
-  [[nodiscard]] std::optional<SlotId> slot_of_placer_with_room(const ConnectionRecord& record);
+  enum class Bounds { Held, Ignored };  // those of open connections
+  [[nodiscard]] std::optional<SlotId> slot_with_room(const ConnectionRecord& record, Bounds bounds);
+  [[nodiscard]] std::optional<SlotId> slot_of_bucket_with_room(unsigned bucket, Bounds bounds) const;
+  [[nodiscard]] std::optional<SlotId> slot_of_placer_with_room(const ConnectionRecord& record, Bounds bounds);
   void watch_holders();
   [[nodiscard]] std::optional<SlotId> holder_of(const ConnectionRecord& record) const;
   void note_holder(SlotId slot, const Connection& connection);
-  void read_loads(std::vector<SlotLoad>& loads) const;
+  void read_loads(std::vector<SlotLoad>& loads, Bounds bounds) const;
   [[nodiscard]] bool is_over_guests_limit(ListenerId listener) const;
-  [[nodiscard]] bool has_room(SlotId slot) const;
+  [[nodiscard]] bool has_room(SlotId slot, Bounds bounds) const;
   [[nodiscard]] bool is_at_limit() const;
+  [[nodiscard]] bool is_at_limit(const Slot& slot) const;
+  [[nodiscard]] std::uint64_t load() const;
   void wait_for_close(Connection connection);
   void look_for_closed();
   void refuse_politely(Connection connection, Refusal refusal);
@@ -214,6 +225,7 @@ class Dispatcher {
   std::vector<std::unique_ptr<Listener>> listeners_;
   std::vector<Door> doors_;        // of each listener; mostly empty
   std::vector<Refuser> refusers_;  // likewise
+  std::vector<DryRun> dry_runs_;
   std::vector<bool> guests_;
   std::unique_ptr<FineTimer> tick_;  // absent where the kernel has no timerfd for us: then nothing gathers
   Timer resume_;

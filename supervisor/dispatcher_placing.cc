@@ -43,9 +43,9 @@ std::uint32_t identity_of(const ConnectionRecord& record) {
 
 }  // namespace
 
-void Dispatcher::arrive(Arrival arrival) {
+Connection Dispatcher::described(Arrival arrival) const {
   const ConnectionRecord record = describe(arrival);
-  enter(Connection{std::move(arrival.fd), record, std::move(arrival.details)});
+  return Connection{std::move(arrival.fd), record, std::move(arrival.details)};
 }
 
 void Dispatcher::admit(Connection connection, std::optional<SlotId> slot) {
@@ -53,7 +53,7 @@ void Dispatcher::admit(Connection connection, std::optional<SlotId> slot) {
   const auto bucket = std::find(routes_.begin(), routes_.end(), slot);
   if (slot && bucket != routes_.end()) connection.record.bucket = static_cast<std::uint16_t>(bucket - routes_.begin());
   if (slot && placer_) note_slot(*slot, connection.record);  // which does not look at buckets
-  place(std::move(connection));
+  place_in_turn(std::move(connection));
   flush();
 }
 
@@ -73,7 +73,7 @@ Dispatcher::Prospect Dispatcher::prospect(const Arrival& arrival) const {
   } else {
     Placer placer(*placer_);
     std::vector<SlotLoad> loads;
-    read_loads(loads);
+    read_loads(loads, Bounds::Held);
     prospect.by = is_by_key(pool_.placement) ? Prospect::By::Key : Prospect::By::Load;
     if (prospect.by == Prospect::By::Key) prospect.preference = placer.preference(record);
     prospect.slot = placer.choose(record, loads, holder_of(record));
@@ -142,13 +142,18 @@ void Dispatcher::enter(Connection connection) {
   connection.record.id = ++last_connection_;
   if (!tagged_slot(connection.record) && heavy_.on_connection(connection.record.bucket))
     report_heavy(connection.record);
-  // Who waits for a place among all has come first.
-  if (pool_.max_connections != 0 && !unplaced_.empty()) return wait_for_close(std::move(connection));
   if (session_door_ && session_door_(connection)) {
     at_door_++;
   } else {
-    place(std::move(connection));
+    place_in_turn(std::move(connection));
   }
+}
+
+// Who waits for a place among all has come first.
+void Dispatcher::place_in_turn(Connection connection) {
+  const bool is_held = pool_.max_connections != 0 && !dry_runs_[connection.record.listener];
+  if (is_held && !unplaced_.empty()) return wait_for_close(std::move(connection));
+  place(std::move(connection));
 }
 
 void Dispatcher::place(Connection connection) {
@@ -156,7 +161,11 @@ void Dispatcher::place(Connection connection) {
     listeners_[connection.record.listener]->count_refusal(Refusal::Stranded);
     return refuse_connection(std::move(connection.fd));
   }
-  if (const std::optional<SlotId> slot = slot_with_room(connection.record)) return put(*slot, std::move(connection));
+  const DryRun& dry_run = dry_runs_[connection.record.listener];
+  if (const std::optional<SlotId> slot = slot_with_room(connection.record, dry_run ? Bounds::Ignored : Bounds::Held)) {
+    if (dry_run && (is_at_limit() || is_at_limit(slots_[slot->value]))) dry_run(Refusal::Connections);
+    return put(*slot, std::move(connection));
+  }
   const bool refuses = pool_.overflow == Overflow::Refuse && routes_[connection.record.bucket] && !is_at_limit();
   if (refuses || is_over_guests_limit(ListenerId{connection.record.listener}))
     return refuse_politely(std::move(connection), Refusal::QueueFull);
@@ -165,12 +174,25 @@ void Dispatcher::place(Connection connection) {
   set_pause(Pause::NoRoom);
 }
 
-// Whether all slots together have as many as they may have.
+// Whether all slots together have as many as they may have. What stands in the way may have been closed long ago.
 bool Dispatcher::is_at_limit() const {
-  if (pool_.max_connections == 0) return false;
+  if (pool_.max_connections == 0 || load() < pool_.max_connections) return false;
+  for (const Slot& slot : slots_) {
+    if (slot.inbox != nullptr) slot.inbox->recount_open();
+  }
+  return load() >= pool_.max_connections;
+}
+
+bool Dispatcher::is_at_limit(const Slot& slot) const {
+  if (pool_.max_slot_connections == 0 || load_of(*slot.inbox) < pool_.max_slot_connections) return false;
+  slot.inbox->recount_open();
+  return load_of(*slot.inbox) >= pool_.max_slot_connections;
+}
+
+std::uint64_t Dispatcher::load() const {
   std::uint64_t sum = 0;
   for (const Slot& slot : slots_) sum += slot.inbox == nullptr ? 0 : load_of(*slot.inbox);
-  return sum >= pool_.max_connections;
+  return sum;
 }
 
 void Dispatcher::wait_for_close(Connection connection) {
@@ -204,20 +226,20 @@ void Dispatcher::refuse_politely(Connection connection, Refusal refusal) {
   refuse_connection(std::move(connection.fd));
 }
 
-std::optional<SlotId> Dispatcher::slot_with_room(const ConnectionRecord& record) {
-  if (is_at_limit()) return std::nullopt;
+std::optional<SlotId> Dispatcher::slot_with_room(const ConnectionRecord& record, Bounds bounds) {
+  if (bounds == Bounds::Held && is_at_limit()) return std::nullopt;
   const std::optional<SlotId> tagged = tagged_slot(record);
   if (tagged && tagged->value < table_.slots() && available_[tagged->value]) {
-    if (has_room(*tagged)) return tagged;
+    if (has_room(*tagged, bounds)) return tagged;
     if (pool_.overflow != Overflow::Next) return std::nullopt;
   }
-  return placer_ ? slot_of_placer_with_room(record) : slot_of_bucket_with_room(record.bucket);
+  return placer_ ? slot_of_placer_with_room(record, bounds) : slot_of_bucket_with_room(record.bucket, bounds);
 }
 
-std::optional<SlotId> Dispatcher::slot_of_placer_with_room(const ConnectionRecord& record) {
-  read_loads(loads_);
+std::optional<SlotId> Dispatcher::slot_of_placer_with_room(const ConnectionRecord& record, Bounds bounds) {
+  read_loads(loads_, bounds);
   const std::optional<SlotId> slot = placer_->choose(record, loads_, holder_of(record));
-  return slot && has_room(*slot) ? slot : std::nullopt;
+  return slot && has_room(*slot, bounds) ? slot : std::nullopt;
 }
 
 // Under balance-factor a key that has a connection stays where it is, so it must be known which have.
@@ -244,12 +266,15 @@ void Dispatcher::note_holder(SlotId slot, const Connection& connection) {
   if (key) held_->add(connection.fd, *key, slot.value);
 }
 
-void Dispatcher::read_loads(std::vector<SlotLoad>& loads) const {
+void Dispatcher::read_loads(std::vector<SlotLoad>& loads, Bounds bounds) const {
   loads.assign(table_.slots(), SlotLoad{});
+  for (const Slot& slot : slots_) {
+    if (slot.inbox != nullptr) slot.inbox->recount_open();
+  }
   for (std::uint32_t i = 0; i < table_.slots(); i++) {
     const ConnectionSink* const inbox = slots_[i].inbox;
     if (!available_[i] || inbox == nullptr) continue;
-    loads[i].available = pool_.overflow != Overflow::Next || has_room(SlotId{i});
+    loads[i].available = pool_.overflow != Overflow::Next || has_room(SlotId{i}, bounds);
     loads[i].connections = static_cast<unsigned>(load_of(*inbox));
     loads[i].tenths = tenths_in_slow_start(loop_.now() - slots_[i].serving_since, pool_.slow_start);
   }
@@ -260,22 +285,22 @@ bool Dispatcher::is_over_guests_limit(ListenerId listener) const {
   return guests_[listener.value] && unplaced_.size() >= pool_.hold_limit;
 }
 
-std::optional<SlotId> Dispatcher::slot_of_bucket_with_room(unsigned bucket) const {
+std::optional<SlotId> Dispatcher::slot_of_bucket_with_room(unsigned bucket, Bounds bounds) const {
   const std::optional<SlotId> first = routes_[bucket];
   if (!first) return std::nullopt;
-  if (has_room(*first)) return first;
+  if (has_room(*first, bounds)) return first;
   if (pool_.overflow != Overflow::Next) return std::nullopt;
   for (const SlotId slot : table_.preference(bucket)) {
-    if (available_[slot.value] && has_room(slot)) return slot;
+    if (available_[slot.value] && has_room(slot, bounds)) return slot;
   }
   return std::nullopt;
 }
 
-bool Dispatcher::has_room(SlotId id) const {
+bool Dispatcher::has_room(SlotId id, Bounds bounds) const {
   const Slot& slot = slots_[id.value];
   if (slot.inbox == nullptr) return false;
+  if (bounds == Bounds::Held && is_at_limit(slot)) return false;
   const ConnectionSink::Account account = slot.inbox->account();
-  if (pool_.max_slot_connections != 0 && account.waiting + account.open >= pool_.max_slot_connections) return false;
   return account.waiting < (slot.state == SlotState::Serving ? pool_.queue_limit : pool_.hold_limit);
 }
 

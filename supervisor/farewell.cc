@@ -31,6 +31,7 @@ std::string_view answer_of(Refusal refusal) {
     case Refusal::QueueFull:
     case Refusal::Connections:
     case Refusal::TotalConnections:
+    case Refusal::Removed:
       return kNoRoom;
     default:
       return kForbidden;

@@ -73,8 +73,11 @@ bool FrontDoor::is_needed(const ListenerConfig& config, const std::vector<const 
   if (config.proxy_protocol.mode != ProxyPolicy::Mode::Off || !config.routes.empty()) return true;
   if (Gatekeeper::is_needed(config.admission)) return true;
   if (config.admission.form == AdmissionConfig::Form::Http) return true;
+  const bool is_dry_run = config.admission.enforcement == Enforcement::DryRun;
   const std::vector<PrefaceKey> plain = {RemoteAddressKey{}};
-  return std::any_of(pools.begin(), pools.end(), [&](const PoolConfig* pool) { return pool->key != plain; });
+  return std::any_of(pools.begin(), pools.end(), [&](const PoolConfig* pool) {
+    return pool->key != plain || (is_dry_run && pool->bounds_connections());
+  });
 }
 
 Result<std::unique_ptr<FrontDoor>> FrontDoor::create(Loop& loop, const ListenerConfig& config, HashKey key,
@@ -100,7 +103,8 @@ FrontDoor::FrontDoor(Loop& loop, const ListenerConfig& config, HashKey key, std:
       farewell_(loop),
       buffer_(kMaxPreface),
       watcher_(loop, watch_.fd(), [this](FdWatcher::Ready) { on_arrivals(); }),
-      timeout_(loop, [this] { on_due(); }) {
+      timeout_(loop, [this] { on_due(); }),
+      room_(loop, [this] { look_for_room(); }) {
   needs_.http = routes_.needs_http();
   needs_.tls = routes_.needs_tls();
   for (const Target& target : targets_) {
@@ -112,6 +116,7 @@ FrontDoor::FrontDoor(Loop& loop, const ListenerConfig& config, HashKey key, std:
   }
   watcher_.watch(FdWatcher::Interest::Readable);
   hang_refusers();
+  hang_dry_run();
 }
 
 // Pools that have no room for a client of ours refuse him in our way.
@@ -122,6 +127,19 @@ void FrontDoor::hang_refusers() {
       if (*alive && config_.admission.form == AdmissionConfig::Form::Http) return farewell_.say(std::move(fd), refusal);
       refuse_connection(std::move(fd));
     });
+  }
+}
+
+// Where limits are tried, those of the pools hold none of our clients up either.
+void FrontDoor::hang_dry_run() {
+  Dispatcher::DryRun count;
+  if (config_.admission.enforcement == Enforcement::DryRun) {
+    count = [this, alive = alive_](Refusal refusal) {
+      if (*alive) ++pools_would_refuse_[std::string(to_text(refusal))];
+    };
+  }
+  for (const Target& target : targets_) {
+    if (target.pool != nullptr && !target.alive.expired()) target.dispatcher->set_dry_run(target.listener, count);
   }
 }
 
@@ -175,6 +193,7 @@ Outcome FrontDoor::change(const ListenerConfig& config) {
     }
     keeper_ = *std::move(keeper);
     config_.admission = config.admission;
+    hang_dry_run();
   }
   config_.preface_timeout = config.preface_timeout;
   config_.preface_limit = config.preface_limit;
@@ -182,18 +201,24 @@ Outcome FrontDoor::change(const ListenerConfig& config) {
   const TimePoint latest = loop_.now() + config_.preface_timeout;
   for (auto& [number, connection] : waiting_) connection.until = std::min(connection.until, latest);
   if (!waiting_.empty()) timeout_.arm(waiting_.begin()->second.until);
+  look_for_room();
   return Done{};
 }
 
 void FrontDoor::close() {
   for (auto& [number, connection] : std::exchange(waiting_, {})) refuse(std::move(connection.fd), Refusal::Stopping);
   timeout_.disarm();
+  for (Queued& queued : std::exchange(queue_, {})) refuse(std::move(queued.connection.fd), Refusal::Stopping);
+  room_.disarm();
 }
 
 FrontDoor::Decision FrontDoor::foresee(const PrefaceFacts& facts) const {
   Decision decision = decide(facts);
-  if (const std::optional<Refusal> refusal = keeper_ ? keeper_->foresee(facts.remote) : std::nullopt)
-    decision.refusal = refusal;
+  if (!keeper_) return decision;
+  const bool is_full = keeper_->seems_full() && queue_.size() >= targets_.front().pool->wait_limit;
+  if (is_full && !decision.refusal && config_.admission.enforcement == Enforcement::Refuse)
+    decision.refusal = Refusal::TotalConnections;
+  if (const std::optional<Refusal> refusal = keeper_->foresee(facts.remote)) decision.refusal = refusal;
   return decision;
 }
 
@@ -322,7 +347,7 @@ void FrontDoor::route(UniqueFd fd, const Endpoint& sender, const Preface& prefac
   facts.server_name = preface.server_name;
   facts.alpn = preface.alpn;
   const Decision decision = decide(facts);
-  if (decision.refusal) return refuse(std::move(arrival.fd), *decision.refusal);
+  if (decision.refusal) return refuse_by_choice(std::move(arrival.fd), *decision.refusal);
   arrival.listener = decision.target->listener;
   arrival.key = decision.key;
   hand_over(*decision.target, std::move(arrival));
@@ -343,20 +368,6 @@ FrontDoor::Decision FrontDoor::decide(const PrefaceFacts& facts) const {
   return decision;
 }
 
-void FrontDoor::hand_over(const Target& target, Arrival arrival) {
-  const Target& home = targets_.front();
-  if (target.dispatcher != home.dispatcher) {
-    account().count_passed_on();
-    target.dispatcher->listeners()[target.listener.value]->count_adopted();
-  }
-  target.dispatcher->arrive(std::move(arrival));
-  if (std::exchange(flush_due_, true)) return;
-  // Those that a turn of accepting has brought go together.
-  loop_.defer([this, alive = alive_] {
-    if (*alive) flush_guests();
-  });
-}
-
 // Else it is told, and counted.
 bool FrontDoor::lets_in(UniqueFd& fd, const Endpoint& client) {
   if (!keeper_) return true;
@@ -364,22 +375,26 @@ bool FrontDoor::lets_in(UniqueFd& fd, const Endpoint& client) {
   const std::optional<Refusal> refusal = keeper_->judge(has_address ? std::optional(client.address) : std::nullopt, fd);
   if (!refusal) return true;
   report(client, to_text(*refusal));
-  if (config_.admission.form == AdmissionConfig::Form::Reset) {
-    refuse(std::move(fd), *refusal);
-  } else {
-    account().count_refusal(*refusal);
-    farewell_.say(std::move(fd), *refusal);
-  }
+  refuse_by_choice(std::move(fd), *refusal);
   return false;
 }
 
 std::map<std::string, std::uint64_t> FrontDoor::would_refuse() const {
-  return keeper_ ? keeper_->would_refuse() : std::map<std::string, std::uint64_t>();
+  std::map<std::string, std::uint64_t> reasons = pools_would_refuse_;
+  if (keeper_) reasons.insert(keeper_->would_refuse().begin(), keeper_->would_refuse().end());
+  return reasons;
 }
 
 void FrontDoor::refuse(UniqueFd fd, Refusal refusal) {
   account().count_refusal(refusal);
   refuse_connection(std::move(fd));
+}
+
+// As the configuration says (refusal).
+void FrontDoor::refuse_by_choice(UniqueFd fd, Refusal refusal) {
+  if (config_.admission.form == AdmissionConfig::Form::Reset) return refuse(std::move(fd), refusal);
+  account().count_refusal(refusal);
+  farewell_.say(std::move(fd), refusal);
 }
 
 // What is wrong with a sender, at a bounded rate.
@@ -395,13 +410,6 @@ void FrontDoor::report(const Endpoint& sender, std::string_view why) {
 Listener& FrontDoor::account() const {
   const Target& home = targets_.front();
   return *home.dispatcher->listeners()[home.listener.value];
-}
-
-void FrontDoor::flush_guests() {
-  if (!std::exchange(flush_due_, false)) return;
-  for (const Target& target : targets_) {
-    if (!target.alive.expired()) target.dispatcher->flush_adopted();
-  }
 }
 
 }  // namespace holdfast

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -34,6 +35,9 @@ namespace holdfast {
 // The first bytes that this needs are peeked, and nothing but a PROXY header is ever taken. A connection whose bytes are not all
 // there waits in a table: bounded in number (beyond, the oldest is refused) and in time. They are waiting in the account of the
 // listener's own pool. A client that sends byte by byte costs a place in the table, and a look for each byte.
+//
+// Where as many are open as may be (total-connections), those that come next wait here for others to be closed, in the order of their
+// arrival; as many and as long as they may wait in the listener's own pool (wait-limit, wait-timeout).
 class FrontDoor {
  public:
   // A pool, as one listener sees it. Borrowed.
@@ -65,6 +69,8 @@ class FrontDoor {
   void recall(const SavedDoor& saved);
   // Takes one that an earlier program has let in.
   void enter_again(AcceptedConnection connection);
+  // What waits for others to be closed goes to its pool all the same: a program that takes over counts anew.
+  void let_all_in();
   // Nobody is let in any more: what waits is refused.
   void close();
 
@@ -85,7 +91,7 @@ class FrontDoor {
   [[nodiscard]] bool always_proxied() const;              // every connection begins with a PROXY header
   [[nodiscard]] bool looks_for_http() const { return needs_.http; }
 
-  [[nodiscard]] std::uint64_t waiting() const { return waiting_.size(); }
+  [[nodiscard]] std::uint64_t waiting() const { return waiting_.size() + queue_.size(); }
   // Connections that were placed without what their first bytes should have told, by reason.
   [[nodiscard]] const std::map<std::string, std::uint64_t>& missing() const { return missing_; }
   // Connections that lists and limits would have refused, by reason, were they enforced.
@@ -98,6 +104,12 @@ class FrontDoor {
     PrefaceReader reader;
     TimePoint until;
     bool is_low_water_set = false;
+  };
+  // It waits for others to be closed.
+  struct Queued {
+    const Target* target;
+    Connection connection;
+    TimePoint since;
   };
 
   FrontDoor(Loop& loop, const ListenerConfig& config, HashKey key, std::vector<Target> targets, ArrivalWatch watch,
@@ -114,8 +126,13 @@ class FrontDoor {
   [[nodiscard]] Decision decide(const PrefaceFacts& facts) const;
   void route(UniqueFd fd, const Endpoint& sender, const Preface& preface);
   void hand_over(const Target& target, Arrival arrival);
+  void queue(Queued queued);
+  void pass_on(const Target& target, Connection connection);
+  void look_for_room();
   void hang_refusers();
+  void hang_dry_run();
   void refuse(UniqueFd fd, Refusal refusal);
+  void refuse_by_choice(UniqueFd fd, Refusal refusal);
   void report(const Endpoint& sender, std::string_view why);
   [[nodiscard]] Listener& account() const;
   void flush_guests();
@@ -132,7 +149,9 @@ class FrontDoor {
   Farewell farewell_;
   std::map<std::uint64_t, Waiting> waiting_;  // by number, so the oldest first
   std::uint64_t last_ = 0;
+  std::deque<Queued> queue_;
   std::map<std::string, std::uint64_t> missing_;
+  std::map<std::string, std::uint64_t> pools_would_refuse_;
   std::vector<char> buffer_;
   bool flush_due_ = false;
   TimePoint next_report_{};
@@ -140,6 +159,7 @@ class FrontDoor {
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   FdWatcher watcher_;
   Timer timeout_;
+  Timer room_;  // while the queue is not empty
 };
 
 }  // namespace holdfast

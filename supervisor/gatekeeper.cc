@@ -22,8 +22,7 @@ Refusal refusal_of(AdmissionLimit limit) {
       return Refusal::Banned;
     case AdmissionLimit::SourceConnections:
       return Refusal::SourceConnections;
-    case AdmissionLimit::Connections:
-      return Refusal::TotalConnections;
+    case AdmissionLimit::Connections:  // of all together: `has_room`
     case AdmissionLimit::Rate:
     case AdmissionLimit::None:
       break;
@@ -42,13 +41,11 @@ AdmissionPolicy policy_of(const AdmissionConfig& config) {
   policy.rate = config.rate;
   policy.rate_period = config.rate_period;
   policy.source_connections = config.source_connections;
-  policy.connections = config.total_connections;
   policy.ban_after = config.ban_after;
   policy.ban_time = config.ban_time;
   policy.sources = config.sources;
   policy.rate_enforcement = config.enforcement;
   policy.source_connections_enforcement = config.enforcement;
-  policy.connections_enforcement = config.enforcement;
   policy.ban_enforcement = config.enforcement;
   return policy;
 }
@@ -66,13 +63,22 @@ Result<std::unique_ptr<Gatekeeper>> Gatekeeper::create(Loop& loop, std::string l
   for (List* const list : {&keeper->allowed_, &keeper->denied_}) {
     if (Outcome read = Gatekeeper::read(*list); !read) return std::move(read).error();
   }
-  if (!config.bounds_connections()) return keeper;
-  Result<std::unique_ptr<Census>> census =
-      Census::create(key, [&admission = keeper->admission_](const Census::Connection& closed) {
-        admission.on_closed(ticket_of(closed.note));
-      });
-  if (!census) return std::move(census).error();
-  keeper->census_ = *std::move(census);
+  const auto count = [&](std::unique_ptr<Census>& counted, Census::OnClosed on_closed) -> Outcome {
+    Result<std::unique_ptr<Census>> census = Census::create(key, std::move(on_closed));
+    if (!census) return std::move(census).error();
+    counted = *std::move(census);
+    return Done{};
+  };
+  if (config.source_connections != 0) {
+    const auto on_closed = [&admission = keeper->admission_](const Census::Connection& closed) {
+      admission.on_closed(ticket_of(closed.note));
+    };
+    if (Outcome counted = count(keeper->by_source_, on_closed); !counted) return std::move(counted).error();
+  }
+  if (config.total_connections != 0) {
+    if (Outcome counted = count(keeper->of_all_, [](const Census::Connection&) {}); !counted)
+      return std::move(counted).error();
+  }
   return keeper;
 }
 
@@ -94,7 +100,7 @@ std::optional<Refusal> Gatekeeper::judge(const std::optional<IpAddress>& source,
     if (config_.enforcement == Enforcement::Refuse) return refusal;
     ++would_refuse_[std::string(to_text(*refusal))];
   }
-  if (!config_.remembers_sources() && !config_.bounds_connections()) return std::nullopt;
+  if (!config_.remembers_sources()) return std::nullopt;
   recount_where_full(*source);
   const AdmissionVerdict verdict = admission_.on_connection(source, loop_.now());
   if (verdict.dry_run != AdmissionLimit::None) ++would_refuse_[std::string(to_text(refusal_of(verdict.dry_run)))];
@@ -107,17 +113,31 @@ std::uint64_t Gatekeeper::group_of(const IpAddress& source) const { return hash_
 
 // What stands in the way may have been closed long ago: nobody has asked.
 void Gatekeeper::recount_where_full(const IpAddress& source) {
-  if (!census_) return;
+  if (!by_source_) return;
   const AdmissionVerdict verdict = admission_.foresee(source, loop_.now());
-  for (const AdmissionLimit limit : {verdict.refused_by, verdict.dry_run}) {
-    if (limit == AdmissionLimit::SourceConnections) census_->recount(group_of(source), loop_.now());
-    if (limit == AdmissionLimit::Connections) census_->recount_all(loop_.now());
-  }
+  const bool is_full =
+      verdict.refused_by == AdmissionLimit::SourceConnections || verdict.dry_run == AdmissionLimit::SourceConnections;
+  if (is_full) by_source_->recount(group_of(source), loop_.now());
 }
 
 void Gatekeeper::keep_count(const IpAddress& source, BorrowedFd connection, AdmissionTicket ticket) {
-  const bool is_counted = census_ && census_->add(connection, group_of(source), note_of(ticket));
+  const bool is_counted = by_source_ && by_source_->add(connection, group_of(source), note_of(ticket));
   if (!is_counted) admission_.on_closed(ticket);
+}
+
+bool Gatekeeper::has_room() {
+  if (!seems_full()) return true;
+  of_all_->recount_all(loop_.now());
+  if (!seems_full()) return true;
+  if (config_.enforcement == Enforcement::Refuse) return false;
+  ++would_refuse_[std::string(to_text(Refusal::TotalConnections))];
+  return true;
+}
+
+bool Gatekeeper::seems_full() const { return of_all_ && of_all_->remembered() >= config_.total_connections; }
+
+void Gatekeeper::on_passed_on(BorrowedFd connection) {
+  if (of_all_) of_all_->add(connection, 0, 0);
 }
 
 std::optional<Refusal> Gatekeeper::foresee(const std::optional<IpAddress>& source) const {
@@ -190,7 +210,7 @@ void Gatekeeper::look_again(List& list) {
 }
 
 std::vector<ClientsAnswer::Source> Gatekeeper::heaviest(std::size_t count) {
-  if (census_) census_->recount_now(kMostCountedForPeople);
+  if (by_source_) by_source_->recount_now(kMostCountedForPeople);
   std::vector<ClientsAnswer::Source> sources;
   for (const Admission::Source& source : admission_.heaviest(count, loop_.now())) {
     const unsigned bits = source.address.is_v6() ? config_.source.v6 : config_.source.v4;

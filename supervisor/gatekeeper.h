@@ -35,6 +35,14 @@ class Gatekeeper {
   // Why a client is refused; nothing: he is let in. `source`: nothing for a Unix client, whom no limit is for.
   [[nodiscard]] std::optional<Refusal> judge(const std::optional<IpAddress>& source, BorrowedFd connection);
 
+  // Whether one more of those that were let in may be open (total-connections). In a dry run there always is room, and that there
+  // would be none is counted.
+  [[nodiscard]] bool has_room();
+  // The same as far as it is known without asking, and nothing is counted.
+  [[nodiscard]] bool seems_full() const;
+  // It is given to a worker, and counts until it is closed.
+  void on_passed_on(BorrowedFd connection);
+
   // What `judge` would answer; nothing is recorded.
   [[nodiscard]] std::optional<Refusal> foresee(const std::optional<IpAddress>& source) const;
   // What is in force, each in words: "deny = /etc/deny (3 ranges)".
@@ -44,7 +52,7 @@ class Gatekeeper {
   [[nodiscard]] const std::map<std::string, std::uint64_t>& would_refuse() const { return would_refuse_; }
   // Whether sources are remembered; else there is nothing to tell of them.
   [[nodiscard]] bool remembers() const { return config_.remembers_sources(); }
-  [[nodiscard]] bool counts_open() const { return census_ != nullptr; }
+  [[nodiscard]] bool counts_open() const { return by_source_ != nullptr; }
   // What the sources have done, for a program that takes over, or for other limits. What they have open is not among it.
   void save(SavedDoor& door) const;
   void recall(const SavedDoor& door);
@@ -76,7 +84,8 @@ class Gatekeeper {
   Admission admission_;
   List allowed_;
   List denied_;
-  std::unique_ptr<Census> census_;  // null: how many are open matters to nobody
+  std::unique_ptr<Census> by_source_;  // null: how many a source has open is no matter
+  std::unique_ptr<Census> of_all_;     // likewise for all together
   std::map<std::string, std::uint64_t> would_refuse_;
   Timer timer_;
 };

@@ -100,6 +100,7 @@ void Master::become_next_program() {
   // A command that checks is a child that the next program would not know.
   for (const std::unique_ptr<Pool>& pool : pools_) pool->runner().pause_checks();
   if (is_changing()) return check_next_program();
+  for (const std::unique_ptr<Pool>& pool : pools_) pool->let_all_in();
   for (const std::unique_ptr<Pool>& pool : pools_) pool->runner().catch_up();
   Result<std::vector<std::string>> arguments = own_arguments();
   if (!arguments) return end_upgrade(arguments.error());

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "node_program.h"
+#include "sys/machine.h"
 #include "wire/node_codec.h"
 
 namespace holdfast {
@@ -21,6 +22,12 @@ NodeSession::Policy session_policy(const NodeConfig& config) {
   if (config.ready == NodeConfig::Ready::Message) policy.readiness = NodeSession::Readiness::Message;
   policy.say_shutdown = config.farewell == NodeConfig::Farewell::Message;
   return policy;
+}
+
+// Whether a decision depends on how many connections are open. Counting them costs some microseconds for each.
+bool depends_on_open(const PoolConfig& pool) {
+  const bool by_load = pool.placement == Placement::LeastConnections || pool.placement == Placement::RandomTwo;
+  return pool.bounds_connections() || by_load || pool.balance_factor != 0;
 }
 
 }  // namespace
@@ -44,6 +51,8 @@ NodeInbox::Hooks NodeWorkers::hooks_of_inbox() {
   hooks.on_heard = of_worker([this](WorkerId worker, const NodeSession::Heard& heard) { on_heard(worker, heard); });
   hooks.on_garbage = [this](NodeInbox& inbox, const Error& error) { hooks_.on_garbage(inbox, error); };
   hooks.on_room = [this] { hooks_.on_room(); };
+  hooks.on_taken_up = of_worker([this](WorkerId worker, BorrowedFd connection) { on_taken_up(worker, connection); });
+  hooks.on_recount = [this] { recount_open(); };
   return hooks;
 }
 
@@ -103,6 +112,33 @@ void NodeWorkers::guess_dialect(WorkerId worker, const NodeInbox& inbox) {
       "at "
       "once; any other if that is wrong)",
       hooks_.label(worker), guess->why, words_of(found_).name, words_of(found_).name);
+}
+
+// No worker tells when it closes a connection, so the kernel is asked.
+void NodeWorkers::on_taken_up(WorkerId worker, BorrowedFd connection) {
+  if (cannot_count_ || !depends_on_open(pool_)) return;
+  if (!census_) begin_to_count();
+  if (census_ && census_->add(connection, worker.value, 0)) inboxes_.at(worker)->count_open();
+}
+
+void NodeWorkers::begin_to_count() {
+  const auto on_closed = [this](const Census::Connection& closed) {
+    const auto inbox = inboxes_.find(WorkerId{static_cast<std::uint32_t>(closed.group)});
+    if (inbox != inboxes_.end()) inbox->second->count_closed();
+  };
+  const Result<HashKey> key = random_hash_key();
+  Result<std::unique_ptr<Census>> census = key ? Census::create(*key, on_closed) : key.error();
+  if (census) {
+    census_ = *std::move(census);
+    return;
+  }
+  cannot_count_ = true;
+  spdlog::error("pool {}: {}; its limits and loads go by the connections that wait, not by those that are open",
+                pool_.name, census.error().message());
+}
+
+void NodeWorkers::recount_open() {
+  if (census_) census_->recount_all(loop_.now());
 }
 
 void NodeWorkers::on_granted(WorkerId worker) {

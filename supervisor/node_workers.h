@@ -15,6 +15,7 @@
 #include "core/node_relay.h"
 #include "core/node_servers.h"
 #include "core/result.h"
+#include "listener/census.h"
 #include "loop/loop.h"
 #include "worker/node_inbox.h"
 
@@ -58,6 +59,8 @@ class NodeWorkers {
   void on_gone(WorkerId worker);
   // In which the session of Socket.IO lives. Before it counts as unknown every worker is heard: what announces it may be on its way.
   [[nodiscard]] std::optional<WorkerId> worker_with(const std::string& session);
+  // Finds out which of the connections that they have taken up are closed. Bounded in time: of many, a part at each call.
+  void recount_open();
   // Workers of another program are coming.
   void forget_servers();
 
@@ -67,6 +70,8 @@ class NodeWorkers {
   [[nodiscard]] NodeInbox::Hooks hooks_of_inbox();
   [[nodiscard]] WorkerId worker_of(const NodeInbox& inbox) const;
   [[nodiscard]] NodeServers::Answer answer(WorkerId worker, const NodeQuery& query);
+  void on_taken_up(WorkerId worker, BorrowedFd connection);
+  void begin_to_count();
   void on_heard(WorkerId from, const NodeSession::Heard& heard);
   void on_text(WorkerId from, const std::string& payload);
   void tell(WorkerId worker, const NodeOrder& order);
@@ -79,6 +84,8 @@ class NodeWorkers {
   NodeRelay relay_;
   NodeClientSessions sessions_;
   std::map<WorkerId, NodeInbox*> inboxes_;  // of those that live
+  std::unique_ptr<Census> census_;  // by worker, what is open; null: that has not mattered yet, or cannot be known
+  bool cannot_count_ = false;       // which was reported
 };
 
 }  // namespace holdfast

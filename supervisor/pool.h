@@ -68,6 +68,8 @@ class Pool {
   // In place of `check_system` and `open_listener`: goes on where another pool has stopped.
   [[nodiscard]] Outcome adopt(const SavedPool& saved, FdTable& fds);
   [[nodiscard]] SavedPool save(FdList& fds) const;
+  // Before a `save` for a program that takes over: what may be given to the workers is.
+  void let_all_in();
   // After `adopt` of a state that was not written at the end: the supervisor before us was killed. What has happened since is
   // found out as far as it can be.
   void recount();
@@ -117,6 +119,7 @@ class Pool {
   void let_in_again();
   enum class Shown { Open, All };
   void add_listeners_to(Status& status, Shown shown) const;
+  void add_limits(std::vector<std::string>& limits) const;               // that the operator has set, in words
   [[nodiscard]] std::string why_paused(const Listener& listener) const;  // empty while it accepts
 
   Loop& loop_;

@@ -67,6 +67,10 @@ void Pool::let_in_again() {
   }
 }
 
+void Pool::let_all_in() {
+  for (const std::unique_ptr<FrontDoor>& door : doors_) door->let_all_in();
+}
+
 SavedPool Pool::save(FdList& fds) const {
   SavedPool saved;
   saved.name = config_.name;

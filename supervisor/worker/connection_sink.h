@@ -42,11 +42,13 @@ class ConnectionSink {
     std::uint64_t waiting;
     std::uint64_t taken;     // by all workers of this inbox; `lost` among them
     std::uint64_t accepted;  // by all of them from sockets of the slot, which are no business of the channel
-    std::uint64_t open;      // taken or accepted by the present worker and not closed
+    std::uint64_t open;      // taken or accepted by the present worker and not closed, as far as that is known
     std::uint64_t lost;      // by all workers of this inbox
   };
   [[nodiscard]] virtual Account account() const = 0;
   [[nodiscard]] std::uint64_t waiting() const { return account().waiting; }
+  // Where no worker tells what it closes: looks at what is open now, for somebody whose decision depends on it.
+  virtual void recount_open() {}
   [[nodiscard]] virtual TimePoint heartbeat(TimePoint now) const = 0;
   // Whether the owner wants to hear as soon as the worker takes something up.
   virtual void want_room(bool wanted) = 0;

@@ -108,7 +108,7 @@ void NodeInbox::want_room(bool wanted) {
 ConnectionSink::Account NodeInbox::account() const {
   std::uint64_t waiting = in_flight_.size() + came_back_.size();
   for (const auto& [listener, queue] : unsent_) waiting += queue.size();
-  return Account{.waiting = waiting, .taken = taken_, .accepted = 0, .open = 0, .lost = 0};
+  return Account{.waiting = waiting, .taken = taken_, .accepted = 0, .open = open_, .lost = 0};
 }
 
 TimePoint NodeInbox::heartbeat(TimePoint now) const {
@@ -123,6 +123,7 @@ void NodeInbox::settle() {
   perform_all(channel_->session.on_end());
   finish_turn();
   close_channel();
+  open_ = 0;
   unsent_drain_.reset();  // it was for the one that has ended
   settling_ = false;
 }
@@ -236,6 +237,7 @@ void NodeInbox::perform(const NodeSession::Send& effect) {
 
 void NodeInbox::perform(const NodeSession::TakenUp& effect) {
   const auto connection = in_flight_.find(effect.connection);
+  if (hooks_.on_taken_up) hooks_.on_taken_up(*this, connection->second.fd);
   taken_up_.push_back(std::move(connection->second.fd));
   in_flight_.erase(connection);
   taken_++;

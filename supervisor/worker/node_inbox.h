@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -27,10 +28,11 @@ namespace holdfast {
 // channel in a message of its own, and our copy stays here until the worker has taken it up (core/node_session.h). So,
 // unlike an Inbox, each worker has a channel of its own, and what was on its way to one that has ended is here again.
 //
-// waiting = unsent + on their way. How many connections a worker has open is not known: Node does not tell.
+// waiting = unsent + on their way. How many connections a worker has open Node does not tell: it is known as far as the owner
+// finds it out, and says so.
 class NodeInbox final : public ConnectionSink {
  public:
-  // Called from the loop, or from within a call of this inbox. All of them are needed.
+  // Called from the loop, or from within a call of this inbox. All of them are needed but the last two.
   struct Hooks {
     std::function<NodeServers::Answer(NodeInbox&, const NodeQuery&)> on_query;  // its reason is the owner's to log
     std::function<void(NodeInbox&)> on_ready;
@@ -41,6 +43,8 @@ class NodeInbox final : public ConnectionSink {
     std::function<void(NodeInbox&, const NodeSession::Heard&)> on_heard;
     std::function<void(NodeInbox&, const Error&)> on_garbage;  // what came is not the protocol
     std::function<void()> on_room;                             // it has taken something up, and that was wanted
+    std::function<void(NodeInbox&, BorrowedFd)> on_taken_up;   // each connection, while it is still ours as well
+    std::function<void()> on_recount;                          // what is open should be known now
   };
   NodeInbox(Loop& loop, NodeSession::Policy policy, NodeSerialization serialization, Hooks hooks);
   ~NodeInbox() override;
@@ -78,6 +82,12 @@ class NodeInbox final : public ConnectionSink {
   void drain(const DrainOrder& order) override;
   [[nodiscard]] Account account() const override;
   [[nodiscard]] TimePoint heartbeat(TimePoint now) const override;
+  // What the owner has found out of the present worker's connections.
+  void count_open() { open_++; }
+  void count_closed() { open_ -= std::min<std::uint64_t>(open_, 1); }
+  void recount_open() override {
+    if (hooks_.on_recount) hooks_.on_recount();
+  }
   void want_room(bool wanted) override;
   // Also hears the last words of the worker that has ended, so that what it had taken up is known.
   void settle() override;
@@ -139,6 +149,7 @@ class NodeInbox final : public ConnectionSink {
   bool settling_ = false;  // the owner knows already what it would be told
   std::uint64_t last_sent_ = 0;
   std::uint64_t taken_ = 0;  // by all workers
+  std::uint64_t open_ = 0;   // of the present one
   std::shared_ptr<Channel> channel_;
   Timer timer_;
 };

@@ -171,7 +171,7 @@ TEST(Admission, WhatIsClosedDoesNotCountAsOpen) {
 }
 
 TEST(Admission, AListenerMayHaveSoManyOpen) {
-  const Supervisor supervisor(passed("127.0.0.1:0,total-connections=3,refusal=http"));
+  const Supervisor supervisor(passed("127.0.0.1:0,total-connections=3,refusal=http", {"--wait-limit", "0"}));
   supervisor.wait_until_serving();
   std::deque<HttpClient> open;
   const auto come = [&](int source) {
@@ -184,6 +184,61 @@ TEST(Admission, AListenerMayHaveSoManyOpen) {
   open.pop_front();
   EXPECT_TRUE(eventually([&] { return come(5) == 200; })) << "its worker closes it, and there is room again";
   EXPECT_GE(supervisor.wait_until_settled().refused.at("total-connections"), 1u);
+}
+
+TEST(Admission, BeyondWhatAListenerMayHaveOpenClientsWaitInTurn) {
+  const Supervisor supervisor(
+      passed("127.0.0.1:0,total-connections=1,refusal=http", {"--wait-limit", "2", "--wait-timeout", "1h"}));
+  supervisor.wait_until_serving();
+  std::optional<HttpClient> open(std::in_place, supervisor.target());
+  ASSERT_TRUE(open->get("/"));
+  std::deque<HttpClient> waiting;
+  for (std::size_t i = 1; i <= 2; ++i) {
+    waiting.emplace_back(supervisor.target()).send("/");
+    supervisor.wait_until("it waits", [&](const StatusView& view) { return view.waiting == i; });
+  }
+  HttpClient refused(supervisor.target());
+  const std::optional<Response> answer = refused.get("/");
+  ASSERT_TRUE(answer) << name_of(refused.ending());
+  EXPECT_EQ(answer->code, 503);
+  open.reset();
+  EXPECT_TRUE(waiting.front().receive()) << "who came first: " << name_of(waiting.front().ending());
+  EXPECT_EQ(supervisor.status().waiting, 1u);
+  waiting.pop_front();
+  EXPECT_TRUE(waiting.front().receive()) << name_of(waiting.front().ending());
+  const StatusView status = supervisor.wait_until_settled();
+  EXPECT_EQ(status.refused.at("total-connections"), 1u);
+  EXPECT_TRUE(status.balanced());
+}
+
+TEST(Admission, NobodyWaitsAtAListenerLongerThanAllowed) {
+  const Supervisor supervisor(passed("127.0.0.1:0,total-connections=1,refusal=http", {"--wait-timeout", "300ms"}));
+  supervisor.wait_until_serving();
+  HttpClient open(supervisor.target());
+  ASSERT_TRUE(open.get("/"));
+  HttpClient waits(supervisor.target());
+  const std::optional<Response> answer = waits.get("/");
+  ASSERT_TRUE(answer) << name_of(waits.ending());
+  EXPECT_EQ(answer->code, 503);
+}
+
+// His PROXY header is taken from the connection by then, and he has been judged.
+TEST(Admission, WhoWaitsAtAListenerIsServedByTheNextProgram) {
+  const Supervisor supervisor(
+      passed("127.0.0.1:0,total-connections=1,proxy-protocol=required", {"--wait-timeout", "1h"}));
+  supervisor.wait_until_serving();
+  HttpClient open(supervisor.target());
+  open.send_raw(header_v1("TCP4 203.0.113.7 192.0.2.1 4000 443") + request_for("/", "keep-alive"));
+  ASSERT_TRUE(open.receive());
+  HttpClient waits(supervisor.target());
+  waits.send_raw(header_v1("TCP4 203.0.113.8 192.0.2.1 4001 443") + request("/"));
+  supervisor.wait_until("it waits", [](const StatusView& view) { return view.waiting == 1; });
+  const Ran ran = supervisor.tell("upgrade", {"--wait"});
+  ASSERT_EQ(ran.exit_code, 0) << ran.errors;
+  const auto answer = told(waits);
+  ASSERT_TRUE(answer) << name_of(waits.ending());
+  EXPECT_EQ((*answer)["remote"], "203.0.113.8:4001");
+  EXPECT_TRUE(supervisor.wait_until_settled().balanced());
 }
 
 // The proxy's connections are the kernel's, the client's address is what counts.

@@ -218,6 +218,31 @@ TEST_F(FrontDoorRoutes, TheFirstBytesChooseThePool) {
   EXPECT_EQ(status.listeners[0].accepted, 6u);
 }
 
+// Of www.example.com, with h2 and http/1.1, as openssl s_client writes it.
+TEST_F(FrontDoorRoutes, TheHelloOfTlsChoosesThePoolToo) {
+  const std::string hello = text_of(source_file("tests/fuzz/tls_hello_corpus/openssl"));
+  for (const std::string when : {"sni = \"*.example.com\"", "alpn = \"h2\""}) {
+    const auto supervisor =
+        start("{ when = { sni = \"*.test\" }, refuse = true },\n{ when = { " + when + " }, pool = \"chat\" },\n");
+    supervisor->wait_until("all serve", all_serve);
+    HttpClient client(supervisor->target());
+    client.send_raw(hello.substr(0, 40));
+    supervisor->wait_until("it waits", [](const StatusView& status) { return status.waiting == 1; });
+    client.send_raw(hello.substr(40));
+    supervisor->wait_until(when, [](const StatusView& status) { return handed(status, "chat") == 1; });
+  }
+}
+
+TEST_F(FrontDoorRoutes, WhoIsRefusedByARouteMayBeToldSo) {
+  const auto supervisor = start("{ when = { path-prefix = \"/private\" }, refuse = true },\n", "refusal = \"http\"\n");
+  supervisor->wait_until("all serve", all_serve);
+  HttpClient client(supervisor->target());
+  const auto answer = client.get("/private/x");
+  ASSERT_TRUE(answer) << name_of(client.ending());
+  EXPECT_EQ(answer->code, 403);
+  EXPECT_EQ(supervisor->wait_until_settled().refused.at("route"), 1u);
+}
+
 TEST_F(FrontDoorRoutes, AListenersWorkersKnowItByItsNameInEveryPool) {
   const auto supervisor = start("{ when = { source = [\"127.0.9.0/24\"] }, pool = \"chat\" },\n");
   supervisor->wait_until("all serve", all_serve);

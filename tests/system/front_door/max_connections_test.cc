@@ -76,6 +76,25 @@ TEST(MaxConnections, WithoutHttpTheyAreReset) {
   EXPECT_EQ(supervisor.wait_until_settled().refused.at("max-connections"), 1u);
 }
 
+TEST(MaxConnections, ADryRunHoldsNobodyUpAndCounts) {
+  const Supervisor supervisor(bounded({"--max-connections", "3", "--max-slot-connections", "2", "--wait-timeout", "1h"},
+                                      "127.0.0.1:0,admission=dry-run"));
+  supervisor.wait_until_serving();
+  std::vector<HttpClient> open;
+  for (int i = 0; i < 5; ++i) open.push_back(open_one(supervisor));
+  const auto status = nlohmann::json::parse(supervisor.wait_until_settled().json);
+  EXPECT_EQ(status["listeners"][0]["would_refuse"], (nlohmann::json{{"max-connections", 3}})) << "from the third on";
+  EXPECT_EQ(supervisor.status().slot(supervisor.route("127.0.0.1")).handed, 5u) << "they are placed as without limits";
+}
+
+TEST(MaxConnections, IsToldAmongTheLimitsOfARoute) {
+  const Supervisor supervisor(bounded({"--max-connections", "7", "--max-slot-connections", "5"}));
+  supervisor.wait_until_serving();
+  const Ran ran = supervisor.tell("route", {"127.0.0.1", "--explain"});
+  EXPECT_THAT(ran.output, testing::HasSubstr("max-connections = 7"));
+  EXPECT_THAT(ran.output, testing::HasSubstr("max-slot-connections = 5, then overflow = next"));
+}
+
 TEST(MaxConnections, AFullSlotPassesNewClientsOn) {
   const Supervisor supervisor(bounded({"--max-slot-connections", "2"}));
   supervisor.wait_until_serving();

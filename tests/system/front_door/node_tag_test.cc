@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 
 #include <cstdlib>
+#include <deque>
 #include <set>
 
 #include "system/front_door/proxied.h"
@@ -53,6 +54,39 @@ TEST_F(FrontDoorNode, HowManyASourceHasOpenIsKnownAllTheSame) {
   HttpClient third(supervisor.target(), "127.0.7.1");
   EXPECT_TRUE(third.closed_by_peer());
   EXPECT_EQ(supervisor.wait_until_settled().refused.at("source-connections"), 1u);
+}
+
+// Silent ones stay open.
+class FrontDoorNodeLimits : public FrontDoorNode {
+ protected:
+  static HttpClient& come(const Supervisor& supervisor, std::deque<HttpClient>& open) {
+    const std::uint64_t before = supervisor.status().handed;
+    open.emplace_back(supervisor.target(), "127.0.7." + std::to_string(open.size() + 1));
+    supervisor.wait_until("it is taken up", [&](const StatusView& status) { return status.handed == before + 1; });
+    return open.back();
+  }
+};
+
+TEST_F(FrontDoorNodeLimits, WhoComesBeyondAllOfThemWaitsUntilOneIsClosed) {
+  const Supervisor supervisor(plan({"--max-connections", "2", "--wait-timeout", "1h"}));
+  supervisor.wait_until_serving();
+  for (int i = 0; i < 10; ++i) EXPECT_GE(slot_of(supervisor, request("/")), 0) << "the one before is closed";
+  std::deque<HttpClient> open;
+  for (int i = 0; i < 2; ++i) come(supervisor, open);
+  HttpClient waits(supervisor.target());
+  waits.send_raw(request("/"));
+  supervisor.wait_until("it waits", [](const StatusView& status) { return status.waiting == 1; });
+  open.pop_front();
+  EXPECT_TRUE(told(waits)) << name_of(waits.ending());
+}
+
+TEST_F(FrontDoorNodeLimits, LeastConnectionsFillsTheEmptiest) {
+  const Supervisor supervisor(plan({"--placement", "least-connections"}));
+  supervisor.wait_until_serving();
+  std::deque<HttpClient> open;
+  for (int i = 0; i < 9; ++i) come(supervisor, open);
+  const StatusView status = supervisor.wait_until_settled();
+  for (int slot = 0; slot < 3; ++slot) EXPECT_EQ(status.slot(slot).handed, 3u) << "slot " << slot;
 }
 
 }  // namespace

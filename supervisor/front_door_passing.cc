@@ -1,0 +1,73 @@
+// The part of the front door that gives connections on to their pools.
+#include <utility>
+
+#include "front_door.h"
+
+namespace holdfast {
+
+namespace {
+
+// Between two looks whether others are closed: short beside what a connection lives.
+constexpr Duration kLookForRoom = std::chrono::milliseconds(10);
+
+}  // namespace
+
+void FrontDoor::hand_over(const Target& target, Arrival arrival) {
+  Connection connection = target.dispatcher->described(std::move(arrival));
+  // Who waits has come first.
+  const bool has_room = !keeper_ || (queue_.empty() && keeper_->has_room());
+  if (!has_room) return queue(Queued{&target, std::move(connection), loop_.now()});
+  pass_on(target, std::move(connection));
+}
+
+void FrontDoor::queue(Queued queued) {
+  if (queue_.size() >= targets_.front().pool->wait_limit)
+    return refuse_by_choice(std::move(queued.connection.fd), Refusal::TotalConnections);
+  if (queue_.empty()) room_.arm(loop_.now() + kLookForRoom);
+  queue_.push_back(std::move(queued));
+}
+
+void FrontDoor::pass_on(const Target& target, Connection connection) {
+  if (target.alive.expired()) return refuse_by_choice(std::move(connection.fd), Refusal::Removed);
+  if (keeper_) keeper_->on_passed_on(connection.fd);
+  const Target& home = targets_.front();
+  if (target.dispatcher != home.dispatcher) {
+    account().count_passed_on();
+    target.dispatcher->listeners()[target.listener.value]->count_adopted();
+  }
+  target.dispatcher->arrive(std::move(connection));
+  if (std::exchange(flush_due_, true)) return;
+  // Those that a turn of accepting has brought go together.
+  loop_.defer([this, alive = alive_] {
+    if (*alive) flush_guests();
+  });
+}
+
+void FrontDoor::look_for_room() {
+  while (!queue_.empty() && (!keeper_ || keeper_->has_room())) {
+    Queued first = std::move(queue_.front());
+    queue_.pop_front();
+    pass_on(*first.target, std::move(first.connection));
+  }
+  while (!queue_.empty() && loop_.now() - queue_.front().since >= targets_.front().pool->wait_timeout) {
+    Queued first = std::move(queue_.front());
+    queue_.pop_front();
+    refuse_by_choice(std::move(first.connection.fd), Refusal::TotalConnections);
+  }
+  if (!queue_.empty()) room_.arm(loop_.now() + kLookForRoom);
+}
+
+void FrontDoor::let_all_in() {
+  for (Queued& queued : std::exchange(queue_, {})) pass_on(*queued.target, std::move(queued.connection));
+  room_.disarm();
+  flush_guests();
+}
+
+void FrontDoor::flush_guests() {
+  if (!std::exchange(flush_due_, false)) return;
+  for (const Target& target : targets_) {
+    if (!target.alive.expired()) target.dispatcher->flush_adopted();
+  }
+}
+
+}  // namespace holdfast
