@@ -92,6 +92,7 @@ TEST(BusStream, HasNoGapWhenRedisIsKilledAndRestarted) {
   (void)ask(oak, "/flood?t=flood.a&n=20000");  // and in the middle of that
   redis.kill();
   ASSERT_TRUE(eventually([&] { return !is_connected(oak) && !is_connected(elm); }));
+  ASSERT_TRUE(eventually([&] { return number(oak, "left") == 0; })) << "one flood at a time";
   (void)ask(oak, "/flood?t=flood.a&n=700");
   ASSERT_TRUE(eventually([&] { return fleet(oak, "waiting") >= 700; }));
   redis.start();
