@@ -14,7 +14,7 @@ mount -t tmpfs -o mode=1777 tmpfs /tmp
 mount -t tmpfs -o mode=755 tmpfs /var
 mkdir -p /var/{lib,cache,log}
 mount -t tmpfs -o mode=755 tmpfs /run/etc
-cp -a /etc/. /run/etc
+cp -a /etc/. /run/etc || [ -e /run/etc/passwd ]  # a file may go meanwhile: somebody installs a package
 rm -rf /run/etc/systemd/system /run/etc/systemd/system-generators /run/etc/holdfast
 mkdir /run/etc/holdfast
 mount --move /run/etc /etc
