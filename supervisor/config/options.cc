@@ -4,6 +4,7 @@
 #include <iterator>
 #include <utility>
 
+#include "config/bus_options.h"
 #include "config/front_options.h"
 #include "config/option_rows.h"
 
@@ -419,7 +420,7 @@ std::string_view meaning_of(Effect effect) {
 const std::vector<Option>& options() {
   static const std::vector<Option> table = [] {
     std::vector<Option> all = make_options();
-    for (std::vector<Option> rows : {health_rows(), recycle_rows(), front_options()})
+    for (std::vector<Option> rows : {bus_options(), health_rows(), recycle_rows(), front_options()})
       std::move(rows.begin(), rows.end(), std::back_inserter(all));
     return all;
   }();
@@ -453,6 +454,7 @@ std::vector<Setting> settings_of(const Config& config) {
     }
   };
   add(Scope::Supervisor, "", 0);
+  add(Scope::Bus, "", 0);
   for (std::size_t i = 0; i < config.listeners.size(); i++) add(Scope::Listener, config.listeners[i].name, i);
   for (std::size_t i = 0; i < config.pools.size(); i++) add(Scope::Pool, config.pools[i].name, i);
   return settings;

@@ -62,6 +62,8 @@ constexpr std::array<std::pair<std::string_view, int>, 7> kStopSignals = {{{"TER
 constexpr std::array<std::pair<std::string_view, LogLevel>, 4> kLogLevels = {
     {{"debug", LogLevel::Debug}, {"info", LogLevel::Info}, {"warning", LogLevel::Warning}, {"error", LogLevel::Error}}};
 
+constexpr std::array<std::pair<std::string_view, BusFull>, 3> kBusFulls = {
+    {{"drop-oldest", BusFull::DropOldest}, {"drop-newest", BusFull::DropNewest}, {"disconnect", BusFull::Disconnect}}};
 constexpr std::array<std::pair<std::string_view, HealthAction>, 2> kHealthActions = {
     {{"drain", HealthAction::Drain}, {"restart", HealthAction::Restart}}};
 
@@ -231,6 +233,8 @@ Outcome parse_value(std::string_view text, Fleet::RestartGroup& value) {
   return parse_enumerator(text, kRestartGroups, value);
 }
 Outcome parse_value(std::string_view text, LogLevel& value) { return parse_enumerator(text, kLogLevels, value); }
+
+Outcome parse_value(std::string_view text, BusFull& value) { return parse_enumerator(text, kBusFulls, value); }
 Outcome parse_value(std::string_view text, HealthAction& value) {
   return parse_enumerator(text, kHealthActions, value);
 }
@@ -301,6 +305,8 @@ std::string value_text(NodeSerialization value) { return enumerator_text(kNodeSe
 std::string value_text(Fleet::StartOrder value) { return enumerator_text(kStartOrders, value); }
 std::string value_text(Fleet::RestartGroup value) { return enumerator_text(kRestartGroups, value); }
 std::string value_text(LogLevel value) { return enumerator_text(kLogLevels, value); }
+
+std::string value_text(BusFull value) { return enumerator_text(kBusFulls, value); }
 std::string value_text(HealthAction value) { return enumerator_text(kHealthActions, value); }
 std::string value_text(ByteCount value) {
   for (const SizeUnit& unit : kSizeUnits) {

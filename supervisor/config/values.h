@@ -30,6 +30,7 @@ namespace holdfast {
 [[nodiscard]] Outcome parse_value(std::string_view text, DrainWait& value);
 [[nodiscard]] Outcome parse_value(std::string_view text, SignalName& value);  // "TERM", "SIGTERM"
 [[nodiscard]] Outcome parse_value(std::string_view text, LogLevel& value);
+[[nodiscard]] Outcome parse_value(std::string_view text, BusFull& value);
 [[nodiscard]] Outcome parse_value(std::string_view text, KeepState& value);
 [[nodiscard]] Outcome parse_value(std::string_view text, Intake& value);
 [[nodiscard]] Outcome parse_value(std::string_view text, Plane& value);
@@ -58,6 +59,7 @@ namespace holdfast {
 [[nodiscard]] std::string value_text(DrainWait value);
 [[nodiscard]] std::string value_text(SignalName value);
 [[nodiscard]] std::string value_text(LogLevel value);
+[[nodiscard]] std::string value_text(BusFull value);
 [[nodiscard]] std::string value_text(KeepState value);
 [[nodiscard]] std::string value_text(Intake value);
 [[nodiscard]] std::string value_text(Plane value);
