@@ -1,7 +1,5 @@
 #include "sys/own_listeners.h"
 
-#include <netinet/tcp.h>
-
 #include <set>
 #include <string>
 
@@ -12,8 +10,8 @@ namespace holdfast {
 std::vector<TcpAddress> own_listeners(pid_t pid) {
   const std::set<std::string> inodes = socket_inodes(pid);
   std::vector<TcpAddress> listeners;
-  for (const TcpSocket& socket : tcp_table(pid)) {
-    if (socket.state == TCP_LISTEN && inodes.count(socket.inode) > 0) listeners.push_back(socket.local);
+  for (const TcpSocket& socket : tcp_table(pid, TcpRows::Listening)) {
+    if (inodes.count(socket.inode) > 0) listeners.push_back(socket.local);
   }
   return listeners;
 }

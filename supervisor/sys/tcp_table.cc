@@ -1,6 +1,7 @@
 #include "sys/tcp_table.h"
 
 #include <arpa/inet.h>
+#include <netinet/tcp.h>
 
 #include <array>
 #include <charconv>
@@ -71,12 +72,15 @@ std::optional<TcpSocket> parse_row(std::string_view row) {
 
 }  // namespace
 
-std::vector<TcpSocket> tcp_table(pid_t pid) {
+std::vector<TcpSocket> tcp_table(pid_t pid, TcpRows wanted) {
   std::vector<TcpSocket> sockets;
   for (const char* table : {"/net/tcp", "/net/tcp6"}) {
     std::ifstream rows("/proc/" + std::to_string(pid) + table);
     for (std::string row; std::getline(rows, row);) {
-      if (std::optional<TcpSocket> socket = parse_row(row)) sockets.push_back(*std::move(socket));
+      std::optional<TcpSocket> socket = parse_row(row);
+      if (!socket) continue;  // the line of titles
+      if (wanted == TcpRows::Listening && socket->state != TCP_LISTEN) break;
+      sockets.push_back(*std::move(socket));
     }
   }
   return sockets;

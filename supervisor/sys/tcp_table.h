@@ -19,8 +19,10 @@ struct TcpSocket {
   std::string inode;   // as /proc/PID/fd names it; "0": nobody has it open any more
 };
 
-// All of the network that the process lives in.
-[[nodiscard]] std::vector<TcpSocket> tcp_table(pid_t pid);
+// All of the network that the process lives in, or those of it that listen: of these the kernel tells first, so that thousands of
+// connections cost nothing.
+enum class TcpRows { All, Listening };
+[[nodiscard]] std::vector<TcpSocket> tcp_table(pid_t pid, TcpRows wanted);
 
 // The inodes of all sockets, of any kind, that the process has open.
 [[nodiscard]] std::set<std::string> socket_inodes(pid_t pid);

@@ -67,7 +67,7 @@ std::size_t open_connections(pid_t worker, std::span<const std::uint16_t> ports)
   std::set<std::string> inodes;
   for (const pid_t process : processes_of(worker)) inodes.merge(socket_inodes(process));
   std::size_t count = 0;
-  for (const TcpSocket& socket : tcp_table(worker)) {
+  for (const TcpSocket& socket : tcp_table(worker, TcpRows::All)) {
     const bool of_listener = std::count(ports.begin(), ports.end(), socket.local.port) > 0;
     if (of_listener && socket.state != TCP_LISTEN && inodes.count(socket.inode) > 0) ++count;
   }

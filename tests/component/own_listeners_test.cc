@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "support/http_client.h"
 #include "sys/sockets.h"
 
 namespace holdfast {
@@ -13,6 +14,7 @@ namespace {
 
 using testing::Contains;
 using testing::IsEmpty;
+using testing::IsSupersetOf;
 using testing::Not;
 
 std::vector<std::string> listeners_of(pid_t pid) {
@@ -26,6 +28,16 @@ TEST(OwnListeners, AreThoseOfTheProcess) {
   ASSERT_TRUE(v4);
   EXPECT_THAT(listeners_of(::getpid()), Contains(to_text(v4->bound)));
   EXPECT_THAT(listeners_of(::getppid()), Not(Contains(to_text(v4->bound))));
+}
+
+TEST(OwnListeners, AreFoundAmongConnections) {
+  const Result<ListeningSocket> first = listen_on(*parse_listen_address("127.0.0.1:0"), 8);
+  ASSERT_TRUE(first);
+  std::vector<test::HttpClient> clients;
+  for (int i = 0; i < 5; i++) clients.emplace_back(test::endpoint(to_text(first->bound)));
+  const Result<ListeningSocket> second = listen_on(*parse_listen_address("127.0.0.1:0"), 8);
+  ASSERT_TRUE(second);
+  EXPECT_THAT(listeners_of(::getpid()), IsSupersetOf({to_text(first->bound), to_text(second->bound)}));
 }
 
 TEST(OwnListeners, OfIpV6Too) {
