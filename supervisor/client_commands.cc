@@ -1,12 +1,11 @@
 #include "client_commands.h"
 
-#include <cstdio>
 #include <optional>
 #include <string>
 #include <utility>
 
+#include "asking.h"
 #include "core/ip_address.h"
-#include "ctl/control_client.h"
 #include "ctl/render_clients.h"
 #include "ctl/render_route.h"
 #include "ctl/render_scale.h"
@@ -29,22 +28,6 @@ constexpr Duration kPatience = std::chrono::seconds(10);
 // A renewal of many slots, or a stop, may take as long as the workers are given; the supervisor bounds it, so this only ends what has
 // gone wrong.
 constexpr Duration kLongPatience = std::chrono::hours(24);
-
-int complain(const std::string& text, int exit_code) {
-  std::fprintf(stderr, "holdfast: %s\n", text.c_str());
-  return exit_code;
-}
-
-std::optional<std::string> if_given(const std::string& text) {
-  return text.empty() ? std::nullopt : std::optional(text);
-}
-
-ControlResponse ask(const ControlTarget& target, const ControlRequest& request, Duration patience) {
-  const Result<std::string> path =
-      find_control_path({if_given(target.control_path), if_given(target.name)}, control_home());
-  if (!path) return ControlFailure{path.error().message(), kExitFailure, {}};
-  return ask_supervisor(*path, request, patience);
-}
 
 Colours colours() { return standard_output_is_terminal() ? Colours::On : Colours::Off; }
 

@@ -12,6 +12,8 @@ namespace holdfast {
 [[nodiscard]] int run_client(const DrainInvocation& invocation);
 [[nodiscard]] int run_client(const ScaleInvocation& invocation);
 [[nodiscard]] int run_client(const ReloadInvocation& invocation);
+[[nodiscard]] int run_client(const PublishInvocation& invocation);
+[[nodiscard]] int run_client(const TailInvocation& invocation);
 [[nodiscard]] int run_client(const StopInvocation& invocation);
 [[nodiscard]] int run_client(const UpgradeInvocation& invocation);
 [[nodiscard]] int print_version(const VersionInvocation& invocation);

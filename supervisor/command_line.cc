@@ -46,6 +46,9 @@ struct Arguments {
   std::vector<std::string> scale = {};
   bool dry_run = false;
   std::string path = "holdfast.toml";
+  std::string topic = {};
+  std::string message = {};
+  std::string file = {};
   std::string binary = {};
   int state = -1;
   std::string format = {};
@@ -319,6 +322,13 @@ Invocation read_command_line(int argc, char** argv) {
   reload->add_flag("--wait", arguments.wait, "Return when it is done, with the outcome");
   CLI::App* stop = add_client(app, arguments, "stop", "Drain the workers and stop the supervisor");
   stop->add_flag("--wait", arguments.wait, "Return when it has stopped");
+  CLI::App* publish = add_client(app, arguments, "publish", "Publish a message on the bus of the workers");
+  publish->add_option("TOPIC", arguments.topic, "Segments divided by dots, as in chat.lobby.said")->required();
+  publish->add_option("MESSAGE", arguments.message, "Its text (default: empty)");
+  publish->add_option("--file", arguments.file, "Take the message from a file; - is the standard input")
+      ->type_name("FILE");
+  CLI::App* tail = add_client(app, arguments, "tail", "Show what is published on the bus, until it is interrupted");
+  tail->add_option("TOPIC", arguments.topic, "Pattern of topics: * is one segment, ** any number of them")->required();
   CLI::App* upgrade = add_client(app, arguments, "upgrade", "Exchange the supervisor's own program, in place");
   upgrade
       ->add_option("--binary", arguments.binary, "The program (default: what stands where the present one was started)")
@@ -393,6 +403,10 @@ Invocation read_command_line(int argc, char** argv) {
   if (undrain->parsed()) return finish_drain(arguments, form, Draining::Off, waiting);
   if (scale->parsed()) return finish_scale(arguments, form, waiting);
   if (reload->parsed()) return ReloadInvocation{arguments.target, form, waiting};
+  if (publish->parsed()) {
+    return PublishInvocation{arguments.target, form, arguments.topic, arguments.message, arguments.file};
+  }
+  if (tail->parsed()) return TailInvocation{arguments.target, form, arguments.topic};
   if (stop->parsed()) return StopInvocation{arguments.target, form, waiting};
   if (upgrade->parsed()) return finish_upgrade(arguments, form, waiting);
   return VersionInvocation{form};

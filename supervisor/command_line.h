@@ -87,6 +87,18 @@ struct StopInvocation {
   OutputForm form = OutputForm::Text;
   Waiting waiting = Waiting::No;
 };
+struct PublishInvocation {
+  ControlTarget target;
+  OutputForm form = OutputForm::Text;
+  std::string topic;
+  std::string message;  // taken as it is, unless a file is given
+  std::string file;     // "-": standard input
+};
+struct TailInvocation {
+  ControlTarget target;
+  OutputForm form = OutputForm::Text;
+  std::string pattern;
+};
 struct UpgradeInvocation {
   ControlTarget target;
   OutputForm form = OutputForm::Text;
@@ -108,10 +120,10 @@ struct ExitNow {
   int code;
 };  // help was printed, or a mistake was reported
 
-using Invocation =
-    std::variant<RunInvocation, CheckInvocation, InitInvocation, StatusInvocation, ClientsInvocation, RouteInvocation,
-                 RestartInvocation, DrainInvocation, ScaleInvocation, ReloadInvocation, StopInvocation,
-                 ImportInvocation, UpgradeInvocation, CheckUpgradeInvocation, VersionInvocation, ExitNow>;
+using Invocation = std::variant<RunInvocation, CheckInvocation, InitInvocation, StatusInvocation, ClientsInvocation,
+                                RouteInvocation, RestartInvocation, DrainInvocation, ScaleInvocation, ReloadInvocation,
+                                StopInvocation, ImportInvocation, UpgradeInvocation, CheckUpgradeInvocation,
+                                PublishInvocation, TailInvocation, VersionInvocation, ExitNow>;
 
 // Reads the command line and the HOLDFAST_ environment (the command line goes first). Help goes to standard output,
 // mistakes to standard error, each in one line that says what is wrong and what would be right.

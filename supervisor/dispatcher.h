@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -137,6 +138,7 @@ class Dispatcher {
   [[nodiscard]] std::uint64_t unplaced() const { return unplaced_.size() + at_door_; }
   [[nodiscard]] const BucketTable& table() const { return table_; }
   [[nodiscard]] std::uint32_t hash(const IpAddress& address) const;
+  [[nodiscard]] std::uint32_t hash(std::string_view key) const { return hash_text(key, hash_key_); }
   [[nodiscard]] std::optional<SlotId> serving_slot(unsigned bucket) const;  // where its connections go now
   // Buckets that are told apart; the first of each group of neighbours speaks for all.
   void set_resolution(unsigned buckets);

@@ -8,6 +8,7 @@
 #include <csignal>
 #include <utility>
 
+#include "bus/bus.h"
 #include "config/chosen_intake.h"
 #include "config/values.h"
 #include "sys/environment.h"
@@ -18,9 +19,9 @@ namespace holdfast {
 
 namespace {
 
-// Inbox 3, output 4, status socket 2, notify socket and channel of the capture 3, /dev/null, pidfd: 14 at a time; and a few
+// Inbox 3, bus 2, output 4, status socket 2, notify socket and channel of the capture 3, /dev/null, pidfd: 16 at a time; and a few
 // for what the child moves out of the way.
-constexpr std::size_t kDescriptorsOfAStart = 20;
+constexpr std::size_t kDescriptorsOfAStart = 22;
 // A deadline that is met so late was not met by a busy supervisor but by one that did not run.
 constexpr Duration kOverslept = std::chrono::seconds(1);
 // What a worker has left of its time to drain when it closes the last connections.
@@ -134,6 +135,7 @@ void FleetRunner::reconcile() {
   renewals_.settle();
   settle_roll();
   settle_wishes();
+  if (hooks_.bus != nullptr) hooks_.bus->on_pools_changed();
   due_ = fleet_.next_deadline();
   timer_.arm(due_);
   hooks_.on_acted();
@@ -329,6 +331,7 @@ void FleetRunner::on_exit(WorkerId worker, const ExitStatus& status) {
   found->second.capture.reset();
   found->second.health.reset();
   Occupant occupant = std::move(found->second);
+  if (occupant.bus) occupant.bus->on_ended();
   occupants_.erase(found);
   Slot& slot = slots_[occupant.slot.value];
   slot.last_exit = to_text(status);

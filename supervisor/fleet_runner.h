@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "bus/bus_member.h"
 #include "config/config.h"
 #include "core/fleet.h"
 #include "dispatcher.h"
@@ -45,6 +46,7 @@ class FleetRunner {
         on_give_up;                   // no worker ever became ready, or all said not to restart them
     OutputCapture::Sink on_line;      // a worker's output
     std::function<void()> on_left{};  // a worker has ended
+    Bus* bus = nullptr;               // for workers that are offered a channel; none: they get no bus
   };
   FleetRunner(Loop& loop, const PoolConfig& pool, Dispatcher& dispatcher, Steerer& steerer, Hooks hooks);
   ~FleetRunner();
@@ -106,6 +108,10 @@ class FleetRunner {
 
   // What the Steerer tells: the worker that has the slot's present sockets does not accept, or does again.
   void on_stalled(SlotId slot, bool stalled);
+
+  // What the bus asks: which slots serve, and who serves one of them.
+  [[nodiscard]] std::vector<bool> slots_that_serve() const;
+  [[nodiscard]] std::optional<BusMember::Number> bus_member(SlotId slot) const;
 
   [[nodiscard]] PoolStatus status() const;
   // Connections of health checks that are, or were, among those handed and waiting.
@@ -213,6 +219,7 @@ class FleetRunner {
   void warm_up();
   [[nodiscard]] std::optional<Outcome> sized() const;
   void settle_wishes();
+  [[nodiscard]] Outcome join_bus(Occupant& occupant);
   void fail_wishes(const std::string& why);
   void settle_roll();
   void fail_roll(const std::string& why);

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <utility>
 
+#include "bus/bus.h"
 #include "config/chosen_intake.h"
 #include "fleet_runner.h"
 
@@ -104,6 +105,7 @@ Outcome FleetRunner::adopt(const SavedWorker& saved, FdTable& fds) {
   if (!inbox) return std::move(inbox).error();
   occupant.own_inbox = *std::move(inbox);
   if (node_ && occupant.offer.node) node_->adopt_worker(saved.id, static_cast<NodeInbox&>(*inbox_of(occupant)));
+  if (hooks_.bus != nullptr && saved.bus != 0) occupant.bus = hooks_.bus->claim(saved.bus);
   steerer_.occupy(occupant.slot, occupant.turn);
   watch_for_signs_again(occupant, saved, fds);
   fleet_.on_heartbeat(saved.id, loop_.now());  // nobody has listened for a while
@@ -235,6 +237,7 @@ SavedWorker FleetRunner::save(WorkerId worker, const Occupant& occupant, FdList&
   saved.other_binds = occupant.other_binds;
   saved.told_to_end = occupant.told_to_end;
   saved.served_before = occupant.served_before;
+  if (occupant.bus) saved.bus = occupant.bus->number();
   return saved;
 }
 

@@ -65,6 +65,8 @@ Outcome FleetRunner::start(Occupant& occupant, WorkerId worker, Fleet::Role role
   if (occupant.offer.listen_fds || occupant.offer.channel)
     launch.sockets = steerer_.sockets(occupant.slot, occupant.turn);
   occupant.holds_sockets = !launch.sockets.empty();
+  if (Outcome joined = join_bus(occupant); !joined) return joined;
+  if (occupant.bus) launch.bus = occupant.bus->worker_end();
   if (!as_we) launch.credentials = *credentials;
   if (Outcome set = set_socket_modes(launch); !set) return set;
   UniqueFd node_channel;
@@ -79,6 +81,7 @@ Outcome FleetRunner::start(Occupant& occupant, WorkerId worker, Fleet::Role role
       WorkerProcess::start(loop_, plan_launch(pool_, launch), pool_.name, occupant.slot, hooks_of_process(worker));
   if (!process) return std::move(process).error();
   occupant.process = *std::move(process);
+  if (occupant.bus) occupant.bus->close_worker_end();
   for (const std::unique_ptr<Listener>& listener : dispatcher_.listeners()) {
     if (listener->stays()) occupant.listeners.push_back(listener->id());
   }

@@ -1,6 +1,7 @@
 #include "launch.h"
 
 #include <fmt/format.h>
+#include <holdfast/bus_channel.h>
 
 #include <algorithm>
 #include <chrono>
@@ -73,7 +74,7 @@ std::string give_sockets(SpawnPlan& plan, const Launch& launch) {
 
 // PM2 may have started us, and its names stand in our environment.
 void give_node_channel(SpawnPlan& plan, const PoolConfig& pool, const Launch& launch) {
-  for (auto& [name, value] : node_environment(pool.node.dialect, launch.worker, launch.slot)) {
+  for (auto& [name, value] : node_environment(pool.node.dialect, launch.worker, launch.slot, pool.node.serialization)) {
     std::erase_if(plan.environment, [&name = name](const auto& variable) { return variable.first == name; });
     plan.environment.emplace_back(name, std::move(value));
   }
@@ -122,6 +123,7 @@ SpawnPlan plan_launch(const PoolConfig& pool, const Launch& launch) {
     const auto& inbox = static_cast<const Inbox&>(launch.inbox);
     set(HF_ENV_CHANNEL, give(plan, inbox.worker_end()));
     set(HF_ENV_PAGE, give(plan, inbox.page_fd()));
+    if (launch.bus) set(HF_ENV_BUS, give(plan, *launch.bus));
     set(HF_ENV_HEARTBEAT, count_of<std::chrono::milliseconds>(heartbeat));
   }
   const bool sockets = std::any_of(launch.sockets.begin(), launch.sockets.end(),

@@ -30,6 +30,7 @@ struct Launch {
   WorkerId worker{};
   std::optional<BorrowedFd> node_channel = std::nullopt;  // the worker's end
   bool survives_us = false;                               // it is kept for the next supervisor
+  std::optional<BorrowedFd> bus = std::nullopt;           // the worker's end of its bus channel
 };
 
 // Command and environment with their templates filled in, and the descriptors: from 3 on those of LISTEN_FDS, then the

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "bus/bus.h"
 #include "core/ip_address.h"
 #include "core/stop_signals.h"
 #include "exit_code.h"
@@ -18,6 +19,7 @@
 #include "sys/control_path.h"
 #include "sys/environment.h"
 #include "sys/machine.h"
+#include "sys/own_code.h"
 #include "sys/program.h"
 #include "wire/scale_answer.h"
 
@@ -59,6 +61,7 @@ int Master::run() {
     std::fprintf(stderr, "holdfast: %s\n", failure->error.message().c_str());
     return failure->exit_code;
   }
+  forget_used_code();
   loop_.run();
   // Outside of every callback: what is saved there is whole.
   while (upgrade_ && upgrade_->checked) {
@@ -83,6 +86,7 @@ std::optional<Failure> Master::start() {
   // From here on no signal ends us before socket files can be removed: it is heard when the loop runs.
   listen_to_signals();
   if (auto failure = choose_hash_key()) return failure;
+  if (const Outcome made = make_bus(); !made) return Failure{made.error(), kExitFailure};
   for (const PoolConfig& pool : config_.pools) {
     pools_.push_back(make_pool(pool));
   }
@@ -327,6 +331,8 @@ void Master::on_control(ControlRequest request, ControlReply reply) {
   if (request.verb == "scale") return answer_scale(request, std::move(reply));
   if (request.verb == "drain") return answer_drain(request, std::move(reply), true);
   if (request.verb == "undrain") return answer_drain(request, std::move(reply), false);
+  if (request.verb == "publish") return answer_publish(request, std::move(reply));
+  if (request.verb == "tail") return answer_tail(request, std::move(reply));
   if (request.verb == "upgrade") return answer_upgrade(request, std::move(reply));
   if (request.verb == "stop") return answer_stop(request, std::move(reply));
   reply.send(ControlFailure{"this supervisor knows no verb '" + request.verb + "'", kExitUsage, {}});
@@ -479,6 +485,7 @@ Status Master::status() const {
   status.reload_failed = reload_failed_;
   for (const std::unique_ptr<Pool>& pool : pools_) pool->add_to(status);
   for (const std::unique_ptr<Pool>& pool : leaving_pools_) pool->add_to(status);
+  if (bus_) status.bus = bus_->status();
   return status;
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "activation.h"
+#include "bus/bus_member.h"
 #include "config/config.h"
 #include "config/reload_plan.h"
 #include "control/control_server.h"
@@ -28,6 +29,9 @@
 #include "wire/status.h"
 
 namespace holdfast {
+
+class Bus;
+struct BusPool;
 
 // Why the program could not start or go on, and the exit code that says so.
 struct Failure {
@@ -101,6 +105,11 @@ class Master {
   void conclude_reload();
   void finish_reload(const Result<std::string>& result);
   void answer_reload(const ControlRequest& request, ControlReply reply);
+  [[nodiscard]] Outcome make_bus();
+  [[nodiscard]] BusPlace place_on_bus(std::string_view pool, std::string_view key) const;
+  [[nodiscard]] std::vector<BusPool> pools_on_bus() const;
+  void answer_publish(const ControlRequest& request, ControlReply reply);
+  void answer_tail(const ControlRequest& request, ControlReply reply);
   // Upgrade in place (master_upgrade.cc): asked for -> nobody waits for anything else -> the new program has checked our
   // state -> nothing is under way in the loop -> exec. Whatever fails ends it, with a reason, and nothing has changed.
   struct Upgrade {
@@ -151,6 +160,7 @@ class Master {
   bool finished_ = false;
   std::optional<TimePoint> signalled_;  // when a signal asked for a graceful stop: a second one means it more
   std::vector<ControlReply> waiting_for_stop_;
+  std::unique_ptr<Bus> bus_;
   std::optional<Takeover> takeover_;  // until it is done
   std::uint64_t epoch_ = 0;
   std::optional<KeptState> kept_;  // likewise, without its takeover

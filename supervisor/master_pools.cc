@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "bus/bus.h"
 #include "config/chosen_intake.h"
 #include "core/bucket_table.h"
 #include "exit_code.h"
@@ -31,6 +32,7 @@ std::unique_ptr<Pool> Master::make_pool(const PoolConfig& config) {
   hooks.on_line = [this](OutputStream stream, std::string_view line) {
     (stream == OutputStream::Standard ? logging_.output() : logging_.error()).write(line);
   };
+  hooks.bus = bus_.get();
   auto pool = std::make_unique<Pool>(loop_, config, config_.hash_key, std::move(hooks));
   *self = pool.get();
   return pool;
@@ -90,6 +92,7 @@ void Master::remove_pool(const std::string& name) {
   pools_.erase(found);
   spdlog::info("pool {}: it is stopped and removed", name);
   pool.stop(Fleet::Stop::Graceful);
+  bus_->on_pools_changed();
   if (given_up_.erase(&pool) > 0) on_finished(pool);
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "bus/bus.h"
 #include "exit_code.h"
 #include "front_doors.h"
 #include "launch.h"
@@ -85,6 +86,7 @@ void Master::perform_reload() {
   for (const std::string& change : plan.postponed) spdlog::warn("reload: not applied: {}", change);
   reload_->before = std::exchange(config_, plan.config);
   logging_.set_level(config_.log_level);
+  bus_->set_config(config_.bus);
   reload_->parts = config_.pools.size();
   for (const PoolConfig& config : config_.pools) {
     const auto done = [this, name = config.name](const Outcome& outcome) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "bus/bus.h"
 #include "config/config_text.h"
 #include "config/diff.h"
 #include "exit_code.h"
@@ -154,6 +155,12 @@ Result<SavedState> Master::snapshot(FdList& fds, NodePools node_pools) const {
   for (const std::unique_ptr<Pool>& pool : pools_) {
     if (node_pools == NodePools::Saved || !pool->runner().has_node_workers()) state.pools.push_back(pool->save(fds));
   }
+  Result<SavedBus> bus = bus_->save(fds, node_pools == NodePools::Saved ? Bus::Messages::Saved : Bus::Messages::Left);
+  if (!bus) return std::move(bus).error();
+  state.bus = *std::move(bus);
+  const auto& members = state.bus.members;
+  const bool is_used = std::any_of(members.begin(), members.end(), [](const SavedMember& one) { return one.joined; });
+  if (is_used) state.needs.emplace_back(kNeedsBus);
   state.numbers.insert(fds.numbers().begin(), fds.numbers().end());
   return state;
 }
@@ -174,6 +181,7 @@ std::optional<Failure> Master::take_over() {
   const auto failed = [](const Error& why) { return Failure{why, kExitFailure}; };
   if (state.open_files) set_original_open_file_limit(*state.open_files);
   listen_to_signals();
+  if (const Outcome made = make_bus(); !made) return failed(made.error());
   for (const SavedPool& pool : state.pools) {  // in the order of their coming; read_takeover has seen their names
     pools_.push_back(make_pool(*pool_named(config_, pool.name)));
     if (Outcome adopted = pools_.back()->adopt(pool, takeover_->fds); !adopted) {
@@ -217,6 +225,7 @@ void Master::resume() {
       pool->start();
     }
   }
+  bus_->resume();
   follow_cpus();
   if (const UniqueFd client = takeover_->fds.take_if_there(state.waiting)) {
     // It is the only answer on a fresh connection, so there is room for it; a client that has left does not hear it.

@@ -7,6 +7,7 @@
 
 #include "node_program.h"
 #include "sys/machine.h"
+#include "wire/node_codec.h"
 
 namespace holdfast {
 
@@ -56,11 +57,11 @@ NodeInbox::Hooks NodeWorkers::hooks_of_inbox() {
 }
 
 std::unique_ptr<NodeInbox> NodeWorkers::make_inbox() {
-  return std::make_unique<NodeInbox>(loop_, session_policy(pool_.node), hooks_of_inbox());
+  return std::make_unique<NodeInbox>(loop_, session_policy(pool_.node), pool_.node.serialization, hooks_of_inbox());
 }
 
 std::unique_ptr<NodeInbox> NodeWorkers::adopt_inbox(const SavedNodeInbox& saved, FdTable& fds) {
-  return NodeInbox::adopt(loop_, session_policy(pool_.node), hooks_of_inbox(), saved, fds);
+  return NodeInbox::adopt(loop_, session_policy(pool_.node), pool_.node.serialization, hooks_of_inbox(), saved, fds);
 }
 
 void NodeWorkers::adopt_worker(WorkerId worker, NodeInbox& inbox) {
@@ -195,23 +196,23 @@ NodeServers::Answer NodeWorkers::answer(WorkerId worker, const NodeQuery& query)
 }
 
 void NodeWorkers::on_heard(WorkerId from, const NodeSession::Heard& heard) {
-  if (const auto* text = std::get_if<NodeText>(&heard.message)) return on_text(from, text->json);
+  if (const auto* text = std::get_if<NodeText>(&heard.message)) return on_text(from, text->payload);
   if (const auto* session = std::get_if<NodeClientSession>(&heard.message)) return sessions_.on_session(from, *session);
   const auto& message = std::get<NodeAdapterMessage>(heard.message);
   std::vector<WorkerId> others;
   for (const auto& [worker, inbox] : inboxes_) others.push_back(worker);
-  for (const WorkerId target : relay_.route(from, message, others)) tell(target, NodeSay{message.json});
+  for (const WorkerId target : relay_.route(from, message, others)) tell(target, NodeSay{message.payload});
 }
 
-void NodeWorkers::on_text(WorkerId from, const std::string& json) {
+void NodeWorkers::on_text(WorkerId from, const std::string& payload) {
   switch (pool_.node.messages) {
     case NodeConfig::Messages::Log:
-      spdlog::info("{}: process.send: {}{}", hooks_.label(from), json.substr(0, kLoggedMessage),
-                   json.size() > kLoggedMessage ? "..." : "");
+      spdlog::info("{}: process.send: {}", hooks_.label(from),
+                   readable_node_text(payload, pool_.node.serialization, kLoggedMessage));
       break;
     case NodeConfig::Messages::Relay:
       for (const auto& [worker, inbox] : inboxes_) {
-        if (worker != from) tell(worker, NodeSay{json});
+        if (worker != from) tell(worker, NodeSay{payload});
       }
       break;
     case NodeConfig::Messages::Drop:

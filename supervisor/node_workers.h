@@ -73,7 +73,7 @@ class NodeWorkers {
   void on_taken_up(WorkerId worker, BorrowedFd connection);
   void begin_to_count();
   void on_heard(WorkerId from, const NodeSession::Heard& heard);
-  void on_text(WorkerId from, const std::string& json);
+  void on_text(WorkerId from, const std::string& payload);
   void tell(WorkerId worker, const NodeOrder& order);
 
   Loop& loop_;

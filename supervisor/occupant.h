@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "bus/bus_member.h"
 #include "core/fleet.h"
 #include "core/ids.h"
 #include "core/intake.h"
@@ -29,6 +30,7 @@ struct Occupant {
   bool holds_sockets = false;                 // it was given some of them
   std::unique_ptr<ConnectionSink> own_inbox;  // of a successor or a departing worker; else the slot's
   std::unique_ptr<NotifySocket> notify;
+  std::unique_ptr<BusMember> bus;
   std::unique_ptr<WorkerProcess> process;
   std::unique_ptr<Capture> capture;
   std::unique_ptr<Timer> grace;           // until a worker that tells nothing counts as ready

@@ -231,6 +231,10 @@ std::string Pool::why_paused(const Listener& listener) const {
   return dispatcher_.pause_reason();
 }
 
+std::optional<SlotId> Pool::slot_of_key(std::string_view key) const {
+  return dispatcher_.serving_slot(bucket_of(dispatcher_.hash(key)));
+}
+
 std::optional<MovedClients> Pool::would_move_clients(unsigned slots) const {
   if (steerer_.plane() == Plane::Steer) return std::nullopt;
   return moved_clients(dispatcher_.table(), table_for(config_, slots), dispatcher_.recent_clients(), loop_.now());

@@ -84,6 +84,8 @@ class Pool {
   [[nodiscard]] unsigned would_move(unsigned slots) const {
     return moved_buckets(dispatcher_.table(), table_for(config_, slots));
   }
+  // The slot that a key of the bus belongs to now.
+  [[nodiscard]] std::optional<SlotId> slot_of_key(std::string_view key) const;
   // The same of clients; nothing where the kernel gives them to the workers and we do not see them.
   [[nodiscard]] std::optional<MovedClients> would_move_clients(unsigned slots) const;
   // The front door of a listener of its own; null: it has none.

@@ -23,7 +23,7 @@ namespace {
 constexpr std::string_view kMemory = "state";
 constexpr std::string_view kPidfd = "pidfd";
 constexpr std::string_view kConnection = "connection";
-constexpr std::array<std::string_view, 10> kKinds = {kMemory,  kPidfd,     "channel", "page",    "output",
+constexpr std::array<std::string_view, 11> kKinds = {kMemory,  kPidfd,     "channel", "page",    "output", "bus",
                                                      "member", "listener", "notify",  "capture", "control"};
 constexpr Duration kCounterPeriod = std::chrono::seconds(1);
 

@@ -24,7 +24,7 @@ _holdfast() {
   COMPREPLY=()
 
   if [[ $COMP_CWORD -eq 1 ]]; then
-    mapfile -t COMPREPLY < <(compgen -W "run check init import status clients route restart reload scale drain undrain upgrade stop version --help" -- "$current")
+    mapfile -t COMPREPLY < <(compgen -W "run check init import status clients route restart reload scale drain undrain publish tail upgrade stop version --help" -- "$current")
     return
   fi
 
@@ -50,12 +50,15 @@ _holdfast() {
     --drain-wait) mapfile -t COMPREPLY < <(compgen -W "queue connections" -- "$current") ;;
     --stop-signal) mapfile -t COMPREPLY < <(compgen -W "TERM INT QUIT HUP USR1 USR2 WINCH" -- "$current") ;;
     --plane) mapfile -t COMPREPLY < <(compgen -W "auto pass steer self" -- "$current") ;;
+    --bus-full) mapfile -t COMPREPLY < <(compgen -W "drop-oldest drop-newest disconnect" -- "$current") ;;
+    --file) mapfile -t COMPREPLY < <(compgen -A file -- "$current") ;;
     --node-dialect)
       mapfile -t COMPREPLY < <(compgen -W "auto cluster sticky-session sticky-session-0 sticky-cluster sticky-listen socket.io plain" -- "$current")
       ;;
     --node-sticky-by) mapfile -t COMPREPLY < <(compgen -W "address session" -- "$current") ;;
     --node-ready) mapfile -t COMPREPLY < <(compgen -W "listening message" -- "$current") ;;
     --node-farewell) mapfile -t COMPREPLY < <(compgen -W "disconnect message" -- "$current") ;;
+    --node-serialization) mapfile -t COMPREPLY < <(compgen -W "json advanced" -- "$current") ;;
     --node-messages) mapfile -t COMPREPLY < <(compgen -W "log relay drop" -- "$current") ;;
     --log-level) mapfile -t COMPREPLY < <(compgen -W "debug info warning error" -- "$current") ;;
     --keep-state) mapfile -t COMPREPLY < <(compgen -W "no systemd" -- "$current") ;;

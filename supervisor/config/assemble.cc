@@ -198,7 +198,7 @@ class Assembly {
       }
       return std::nullopt;
     };
-    if (path.scope == Scope::Supervisor) return 0;
+    if (path.scope == Scope::Supervisor || path.scope == Scope::Bus) return 0;
     return path.scope == Scope::Pool ? position(result_.config.pools) : position(result_.config.listeners);
   }
 

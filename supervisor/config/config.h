@@ -5,12 +5,14 @@
 #include <vector>
 
 #include "core/admission.h"
+#include "core/bus_queue.h"
 #include "core/cpu_list.h"
 #include "core/fleet.h"
 #include "core/health.h"
 #include "core/intake.h"
 #include "core/listen_address.h"
 #include "core/node_dialect.h"
+#include "core/node_serialization.h"
 #include "core/placement_key.h"
 #include "core/placement_strategy.h"
 #include "core/preface_key.h"
@@ -94,6 +96,7 @@ struct NodeConfig {
   Ready ready = Ready::Listening;
   Farewell farewell = Farewell::Disconnect;
   Messages messages = Messages::Log;
+  NodeSerialization serialization = NodeSerialization::Json;
 };
 
 // What becomes of a worker that fails its health checks.
@@ -155,6 +158,14 @@ struct PoolConfig {
   unsigned balance_factor = 0;    // percent of its share that a slot may have; 0: no bound
 };
 
+// Messages between workers.
+struct BusConfig {
+  std::string redis;                       // core/redis_url.h; empty: this machine alone
+  unsigned queue = 8192;                   // KiB that may wait for a worker
+  BusFull full = BusFull::DropOldest;      // what happens beyond
+  std::map<std::string, unsigned> retain;  // pattern of topics -> messages that are kept of each
+};
+
 enum class LogLevel { Debug, Info, Warning, Error };
 
 // Who keeps the state of a supervisor that is killed, so that the next one goes on with its workers.
@@ -166,6 +177,7 @@ struct Config {
   int backlog = 4096;        // of each listener; net.core.somaxconn caps it
   HashKey hash_key;          // both words 0: derived from the machine id
   LogLevel log_level = LogLevel::Info;
+  BusConfig bus;
   std::string log_file;  // empty: our standard streams
   KeepState keep_state = KeepState::No;
   std::vector<ListenerConfig> listeners;

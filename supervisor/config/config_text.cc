@@ -16,6 +16,8 @@ std::string header_of(const KeyPath& path) {
   switch (path.scope) {
     case Scope::Supervisor:
       return "[supervisor]";
+    case Scope::Bus:
+      return "[bus]";
     case Scope::Listener:
       return "[listeners." + key_text(path.name) + "]";
     case Scope::Pool:

@@ -60,7 +60,8 @@ std::string default_file() {
          comment("A listener; there may be several, each with a name of its own.") +
          table("[listeners.main]", Scope::Listener, defaults).substr(1) + "\n" +
          comment("A pool: workers that run the same command. There may be several.") +
-         table("[pools.main]", Scope::Pool, defaults).substr(1) + "\n" +
+         table("[pools.main]", Scope::Pool, defaults).substr(1) + "\n" + comment("Messages between workers.") +
+         table("[bus]", Scope::Bus, defaults).substr(1) + "\n" +
          comment("What is laid over all that when it is chosen: holdfast run -c FILE --environment development") +
          "#[environments.development.supervisor]\n#log-level = \"debug\"\n";
 }

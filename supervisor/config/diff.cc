@@ -13,7 +13,7 @@ namespace {
 using Names = std::set<std::pair<Scope, std::string>>;
 
 Names names_of(const Config& config) {
-  Names names = {{Scope::Supervisor, ""}};
+  Names names = {{Scope::Supervisor, ""}, {Scope::Bus, ""}};
   for (const ListenerConfig& listener : config.listeners) names.emplace(Scope::Listener, listener.name);
   for (const PoolConfig& pool : config.pools) names.emplace(Scope::Pool, pool.name);
   return names;

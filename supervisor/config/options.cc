@@ -4,6 +4,7 @@
 #include <iterator>
 #include <utility>
 
+#include "config/bus_options.h"
 #include "config/front_options.h"
 #include "config/option_rows.h"
 
@@ -253,6 +254,10 @@ std::vector<Option> make_options() {
           "node-messages", "WHERE", where, Effect::Live,
           "Where process.send() of Node.js workers goes: log, relay (to all others) or drop",
           [](auto& p) -> auto& { return p.node.messages; }),
+      pool_row(
+          "node-serialization", "MODE", where, Effect::NeedsRestart,
+          "How the channel of Node.js workers is written: json, or advanced, as V8 writes values: bytes stay bytes",
+          [](auto& p) -> auto& { return p.node.serialization; }),
       supervisor_row(
           "hash-key", "HEX", where, Effect::Live,
           "16 hexadecimal digits; the same on machines that must place clients alike (0...0: derived from the machine "
@@ -415,7 +420,7 @@ std::string_view meaning_of(Effect effect) {
 const std::vector<Option>& options() {
   static const std::vector<Option> table = [] {
     std::vector<Option> all = make_options();
-    for (std::vector<Option> rows : {health_rows(), recycle_rows(), front_options()})
+    for (std::vector<Option> rows : {bus_options(), health_rows(), recycle_rows(), front_options()})
       std::move(rows.begin(), rows.end(), std::back_inserter(all));
     return all;
   }();
@@ -449,6 +454,7 @@ std::vector<Setting> settings_of(const Config& config) {
     }
   };
   add(Scope::Supervisor, "", 0);
+  add(Scope::Bus, "", 0);
   for (std::size_t i = 0; i < config.listeners.size(); i++) add(Scope::Listener, config.listeners[i].name, i);
   for (std::size_t i = 0; i < config.pools.size(); i++) add(Scope::Pool, config.pools[i].name, i);
   return settings;

@@ -15,6 +15,7 @@ std::string with_position(const Origin& origin) {
 
 std::string to_text(const KeyPath& path) {
   std::string text = "supervisor";
+  if (path.scope == Scope::Bus) text = "bus";
   if (path.scope == Scope::Pool) text = "pools." + key_text(path.name);
   if (path.scope == Scope::Listener) text = "listeners." + key_text(path.name);
   if (!path.key.empty()) text += "." + path.key;

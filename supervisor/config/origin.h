@@ -8,13 +8,13 @@
 
 namespace holdfast {
 
-// Whose value it is: the supervisor's own, or that of one pool or one listener.
-enum class Scope { Supervisor, Listener, Pool };
+// Whose value it is: the supervisor's own, the bus's, or that of one pool or one listener.
+enum class Scope { Supervisor, Listener, Pool, Bus };
 
 // Which value it is: `supervisor.backlog`, `pools.web.start-timeout`, `pools.web.environment.TZ`.
 struct KeyPath {
   Scope scope = Scope::Supervisor;
-  std::string name;   // of the pool or listener; empty for the supervisor
+  std::string name;   // of the pool or listener; empty for the supervisor and the bus
   std::string key;    // empty: the pool or listener itself
   std::string entry;  // of a key that holds several; else empty
   auto operator<=>(const KeyPath&) const = default;

@@ -13,12 +13,14 @@ namespace holdfast {
 namespace {
 
 constexpr std::string_view kSupervisor = "supervisor";
+constexpr std::string_view kBus = "bus";
 constexpr std::string_view kListeners = "listeners";
 constexpr std::string_view kPools = "pools";
 constexpr std::string_view kEnvironments = "environments";
 
 std::string table_of(Scope scope) {
   if (scope == Scope::Supervisor) return "[supervisor]";
+  if (scope == Scope::Bus) return "[bus]";
   return scope == Scope::Pool ? "[pools.NAME]" : "[listeners.NAME]";
 }
 
@@ -69,6 +71,9 @@ class Reader {
     if (entry.key == kSupervisor) {
       const TomlTable* const table = expect_table(entry, prefix + "supervisor", "[" + prefix + "supervisor]");
       if (table != nullptr) read_keys(*table, Scope::Supervisor, "", prefix + "supervisor", layer);
+    } else if (entry.key == kBus) {
+      const TomlTable* const table = expect_table(entry, prefix + "bus", "[" + prefix + "bus]");
+      if (table != nullptr) read_keys(*table, Scope::Bus, "", prefix + "bus", layer);
     } else if (entry.key == kListeners) {
       read_named(entry, Scope::Listener, prefix, layer);
     } else if (entry.key == kPools) {
@@ -80,11 +85,12 @@ class Reader {
 
   static std::string unknown_section(const TomlEntry& entry, const std::string& prefix) {
     const std::string& key = entry.key;
-    for (const Scope scope : {Scope::Supervisor, Scope::Pool, Scope::Listener}) {
+    for (const Scope scope : {Scope::Supervisor, Scope::Pool, Scope::Listener, Scope::Bus}) {
       if (std::holds_alternative<TomlTable>(entry.content) || find_option(scope, key) == nullptr) continue;
       return "'" + key + "' stands in no table: it belongs to " + table_of(scope);
     }
-    std::vector<std::string> known = {std::string(kSupervisor), std::string(kListeners), std::string(kPools)};
+    std::vector<std::string> known = {std::string(kSupervisor), std::string(kListeners), std::string(kPools),
+                                      std::string(kBus)};
     if (prefix.empty()) known.emplace_back(kEnvironments);
     const std::string kind = std::holds_alternative<TomlTable>(entry.content) ? "table " : "key ";
     return "unknown " + kind + key_text(key) + suggestion(key, known);
@@ -146,7 +152,7 @@ class Reader {
 
   static std::string unknown_key(Scope scope, const std::string& key, const std::string& where) {
     const std::string unknown = "unknown key " + key_text(key) + " in [" + where + "]";
-    for (const Scope other : {Scope::Supervisor, Scope::Pool, Scope::Listener}) {
+    for (const Scope other : {Scope::Supervisor, Scope::Pool, Scope::Listener, Scope::Bus}) {
       if (other != scope && find_option(other, key) != nullptr) return unknown + ": it belongs to " + table_of(other);
     }
     return unknown + suggestion(key, keys_of(scope));

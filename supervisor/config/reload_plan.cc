@@ -30,6 +30,7 @@ Place place_of(const Config& config, const KeyPath& path) {
     case Scope::Pool:
       return {index_of(config.pools, path.name), path.entry};
     case Scope::Supervisor:
+    case Scope::Bus:
       break;
   }
   return {0, path.entry};

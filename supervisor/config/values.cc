@@ -39,6 +39,8 @@ constexpr std::array<std::pair<std::string_view, NodeConfig::Farewell>, 2> kNode
     {{"disconnect", NodeConfig::Farewell::Disconnect}, {"message", NodeConfig::Farewell::Message}}};
 constexpr std::array<std::pair<std::string_view, NodeConfig::Messages>, 3> kNodeMessages = {
     {{"log", NodeConfig::Messages::Log}, {"relay", NodeConfig::Messages::Relay}, {"drop", NodeConfig::Messages::Drop}}};
+constexpr std::array<std::pair<std::string_view, NodeSerialization>, 2> kNodeSerializations = {
+    {{"json", NodeSerialization::Json}, {"advanced", NodeSerialization::Advanced}}};
 constexpr std::array<std::pair<std::string_view, Overflow>, 3> kOverflows = {
     {{"next", Overflow::Next}, {"wait", Overflow::Wait}, {"refuse", Overflow::Refuse}}};
 constexpr std::array<std::pair<std::string_view, KeepState>, 2> kKeepStates = {
@@ -60,6 +62,8 @@ constexpr std::array<std::pair<std::string_view, int>, 7> kStopSignals = {{{"TER
 constexpr std::array<std::pair<std::string_view, LogLevel>, 4> kLogLevels = {
     {{"debug", LogLevel::Debug}, {"info", LogLevel::Info}, {"warning", LogLevel::Warning}, {"error", LogLevel::Error}}};
 
+constexpr std::array<std::pair<std::string_view, BusFull>, 3> kBusFulls = {
+    {{"drop-oldest", BusFull::DropOldest}, {"drop-newest", BusFull::DropNewest}, {"disconnect", BusFull::Disconnect}}};
 constexpr std::array<std::pair<std::string_view, HealthAction>, 2> kHealthActions = {
     {{"drain", HealthAction::Drain}, {"restart", HealthAction::Restart}}};
 
@@ -218,6 +222,10 @@ Outcome parse_value(std::string_view text, NodeConfig::Farewell& value) {
 Outcome parse_value(std::string_view text, NodeConfig::Messages& value) {
   return parse_enumerator(text, kNodeMessages, value);
 }
+
+Outcome parse_value(std::string_view text, NodeSerialization& value) {
+  return parse_enumerator(text, kNodeSerializations, value);
+}
 Outcome parse_value(std::string_view text, Fleet::StartOrder& value) {
   return parse_enumerator(text, kStartOrders, value);
 }
@@ -225,6 +233,8 @@ Outcome parse_value(std::string_view text, Fleet::RestartGroup& value) {
   return parse_enumerator(text, kRestartGroups, value);
 }
 Outcome parse_value(std::string_view text, LogLevel& value) { return parse_enumerator(text, kLogLevels, value); }
+
+Outcome parse_value(std::string_view text, BusFull& value) { return parse_enumerator(text, kBusFulls, value); }
 Outcome parse_value(std::string_view text, HealthAction& value) {
   return parse_enumerator(text, kHealthActions, value);
 }
@@ -291,9 +301,12 @@ std::string value_text(NodeConfig::StickyBy value) { return enumerator_text(kNod
 std::string value_text(NodeConfig::Ready value) { return enumerator_text(kNodeReady, value); }
 std::string value_text(NodeConfig::Farewell value) { return enumerator_text(kNodeFarewells, value); }
 std::string value_text(NodeConfig::Messages value) { return enumerator_text(kNodeMessages, value); }
+std::string value_text(NodeSerialization value) { return enumerator_text(kNodeSerializations, value); }
 std::string value_text(Fleet::StartOrder value) { return enumerator_text(kStartOrders, value); }
 std::string value_text(Fleet::RestartGroup value) { return enumerator_text(kRestartGroups, value); }
 std::string value_text(LogLevel value) { return enumerator_text(kLogLevels, value); }
+
+std::string value_text(BusFull value) { return enumerator_text(kBusFulls, value); }
 std::string value_text(HealthAction value) { return enumerator_text(kHealthActions, value); }
 std::string value_text(ByteCount value) {
   for (const SizeUnit& unit : kSizeUnits) {

@@ -30,6 +30,7 @@ namespace holdfast {
 [[nodiscard]] Outcome parse_value(std::string_view text, DrainWait& value);
 [[nodiscard]] Outcome parse_value(std::string_view text, SignalName& value);  // "TERM", "SIGTERM"
 [[nodiscard]] Outcome parse_value(std::string_view text, LogLevel& value);
+[[nodiscard]] Outcome parse_value(std::string_view text, BusFull& value);
 [[nodiscard]] Outcome parse_value(std::string_view text, KeepState& value);
 [[nodiscard]] Outcome parse_value(std::string_view text, Intake& value);
 [[nodiscard]] Outcome parse_value(std::string_view text, Plane& value);
@@ -37,6 +38,7 @@ namespace holdfast {
 [[nodiscard]] Outcome parse_value(std::string_view text, NodeConfig::Ready& value);
 [[nodiscard]] Outcome parse_value(std::string_view text, NodeConfig::Farewell& value);
 [[nodiscard]] Outcome parse_value(std::string_view text, NodeConfig::Messages& value);
+[[nodiscard]] Outcome parse_value(std::string_view text, NodeSerialization& value);
 [[nodiscard]] Outcome parse_value(std::string_view text, NodeConfig::StickyBy& value);
 [[nodiscard]] Outcome parse_value(std::string_view text, HealthAction& value);
 [[nodiscard]] Outcome parse_value(std::string_view text, ByteCount& value);  // "512M", "65536", "0"
@@ -57,6 +59,7 @@ namespace holdfast {
 [[nodiscard]] std::string value_text(DrainWait value);
 [[nodiscard]] std::string value_text(SignalName value);
 [[nodiscard]] std::string value_text(LogLevel value);
+[[nodiscard]] std::string value_text(BusFull value);
 [[nodiscard]] std::string value_text(KeepState value);
 [[nodiscard]] std::string value_text(Intake value);
 [[nodiscard]] std::string value_text(Plane value);
@@ -64,6 +67,7 @@ namespace holdfast {
 [[nodiscard]] std::string value_text(NodeConfig::Ready value);
 [[nodiscard]] std::string value_text(NodeConfig::Farewell value);
 [[nodiscard]] std::string value_text(NodeConfig::Messages value);
+[[nodiscard]] std::string value_text(NodeSerialization value);
 [[nodiscard]] std::string value_text(NodeConfig::StickyBy value);
 [[nodiscard]] std::string value_text(HealthAction value);
 [[nodiscard]] std::string value_text(ByteCount value);

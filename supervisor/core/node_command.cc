@@ -73,10 +73,11 @@ std::optional<std::string> why_no_node_worker(const std::vector<std::string>& co
   return "`" + name + "` has no script to run";
 }
 
-std::vector<std::pair<std::string, std::string>> node_environment(NodeDialect dialect, WorkerId worker, SlotId slot) {
+std::vector<std::pair<std::string, std::string>> node_environment(NodeDialect dialect, WorkerId worker, SlotId slot,
+                                                                  NodeSerialization serialization) {
   std::vector<std::pair<std::string, std::string>> variables{
       {"NODE_CHANNEL_FD", std::to_string(kNodeChannelFd)},
-      {"NODE_CHANNEL_SERIALIZATION_MODE", "json"},
+      {"NODE_CHANNEL_SERIALIZATION_MODE", serialization == NodeSerialization::Json ? "json" : "advanced"},
       {"NODE_APP_INSTANCE", std::to_string(slot.value)},  // PM2's name for it
   };
   // Zero would make it a worker without a number.

@@ -7,6 +7,7 @@
 
 #include "core/ids.h"
 #include "core/node_dialect.h"
+#include "core/node_serialization.h"
 
 namespace holdfast {
 
@@ -26,7 +27,7 @@ inline constexpr int kNodeChannelFd = 3;
 [[nodiscard]] std::optional<std::string> why_no_node_worker(const std::vector<std::string>& command);
 
 // What is set in the environment of such a worker. What stands there for the same names from elsewhere must go.
-[[nodiscard]] std::vector<std::pair<std::string, std::string>> node_environment(NodeDialect dialect, WorkerId worker,
-                                                                                SlotId slot);
+[[nodiscard]] std::vector<std::pair<std::string, std::string>> node_environment(
+    NodeDialect dialect, WorkerId worker, SlotId slot, NodeSerialization serialization = NodeSerialization::Json);
 
 }  // namespace holdfast

@@ -12,6 +12,9 @@ namespace holdfast {
 
 // What the two ends of a Node.js IPC channel say to each other, as values. Their bytes: wire/node_codec.h. Each side
 // numbers what it says of NODE_CLUSTER by itself; an answer names the number of what it answers.
+//
+// A payload is a program's message, or a part of Node's, that is carried as it came: JSON, or V8's serialization, as the
+// channels of the pool have it (core/node_serialization.h).
 
 // A server as the program has described it to listen(). Two that are alike are the same server in every worker.
 struct NodeServer {
@@ -37,7 +40,7 @@ struct NodeOnline {};  // its Node has started, the program has not
 struct NodeQuery {     // wants an answer: may it listen?
   std::int64_t number = 0;
   NodeServer server;
-  std::string data = "null";  // JSON that every worker's server of this kind must share: keys of TLS tickets
+  std::string data = "null";  // a payload that every worker's server of this kind must share: keys of TLS tickets
 };
 struct NodeListening {  // a server that was granted is open
   NodeServer server;    // with the port that it was told
@@ -58,9 +61,11 @@ struct NodeHandleOffered {};  // it sends us a descriptor, and nothing more unti
 struct NodeBunWorker {};      // Bun's own cluster protocol
 struct NodeOther {};          // internal, and of no meaning for us
 
-struct NodeStarted {};       // 'ready', as PM2 has it
-struct NodeServerCloses {};  // sticky-session: the worker's server closes, another worker is wanted
-struct NodeClientSession {   // @socket.io/sticky: a session that lives in this worker
+struct NodeStarted {};     // 'ready', as PM2 has it
+struct NodeServerCloses {  // sticky-session: the worker's server closes, another worker is wanted
+  std::string payload;
+};
+struct NodeClientSession {  // @socket.io/sticky: a session that lives in this worker
   std::string id;
   bool open = false;
 };
@@ -69,10 +74,10 @@ struct NodeAdapterMessage {  // @socket.io/cluster-adapter: for other workers
   std::string uid;         // of the adapter that speaks: one for each worker and namespace
   std::string name_space;  // of Socket.IO
   std::string requester;   // the uid that an answer is for; empty: it is for all others
-  std::string json;        // the whole of it
+  std::string payload;     // the whole of it
 };
 struct NodeText {  // anything else that the program said with process.send()
-  std::string json;
+  std::string payload;
 };
 
 using NodeMessage = std::variant<NodeOnline, NodeQuery, NodeListening, NodeClosed, NodeAnswered, NodeLeaves,
@@ -87,7 +92,7 @@ struct NodeGranted {
   std::int64_t number = 0;
   std::string key;
   std::optional<TcpAddress> bound;  // of a TCP server: what server.address() tells. Its port must be the one asked for
-  std::string data = "null";        // JSON, from the first worker's query
+  std::string data = "null";        // from the first worker's query
 };
 struct NodeRefused {
   std::int64_t answers = 0;
@@ -101,7 +106,7 @@ struct NodeNewConnection {
   std::string key;
 };
 struct NodeConnectionMessage {
-  std::string json;
+  std::string json;  // whatever the serialization
 };
 struct NodeDisconnect {  // close the servers, finish, leave
   std::int64_t number = 0;
@@ -115,10 +120,11 @@ struct NodeAdapterGone {    // to other workers: an adapter is no more
   std::string uid;
   std::string name_space;
 };
-struct NodeSay {  // to the program: process.on('message')
-  std::string json;
+struct NodeShutdown {};  // to the program: 'shutdown', as PM2 has it
+struct NodeSay {         // to the program, as another said it: process.on('message')
+  std::string payload;
 };
 using NodeOrder = std::variant<NodeGranted, NodeRefused, NodeNewConnection, NodeConnectionMessage, NodeDisconnect,
-                               NodeMayLeave, NodeHandleTaken, NodeAdapterGone, NodeSay>;
+                               NodeMayLeave, NodeHandleTaken, NodeAdapterGone, NodeShutdown, NodeSay>;
 
 }  // namespace holdfast

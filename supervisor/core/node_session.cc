@@ -91,7 +91,7 @@ NodeSession::Effects NodeSession::drain() {
   if (phase_ == Phase::Draining || phase_ == Phase::Ended) return effects;
   phase_ = Phase::Draining;
   if (disconnects_) return effects;
-  if (policy_.say_shutdown) effects.push_back(Send{NodeSay{"\"shutdown\""}});
+  if (policy_.say_shutdown) effects.push_back(Send{NodeShutdown{}});
   if (is_cluster_worker(policy_.dialect)) {
     effects.push_back(Send{NodeDisconnect{next_number_++}});
   } else {
@@ -235,11 +235,11 @@ std::optional<Error> NodeSession::hear(const NodeStarted&, TimePoint, Effects& e
   return std::nullopt;
 }
 
-std::optional<Error> NodeSession::hear(const NodeServerCloses&, TimePoint, Effects& effects) {
+std::optional<Error> NodeSession::hear(const NodeServerCloses& message, TimePoint, Effects& effects) {
   if (policy_.dialect == NodeDialect::StickySession) {
     leave("it closes its server", effects);
   } else {
-    effects.push_back(Heard{NodeText{R"({"type":"close"})"}});
+    effects.push_back(Heard{NodeText{message.payload}});
   }
   return std::nullopt;
 }

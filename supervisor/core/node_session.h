@@ -159,7 +159,7 @@ class NodeSession {
   [[nodiscard]] std::optional<Error> hear(const NodeBunWorker&, TimePoint now, Effects& effects);
   [[nodiscard]] std::optional<Error> hear(const NodeOther&, TimePoint now, Effects& effects);
   [[nodiscard]] std::optional<Error> hear(const NodeStarted&, TimePoint now, Effects& effects);
-  [[nodiscard]] std::optional<Error> hear(const NodeServerCloses&, TimePoint now, Effects& effects);
+  [[nodiscard]] std::optional<Error> hear(const NodeServerCloses& message, TimePoint now, Effects& effects);
   [[nodiscard]] std::optional<Error> hear(const NodeClientSession& message, TimePoint now, Effects& effects);
   [[nodiscard]] std::optional<Error> hear(const NodeAdapterMessage& message, TimePoint now, Effects& effects);
   [[nodiscard]] std::optional<Error> hear(const NodeText& message, TimePoint now, Effects& effects);

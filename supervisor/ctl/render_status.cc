@@ -176,6 +176,26 @@ std::string total_line(const Status& status, Colours colours) {
          " + waiting " + std::to_string(status.waiting) + " + refused " + std::to_string(refused) + "\n";
 }
 
+// Only where somebody uses it.
+std::string bus_line(const BusStatus& bus, Colours colours) {
+  const FleetLinkStatus& fleet = bus.fleet;
+  if (bus.members.empty() && bus.published == 0 && fleet.redis.empty()) return "";
+  const std::string dropped = "dropped " + std::to_string(bus.dropped);
+  std::string line = "\nbus  published " + std::to_string(bus.published) + "  delivered " +
+                     std::to_string(bus.delivered) + "  " +
+                     (bus.dropped > 0 ? styled(dropped, Style::Warning, colours) : dropped);
+  if (bus.undelivered > 0) line += "  undelivered " + std::to_string(bus.undelivered);
+  if (bus.retained > 0) line += "  kept " + std::to_string(bus.retained);
+  if (!fleet.redis.empty()) {
+    line += "\nfleet  " + fleet.redis + "  sent " + std::to_string(fleet.sent) + "  received " +
+            std::to_string(fleet.received) + "  missing " + std::to_string(fleet.missing) + "  unsent " +
+            std::to_string(fleet.unsent);
+    if (!fleet.trouble.empty()) line += "\n  " + styled("away: ", Style::Bad, colours) + fleet.trouble;
+    for (const std::string& machine : fleet.machines) line += "\n  hears " + machine;
+  }
+  return line + "\n";
+}
+
 std::string two_units(std::int64_t large, const char* large_unit, std::int64_t small, const char* small_unit) {
   return std::to_string(large) + large_unit + (small > 0 ? " " + std::to_string(small) + small_unit : "");
 }
@@ -191,6 +211,7 @@ std::string render_status(const Status& status, Colours colours) {
   }
   if (status.reload_failed)
     out += "\n" + styled("last reload failed: ", Style::Bad, colours) + status.last_reload + "\n";
+  out += bus_line(status.bus, colours);
   return out + "\n" + total_line(status, colours);
 }
 

@@ -30,6 +30,11 @@ std::string FdList::add_as(std::string name, BorrowedFd fd) {
   return name;
 }
 
+std::string FdList::keep(std::string_view kind, UniqueFd fd) {
+  kept_.push_back(std::move(fd));
+  return add(kind, kept_.back());
+}
+
 FdTable FdTable::inherited(const std::map<std::string, std::int64_t>& numbers) {
   FdTable table;
   for (const auto& [name, number] : numbers) {

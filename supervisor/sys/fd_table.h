@@ -4,6 +4,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/result.h"
 #include "sys/unique_fd.h"
@@ -17,18 +18,21 @@ namespace holdfast {
 // name.
 [[nodiscard]] std::string lasting_name(std::string_view kind, BorrowedFd fd);
 
-// The descriptors of a state that is being saved, by name. They stay who they belong to.
+// The descriptors of a state that is being saved, by name. They stay who they belong to, but for those that it was given to keep.
 class FdList {
  public:
   // Adds it under its lasting name and answers that; nothing is added for an empty descriptor, whose name is empty.
   std::string add(std::string_view kind, BorrowedFd fd);
   // The same for one that has no lasting name: whoever calls knows one.
   std::string add_as(std::string name, BorrowedFd fd);
+  // The same as `add` for one that is made for the state: it belongs to the list.
+  std::string keep(std::string_view kind, UniqueFd fd);
 
   [[nodiscard]] const std::map<std::string, int>& numbers() const { return numbers_; }
 
  private:
   std::map<std::string, int> numbers_;
+  std::vector<UniqueFd> kept_;
 };
 
 // The descriptors that come with a saved state, by name. What nobody takes is closed with it.

@@ -3,6 +3,7 @@
 #include <sched.h>
 #include <sys/random.h>
 #include <systemd/sd-id128.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
@@ -88,6 +89,11 @@ Outcome check_cpus(const CpuList& cpus) {
     if (CPU_ISSET(cpu, &usable)) there += (there.empty() ? "" : ",") + std::to_string(cpu);
   }
   return Error{{}, "run workers on CPU " + missing + ": this machine lets us run on " + there};
+}
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  return ::gethostname(name.data(), name.size() - 1) == 0 ? std::string(name.data()) : "?";
 }
 
 }  // namespace holdfast

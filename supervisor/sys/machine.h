@@ -29,4 +29,7 @@ namespace holdfast {
 // The quotas of a control group, `path` below `root`, and of all above it, in CPUs.
 [[nodiscard]] std::vector<double> cpu_quotas(const std::string& root, std::string path);
 
+// As the kernel has it; "?" where it will not say.
+[[nodiscard]] std::string host_name();
+
 }  // namespace holdfast

@@ -22,8 +22,8 @@ namespace holdfast {
 struct SavedNodeChannel {
   std::string fd;
   NodeSession::Saved session;
-  std::string heard;                 // the beginning of a line, hexadecimal
-  std::vector<std::string> to_send;  // lines, or what is left of one, hexadecimal
+  std::string heard;                 // the beginning of a message, hexadecimal
+  std::vector<std::string> to_send;  // messages, or what is left of one, hexadecimal
   bool distrusted = false;
   bool ended = false;
   bool to_be_closed = false;

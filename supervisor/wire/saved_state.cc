@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "wire/saved_bus_members.h"
 #include "wire/saved_fleet.h"
 #include "wire/saved_members.h"
 #include "wire/saved_node_members.h"
@@ -33,7 +34,7 @@ struct SavedNames<SavedGroup::Socket::Role> {
 namespace {
 
 // What this program knows of what a state may need.
-constexpr std::array<std::string_view, 0> kKnownNeeds = {};
+constexpr std::array<std::string_view, 1> kKnownNeeds = {kNeedsBus};
 
 std::string cannot(const std::string& why) { return "take over the state of a supervisor: " + why; }
 
@@ -131,6 +132,7 @@ void members(Form& form, SavedWorker& worker) {
   form("other_binds", worker.other_binds);
   form("told_to_end", worker.told_to_end);
   form("served_before", worker.served_before);
+  form("bus", worker.bus);
 }
 
 template <class Form>
@@ -239,6 +241,7 @@ void members(Form& form, SavedState& state) {
   form("memory", state.memory);
   form("kept", state.kept);
   form("pools", state.pools);
+  form("bus", state.bus);
   form("numbers", state.numbers);
 }
 

@@ -14,6 +14,7 @@
 #include "core/result.h"
 #include "core/socket_kind.h"
 #include "core/time.h"
+#include "wire/saved_bus.h"
 #include "wire/saved_connection.h"
 #include "wire/saved_node.h"
 
@@ -102,6 +103,7 @@ struct SavedWorker {
   std::vector<std::string> other_binds;
   std::optional<Fleet::Why> told_to_end;
   std::uint64_t served_before = 0;  // by others, of what its inbox counts
+  std::uint32_t bus = 0;            // its number there; 0: none
 };
 
 struct SavedSlot {
@@ -181,6 +183,8 @@ struct SavedPool {
 };
 
 inline constexpr unsigned kSavedFormat = 1;
+// A word of `needs`: workers are on the bus, and whoever does not know it would end it for them.
+inline constexpr const char* kNeedsBus = "bus";
 
 struct SavedState {
   unsigned format = kSavedFormat;
@@ -202,6 +206,7 @@ struct SavedState {
   std::string control;  // the control socket
   std::string waiting;  // the connection of a client that waits to hear how the upgrade went
   std::vector<SavedPool> pools;
+  SavedBus bus;
   std::vector<std::string> memory;  // in which the state is kept for the case of a sudden end
   std::map<std::string, std::string>
       kept;  // what the service manager keeps (core/kept_names.h), in an upgrade in place

@@ -1,5 +1,6 @@
 #include "wire/status.h"
 
+#include "wire/bus_status_members.h"
 #include "wire/json_members.h"
 
 namespace holdfast {
@@ -163,6 +164,7 @@ std::string to_json(const Status& status) {
   for (const ListenerStatus& listener : status.listeners) object["listeners"].push_back(json_of(listener));
   object["pools"] = Json::array();
   for (const PoolStatus& pool : status.pools) object["pools"].push_back(json_of(pool));
+  object["bus"] = json_of(status.bus);
   return json_text(object);
 }
 
@@ -186,6 +188,10 @@ Result<Status> parse_status(std::string_view json) {
   members.read("refused", status.refused);
   members.each("listeners", [&](JsonMembers& listener) { read(listener, status.listeners.emplace_back()); });
   members.each("pools", [&](JsonMembers& pool) { read(pool, status.pools.emplace_back()); });
+  if (object.is_object() && object.contains("bus") && object["bus"].is_object()) {
+    JsonMembers bus(object["bus"], fault);
+    read(bus, status.bus);
+  }
   if (!fault.empty()) return Error{{}, "read the status of the supervisor: " + fault};
   return status;
 }

@@ -9,6 +9,7 @@
 
 #include "core/result.h"
 #include "core/time.h"
+#include "wire/bus_status.h"
 
 namespace holdfast {
 
@@ -82,6 +83,7 @@ struct Status {
   bool reload_failed = false;
   std::vector<ListenerStatus> listeners;
   std::vector<PoolStatus> pools;
+  BusStatus bus;
   // accepted + checks = handed + waiting + sum of refused, over everything, always
   std::uint64_t accepted = 0;
   std::uint64_t checks = 0;  // connections that health checks have made

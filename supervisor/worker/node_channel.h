@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <optional>
@@ -10,7 +11,7 @@
 #include "core/node_session.h"
 #include "core/time.h"
 #include "loop/fd_watcher.h"
-#include "wire/node_lines.h"
+#include "wire/node_stream.h"
 #include "worker/node_inbox.h"
 
 namespace holdfast {
@@ -18,24 +19,28 @@ namespace holdfast {
 // For node_inbox*.cc alone.
 
 // What a program may say to another at once: a broadcast with a picture in it is a few MiB.
-inline constexpr std::size_t kLongestNodeLine = std::size_t{16} * 1024 * 1024;
+inline constexpr std::size_t kLongestNodeMessage = std::size_t{16} * 1024 * 1024;
 
 // All that is one worker's.
 struct NodeInbox::Channel {
-  Channel(Loop& loop, UniqueFd end, NodeSession its_session, std::function<void(FdWatcher::Ready)> on_ready)
+  Channel(Loop& loop, UniqueFd end, NodeSession its_session, NodeSerialization serialization,
+          std::function<void(FdWatcher::Ready)> on_ready)
       : fd(std::move(end)),
-        lines(kLongestNodeLine),
+        stream(serialization, kLongestNodeMessage),
         session(std::move(its_session)),
         watcher(loop, fd, std::move(on_ready)) {}
 
   UniqueFd fd;
-  NodeLines lines;
+  NodeStream stream;
   NodeSession session;
-  std::deque<std::string> unread;  // lines that are to be sent; of the first, what is left
+  std::deque<std::string> unread;  // messages that are to be sent; of the first, what is left
   std::size_t unread_bytes = 0;
   Blocked blocked = Blocked::No;
   std::optional<TimePoint> unread_since;  // the worker's queue is full
   TimePoint retry_at = kNever;            // while blocked otherwise
+  TimePoint last_connection_at{};
+  TimePoint answers_at = kNever;  // while answers gather: when they are read
+  std::uint64_t sent_by_then = 0;
   bool distrusted = false;  // it broke the protocol: only its answers to connections are heard, and nothing is said
   bool ended = false;       // nothing is written any more
   bool to_be_closed = false;

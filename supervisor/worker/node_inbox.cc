@@ -16,7 +16,7 @@ namespace holdfast {
 namespace {
 
 // What may wait for a worker that does not read: its hang is noticed before long.
-constexpr std::size_t kMostUnread = 4 * kLongestNodeLine;
+constexpr std::size_t kMostUnread = 4 * kLongestNodeMessage;
 // As much as Node.js writes at once. A read ends at each descriptor, and a worker sends us none worth mentioning.
 constexpr std::size_t kReadSize = 64 * 1024;
 // Reads in one turn: a worker that floods its channel does not stop the others.
@@ -24,6 +24,9 @@ constexpr int kReadsPerTurn = 16;
 // More than a channel holds.
 constexpr int kMostReadsOfOne = 1024;
 constexpr Duration kRetryAfter = std::chrono::milliseconds(5);
+// Connections that come closer to each other than this have their answers gather for as long: each would else wake us
+// once or twice, which costs as much as passing it.
+constexpr Duration kAnswersGather = std::chrono::milliseconds(1);
 
 bool is_answer(const NodeMessage& message) {
   return std::holds_alternative<NodeHandleArrived>(message) || std::holds_alternative<NodeHandleMissing>(message) ||
@@ -32,8 +35,12 @@ bool is_answer(const NodeMessage& message) {
 
 }  // namespace
 
-NodeInbox::NodeInbox(Loop& loop, NodeSession::Policy policy, Hooks hooks)
-    : loop_(loop), policy_(std::move(policy)), hooks_(std::move(hooks)), timer_(loop, [this] { on_due(); }) {}
+NodeInbox::NodeInbox(Loop& loop, NodeSession::Policy policy, NodeSerialization serialization, Hooks hooks)
+    : loop_(loop),
+      policy_(std::move(policy)),
+      serialization_(serialization),
+      hooks_(std::move(hooks)),
+      timer_(loop, [this] { on_due(); }) {}
 
 NodeInbox::~NodeInbox() = default;
 
@@ -42,14 +49,14 @@ Result<UniqueFd> NodeInbox::open_channel() {
   Result<ChannelPair> ends = make_stream_channel();
   if (!ends) return std::move(ends).error();
   channel_ =
-      std::make_shared<Channel>(loop_, std::move(ends->supervisor_end), NodeSession(policy_),
+      std::make_shared<Channel>(loop_, std::move(ends->supervisor_end), NodeSession(policy_), serialization_,
                                 [this](FdWatcher::Ready ready) { on_channel_ready(ready.readable, ready.writable); });
   watch();
   return std::move(ends->worker_end);
 }
 
 void NodeInbox::catch_up() {
-  if (channel_ && !channel_->ended) read(kMostReadsOfOne);
+  if (channel_ && !channel_->ended) read(Hear::AllThatThereIs);
 }
 
 void NodeInbox::consider_ready() {
@@ -93,6 +100,11 @@ void NodeInbox::drain(const DrainOrder& order) {
   write();
 }
 
+void NodeInbox::want_room(bool wanted) {
+  room_wanted_ = wanted;
+  watch();
+}
+
 ConnectionSink::Account NodeInbox::account() const {
   std::uint64_t waiting = in_flight_.size() + came_back_.size();
   for (const auto& [listener, queue] : unsent_) waiting += queue.size();
@@ -107,7 +119,7 @@ void NodeInbox::settle() {
   if (!channel_ || settling_) return;
   settling_ = true;
   channel_->ended = true;
-  read(kMostReadsOfOne);
+  read(Hear::AllThatThereIs);
   perform_all(channel_->session.on_end());
   finish_turn();
   close_channel();
@@ -127,11 +139,16 @@ void NodeInbox::on_due() {
   if (channel_ && channel_->blocked == Blocked::Otherwise && loop_.now() >= channel_->retry_at) {
     channel_->blocked = Blocked::No;
   }
+  if (channel_ && loop_.now() >= channel_->answers_at) {
+    const bool more_came = std::exchange(channel_->sent_by_then, last_sent_) != last_sent_;
+    channel_->answers_at = more_came ? loop_.now() + kAnswersGather : kNever;
+    return read(Hear::WhatCameAtOnce);
+  }
   write();
 }
 
 void NodeInbox::on_channel_ready(bool readable, bool writable) {
-  if (readable) read(kReadsPerTurn);
+  if (readable) read(Hear::WhatCameAtOnce);
   if (!channel_ || !writable || channel_->blocked != Blocked::QueueFull) return;
   channel_->blocked = Blocked::No;
   channel_->unread_since.reset();
@@ -145,7 +162,8 @@ void NodeInbox::on_channel_ready(bool readable, bool writable) {
   watch();
 }
 
-void NodeInbox::read(int most) {
+void NodeInbox::read(Hear how) {
+  const int most = how == Hear::AllThatThereIs ? kMostReadsOfOne : kReadsPerTurn;
   const std::shared_ptr<Channel> channel = channel_;  // a hook may end it
   std::array<std::byte, kReadSize> buffer;
   for (int i = 0; i < most && channel_ == channel; i++) {
@@ -161,22 +179,23 @@ void NodeInbox::read(int most) {
       perform_all(channel->session.on_end());
       break;
     }
-    channel->lines.push({reinterpret_cast<const char*>(buffer.data()), received->length});
+    channel->stream.push({reinterpret_cast<const char*>(buffer.data()), received->length});
     while (channel_ == channel) {
-      const Result<std::optional<std::string_view>> line = channel->lines.next();
-      if (line && !*line) break;
-      if (line) {
-        hear(*channel, **line);
+      const Result<std::optional<std::string_view>> message = channel->stream.next();
+      if (message && !*message) break;
+      if (message) {
+        hear(*channel, **message);
       } else {
-        distrust(*channel, line.error());
+        distrust(*channel, message.error());
       }
     }
+    if (how == Hear::WhatCameAtOnce && received->length < buffer.size()) break;
   }
   finish_turn();
 }
 
-void NodeInbox::hear(Channel& channel, std::string_view line) {
-  const Result<NodeMessage> message = decode_node_message(line);
+void NodeInbox::hear(Channel& channel, std::string_view bytes) {
+  const Result<NodeMessage> message = decode_node_message(bytes, serialization_);
   if (!message) return distrust(channel, message.error());
   if (channel.distrusted && !is_answer(*message)) return;
   const Result<NodeSession::Effects> effects = channel.session.on_message(*message, loop_.now());
@@ -212,7 +231,7 @@ void NodeInbox::perform_all(const NodeSession::Effects& effects) {
 
 void NodeInbox::perform(const NodeSession::Send& effect) {
   if (!channel_) return;
-  channel_->unread.push_back(encode(effect.order));
+  channel_->unread.push_back(encode(effect.order, serialization_));
   channel_->unread_bytes += channel_->unread.back().size();
 }
 
@@ -288,10 +307,15 @@ bool NodeInbox::write_connection() {
   const ListenerId listener{connection.record.listener};
   // A server of `cluster` sees to that itself; a program that gets a socket by message does not.
   if (!channel_->session.by_newconn()) set_no_delay(connection.fd);
-  const std::string bytes = encode(channel_->session.connection_order(listener));
+  const std::string bytes = encode(channel_->session.connection_order(listener), serialization_);
   const std::size_t length = send(bytes, BorrowedFd(connection.fd));
   if (length == 0) return true;
   channel_->session.on_sent(++last_sent_, listener, now);
+  const bool close_together = now - std::exchange(channel_->last_connection_at, now) < kAnswersGather;
+  if (close_together && channel_->answers_at == kNever) {
+    channel_->answers_at = now + kAnswersGather;
+    channel_->sent_by_then = last_sent_;
+  }
   in_flight_.emplace(last_sent_, std::move(connection));
   first->pop_front();
   if (length < bytes.size()) {  // the descriptor went with the first byte
@@ -340,11 +364,20 @@ std::size_t NodeInbox::send(std::string_view bytes, std::optional<BorrowedFd> fd
 
 void NodeInbox::watch() {
   if (!channel_) return timer_.disarm();
+  if (!may_let_answers_gather()) channel_->answers_at = kNever;
   using Interest = FdWatcher::Interest;
   const bool writable = channel_->blocked == Blocked::QueueFull;
-  channel_->watcher.watch(channel_->ended ? Interest::None : writable ? Interest::Both : Interest::Readable);
+  const bool deaf = channel_->ended || channel_->answers_at != kNever;
+  channel_->watcher.watch(deaf ? Interest::None : writable ? Interest::Both : Interest::Readable);
   const TimePoint retry = channel_->blocked == Blocked::Otherwise ? channel_->retry_at : kNever;
-  timer_.arm(channel_->ended ? kNever : std::min(retry, channel_->session.next_deadline(loop_.now())));
+  timer_.arm(channel_->ended ? kNever
+                             : std::min({retry, channel_->answers_at, channel_->session.next_deadline(loop_.now())}));
+}
+
+// Nothing waits for them but our copies of the connections.
+bool NodeInbox::may_let_answers_gather() const {
+  return channel_->blocked == Blocked::No && channel_->session.is_open() && !channel_->ended && !unsent() &&
+         !unsent_drain_ && !room_wanted_;
 }
 
 void NodeInbox::close_channel() {

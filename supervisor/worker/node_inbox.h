@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/node_serialization.h"
 #include "core/node_session.h"
 #include "core/result.h"
 #include "core/time.h"
@@ -45,11 +46,12 @@ class NodeInbox final : public ConnectionSink {
     std::function<void(NodeInbox&, BorrowedFd)> on_taken_up;   // each connection, while it is still ours as well
     std::function<void()> on_recount;                          // what is open should be known now
   };
-  NodeInbox(Loop& loop, NodeSession::Policy policy, Hooks hooks);
+  NodeInbox(Loop& loop, NodeSession::Policy policy, NodeSerialization serialization, Hooks hooks);
   ~NodeInbox() override;
 
   // Goes on where another one has stopped, with the same worker. `save`: between two calls from the loop.
-  [[nodiscard]] static std::unique_ptr<NodeInbox> adopt(Loop& loop, NodeSession::Policy policy, Hooks hooks,
+  [[nodiscard]] static std::unique_ptr<NodeInbox> adopt(Loop& loop, NodeSession::Policy policy,
+                                                        NodeSerialization serialization, Hooks hooks,
                                                         const SavedNodeInbox& saved, FdTable& fds);
   [[nodiscard]] SavedNodeInbox save(FdList& fds) const;
   // Its worker has said that it leaves by itself, and lives.
@@ -68,7 +70,7 @@ class NodeInbox final : public ConnectionSink {
   [[nodiscard]] bool adopt(NodeDialect found);
   [[nodiscard]] bool takes_by_message() const;
   [[nodiscard]] NodeSigns signs() const;
-  // A message for the program, as process.on('message') gets it: one line of JSON. False: it was dropped, because the
+  // A message for the program, as process.on('message') gets it. False: it was dropped, because the
   // worker does not read its channel and too much waits there.
   [[nodiscard]] bool say(const NodeOrder& order);
 
@@ -86,7 +88,7 @@ class NodeInbox final : public ConnectionSink {
   void recount_open() override {
     if (hooks_.on_recount) hooks_.on_recount();
   }
-  void want_room(bool wanted) override { room_wanted_ = wanted; }
+  void want_room(bool wanted) override;
   // Also hears the last words of the worker that has ended, so that what it had taken up is known.
   void settle() override;
   // What is unsent: that which is on its way comes back by itself or was taken up.
@@ -104,8 +106,10 @@ class NodeInbox final : public ConnectionSink {
 
   void on_due();
   void on_channel_ready(bool readable, bool writable);
-  void read(int most);
-  void hear(Channel& channel, std::string_view line);
+  // WhatCameAtOnce: the loop reports what is left.
+  enum class Hear { AllThatThereIs, WhatCameAtOnce };
+  void read(Hear how);
+  void hear(Channel& channel, std::string_view bytes);
   void distrust(Channel& channel, const Error& error);
   void finish_turn();
 
@@ -129,10 +133,12 @@ class NodeInbox final : public ConnectionSink {
   [[nodiscard]] bool write_end();
   [[nodiscard]] std::size_t send(std::string_view bytes, std::optional<BorrowedFd> fd);
   void watch();
+  [[nodiscard]] bool may_let_answers_gather() const;
   void close_channel();
 
   Loop& loop_;
   const NodeSession::Policy policy_;
+  const NodeSerialization serialization_;
   Hooks hooks_;
   std::map<std::uint16_t, std::deque<Connection>> unsent_;  // by listener
   std::map<std::uint64_t, Connection> in_flight_;           // by the number that they were sent under

@@ -13,9 +13,9 @@ std::string bytes_of(const std::string& hex) { return bytes_of_hex(hex).value_or
 
 }  // namespace
 
-std::unique_ptr<NodeInbox> NodeInbox::adopt(Loop& loop, NodeSession::Policy policy, Hooks hooks,
-                                            const SavedNodeInbox& saved, FdTable& fds) {
-  auto inbox = std::make_unique<NodeInbox>(loop, std::move(policy), std::move(hooks));
+std::unique_ptr<NodeInbox> NodeInbox::adopt(Loop& loop, NodeSession::Policy policy, NodeSerialization serialization,
+                                            Hooks hooks, const SavedNodeInbox& saved, FdTable& fds) {
+  auto inbox = std::make_unique<NodeInbox>(loop, std::move(policy), serialization, std::move(hooks));
   for (const SavedConnection& each : saved.unsent) inbox->put(take_connection(each, fds));
   for (const SavedNodeInbox::InFlight& each : saved.in_flight)
     inbox->in_flight_.emplace(each.number, take_connection(each.connection, fds));
@@ -27,12 +27,12 @@ std::unique_ptr<NodeInbox> NodeInbox::adopt(Loop& loop, NodeSession::Policy poli
   if (!fd) return inbox;
   NodeInbox* const self = inbox.get();
   inbox->channel_ = std::make_shared<Channel>(
-      loop, std::move(fd), NodeSession(inbox->policy_, saved.channel->session),
+      loop, std::move(fd), NodeSession(inbox->policy_, saved.channel->session), serialization,
       [self](FdWatcher::Ready ready) { self->on_channel_ready(ready.readable, ready.writable); });
   Channel& channel = *inbox->channel_;
-  channel.lines.push(bytes_of(saved.channel->heard));
-  for (const std::string& line : saved.channel->to_send) {
-    channel.unread.push_back(bytes_of(line));
+  channel.stream.push(bytes_of(saved.channel->heard));
+  for (const std::string& message : saved.channel->to_send) {
+    channel.unread.push_back(bytes_of(message));
     channel.unread_bytes += channel.unread.back().size();
   }
   channel.distrusted = saved.channel->distrusted;
@@ -58,8 +58,8 @@ SavedNodeInbox NodeInbox::save(FdList& fds) const {
   SavedNodeChannel& channel = saved.channel.emplace();
   channel.fd = fds.add("node", channel_->fd);
   channel.session = channel_->session.save();
-  channel.heard = hex_of(channel_->lines.rest());
-  for (const std::string& line : channel_->unread) channel.to_send.push_back(hex_of(line));
+  channel.heard = hex_of(channel_->stream.rest());
+  for (const std::string& message : channel_->unread) channel.to_send.push_back(hex_of(message));
   channel.distrusted = channel_->distrusted;
   channel.ended = channel_->ended;
   channel.to_be_closed = channel_->to_be_closed;

@@ -90,11 +90,11 @@ class NodeInboxTest : public testing::Test {
     hooks.on_leaves = [this](NodeInbox&, const std::string&) { told_.push_back("leaves"); };
     hooks.on_came_back = [this](NodeInbox&) { told_.push_back("came back"); };
     hooks.on_heard = [this](NodeInbox&, const NodeSession::Heard& heard) {
-      if (const auto* text = std::get_if<NodeText>(&heard.message)) told_.push_back("heard " + text->json);
+      if (const auto* text = std::get_if<NodeText>(&heard.message)) told_.push_back("heard " + text->payload);
     };
     hooks.on_garbage = [this](NodeInbox&, const Error& error) { told_.push_back("garbage: " + error.message()); };
     hooks.on_room = [this] { rooms_++; };
-    inbox_ = std::make_unique<NodeInbox>(loop_, std::move(policy), std::move(hooks));
+    inbox_ = std::make_unique<NodeInbox>(loop_, std::move(policy), NodeSerialization::Json, std::move(hooks));
   }
   void start() {
     Result<UniqueFd> end = inbox_->open_channel();
@@ -130,7 +130,7 @@ class NodeInboxTest : public testing::Test {
     return ids;
   }
   // Until everything that can be sent was sent, and everything that was said was heard.
-  void settle_down() { run_for(loop_, 5ms); }
+  void settle_down() { run_for(loop_, 20ms); }
 
   Pipe pipe_ = make_pipe();
   Loop loop_;
@@ -197,6 +197,20 @@ TEST_F(NodeInboxTest, NoMoreAreOnTheirWayThanTheLimit) {
   ASSERT_TRUE(run_until(loop_, [&] { return worker_->read() && worker_->fds().size() == 3; }));
   EXPECT_EQ(rooms_, 1);
   EXPECT_EQ(inbox_->waiting(), 4u);
+}
+
+TEST_F(NodeInboxTest, AnswersToConnectionsThatComeCloseTogetherAreAllReadAndWhatFollowsToo) {
+  make_and_listen();
+  for (unsigned round = 1; round <= 3; round++) {
+    put(10);
+    for (unsigned i = 10 * (round - 1) + 1; i <= 10 * round; i++) worker_->say(kAcknowledged + accepted(i));
+    worker_->say("\"" + std::to_string(round) + "\"\n");
+    ASSERT_TRUE(run_until(loop_, [&] { return told("heard \"" + std::to_string(round) + "\""); }));
+    EXPECT_EQ(inbox_->account().taken, 10 * round);
+    worker_->say("\"idle\"\n");
+    ASSERT_TRUE(run_until(loop_, [&] { return told("heard \"idle\""); })) << "and when none comes any more";
+    told_.clear();
+  }
 }
 
 TEST_F(NodeInboxTest, WhatADeadWorkerHadNotTakenUpIsHereForTheNext) {
@@ -499,7 +513,7 @@ TEST_F(NodeInboxTest, AHookMayEndTheWorkerThatItIsToldOf) {
   };
   hooks.on_query = [](NodeInbox&, const NodeQuery&) { return NodeServers::Refused{}; };
   hooks.on_ready = hooks.on_came_back = [](NodeInbox&) {};
-  inbox_ = std::make_unique<NodeInbox>(loop_, NodeSession::Policy{}, hooks);
+  inbox_ = std::make_unique<NodeInbox>(loop_, NodeSession::Policy{}, NodeSerialization::Json, hooks);
   start();
   worker_->say("garbage\n\"more\"\n");
   EXPECT_TRUE(run_until(loop_, [&] { return told("settled"); }));

@@ -38,6 +38,7 @@ class NodeStation {
     unsigned workers = 2;
     NodeSession::Policy policy = {};
     std::vector<std::string> listen = {"127.0.0.1:0"};
+    NodeSerialization serialization = NodeSerialization::Json;
   };
   struct Worker {
     std::unique_ptr<NodeInbox> inbox;
@@ -103,7 +104,7 @@ class NodeStation {
     plan.command.insert(plan.command.end(), plan_.script.begin() + 1, plan_.script.end());
     plan.environment = inherited_environment();
     const WorkerId id{++last_worker_};
-    for (auto& variable : node_environment(plan_.policy.dialect, id, SlotId{index}))
+    for (auto& variable : node_environment(plan_.policy.dialect, id, SlotId{index}, plan_.serialization))
       plan.environment.push_back(variable);
     plan.fds = {{*end, kNodeChannelFd}};
     ids_.resize(workers_.size());
@@ -193,16 +194,16 @@ class NodeStation {
     hooks.on_garbage = [&worker](NodeInbox&, const Error& error) { worker.garbage.push_back(error.message()); };
     hooks.on_room = [] {};
     hooks.on_heard = [this, &worker, index](NodeInbox&, const NodeSession::Heard& heard) {
-      if (const auto* text = std::get_if<NodeText>(&heard.message)) worker.heard.push_back(text->json);
+      if (const auto* text = std::get_if<NodeText>(&heard.message)) worker.heard.push_back(text->payload);
       if (const auto* message = std::get_if<NodeAdapterMessage>(&heard.message)) pass_on(index, *message);
     };
-    return std::make_unique<NodeInbox>(loop, plan_.policy, std::move(hooks));
+    return std::make_unique<NodeInbox>(loop, plan_.policy, plan_.serialization, std::move(hooks));
   }
 
   void pass_on(unsigned from, const NodeAdapterMessage& message) {
     for (const WorkerId target : relay_.route(ids_[from], message, ids_)) {
       const auto index = std::find(ids_.begin(), ids_.end(), target) - ids_.begin();
-      (void)workers_[static_cast<std::size_t>(index)].inbox->say(NodeSay{message.json});
+      (void)workers_[static_cast<std::size_t>(index)].inbox->say(NodeSay{message.payload});
     }
   }
 

@@ -303,6 +303,72 @@ TEST_F(NodeWorkers, WhatAProgramSaysReachesAnotherUnharmed) {
   EXPECT_TRUE(station.run([&] { return other.wrote("message " + text); })) << station.said();
 }
 
+class NodeAdvanced : public NodeWorkers {};
+
+TEST_F(NodeAdvanced, AClusterProgramServesDrainsAndLeaves) {
+  NodeStation station({.script = {"workers/http.js", "3000", "https"},
+                       .workers = 1,
+                       .listen = {"127.0.0.1:0", "127.0.0.1:0"},
+                       .serialization = NodeSerialization::Advanced});
+  station.start_all();
+  ASSERT_TRUE(station.run([&] { return station.worker(0).wrote("listening 1"); })) << station.said();
+  for (unsigned i = 0; i < 20; i++) EXPECT_TRUE(station.get("/", source(i))) << station.said();
+  EXPECT_EQ(station.taken(), 20u);
+  station.worker(0).inbox->drain({station.loop.now() + 1h});
+  ASSERT_TRUE(station.run([&] { return station.worker(0).ended.has_value(); }));
+  EXPECT_EQ(*station.worker(0).ended, ExitStatus{});
+  EXPECT_THAT(station.worker(0).garbage, IsEmpty());
+}
+
+TEST_F(NodeAdvanced, WhatAServerIsRefusedForIsTold) {
+  NodeStation station(
+      {.script = {"workers/http.js", "3000", "3001"}, .workers = 1, .serialization = NodeSerialization::Advanced});
+  station.start_all();
+  EXPECT_TRUE(station.run([&] { return station.worker(0).wrote("error 1 EADDRNOTAVAIL"); })) << station.said();
+}
+
+TEST_F(NodeAdvanced, ManyConnectionsAtOnceAreAllTakenUp) {
+  NodeStation station({.script = {"workers/http.js", "3000"}, .serialization = NodeSerialization::Advanced});
+  station.start_all();
+  constexpr unsigned kClients = 200;
+  std::vector<HttpClient> clients;
+  for (unsigned i = 0; i < kClients; i++) {
+    clients.emplace_back(station.target(), source(i));
+    clients.back().send("/", "close");
+  }
+  station.beside([&] {
+    for (HttpClient& client : clients) EXPECT_TRUE(client.receive()) << name_of(client.ending());
+  });
+  EXPECT_TRUE(station.run([&] { return station.taken() == kClients; }));
+}
+
+TEST_F(NodeAdvanced, WhatAProgramSaysReachesAnotherUnharmed) {
+  NodeStation station({.script = {"workers/http.js", "3000"}, .serialization = NodeSerialization::Advanced});
+  station.start_all();
+  EXPECT_TRUE(station.get("/say-bytes", source(0)));
+  const unsigned speaker = station.worker_of(source(0));
+  ASSERT_TRUE(station.run([&] { return !station.worker(speaker).heard.empty(); })) << station.said();
+  NodeStation::Worker& other = station.worker(1 - speaker);
+  EXPECT_TRUE(other.inbox->say(NodeSay{station.worker(speaker).heard.front()}));
+  EXPECT_TRUE(station.run([&] { return other.wrote("bytes 3 map 1 date 0 itself true"); })) << station.said();
+}
+
+TEST_F(NodeAdvanced, AForkedChildTakesConnectionsByMessage) {
+  NodeSession::Policy policy;
+  policy.dialect = NodeDialect::Plain;
+  policy.connection_message = R"({"take":["it",1.5,null]})";
+  policy.say_shutdown = true;
+  NodeStation station(
+      {.script = {"workers/child.js"}, .workers = 1, .policy = policy, .serialization = NodeSerialization::Advanced});
+  station.start_all();
+  const std::optional<Response> response = station.get("/");
+  ASSERT_TRUE(response) << station.said();
+  EXPECT_THAT(response->body, HasSubstr(R"("message":{"take":["it",1.5,null]})"));
+  station.worker(0).inbox->drain({station.loop.now() + 1h});
+  ASSERT_TRUE(station.run([&] { return station.worker(0).ended.has_value(); }));
+  EXPECT_THAT(station.worker(0).output, HasSubstr("message \"shutdown\""));
+}
+
 TEST_F(NodeWorkers, ReadinessByMessage) {
   NodeSession::Policy policy;
   policy.readiness = NodeSession::Readiness::Message;
@@ -333,6 +399,7 @@ struct Library {
   const char* name;
   NodeDialect dialect;
   const char* shown;
+  NodeSerialization serialization = NodeSerialization::Json;
 };
 void PrintTo(const Library& library, std::ostream* out) { *out << library.shown; }
 class StickyLibraries : public testing::TestWithParam<Library> {
@@ -345,7 +412,8 @@ class StickyLibraries : public testing::TestWithParam<Library> {
 TEST_P(StickyLibraries, RunUnmodified) {
   NodeSession::Policy policy;
   policy.dialect = GetParam().dialect;
-  NodeStation station({.script = {"workers/sticky.js", GetParam().name}, .policy = policy});
+  NodeStation station(
+      {.script = {"workers/sticky.js", GetParam().name}, .policy = policy, .serialization = GetParam().serialization});
   station.start_all();
   station.beside([&] {
     for (unsigned i = 0; i < 20; i++) {
@@ -368,10 +436,17 @@ INSTANTIATE_TEST_SUITE_P(Of, StickyLibraries,
                                          Library{"recipe", NodeDialect::StickySession0, "Recipe"},
                                          Library{"sticky-cluster", NodeDialect::StickyCluster, "StickyCluster"},
                                          Library{"sticky-cluster", NodeDialect::Auto, "StickyClusterByItsServer"},
-                                         Library{"sticky-listen", NodeDialect::StickyListen, "StickyListen"}),
+                                         Library{"sticky-listen", NodeDialect::StickyListen, "StickyListen"},
+                                         Library{"sticky-listen", NodeDialect::StickyListen, "StickyListenAdvanced",
+                                                 NodeSerialization::Advanced}),
                          [](const auto& instance) { return instance.param.shown; });
 
-class SocketIo : public testing::TestWithParam<const char*> {
+struct Transport {
+  const char* name;
+  NodeSerialization serialization;
+};
+void PrintTo(const Transport& transport, std::ostream* out) { *out << transport.name; }
+class SocketIo : public testing::TestWithParam<Transport> {
  protected:
   void SetUp() override {
     if (const std::string missing = NodeStation::missing(true); !missing.empty()) GTEST_SKIP() << missing;
@@ -381,17 +456,25 @@ class SocketIo : public testing::TestWithParam<const char*> {
 TEST_P(SocketIo, ServesItsClientsFromTwoWorkers) {
   NodeSession::Policy policy;
   policy.dialect = NodeDialect::SocketIo;
-  NodeStation station({.script = {"workers/socketio.js"}, .policy = policy});
+  NodeStation station({.script = {"workers/socketio.js"}, .policy = policy, .serialization = GetParam().serialization});
   station.start_all();
   const test::Ran ran = station.beside([&] {
     return test::run({"node", test::source_file("tests/interop/node/clients/socketio.js"),
-                      "http://" + station.address(), "8", GetParam(), "2", "kill"});
+                      "http://" + station.address(), "8", GetParam().name, "2", "kill",
+                      GetParam().serialization == NodeSerialization::Json ? "json" : "advanced"});
   });
   EXPECT_EQ(ran.exit_code, 0) << ran.output << ran.errors << station.said();
 }
 
-INSTANTIATE_TEST_SUITE_P(Over, SocketIo, testing::Values("polling", "websocket", "upgrade"),
-                         [](const auto& instance) { return std::string(instance.param); });
+INSTANTIATE_TEST_SUITE_P(Over, SocketIo,
+                         testing::Values(Transport{"polling", NodeSerialization::Json},
+                                         Transport{"websocket", NodeSerialization::Json},
+                                         Transport{"upgrade", NodeSerialization::Json},
+                                         Transport{"upgrade", NodeSerialization::Advanced}),
+                         [](const auto& instance) {
+                           const bool json = instance.param.serialization == NodeSerialization::Json;
+                           return std::string(instance.param.name) + (json ? "" : "_advanced");
+                         });
 
 }  // namespace
 }  // namespace holdfast

@@ -1,5 +1,6 @@
 // PROTOCOL.md is the contract for other languages: its bytes must be those of channel.h.
 #include <gtest/gtest.h>
+#include <holdfast/bus_channel.h>
 #include <holdfast/channel.h>
 
 #include <cctype>
@@ -9,6 +10,8 @@
 #include <map>
 #include <sstream>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "test_paths.h"
@@ -69,6 +72,23 @@ Bytes connections() {
   return bytes;
 }
 
+Bytes with_text(Bytes bytes, std::string_view text) {
+  bytes.insert(bytes.end(), text.begin(), text.end());
+  return bytes;
+}
+
+Bytes bus_messages() {
+  hf_bus_record record{};
+  record.length = 64;
+  record.kind = HF_BUS_PUBLISH;
+  record.name_length = 3;
+  record.size = 2;
+  Bytes bytes = bytes_of(hf_frame_header{HF_BUS_MESSAGES, 1, 72});
+  const Bytes head = bytes_of(record);
+  bytes.insert(bytes.end(), head.begin(), head.end());
+  return with_text(std::move(bytes), std::string_view("a.b\0\0\0\0\0hi\0\0\0\0\0\0", 16));
+}
+
 TEST(WorkerProtocol, HasTheBytesThatItsDocumentShows) {
   std::map<std::string, Bytes> expected;
   expected["drain"] =
@@ -83,6 +103,10 @@ TEST(WorkerProtocol, HasTheBytesThatItsDocumentShows) {
   expected["drained"] = plain(HF_FRAME_DRAINED);
   expected["accepted"] = number(HF_FRAME_ACCEPTED, 3);
   expected["connections"] = connections();
+  expected["bus join"] = bytes_of(hf_bus_join{{HF_BUS_JOIN, 0, sizeof(hf_bus_join)}, HF_PROTOCOL_VERSION, 0});
+  expected["bus subscribe"] =
+      with_text(bytes_of(hf_bus_subscription{{HF_BUS_SUBSCRIBE, 0, 19}, HF_BUS_ONLY_NEW}), "a.*");
+  expected["bus messages"] = bus_messages();
   const std::map<std::string, Bytes> shown = examples();
   for (const auto& [name, bytes] : expected) {
     const auto example = shown.find(name);

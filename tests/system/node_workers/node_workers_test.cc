@@ -284,6 +284,15 @@ TEST_F(NodeServed, WhatAProgramSaysIsLoggedOrRelayed) {
   }
 }
 
+TEST_F(NodeServed, TheAdvancedSerializationIsReadableInTheLog) {
+  const Supervisor supervisor(plan_of(node("http.js", {"3000"}), {"--node-serialization", "advanced"}));
+  supervisor.wait_until_serving();
+  EXPECT_TRUE(get_once(supervisor.target(), "/say-bytes"));
+  supervisor.wait_until_told(R"(process.send: {"bytes":[Buffer],"map":Map{"k":[1]},"date":[Date],"itself":[...]})");
+  ASSERT_EQ(supervisor.tell("restart", {"--wait"}).exit_code, 0) << supervisor.errors();
+  EXPECT_TRUE(get_once(supervisor.target(), "/"));
+}
+
 TEST_F(NodeServed, PM2sSignsAreUnderstood) {
   const Supervisor supervisor(
       plan_of(node("http.js", {"3000"}), {"--node-ready", "message", "--node-farewell", "message"}, 1));

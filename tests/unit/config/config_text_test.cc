@@ -17,6 +17,9 @@ Config chosen() {
   config.control_path = "/run/x y/\"site\".sock";
   config.hash_key = {1, 2};
   config.backlog = 17;
+  config.bus.redis = "redis://u:w@cache/2";
+  config.bus.full = BusFull::Disconnect;
+  config.bus.retain = {{"chat.*.said", 100}, {"**", 1}};
   config.listeners = {*parse_listener(":80", "http"), *parse_listener("unix:/run/web,mode=0660", "a.b"),
                       *parse_listener(":8080", "main")};
   config.listeners[1].pool = "api";

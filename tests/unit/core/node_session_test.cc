@@ -84,7 +84,7 @@ class Talk {
   static std::string in_words(const NodeSession::Leaves&) { return "leaves"; }
   static std::string in_words(const NodeSession::Finish&) { return "finish"; }
   static std::string in_words(const NodeSession::Heard& e) {
-    if (const auto* text = std::get_if<NodeText>(&e.message)) return "heard " + text->json;
+    if (const auto* text = std::get_if<NodeText>(&e.message)) return "heard " + text->payload;
     if (const auto* session = std::get_if<NodeClientSession>(&e.message)) return "session " + session->id;
     return "adapter " + std::get<NodeAdapterMessage>(e.message).uid;
   }
@@ -102,7 +102,8 @@ class Talk {
   }
   static std::string sent(const NodeMayLeave& order) { return "may leave " + std::to_string(order.answers); }
   static std::string sent(const NodeHandleTaken&) { return "handle taken"; }
-  static std::string sent(const NodeSay& order) { return "say " + order.json; }
+  static std::string sent(const NodeShutdown&) { return "shutdown"; }
+  static std::string sent(const NodeSay& order) { return "say " + order.payload; }
   template <class Other>
   static std::string sent(const Other&) {
     return "something else";
@@ -354,19 +355,19 @@ TEST(NodeSession, TheMessageOfAConnectionCanBeChosen) {
 TEST(NodeSession, AStickySessionWorkerWhoseServerClosesIsReplaced) {
   Talk talk({.dialect = NodeDialect::StickySession});
   talk.session.on_ready();
-  EXPECT_TRUE(talk.say(NodeServerCloses{}));
+  EXPECT_TRUE(talk.say(NodeServerCloses{R"({"type":"close"})"}));
   EXPECT_EQ(talk.take(), Told{"leaves"});
   talk.note(talk.session.drain());
   EXPECT_EQ(talk.take(), Told{"disconnect"});
   Talk other;
-  EXPECT_TRUE(other.say(NodeServerCloses{}));
+  EXPECT_TRUE(other.say(NodeServerCloses{R"({"type":"close"})"}));
   EXPECT_EQ(other.take(), Told{R"(heard {"type":"close"})"}) << "of others it is their own word";
 }
 
 TEST(NodeSession, AChildThatIsNoClusterWorkerIsDrainedByTheEndOfItsChannel) {
   Talk talk({.dialect = NodeDialect::Plain, .say_shutdown = true});
   talk.note(talk.session.drain());
-  EXPECT_EQ(talk.take(), (Told{"say \"shutdown\"", "finish"}));
+  EXPECT_EQ(talk.take(), (Told{"shutdown", "finish"}));
 }
 
 TEST(NodeSession, ReadinessByMessageWaitsForTheMessage) {

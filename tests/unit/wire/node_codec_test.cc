@@ -95,9 +95,10 @@ TEST(NodeCodec, ReadsWhatIsOfNoMeaningForUs) {
 TEST(NodeCodec, ReadsWhatAProgramSays) {
   EXPECT_TRUE(is<NodeStarted>(R"("ready")"));
   EXPECT_TRUE(is<NodeServerCloses>(R"({"type":"close"})"));
-  EXPECT_EQ(decoded<NodeText>(R"({"type":"close","more":1})").json, R"({"type":"close","more":1})");
-  EXPECT_EQ(decoded<NodeText>(R"({"cmd":"NODE_"})").json, R"({"cmd":"NODE_"})") << "the prefix alone is the program's";
-  EXPECT_EQ(decoded<NodeText>("42").json, "42");
+  EXPECT_EQ(decoded<NodeText>(R"({"type":"close","more":1})").payload, R"({"type":"close","more":1})");
+  EXPECT_EQ(decoded<NodeText>(R"({"cmd":"NODE_"})").payload, R"({"cmd":"NODE_"})")
+      << "the prefix alone is the program's";
+  EXPECT_EQ(decoded<NodeText>("42").payload, "42");
   const auto open = decoded<NodeClientSession>(R"({"type":"sticky:connection","data":"Wk3pG3cNrjOBmZQtAAAA"})");
   EXPECT_EQ(open.id, "Wk3pG3cNrjOBmZQtAAAA");
   EXPECT_TRUE(open.open);
@@ -112,7 +113,7 @@ TEST(NodeCodec, ReadsWhatAnAdapterSaysAndKeepsItsText) {
   EXPECT_EQ(message.uid, "b3dfb728b8ba4eec");
   EXPECT_EQ(message.name_space, "/");
   EXPECT_EQ(message.requester, "");
-  EXPECT_EQ(message.json, broadcast);
+  EXPECT_EQ(message.payload, broadcast);
   EXPECT_EQ(decoded<NodeAdapterMessage>(
                 R"({"type":8,"data":{},"uid":"a","nsp":"/","source":"_sio_adapter","requesterUid":"b"})")
                 .requester,
@@ -181,7 +182,8 @@ TEST(NodeCodec, WritesTheRest) {
   EXPECT_EQ(encode(NodeAdapterGone{"a\"b", "/chat"}),
             R"({"source":"_sio_adapter","type":13,"uid":"a\"b","nsp":"/chat"})"
             "\n");
-  EXPECT_EQ(encode(NodeSay{R"("shutdown")"}), "\"shutdown\"\n");
+  EXPECT_EQ(encode(NodeShutdown{}), "\"shutdown\"\n");
+  EXPECT_EQ(encode(NodeSay{R"({"a":1})"}), "{\"a\":1}\n");
 }
 
 TEST(NodeDialects, AreKnownByTheirNames) {

@@ -16,7 +16,8 @@
  * thread while the object is open. A process has one object under the supervisor, because it has one channel; in
  * standalone mode it may have one for each thread.
  *
- * Memory: hf_open allocates the object (under 16 KiB) once; nothing is allocated for connections or events afterwards.
+ * Memory: hf_open allocates the object (under 16 KiB, and the two frames of the bus for those who use it) once; nothing
+ * is allocated for connections or events afterwards.
  *
  * Fork: the descriptors are close-on-exec. A child made by fork(2) without exec must not use the object. */
 #ifndef HOLDFAST_WORKER_H
@@ -73,7 +74,15 @@ enum hf_event_type {
    * (hf_socket), which stays the SDK's. Read it, with MSG_DONTWAIT, until EAGAIN or for as long as is fair to others:
    * what is left is reported again, once between two HF_EVENT_NONE. Comes once more ahead of DRAIN and GONE, and after
    * DRAIN until the worker leaves. */
-  HF_EVENT_DATAGRAM = 5
+  HF_EVENT_DATAGRAM = 5,
+  /* The following come only to programs that use the bus, <holdfast/bus.h>. `message` is valid until the next call of
+   * hf_next. */
+  HF_EVENT_MESSAGE = 6, /* published under a topic that was subscribed to, or sent to this worker */
+  HF_EVENT_CALL = 7,    /* the same, and an answer is wanted: hf_reply with message.call */
+  HF_EVENT_REPLY = 8,   /* the answer to hf_call; or, with a negative message.status, that none will come, or that what
+                           hf_send sent has reached nobody */
+  HF_EVENT_LOST = 9,    /* `lost` messages for this worker were dropped, before those that come now: it was too slow */
+  HF_EVENT_MEMBERS = 10 /* hf_members has a new answer */
 };
 
 /* How a connection came to this worker. */
@@ -107,11 +116,27 @@ struct hf_connection {
                                 which may be the wildcard: ask getsockname(2) where it matters */
 };
 
+/* A message of the bus. */
+struct hf_message {
+  const char* topic; /* of hf_send and hf_call: the pool; NUL at the end */
+  const char* key;   /* of hf_send and hf_call, else "" */
+  const void* data;
+  size_t size;
+  uint64_t sequence;  /* of what was published: grows, for hf_subscribe after a restart; else 0 */
+  uint64_t call;      /* CALL, REPLY: which one */
+  uint64_t node;      /* the machine that it comes from; 0: this one */
+  uint32_t publisher; /* the worker that it comes from, a number that nobody has had before it; 0: from outside */
+  int is_own;         /* this very process published it */
+  int status;         /* REPLY: 0 or a negative errno */
+};
+
 struct hf_event {
   enum hf_event_type type;
   uint64_t deadline_ns;            /* DRAIN: CLOCK_MONOTONIC nanoseconds at which the supervisor ends the process */
   const char* text;                /* ERROR: valid until the next call with this object */
   struct hf_connection connection; /* CONNECTION; of DATAGRAM `fd`, `listener`, `listener_name`, `slot` and `local` */
+  struct hf_message message;       /* MESSAGE, CALL, REPLY */
+  uint64_t lost;                   /* LOST */
 };
 
 struct hf_listener {

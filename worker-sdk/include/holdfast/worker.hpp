@@ -12,6 +12,7 @@
 // worker.h says everything about threads, errors and descriptors; it holds here as well.
 #pragma once
 
+#include <holdfast/bus.h>
 #include <holdfast/worker.h>
 
 #include <array>
@@ -94,7 +95,19 @@ struct Datagrams {
   int fd;                  // borrowed, non-blocking: receive until EAGAIN, answer with sendto
   std::uint16_t listener;  // its index
 };
-using Event = std::variant<Nothing, Arrival, Drain, Gone, Fault, Datagrams>;
+// Of the bus (bus.h). Valid until the next call.
+struct Message {
+  hf_message about;
+  [[nodiscard]] std::string_view topic() const { return about.topic; }
+  [[nodiscard]] std::string_view text() const { return {static_cast<const char*>(about.data), about.size}; }
+};
+struct Call : Message {};   // Worker::reply answers it
+struct Reply : Message {};  // about.status says whether there is one
+struct Lost {
+  std::uint64_t messages;  // for this worker, dropped because it was too slow
+};
+struct Members {};  // hf_members has a new answer
+using Event = std::variant<Nothing, Arrival, Drain, Gone, Fault, Datagrams, Message, Call, Reply, Lost, Members>;
 
 enum class Port { Exclusive, Shared };         // Shared: SO_REUSEPORT
 enum class UdpListeners { Polled, Reported };  // by the program on Worker::socket, or as Datagrams
@@ -139,6 +152,16 @@ class Worker {
         return Fault{event.text};
       case HF_EVENT_DATAGRAM:
         return Datagrams{event.connection.fd, event.connection.listener};
+      case HF_EVENT_MESSAGE:
+        return Message{event.message};
+      case HF_EVENT_CALL:
+        return Call{{event.message}};
+      case HF_EVENT_REPLY:
+        return Reply{{event.message}};
+      case HF_EVENT_LOST:
+        return Lost{event.lost};
+      case HF_EVENT_MEMBERS:
+        return Members{};
       case HF_EVENT_NONE:
         break;
     }
@@ -178,6 +201,17 @@ class Worker {
   void closed(std::uint64_t number) { hf_closed(worker_.get(), number); }
   void heartbeat() { hf_heartbeat(worker_.get()); }
   [[nodiscard]] const hf_identity& info() const { return *hf_info(worker_.get()); }
+  // The bus: 0, or a negative errno that error_text explains. `get` is for the calls of bus.h that have no face here.
+  [[nodiscard]] int publish(const char* topic, std::string_view data) {
+    return hf_publish(worker_.get(), topic, data.data(), data.size());
+  }
+  [[nodiscard]] int subscribe(const char* pattern, std::uint64_t after = HF_ONLY_NEW) {
+    return hf_subscribe(worker_.get(), pattern, after);
+  }
+  [[nodiscard]] int reply(const Call& call, std::string_view data) {
+    return hf_reply(worker_.get(), call.about.call, data.data(), data.size());
+  }
+  [[nodiscard]] hf_worker* get() { return worker_.get(); }
   // Borrowed; -1 if that is no UDP listener.
   [[nodiscard]] int socket(std::size_t listener) const { return hf_socket(worker_.get(), listener); }
   [[nodiscard]] std::span<const hf_listener> listeners() const { return {info().listener, info().listeners}; }

@@ -48,8 +48,16 @@ function after(wish, server) {
   if (wish === '/full') server.maxConnections = 1;
   if (wish === '/unlimited') server.maxConnections = 0;
   if (wish === '/say') process.send({ said: 'half a pair: \ud83d', deep: JSON.parse('['.repeat(50) + ']'.repeat(50)) });
+  if (wish === '/say-bytes') {
+    const itself = { bytes: Buffer.from([1, 2, 3]), map: new Map([['k', [1]]]), date: new Date(0) };
+    itself.itself = itself;
+    process.send(itself);
+  }
   if (wish === '/ready') process.send('ready');
   if (wish === '/block') { const end = Date.now() + 60000; while (Date.now() < end); }
 }
 
-process.on('message', (message) => console.log(`message ${JSON.stringify(message)}`));
+process.on('message', (message) => {
+  if (!message.itself) return console.log(`message ${JSON.stringify(message)}`);
+  console.log(`bytes ${message.bytes.length} map ${message.map.size} date ${message.date.getTime()} itself ${message.itself === message}`);
+});

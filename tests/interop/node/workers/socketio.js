@@ -22,6 +22,7 @@ setupWorker(io);
 io.on('connection', (socket) => {
   socket.on('whoami', (reply) => reply(process.pid));
   socket.on('broadcast', (text, reply) => { io.emit('broadcast', text); reply(); });
+  socket.on('bytes', (bytes, reply) => { io.emit('bytes', bytes); reply(); });
   socket.on('join', (room, reply) => { socket.join(room); reply(); });
   socket.on('to', (room, text) => io.to(room).emit('room', text));
   socket.on('size', (data, reply) => reply(data.length));

@@ -1,0 +1,383 @@
+#include "bus/bus.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <utility>
+
+#include "sys/fd_passing.h"
+#include "sys/gathered_send.h"
+
+namespace holdfast {
+
+namespace {
+
+// What a turn of the loop may spend: about 100 us of copying.
+constexpr std::size_t kBytesInTurn = std::size_t{1} << 20;
+// Of one channel in the kernel: some frames, so that a worker that was late catches up in one go; net.core.wmem_max caps it.
+constexpr std::size_t kSendBuffer = std::size_t{1} << 20;
+// What is kept for those who were away, all topics together.
+constexpr std::size_t kMaxRetained = std::size_t{64} << 20;
+constexpr std::size_t kMaxPendingCalls = 65536;
+
+}  // namespace
+
+BusMember::~BusMember() { bus_.leave(number_); }
+
+void BusMember::on_ended() {
+  const auto at = bus_.members_.find(number_);
+  if (at != bus_.members_.end()) at->second.port->read_rest();
+}
+
+Bus::Bus(Loop& loop, const BusConfig& config, std::uint64_t node, Hooks hooks)
+    : loop_(loop),
+      config_(config),
+      node_(node),
+      hooks_(std::move(hooks)),
+      credits_(kBytesInTurn),
+      retained_(kMaxRetained),
+      tails_(loop),
+      alive_(std::make_shared<Bus*>(this)),
+      deadline_(loop, [this] { expire_calls(); }) {
+  retained_.set_rules(config_.retain);
+}
+
+Bus::~Bus() = default;
+
+Result<std::unique_ptr<BusMember>> Bus::join(std::string label) {
+  Result<ChannelPair> channel = make_channel(kSendBuffer);
+  if (!channel) return std::move(channel).error();
+  const Number number = ++last_number_;
+  open_port(number, std::move(label), std::move(channel->supervisor_end));
+  return std::make_unique<BusMember>(*this, number, std::move(channel->worker_end));
+}
+
+Bus::Member& Bus::open_port(Number number, std::string label, UniqueFd end) {
+  BusPort::Hooks hooks;
+  hooks.may_read = [this, number] {
+    if (credits_.may_read(number)) return true;
+    resting_.push_back(number);
+    schedule();
+    return false;
+  };
+  hooks.on_frame = [this, number](std::shared_ptr<BusBatch> batch, std::vector<UniqueFd> fds) {
+    on_frame(number, std::move(batch), std::move(fds));
+  };
+  hooks.on_ended = [this, number](const char* why) { disconnect(number, why); };
+  Member& member = members_[number];
+  member.label = std::move(label);
+  member.port = std::make_unique<BusPort>(loop_, std::move(end), limit(), std::move(hooks));
+  return member;
+}
+
+BusQueue<BusRun>::Limit Bus::limit() const { return {std::size_t{config_.queue} * 1024, config_.full}; }
+
+void Bus::set_config(const BusConfig& config) {
+  config_ = config;
+  retained_.set_rules(config_.retain);
+  for (auto& [number, member] : members_) member.port->set_limit(limit());
+}
+
+void Bus::on_pools_changed() {
+  if (silent_) return;  // not all of them are there yet
+  std::vector<BusPool> pools = hooks_.pools();
+  if (pools == pools_) return;
+  pools_ = std::move(pools);
+  const std::vector<std::vector<std::byte>> frames = encode_bus_members(pools_);
+  for (auto& [number, member] : members_) {
+    if (!member.joined || member.port->has_ended()) continue;
+    for (const std::vector<std::byte>& frame : frames) member.port->push_frame(frame);
+    touch(number);
+  }
+}
+
+Result<std::size_t> Bus::publish(std::string_view topic, std::string_view data) {
+  if (!is_topic(topic)) {
+    return Error{{},
+                 "'" + std::string(topic) + "' is no topic: up to 32 segments divided by dots, without * and spaces"};
+  }
+  if (data.size() > HF_BUS_MAX_INLINE) {
+    return Error{{}, "a message from outside has at most " + std::to_string(HF_BUS_MAX_INLINE) + " bytes"};
+  }
+  published_++;
+  if (fleet_) fleet_->publish(topic, data);
+  return deliver(topic, data, 0);
+}
+
+void Bus::connect_fleet(const RedisUrl& url, std::string machine) {
+  const auto hear = [this](std::string_view topic, std::string_view data, std::uint64_t node) {
+    (void)deliver(topic, data, node);
+  };
+  fleet_ = std::make_unique<FleetLink>(loop_, url, node_, std::move(machine), hear);
+  fleet_->adopt(link_before_);
+}
+
+// A message that no worker of ours has published.
+std::size_t Bus::deliver(std::string_view topic, std::string_view data, std::uint64_t node) {
+  const std::uint64_t sequence = ++sequence_;
+  const std::vector<std::byte> record =
+      encode_bus_record({HF_BUS_PUBLISH, topic, "", data}, {.sequence = sequence, .node = node});
+  keep(topic, sequence, record);
+  tails_.on_message(topic, sequence, data);
+  const std::span<const Number> found = subscriptions_.find(topic);
+  const std::vector<Number> targets(found.begin(), found.end());
+  for (const Number target : targets) push_own(target, record);
+  return targets.size();
+}
+
+// ---- what workers say ----
+
+void Bus::on_frame(Number from, std::shared_ptr<BusBatch> batch, std::vector<UniqueFd> fds) {
+  const std::span<const std::byte> bytes(batch->bytes.get(), batch->size);
+  const Result<BusFrame> frame = decode_bus_frame(bytes);
+  Member& member = members_.at(from);
+  if (!frame) return disconnect(from, frame.error().message());
+  const bool joins = std::holds_alternative<BusJoin>(*frame);
+  if (std::exchange(member.is_uncertain, false) && !joins) welcome(from, member);
+  if (joins == member.joined) return disconnect(from, joins ? "it said JOIN twice" : "its first frame was not JOIN");
+  credits_.on_delivered(from, bytes.size());
+  if (joins) {
+    welcome(from, member);
+  } else if (const auto* subscribed = std::get_if<BusSubscribe>(&*frame)) {
+    subscribe(from, *subscribed);
+  } else if (const auto* unsubscribed = std::get_if<BusUnsubscribe>(&*frame)) {
+    if (subscriptions_.remove(from, unsubscribed->pattern)) member.subscriptions--;
+  } else if (const auto* messages = std::get_if<BusMessages>(&*frame)) {
+    Arrival arrival{from, std::move(batch), {}, 0, 0, {}};
+    for (UniqueFd& fd : fds) arrival.memfds.push_back(std::make_shared<const UniqueFd>(std::move(fd)));
+    on_messages(arrival, messages->records);
+  }
+  schedule();
+}
+
+void Bus::welcome(Number number, Member& member) {
+  member.joined = true;
+  member.port->push_frame(encode_bus_welcome(number, node_, sequence_));
+  if (pools_.empty()) pools_ = hooks_.pools();
+  for (std::vector<std::byte>& frame : encode_bus_members(pools_)) member.port->push_frame(std::move(frame));
+  touch(number);
+}
+
+void Bus::subscribe(Number number, const BusSubscribe& wish) {
+  Member& member = members_.at(number);
+  if (subscriptions_.add(number, wish.pattern)) member.subscriptions++;
+  if (member.subscriptions > HF_BUS_MAX_SUBSCRIPTIONS) return disconnect(number, "it has more than 1024 subscriptions");
+  if (wish.after == HF_BUS_ONLY_NEW) return;
+  for (const Retained::Message& kept : retained_.after(wish.pattern, wish.after)) push_own(number, *kept.bytes);
+}
+
+void Bus::on_messages(Arrival& arrival, const std::vector<BusRecord>& records) {
+  for (const BusRecord& record : records) {
+    on_record(arrival, record);
+    const auto sender = members_.find(arrival.from);
+    if (sender == members_.end() || sender->second.port->has_ended()) return;  // it was disconnected over this one
+  }
+  close_group(arrival);
+  credits_.on_delivered(arrival.from, arrival.delivered);
+  deadline_.arm(calls_.next_deadline());
+}
+
+void Bus::on_record(Arrival& arrival, const BusRecord& record) {
+  if (record.is_large) {
+    const bool is_there = arrival.next_memfd < arrival.memfds.size();
+    if (!is_there || !is_sealed_memory(*arrival.memfds[arrival.next_memfd], record.size))
+      return disconnect(arrival.from, "a large message of it is not in sealed memory of its size");
+  }
+  if (record.kind == HF_BUS_PUBLISH) {
+    on_publish(arrival, record);
+  } else if (record.kind == HF_BUS_SEND || record.kind == HF_BUS_CALL || record.kind == HF_BUS_REPLY) {
+    if (const std::optional<Number> target = target_of(arrival, record)) add(arrival, record, {&*target, 1});
+  }
+  if (record.is_large) arrival.next_memfd++;
+}
+
+void Bus::on_publish(Arrival& arrival, const BusRecord& record) {
+  const std::uint64_t sequence = ++sequence_;
+  published_++;
+  members_.at(arrival.from).published++;
+  const std::span<std::byte> bytes(arrival.batch->bytes.get() + record.offset, record.length);
+  stamp(bytes, {.publisher = arrival.from, .sequence = sequence});
+  if (!record.is_large) keep(record.name, sequence, bytes);
+  if (!tails_.empty() || (fleet_ && !record.is_large)) {
+    const std::string_view data(reinterpret_cast<const char*>(record.data.data()), record.data.size());
+    tails_.on_message(record.name, sequence, data);
+    if (fleet_ && !record.is_large) fleet_->publish(record.name, data);
+  }
+  add(arrival, record, subscriptions_.find(record.name));
+}
+
+// The one member that it goes to, after it was stamped for it.
+std::optional<Bus::Number> Bus::target_of(const Arrival& arrival, const BusRecord& record) {
+  const std::span<std::byte> bytes(arrival.batch->bytes.get() + record.offset, record.length);
+  if (record.kind == HF_BUS_REPLY) {
+    const std::optional<PendingCalls::Call> call = calls_.take(record.call, arrival.from);
+    if (!call) return std::nullopt;  // too late
+    stamp(bytes, {.publisher = arrival.from, .call = call->number});
+    return call->caller;
+  }
+  const BusPlace place = hooks_.place(record.name, record.key);
+  const auto target = place.member ? members_.find(*place.member) : members_.end();
+  if (target == members_.end() || !target->second.joined || target->second.port->has_ended()) {
+    refuse(arrival.from, record.call, place.has_pool ? -EHOSTUNREACH : -ENOENT);
+    return std::nullopt;
+  }
+  std::uint64_t number = record.call;
+  if (record.kind == HF_BUS_CALL) {
+    if (calls_.size() >= kMaxPendingCalls) {
+      refuse(arrival.from, record.call, -EBUSY);
+      return std::nullopt;
+    }
+    const std::uint32_t wait = std::clamp<std::int64_t>(record.status, 0, HF_BUS_LONGEST_CALL_MS);
+    number = calls_.begin({arrival.from, record.call, *place.member, loop_.now() + std::chrono::milliseconds(wait)});
+  }
+  stamp(bytes, {.publisher = arrival.from, .call = number});
+  return place.member;
+}
+
+void Bus::add(Arrival& arrival, const BusRecord& record, std::span<const Number> targets) {
+  Group& group = arrival.group;
+  const bool follows = group.end == record.offset && group.records < UINT16_MAX && !record.is_large &&
+                       std::equal(targets.begin(), targets.end(), group.targets.begin(), group.targets.end());
+  if (!follows) {
+    close_group(arrival);
+    group.targets.assign(targets.begin(), targets.end());
+    group.begin = record.offset;
+  }
+  group.end = record.offset + record.length;
+  group.records++;
+  if (record.is_large) close_group(arrival, arrival.memfds[arrival.next_memfd], record.size);
+}
+
+void Bus::close_group(Arrival& arrival, std::shared_ptr<const UniqueFd> memfd, std::size_t memory) {
+  Group& group = arrival.group;
+  if (group.records > 0) {
+    const std::size_t length = group.end - group.begin;
+    for (const Number target : group.targets) {
+      push(target, {arrival.batch, group.begin, length, group.records, memfd, memory});
+    }
+    arrival.delivered += length * group.targets.size() + memory;
+  }
+  group.records = 0;
+  group.end = 0;
+}
+
+// ---- what goes to workers ----
+
+void Bus::push(Number to, BusRun run) {
+  const auto at = members_.find(to);
+  if (at == members_.end() || at->second.port->has_ended()) return;
+  if (!at->second.port->push(std::move(run))) return disconnect(to, "it takes its messages too slowly (--bus-full)");
+  touch(to);
+}
+
+void Bus::push_own(Number to, std::vector<std::byte> record) {
+  auto batch = std::make_shared<BusBatch>();
+  batch->bytes = std::make_unique_for_overwrite<std::byte[]>(record.size());
+  batch->size = record.size();
+  std::copy(record.begin(), record.end(), batch->bytes.get());
+  const std::size_t length = record.size();
+  push(to, {std::move(batch), 0, length, 1, {}, 0});
+}
+
+void Bus::refuse(Number caller, std::uint64_t call, int status) {
+  undelivered_++;
+  push_own(caller, encode_bus_record({HF_BUS_REPLY, "", "", ""}, {.status = status, .call = call}));
+}
+
+void Bus::keep(std::string_view topic, std::uint64_t sequence, std::span<const std::byte> record) {
+  if (config_.retain.empty() || retained_.depth(topic) == 0) return;
+  retained_.keep(topic, {sequence, std::make_shared<const std::vector<std::byte>>(record.begin(), record.end())});
+}
+
+// ---- members ----
+
+void Bus::disconnect(Number number, const std::string& why) {
+  const auto at = members_.find(number);
+  if (at == members_.end() || at->second.port->has_ended()) return;
+  if (why != "it has closed its end") {
+    spdlog::error("{}: taken off the bus: {}", at->second.label, why);
+    disconnected_++;
+  }
+  at->second.port->end();
+  subscriptions_.remove_all(number);
+  for (const PendingCalls::Call& call : calls_.on_gone(number)) refuse(call.caller, call.number, -ECONNRESET);
+  // Its end of the channel is closed outside its callback, so that the worker sees it.
+  loop_.defer([alive = std::weak_ptr(alive_), number] {
+    const std::shared_ptr<Bus*> bus = alive.lock();
+    if (!bus) return;
+    const auto gone = (*bus)->members_.find(number);
+    if (gone != (*bus)->members_.end()) gone->second.port->close();
+  });
+}
+
+void Bus::leave(Number number) {
+  const auto at = members_.find(number);
+  if (at == members_.end()) return;
+  gone_delivered_ += at->second.port->delivered();
+  gone_dropped_ += at->second.port->queue().dropped();
+  subscriptions_.remove_all(number);
+  for (const PendingCalls::Call& call : calls_.on_gone(number)) refuse(call.caller, call.number, -ECONNRESET);
+  credits_.forget(number);
+  members_.erase(number);
+}
+
+// ---- turns ----
+
+void Bus::touch(Number number) {
+  if (touched_.empty() || touched_.back() != number) touched_.push_back(number);
+  schedule();
+}
+
+void Bus::schedule() {
+  if (std::exchange(scheduled_, true)) return;
+  loop_.defer([alive = std::weak_ptr(alive_)] {
+    if (const std::shared_ptr<Bus*> bus = alive.lock()) (*bus)->end_turn();
+  });
+}
+
+void Bus::end_turn() {
+  scheduled_ = false;
+  std::vector<Number> touched = std::exchange(touched_, {});
+  std::sort(touched.begin(), touched.end());
+  touched.erase(std::unique(touched.begin(), touched.end()), touched.end());
+  for (const Number number : touched) {
+    if (const auto at = members_.find(number); at != members_.end()) at->second.port->flush();
+  }
+  credits_.on_turn();
+  for (const Number number : std::exchange(resting_, {})) {
+    if (const auto at = members_.find(number); at != members_.end()) at->second.port->resume();
+  }
+}
+
+void Bus::expire_calls() {
+  for (const PendingCalls::Call& call : calls_.expire(loop_.now())) {
+    push_own(call.caller, encode_bus_record({HF_BUS_REPLY, "", "", ""}, {.status = -ETIMEDOUT, .call = call.number}));
+  }
+  deadline_.arm(calls_.next_deadline());
+}
+
+BusStatus Bus::status() const {
+  BusStatus status;
+  status.node = node_;
+  status.published = published_;
+  status.delivered = gone_delivered_;
+  status.dropped = gone_dropped_;
+  status.undelivered = undelivered_;
+  status.disconnected = disconnected_;
+  status.subscriptions = subscriptions_.size();
+  status.calls = calls_.size();
+  status.retained = retained_.messages();
+  for (const auto& [number, member] : members_) {
+    status.delivered += member.port->delivered();
+    status.dropped += member.port->queue().dropped();
+    if (!member.joined) continue;
+    status.members.push_back({member.label, member.subscriptions, member.published, member.port->delivered(),
+                              member.port->queue().dropped(), member.port->queue().messages()});
+  }
+  if (fleet_) status.fleet = fleet_->status();
+  return status;
+}
+
+}  // namespace holdfast

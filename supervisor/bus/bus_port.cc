@@ -1,0 +1,152 @@
+#include "bus/bus_port.h"
+
+#include <holdfast/bus_channel.h>
+
+#include <array>
+#include <cstring>
+#include <utility>
+
+#include "sys/gathered_send.h"
+#include "wire/bus_frames.h"
+
+namespace holdfast {
+
+namespace {
+
+constexpr std::size_t kMaxPieces = 96;  // of one frame, below what `send_gathered` takes
+constexpr Duration kRetryAfter = std::chrono::milliseconds(5);
+constexpr int kFramesLeftBehind = 64;  // more than a channel holds
+
+// One for all: what is read is copied out of it, in its real size.
+std::array<std::byte, HF_BUS_MAX_FRAME> read_buffer;
+
+}  // namespace
+
+BusPort::BusPort(Loop& loop, UniqueFd end, BusQueue<BusRun>::Limit limit, Hooks hooks)
+    : loop_(loop),
+      end_(std::move(end)),
+      hooks_(std::move(hooks)),
+      watcher_(std::in_place, loop, end_, [this](FdWatcher::Ready ready) { on_ready(ready); }),
+      retry_(loop, [this] { flush(); }) {
+  queue_.set_limit(limit);
+  watch();
+}
+
+void BusPort::end() {
+  if (std::exchange(ended_, true)) return;
+  frames_.clear();
+  while (!queue_.empty()) queue_.pop();
+  watcher_->watch(FdWatcher::Interest::None);
+  retry_.disarm();
+}
+
+void BusPort::close() {
+  watcher_.reset();
+  end_.reset();
+}
+
+void BusPort::on_ready(FdWatcher::Ready ready) {
+  if (ready.writable && blocked_) flush();
+  if (!ready.readable || ended_) return;
+  if (hooks_.may_read()) {
+    (void)read_one();  // the next one with the next turn: others want theirs
+    return;
+  }
+  resting_ = true;
+  watch();
+}
+
+void BusPort::resume() {
+  if (!std::exchange(resting_, false)) return;
+  watch();
+}
+
+void BusPort::read_rest() {
+  for (int i = 0; i < kFramesLeftBehind && !ended_; i++) {
+    if (read_one() == Read::Nothing) return;
+  }
+}
+
+BusPort::Read BusPort::read_one() {
+  const auto ended = [this](const char* why) {
+    hooks_.on_ended(why);
+    return Read::Nothing;
+  };
+  Result<Received> received = receive_with_fds(end_, read_buffer);
+  if (!received || received->state == Received::State::Closed) return ended("it has closed its end");
+  if (received->state == Received::State::WouldBlock) return Read::Nothing;
+  if (received->truncated) return ended("it sent a frame that is longer than the protocol allows");
+  if (received->fds_lost) return ended("its large messages find no free descriptor here");
+  auto batch = std::make_shared<BusBatch>();
+  batch->bytes = std::make_unique_for_overwrite<std::byte[]>(received->length);
+  batch->size = received->length;
+  std::memcpy(batch->bytes.get(), read_buffer.data(), received->length);
+  hooks_.on_frame(std::move(batch), std::move(received->fds));
+  return Read::Frame;
+}
+
+void BusPort::flush() {
+  if (ended_) return;
+  blocked_ = false;
+  while (!blocked_ && !frames_.empty()) blocked_ = !send_frames();
+  while (!blocked_ && !queue_.empty()) blocked_ = !send_messages();
+  watch();
+}
+
+// One of them.
+bool BusPort::send_frames() {
+  const std::array<std::span<const std::byte>, 1> piece = {frames_.front()};
+  if (!send(piece, {})) return false;
+  frames_.pop_front();
+  return true;
+}
+
+bool BusPort::send_messages() {
+  if (queue_.untold() > 0) {
+    const std::vector<std::byte> dropped = encode_bus_dropped(queue_.untold());
+    const std::array<std::span<const std::byte>, 1> piece = {dropped};
+    if (!send(piece, {})) return false;
+    queue_.on_told();
+  }
+  std::array<std::span<const std::byte>, kMaxPieces> pieces;
+  std::array<int, HF_BUS_MAX_MEMFDS> fds{};
+  std::size_t count = 1;  // the header goes first
+  std::size_t fd_count = 0;
+  std::size_t bytes = 0;
+  std::size_t records = 0;
+  for (const auto& item : queue_.items()) {
+    const BusRun& run = item.run;
+    const bool full = count == kMaxPieces || sizeof(hf_frame_header) + bytes + run.length > HF_BUS_MAX_FRAME ||
+                      (run.memfd && fd_count == fds.size()) || records + run.records > UINT16_MAX;
+    if (full) break;
+    pieces[count++] = {run.batch->bytes.get() + run.offset, run.length};
+    if (run.memfd) fds[fd_count++] = run.memfd->get();
+    bytes += run.length;
+    records += run.records;
+  }
+  const hf_frame_header header = bus_messages_header(records, bytes);
+  pieces[0] = std::as_bytes(std::span(&header, 1));
+  if (!send(std::span(pieces).first(count), std::span(fds).first(fd_count))) return false;
+  delivered_ += records;
+  for (std::size_t i = 1; i < count; i++) queue_.pop();
+  return true;
+}
+
+bool BusPort::send(std::span<const std::span<const std::byte>> pieces, std::span<const int> fds) {
+  const Result<SendOutcome> outcome = send_gathered(end_, pieces, fds);
+  if (outcome && *outcome == SendOutcome::Sent) return true;
+  // Of too many descriptors in flight, or of no memory, nobody reports the end: ask again. Who is gone is heard of by reading.
+  if (!outcome || *outcome != SendOutcome::WouldBlock) retry_.arm(loop_.now() + kRetryAfter);
+  return false;
+}
+
+void BusPort::watch() {
+  if (ended_) return;
+  if (blocked_) {
+    watcher_->watch(resting_ ? FdWatcher::Interest::Writable : FdWatcher::Interest::Both);
+  } else {
+    watcher_->watch(resting_ ? FdWatcher::Interest::None : FdWatcher::Interest::Readable);
+  }
+}
+
+}  // namespace holdfast

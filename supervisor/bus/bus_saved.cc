@@ -1,0 +1,228 @@
+// The bus as a value, and made of one.
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+
+#include "bus/bus.h"
+#include "sys/next_program.h"
+
+namespace holdfast {
+
+namespace {
+
+// More than a supervisor publishes, or calls, between two looks at what it knows.
+constexpr std::uint64_t kPublishedUnseen = std::uint64_t{1} << 32;
+// Of what waits, and of what is kept; what is more is dropped, and told: the clients of this machine wait meanwhile.
+constexpr std::size_t kMostCarried = std::size_t{256} << 20;
+
+// Collects the bytes that go along. Records that several wait for are there once.
+class Collected {
+ public:
+  SavedPiece add(std::span<const std::byte> bytes) {
+    const SavedPiece piece{text_.size(), bytes.size()};
+    text_.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    return piece;
+  }
+  // Nothing: there is no room for more.
+  std::optional<SavedPiece> add(const BusRun& run) {
+    const auto [at, is_new] = shared_.try_emplace({run.batch.get(), run.offset}, SavedPiece{});
+    if (!is_new) return at->second;
+    if (text_.size() + run.length > kMostCarried) {
+      shared_.erase(at);
+      return std::nullopt;
+    }
+    at->second = add({run.batch->bytes.get() + run.offset, run.length});
+    return at->second;
+  }
+  [[nodiscard]] Result<UniqueFd> seal() const { return sealed_text(text_); }
+
+ private:
+  std::string text_;
+  std::map<std::pair<const BusBatch*, std::size_t>, SavedPiece> shared_;
+};
+
+SavedMember save_port(const BusPort& port, FdList& fds) {
+  SavedMember saved;
+  saved.channel = fds.add("bus", port.channel());
+  saved.delivered = port.delivered();
+  saved.dropped = port.queue().dropped();
+  saved.untold = port.queue().untold();
+  return saved;
+}
+
+void save_waiting(const BusPort& port, SavedMember& saved, Collected& bytes, FdList& fds) {
+  for (const std::vector<std::byte>& frame : port.frames()) saved.frames.push_back(bytes.add(frame));
+  for (const auto& item : port.queue().items()) {
+    const std::optional<SavedPiece> records = bytes.add(item.run);
+    if (records) {
+      const std::string memory = item.run.memfd ? fds.add("memory", *item.run.memfd) : "";
+      saved.waiting.push_back({*records, item.run.records, memory, item.run.memory});
+    } else {
+      saved.dropped += item.messages;
+      saved.untold += item.messages;
+    }
+  }
+}
+
+}  // namespace
+
+// The bytes that came along, and the memory of large messages, which everybody shares who waits for them.
+class SavedMessages {
+ public:
+  SavedMessages(const std::string& name, FdTable& fds) : fds_(fds) {
+    if (name.empty()) return;
+    Result<UniqueFd> file = fds.take(name);
+    const Result<std::string> text =
+        file ? read_sealed_text(*file, kMostCarried * 2) : Result<std::string>(file.error());
+    if (!text) {
+      spdlog::error("bus: {}: the messages that waited are lost, and their receivers are told", text.error().message());
+      return;
+    }
+    batch_->bytes = std::make_unique_for_overwrite<std::byte[]>(text->size());
+    batch_->size = text->size();
+    std::copy_n(reinterpret_cast<const std::byte*>(text->data()), text->size(), batch_->bytes.get());
+  }
+
+  // Nothing: it did not come along.
+  [[nodiscard]] std::optional<std::span<const std::byte>> bytes(const SavedPiece& piece) const {
+    const bool is_there = piece.offset <= batch_->size && piece.length <= batch_->size - piece.offset;
+    if (!is_there || piece.length == 0) return std::nullopt;
+    return std::span<const std::byte>(batch_->bytes.get() + piece.offset, piece.length);
+  }
+  [[nodiscard]] std::optional<BusRun> run(const SavedRun& saved) const {
+    if (!bytes(saved.records) || saved.count == 0 || saved.count > UINT16_MAX) return std::nullopt;
+    BusRun run{batch_, saved.records.offset, saved.records.length, static_cast<std::uint16_t>(saved.count), {}, 0};
+    if (saved.memory.empty()) return run;
+    std::shared_ptr<const UniqueFd>& memory = memories_[saved.memory];
+    if (!memory) memory = std::make_shared<const UniqueFd>(fds_.take_if_there(saved.memory));
+    if (!*memory) return std::nullopt;
+    run.memfd = memory;
+    run.memory = saved.memory_size;
+    return run;
+  }
+
+ private:
+  FdTable& fds_;
+  std::shared_ptr<BusBatch> batch_ = std::make_shared<BusBatch>();
+  mutable std::map<std::string, std::shared_ptr<const UniqueFd>> memories_;
+};
+
+Result<SavedBus> Bus::save(FdList& fds, Messages messages) const {
+  SavedBus saved;
+  saved.node = node_;
+  saved.sequence = sequence_;
+  saved.last_number = last_number_;
+  saved.published = published_;
+  saved.undelivered = undelivered_;
+  saved.gone_delivered = gone_delivered_;
+  saved.gone_dropped = gone_dropped_;
+  saved.disconnected = disconnected_;
+  Collected bytes;
+  for (const auto& [number, member] : members_) {
+    if (member.port->has_ended()) {  // its worker is not on the bus any more; what it got stays in the account
+      saved.gone_delivered += member.port->delivered();
+      saved.gone_dropped += member.port->queue().dropped();
+      continue;
+    }
+    SavedMember& written = saved.members.emplace_back(save_port(*member.port, fds));
+    if (messages == Messages::Saved) save_waiting(*member.port, written, bytes, fds);
+    written.number = number;
+    written.label = member.label;
+    written.joined = member.joined;
+    written.patterns = subscriptions_.of(number);
+    written.published = member.published;
+  }
+  saved.last_call = calls_.last();
+  for (const auto& [id, call] : calls_.all()) {
+    saved.calls.push_back({id, call.caller, call.number, call.callee, call.deadline});
+  }
+  saved.link = fleet_ ? fleet_->save() : link_before_;
+  if (messages == Messages::Left) return saved;
+  for (const auto& [topic, message] : retained_.all()) {
+    saved.kept.push_back({topic, message.sequence, bytes.add(*message.bytes)});
+  }
+  Result<UniqueFd> sealed = bytes.seal();
+  if (!sealed) return std::move(sealed).error();
+  saved.bytes = fds.keep("messages", *std::move(sealed));
+  return saved;
+}
+
+void Bus::adopt(const SavedBus& saved, FdTable& fds, After after) {
+  silent_ = true;
+  if (saved.node == 0) return;  // of a program that knew no bus
+  const bool is_exact = after == After::Upgrade;
+  if (is_exact) node_ = saved.node;
+  sequence_ = saved.sequence + (is_exact ? 0 : kPublishedUnseen);
+  last_number_ = saved.last_number;
+  published_ = saved.published;
+  undelivered_ = saved.undelivered;
+  gone_delivered_ = saved.gone_delivered;
+  gone_dropped_ = saved.gone_dropped;
+  disconnected_ = saved.disconnected;
+  if (is_exact) link_before_ = saved.link;
+  const SavedMessages messages(saved.bytes, fds);
+  for (const SavedKept& kept : saved.kept) {
+    const auto record = messages.bytes(kept.record);
+    if (!record) continue;
+    auto copy = std::make_shared<const std::vector<std::byte>>(record->begin(), record->end());
+    retained_.keep(kept.topic, {kept.sequence, std::move(copy)});
+  }
+  for (const SavedMember& member : saved.members) adopt_member(member, messages, fds);
+  for (auto& [number, member] : members_) {
+    member.is_uncertain = !is_exact && !member.joined;
+    if (!is_exact && member.joined) member.port->push_frame(encode_bus_welcome(number, node_, sequence_));
+  }
+  calls_.set_last(saved.last_call + (is_exact ? 0 : kPublishedUnseen));
+  for (const SavedCall& call : saved.calls) {
+    calls_.adopt(call.id, {call.caller, call.number, call.callee, call.deadline});
+  }
+}
+
+void Bus::adopt_member(const SavedMember& saved, const SavedMessages& messages, FdTable& fds) {
+  Result<UniqueFd> channel = fds.take(saved.channel);
+  if (!channel) {
+    spdlog::error("{}: it is not on the bus any more: {}", saved.label, channel.error().message());
+    return;
+  }
+  Member& member = open_port(saved.number, saved.label, *std::move(channel));
+  last_number_ = std::max(last_number_, saved.number);
+  unclaimed_.insert(saved.number);
+  member.joined = saved.joined;
+  member.published = saved.published;
+  for (const std::string& pattern : saved.patterns) {
+    if (is_topic_pattern(pattern) && subscriptions_.add(saved.number, pattern)) member.subscriptions++;
+  }
+  for (const SavedPiece& piece : saved.frames) {
+    if (const auto frame = messages.bytes(piece)) member.port->push_frame({frame->begin(), frame->end()});
+  }
+  std::uint64_t lost = 0;
+  member.port->set_limit({SIZE_MAX, BusFull::DropOldest});  // there was room for it
+  for (const SavedRun& waiting : saved.waiting) {
+    std::optional<BusRun> run = messages.run(waiting);
+    if (!run || !member.port->push(*std::move(run))) lost += waiting.count;
+  }
+  member.port->set_limit(limit());
+  member.port->adopt_counts(saved.delivered, saved.dropped + lost, saved.untold + lost);
+}
+
+std::unique_ptr<BusMember> Bus::claim(Number number) {
+  if (unclaimed_.erase(number) == 0) return nullptr;
+  return std::make_unique<BusMember>(*this, number, UniqueFd());
+}
+
+void Bus::resume() {
+  silent_ = false;
+  for (const Number number : std::exchange(unclaimed_, {})) leave(number);  // their workers did not come along
+  for (const auto& [number, member] : members_) touch(number);
+  deadline_.arm(calls_.next_deadline());
+  on_pools_changed();
+}
+
+}  // namespace holdfast

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <list>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace holdfast {
+
+// The last messages of topics that were declared so (`retain`): what a worker that was restarted asks for. Each is kept as the
+// bytes that were delivered, under the number that the bus gave it.
+//
+// Bounded: a topic keeps as many as its pattern says, and all together `max_bytes`; then the topic that was silent longest
+// is forgotten whole.
+class Retained {
+ public:
+  using Bytes = std::shared_ptr<const std::vector<std::byte>>;
+  struct Message {
+    std::uint64_t sequence;
+    Bytes bytes;
+  };
+  using Rules = std::map<std::string, unsigned>;  // pattern -> messages
+
+  explicit Retained(std::size_t max_bytes) : max_bytes_(max_bytes) {}
+  // What is kept beyond the new rules goes.
+  void set_rules(Rules rules);
+
+  // How many messages of the topic are kept: by the most generous pattern that matches.
+  [[nodiscard]] unsigned depth(std::string_view topic) const;
+  // Nothing happens where the depth is 0. Numbers grow.
+  void keep(std::string_view topic, Message message);
+  // What was published after `sequence` under topics of the pattern, in order.
+  [[nodiscard]] std::vector<Message> after(std::string_view pattern, std::uint64_t sequence) const;
+
+  // Everything, in an order in which `keep` makes it again: by topics, from the one that is silent longest.
+  [[nodiscard]] std::vector<std::pair<std::string, Message>> all() const;
+
+  [[nodiscard]] std::size_t bytes() const { return bytes_; }
+  [[nodiscard]] std::size_t messages() const;
+
+ private:
+  struct Ring {
+    std::deque<Message> messages;
+    std::list<std::string>::iterator age;
+  };
+  using Rings = std::map<std::string, Ring, std::less<>>;
+  void trim(Ring& ring, unsigned depth);
+  void forget(Rings::iterator ring);
+
+  std::size_t max_bytes_;
+  std::size_t bytes_ = 0;
+  Rules rules_;
+  Rings rings_;
+  std::list<std::string> by_age_;  // the topic that was published to last stands last
+};
+
+}  // namespace holdfast
