@@ -234,7 +234,11 @@ TEST_F(FrontDoorRoutes, TheHelloOfTlsChoosesThePoolToo) {
 }
 
 TEST_F(FrontDoorRoutes, WhoIsRefusedByARouteMayBeToldSo) {
-  const auto supervisor = start("{ when = { path-prefix = \"/private\" }, refuse = true },\n", "refusal = \"http\"\n");
+  const auto supervisor = start(R"(
+  { when = { path-prefix = "/private" }, refuse = true },
+  { when = { websocket = true }, pool = "chat" },
+)",
+                                "refusal = \"http\"\n");
   supervisor->wait_until("all serve", all_serve);
   HttpClient client(supervisor->target());
   const auto answer = client.get("/private/x");
