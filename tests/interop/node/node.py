@@ -232,7 +232,7 @@ def browser(holdfast, node, few):
             sys.exit(done.stdout + done.stderr + server.text()[-3000:])
 
 
-def machines(holdfast, node):
+def machines(holdfast, node, few):
     """The example on two machines that share a Redis, and a script that speaks to the clients of both."""
     need_packages()
     if shutil.which("redis-server") is None:

@@ -33,8 +33,9 @@ class ReloadListeners : public testing::TestWithParam<Way> {
              const std::string& command = "") {
     std::string text;
     for (const auto& [name, address] : listeners) text += "[listeners." + name + "]\naddress = \"" + address + "\"\n";
-    text += "[pools.web]\nworkers = 3\n" + GetParam().lines + "command = [" +
-            (command.empty() ? GetParam().command : command) + "]\n" + lines + "\n";
+    // Time decides nothing here: on a machine that is starved a program may take half a minute to start.
+    text += "[pools.web]\nworkers = 3\nstart-timeout = \"1h\"\nhold-timeout = \"1h\"\n" + GetParam().lines +
+            "command = [" + (command.empty() ? GetParam().command : command) + "]\n" + lines + "\n";
     write_text(file_, text);
   }
   [[nodiscard]] SupervisorPlan plan() const {
