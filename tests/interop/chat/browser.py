@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Two pages of the chat in a headless Chromium, at different slots: they talk, one kills its worker by the button, both go on.
 
-    browser.py BINARIES DIRECTORY      pictures of the page go to DIRECTORY: chat-wide.png, chat-phone.png
+    browser.py BINARIES DIRECTORY      pictures of the page go to DIRECTORY, or to one of their own if that is not ours: chat-wide.png,
+                                       chat-phone.png
 """
 import base64
 import json
@@ -30,7 +31,7 @@ class Browser:
 
         self.process = subprocess.Popen(
             [program, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--remote-debugging-pipe",
-             "--no-first-run", f"--user-data-dir={profile}", "about:blank"],
+             "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", f"--user-data-dir={profile}", "about:blank"],
             preexec_fn=place_pipes, close_fds=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         os.close(to_browser), os.close(from_browser)
         self.received = b""
@@ -167,6 +168,8 @@ def main():
     if not program:
         print("no Chromium here (Debian: chromium)")
         return NO_BROWSER
+    if not os.access(pictures, os.W_OK):  # the tree is another user's
+        pictures = pathlib.Path(tempfile.mkdtemp(prefix="holdfast-chat-"))
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
         supervisor, port = start_with_two_slots(binaries, directory)
         browser = Browser(program, f"{directory}/profile")
