@@ -268,7 +268,7 @@ int main() {
   while (!ended) {
     go_on_flooding();
     hear_events();
-    if (flood.left == 0 || hf_bus_flush(worker) < 0) (void)hf_wait(worker, -1);
+    if (!ended && (flood.left == 0 || hf_bus_flush(worker) < 0)) (void)hf_wait(worker, -1);
   }
   hf_drained(worker);
   hf_close(worker);
