@@ -6,6 +6,7 @@
 
 #include "fleet_runner.h"
 #include "sys/own_listeners.h"
+#include "sys/worker_sockets.h"
 
 namespace holdfast {
 
@@ -87,12 +88,17 @@ void FleetRunner::on_node_came_back(WorkerId worker) {
 // Again and again until it is ready, and once more a while after that.
 void FleetRunner::on_node_grace_over(WorkerId worker) {
   Occupant& occupant = occupants_.at(worker);
+  const auto is_ready = [&] {
+    const Fleet::Worker* const known = fleet_.find(worker);
+    return known != nullptr && !std::holds_alternative<Fleet::Starting>(known->phase);
+  };
+  // Who is still starting may listen yet. On a machine that has no time for it no grace is long enough.
+  const bool still_starts = !is_ready() && occupant.process && is_at_work(occupant.process->pid());
   // A program that does not listen may never have heard of 'ready'.
-  const bool needs_no_server = node_->on_grace_over(worker);
+  const bool needs_no_server = !still_starts && node_->on_grace_over(worker);
   if (needs_no_server && pool_.node.ready == NodeConfig::Ready::Listening)
     on_ready(worker, "it has lived through --start-grace");
-  const Fleet::Worker* const known = fleet_.find(worker);
-  const bool ready = known != nullptr && !std::holds_alternative<Fleet::Starting>(known->phase);
+  const bool ready = is_ready();
   if (!ready) occupant.grace->arm(loop_.now() + std::max(pool_.start_grace, kShortestLook));
   const std::string passed_by = what_passes_us_by(occupant);
   if (passed_by.empty()) return;

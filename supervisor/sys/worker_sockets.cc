@@ -87,4 +87,13 @@ bool waits_in_accept(pid_t worker) {
   return false;
 }
 
+bool is_at_work(pid_t worker) {
+  const std::string call = first_line("/proc/" + std::to_string(worker) + "/syscall");
+  if (call.empty()) return false;
+#ifdef SYS_epoll_wait  // newer machines have only the other
+  if (call.starts_with(std::to_string(SYS_epoll_wait) + " ")) return false;
+#endif
+  return !call.starts_with(std::to_string(SYS_epoll_pwait) + " ");
+}
+
 }  // namespace holdfast

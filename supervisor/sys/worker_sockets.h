@@ -18,4 +18,7 @@ namespace holdfast {
 // Whether a thread of the worker waits in accept(2), whatever the socket.
 [[nodiscard]] bool waits_in_accept(pid_t worker);
 
+// Whether the worker's first thread does something else than wait for events (epoll), as an event loop does once it has started.
+[[nodiscard]] bool is_at_work(pid_t worker);
+
 }  // namespace holdfast

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -82,9 +83,23 @@ TEST_F(WorkerSockets, ThatAThreadWaitsInAcceptIsSeen) {
   EXPECT_FALSE(waits_in_accept(sleeping.leader()));
 }
 
+TEST_F(WorkerSockets, ThatItsFirstThreadWaitsForEventsIsSeen) {
+  const Group group(listener_.get(), 0, Group::Then::Sleeps);
+  EXPECT_TRUE(eventually([&] { return is_at_work(group.leader()); })) << "pause(2) is no event loop";
+  const pid_t waiting = ::fork();
+  if (waiting == 0) {
+    const int events = ::epoll_create1(EPOLL_CLOEXEC);
+    for (epoll_event event{};;) (void)::epoll_wait(events, &event, 1, -1);
+  }
+  EXPECT_TRUE(eventually([&] { return !is_at_work(waiting); }));
+  ::kill(waiting, SIGKILL);
+  (void)::waitpid(waiting, nullptr, 0);
+}
+
 TEST(WorkerSocketsOfNobody, AreNone) {
   EXPECT_EQ(open_connections(-1, std::array<std::uint16_t, 1>{80}), 0U);
   EXPECT_FALSE(waits_in_accept(-1));
+  EXPECT_FALSE(is_at_work(-1));
 }
 
 }  // namespace

@@ -16,6 +16,7 @@ namespace holdfast::test {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 
 std::vector<std::string> node(const std::string& script, const std::vector<std::string>& arguments = {}) {
   std::vector<std::string> command{"node", source_file("tests/interop/node/workers/" + script)};
@@ -409,6 +410,18 @@ TEST_F(NodeServed, OneOfWhichNothingIsKnownStaysOpenAndTheLogSaysWhatToWrite) {
                                       {"--start-grace", "50ms", "--start-timeout", "3s", "--kill-timeout", "1s"}, 1));
   supervisor.wait_until_told("--node-dialect");
   EXPECT_THAT(supervisor.status().json, HasSubstr(R"("node_dialect": "auto")"));
+}
+
+TEST_F(NodeServed, WhoIsStillStartingIsNotTakenForAnything) {
+  const TempDirectory directory;
+  write_text(directory / "app.js",
+             "const name = 'sticky-session';\n"
+             "for (const end = Date.now() + 2000; Date.now() < end;);\n"
+             "require('node:http').createServer((q, r) => r.end('x')).listen(3000);\n");
+  const Supervisor supervisor(plan_of({"node", directory / "app.js"}, {"--start-grace", "50ms"}, 1));
+  EXPECT_THAT(supervisor.wait_until_serving().json, HasSubstr(R"("node_dialect": "cluster")"));
+  EXPECT_THAT(supervisor.errors(), Not(HasSubstr("it is taken for")));
+  EXPECT_TRUE(get_once(supervisor.target(), "/"));
 }
 
 TEST_F(NodeServed, ListenOverrulesAGuess) {
