@@ -136,11 +136,17 @@ std::string SystemdMachine::journal(std::string_view unit) const {
   return run({"journalctl", "--output", "short-monotonic", "--unit", std::string(unit)}).output;
 }
 
+// A group is busy until the last of its processes is gone, which may be a moment after process 1.
 void SystemdMachine::remove_control_groups() const {
-  const Ran removed = test::run({"unshare", "--mount", "sh", "-c",
-                                 "mount -t cgroup2 cgroup2 \"$1\" && find \"$1/$2\" -depth -type d -exec rmdir {} +",
-                                 "sh", directory_.path().string(), cgroup_});
-  EXPECT_EQ(removed.exit_code, 0) << removed.errors;
+  Ran removed;
+  const auto are_gone = [&] {
+    removed = test::run(
+        {"unshare", "--mount", "sh", "-c",
+         "mount -t cgroup2 cgroup2 \"$1\" && [ ! -e \"$1/$2\" ] || find \"$1/$2\" -depth -type d -exec rmdir {} +",
+         "sh", directory_.path().string(), cgroup_});
+    return removed.exit_code == 0;
+  };
+  EXPECT_TRUE(eventually(are_gone)) << removed.errors;
 }
 
 SystemdMachine::Network::Network(const SystemdMachine& machine)
