@@ -206,7 +206,6 @@ std::optional<Failure> Master::take_over() {
   reload_failed_ = state.reload_failed;
   if (was_killed) recover();
   resume();
-  begin_keeping();
   return std::nullopt;
 }
 
@@ -227,6 +226,7 @@ void Master::resume() {
   }
   bus_->resume();
   follow_cpus();
+  begin_keeping();  // before anybody hears that it is done: who kills us then finds it done
   if (const UniqueFd client = takeover_->fds.take_if_there(state.waiting)) {
     // It is the only answer on a fresh connection, so there is room for it; a client that has left does not hear it.
     (void)send_some(client, encode(ControlSuccess{to_json(UpgradeAnswer{true, HOLDFAST_VERSION, epoch_})}));
