@@ -22,7 +22,6 @@ Refusal refusal_of(AdmissionLimit limit) {
       return Refusal::Banned;
     case AdmissionLimit::SourceConnections:
       return Refusal::SourceConnections;
-    case AdmissionLimit::Connections:  // of all together: `has_room`
     case AdmissionLimit::Rate:
     case AdmissionLimit::None:
       break;
@@ -102,7 +101,7 @@ std::optional<Refusal> Gatekeeper::judge(const std::optional<IpAddress>& source,
   }
   if (!config_.remembers_sources()) return std::nullopt;
   recount_where_full(*source);
-  const AdmissionVerdict verdict = admission_.on_connection(source, loop_.now());
+  const AdmissionVerdict verdict = admission_.on_connection(*source, loop_.now());
   if (verdict.dry_run != AdmissionLimit::None) ++would_refuse_[std::string(to_text(refusal_of(verdict.dry_run)))];
   if (!verdict.admitted()) return refusal_of(verdict.refused_by);
   keep_count(*source, connection, *verdict.ticket);
@@ -143,7 +142,7 @@ void Gatekeeper::on_passed_on(BorrowedFd connection) {
 std::optional<Refusal> Gatekeeper::foresee(const std::optional<IpAddress>& source) const {
   if (!source || config_.enforcement == Enforcement::DryRun) return std::nullopt;
   if (const std::optional<Refusal> refusal = refuse_by_list(*source)) return refusal;
-  const AdmissionLimit limit = admission_.foresee(source, loop_.now()).refused_by;
+  const AdmissionLimit limit = admission_.foresee(*source, loop_.now()).refused_by;
   return limit == AdmissionLimit::None ? std::nullopt : std::optional(refusal_of(limit));
 }
 

@@ -9,28 +9,12 @@
 namespace holdfast {
 namespace {
 
-constexpr std::uint32_t kNone = AdmissionTicket::kNoSource;
+constexpr std::uint32_t kNone = ~std::uint32_t{0};
 
 // How many of the least recently seen sources are asked whether they can be forgotten without loss.
 constexpr int kCandidates = 8;
 
 }  // namespace
-
-std::string_view text_of(AdmissionLimit limit) {
-  switch (limit) {
-    case AdmissionLimit::None:
-      return "admitted";
-    case AdmissionLimit::Rate:
-      return "its source connects too often";
-    case AdmissionLimit::SourceConnections:
-      return "its source has too many connections";
-    case AdmissionLimit::Connections:
-      return "there are too many connections";
-    case AdmissionLimit::Ban:
-      return "its source is banned for a time";
-  }
-  return "";
-}
 
 Admission::Admission(const AdmissionPolicy& policy, HashKey key)
     : policy_(policy), key_(key), newest_(kNone), oldest_(kNone) {
@@ -39,40 +23,29 @@ Admission::Admission(const AdmissionPolicy& policy, HashKey key)
   chains_.assign(std::bit_ceil(std::size_t{policy_.sources}), kNone);
 }
 
-AdmissionVerdict Admission::on_connection(const std::optional<IpAddress>& source, TimePoint now) {
-  std::uint32_t index = kNone;
-  if (source) index = entry_for(source_of(*source), now);
-  Entry* const entry = source ? &entries_[index] : nullptr;
+AdmissionVerdict Admission::on_connection(const IpAddress& address, TimePoint now) {
+  const std::uint32_t index = entry_for(source_of(address), now);
+  Entry& entry = entries_[index];
   AdmissionVerdict verdict = judge(entry, now);
   const bool admitted = verdict.refused_by == AdmissionLimit::None;
-  if (entry != nullptr) {
-    ++entry->seen;
-    record_refusal(*entry, admitted ? verdict.dry_run : verdict.refused_by, now);
-    // What a dry run would have refused takes no room: so it shows what enforcing the limit would do.
-    if (admitted && policy_.rate != 0 && !rate_is_reached(*entry, now))
-      entry->full_at = std::max(entry->full_at, now) + rate_step_;
-  }
+  ++entry.seen;
+  record_refusal(entry, admitted ? verdict.dry_run : verdict.refused_by, now);
   if (!admitted) return verdict;
+  // What a dry run would have refused takes no room: so it shows what enforcing the limit would do.
+  if (policy_.rate != 0 && !rate_is_reached(entry, now)) entry.full_at = std::max(entry.full_at, now) + rate_step_;
   ++connections_;
-  verdict.ticket = AdmissionTicket{};
-  if (entry != nullptr) {
-    ++entry->connections;
-    verdict.ticket = AdmissionTicket{index, entry->birth};
-  }
+  ++entry.connections;
+  verdict.ticket = AdmissionTicket{index, entry.birth};
   return verdict;
 }
 
-AdmissionVerdict Admission::foresee(const std::optional<IpAddress>& source, TimePoint now) const {
-  if (!source) return judge(nullptr, now);
-  const std::uint32_t index = find(source_of(*source));
-  if (index != kNone) return judge(&entries_[index], now);
-  const Entry new_one;
-  return judge(&new_one, now);
+AdmissionVerdict Admission::foresee(const IpAddress& address, TimePoint now) const {
+  const std::uint32_t index = find(source_of(address));
+  return judge(index == kNone ? Entry{} : entries_[index], now);
 }
 
 void Admission::on_closed(AdmissionTicket ticket) {
   --connections_;
-  if (ticket.entry == kNone) return;
   Entry& entry = entries_[ticket.entry];
   if (entry.birth == ticket.birth) --entry.connections;  // else its source was forgotten
 }
@@ -201,19 +174,16 @@ bool Admission::rate_is_reached(const Entry& entry, TimePoint now) const {
 }
 
 // Every limit is asked; the first that is enforced refuses, the first that is not is noted.
-AdmissionVerdict Admission::judge(const Entry* entry, TimePoint now) const {
+AdmissionVerdict Admission::judge(const Entry& entry, TimePoint now) const {
   AdmissionVerdict verdict;
   const auto ask = [&verdict](bool reached, AdmissionLimit limit, Enforcement enforcement) {
     if (!reached) return;
     AdmissionLimit& noted = enforcement == Enforcement::Refuse ? verdict.refused_by : verdict.dry_run;
     if (noted == AdmissionLimit::None) noted = limit;
   };
-  if (entry != nullptr) ask(now < entry->banned_until, AdmissionLimit::Ban, policy_.ban_enforcement);
-  ask(policy_.connections != 0 && connections_ >= policy_.connections, AdmissionLimit::Connections,
-      policy_.connections_enforcement);
-  if (entry == nullptr) return verdict;
-  ask(rate_is_reached(*entry, now), AdmissionLimit::Rate, policy_.rate_enforcement);
-  ask(policy_.source_connections != 0 && entry->connections >= policy_.source_connections,
+  ask(now < entry.banned_until, AdmissionLimit::Ban, policy_.ban_enforcement);
+  ask(rate_is_reached(entry, now), AdmissionLimit::Rate, policy_.rate_enforcement);
+  ask(policy_.source_connections != 0 && entry.connections >= policy_.source_connections,
       AdmissionLimit::SourceConnections, policy_.source_connections_enforcement);
   return verdict;
 }

@@ -3,7 +3,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
-#include <string_view>
 #include <vector>
 
 #include "core/ip_address.h"
@@ -25,27 +24,23 @@ struct AdmissionPolicy {
   unsigned rate = 0;  // connections of a source within `rate_period`, and as many at once
   Duration rate_period = std::chrono::seconds(1);
   unsigned source_connections = 0;  // open connections of a source
-  unsigned connections = 0;         // open connections of all sources
-  // After so many refusals within a time a source is refused everything for a time. Only what its own limits refuse counts.
+  // After so many refusals within a time a source is refused everything for a time.
   unsigned ban_after = 0;
   Duration ban_within = std::chrono::minutes(1);
   Duration ban_time = std::chrono::minutes(1);
   unsigned sources = 65'536;  // that are remembered; beyond, the least recently seen are forgotten
   Enforcement rate_enforcement = Enforcement::Refuse;
   Enforcement source_connections_enforcement = Enforcement::Refuse;
-  Enforcement connections_enforcement = Enforcement::Refuse;
   Enforcement ban_enforcement = Enforcement::Refuse;
 };
 
 // Why a connection is refused; each is a reason to be counted.
-enum class AdmissionLimit { None, Rate, SourceConnections, Connections, Ban };
-[[nodiscard]] std::string_view text_of(AdmissionLimit limit);  // "too many connections of its source in a second"
+enum class AdmissionLimit { None, Rate, SourceConnections, Ban };
 
 // Where an admitted connection is counted, to be given back when it is closed. It stays valid whatever is forgotten
 // meanwhile.
 struct AdmissionTicket {
-  static constexpr std::uint32_t kNoSource = ~std::uint32_t{0};
-  std::uint32_t entry = kNoSource;
+  std::uint32_t entry = 0;
   std::uint32_t birth = 0;
 };
 
@@ -71,10 +66,10 @@ class Admission {
   // `key` keeps strangers from choosing addresses that are slow to look up.
   Admission(const AdmissionPolicy& policy, HashKey key);
 
-  // A connection of `source` (nothing: a Unix client; only the limit for all applies to it).
-  [[nodiscard]] AdmissionVerdict on_connection(const std::optional<IpAddress>& source, TimePoint now);
+  // A connection comes from this address.
+  [[nodiscard]] AdmissionVerdict on_connection(const IpAddress& address, TimePoint now);
   // What `on_connection` would answer, without a ticket; nothing is recorded.
-  [[nodiscard]] AdmissionVerdict foresee(const std::optional<IpAddress>& source, TimePoint now) const;
+  [[nodiscard]] AdmissionVerdict foresee(const IpAddress& address, TimePoint now) const;
   // An admitted connection is closed. Each ticket once.
   void on_closed(AdmissionTicket ticket);
 
@@ -133,7 +128,7 @@ class Admission {
   void link_as_newest(std::uint32_t index);
 
   [[nodiscard]] bool rate_is_reached(const Entry& entry, TimePoint now) const;
-  [[nodiscard]] AdmissionVerdict judge(const Entry* entry, TimePoint now) const;
+  [[nodiscard]] AdmissionVerdict judge(const Entry& entry, TimePoint now) const;
   void record_refusal(Entry& entry, AdmissionLimit limit, TimePoint now) const;
 
   AdmissionPolicy policy_;

@@ -99,7 +99,7 @@ BENCHMARK(cidr_build)->ArgName("ip")->Arg(4)->Arg(6)->Unit(benchmark::kMilliseco
 
 // A connection that is let in and closed again, of one of so many sources; the table remembers 65,536.
 void admission(benchmark::State& state) {
-  Admission admission({.rate = 1000, .source_connections = 1000, .connections = 1000}, kKey);
+  Admission admission({.rate = 1000, .source_connections = 1000}, kKey);
   TimePoint now{std::chrono::hours(1)};
   std::uint32_t n = 0;
   for (auto _ : state) {

@@ -82,17 +82,6 @@ TEST(Admission, AClosedConnectionMakesRoom) {
   EXPECT_TRUE(admission.on_connection(kClient, kStart).admitted());
 }
 
-TEST(Admission, TheLimitForAllCountsUnixClientsToo) {
-  Admission admission({.connections = 2}, kKey);
-  const AdmissionVerdict local = admission.on_connection(std::nullopt, kStart);
-  EXPECT_TRUE(local.admitted());
-  EXPECT_TRUE(admission.on_connection(kClient, kStart).admitted());
-  EXPECT_EQ(admission.on_connection(std::nullopt, kStart).refused_by, AdmissionLimit::Connections);
-  EXPECT_EQ(admission.on_connection(kClient, kStart).refused_by, AdmissionLimit::Connections);
-  admission.on_closed(*local.ticket);
-  EXPECT_TRUE(admission.on_connection(kClient, kStart).admitted());
-}
-
 TEST(Admission, BansASourceThatIsRefusedTooOften) {
   Admission admission({.source_connections = 1, .ban_after = 3, .ban_within = 10s, .ban_time = 60s}, kKey);
   const AdmissionVerdict open = admission.on_connection(kClient, kStart);
@@ -111,14 +100,6 @@ TEST(Admission, RefusalsThatAreLongPastDoNotBan) {
   for (int i = 0; i < 20; ++i) {
     EXPECT_EQ(admission.on_connection(kClient, kStart + i * 6s).refused_by, AdmissionLimit::SourceConnections) << i;
   }
-}
-
-// That others fill the house is not the source's fault.
-TEST(Admission, TheLimitForAllBansNobody) {
-  Admission admission({.connections = 1, .ban_after = 1}, kKey);
-  EXPECT_TRUE(admission.on_connection(std::nullopt, kStart).admitted());
-  for (int i = 0; i < 5; ++i)
-    EXPECT_EQ(admission.on_connection(kClient, kStart).refused_by, AdmissionLimit::Connections);
 }
 
 TEST(Admission, ADryRunAdmitsAndSaysWhatWouldHaveRefused) {
@@ -224,19 +205,14 @@ class Model {
     source.room = std::min(policy_.rate_period, source.room + (now - source.seen));
     source.seen = now;
     if (now < source.banned_until) return AdmissionLimit::Ban;
-    if (open_ >= policy_.connections) return AdmissionLimit::Connections;
     const Duration step = policy_.rate_period / policy_.rate;
     if (source.room < step) return refuse(source, AdmissionLimit::Rate, now);
     if (source.open >= policy_.source_connections) return refuse(source, AdmissionLimit::SourceConnections, now);
     source.room -= step;
     ++source.open;
-    ++open_;
     return AdmissionLimit::None;
   }
-  void close(const IpAddress& address) {
-    --sources_.at(address).open;
-    --open_;
-  }
+  void close(const IpAddress& address) { --sources_.at(address).open; }
 
  private:
   struct Source {
@@ -262,7 +238,6 @@ class Model {
 
   AdmissionPolicy policy_;
   std::map<IpAddress, Source> sources_;
-  unsigned open_ = 0;
 };
 
 TEST(AdmissionHistory, AgreesWithTheDefinitionOfItsLimits) {
@@ -272,7 +247,6 @@ TEST(AdmissionHistory, AgreesWithTheDefinitionOfItsLimits) {
     policy.rate = 1 + static_cast<unsigned>(random() % 8);
     policy.rate_period = policy.rate * 100ms;
     policy.source_connections = 1 + static_cast<unsigned>(random() % 6);
-    policy.connections = 5 + static_cast<unsigned>(random() % 20);
     policy.ban_after = 2 + static_cast<unsigned>(random() % 6);
     policy.ban_within = 2s;
     policy.ban_time = 3s;
@@ -301,7 +275,7 @@ TEST(AdmissionHistory, AgreesWithTheDefinitionOfItsLimits) {
 // Far more sources than the table remembers.
 TEST(AdmissionHistory, KeepsItsAccountsWhateverItForgets) {
   std::mt19937_64 random(random_seed());
-  AdmissionPolicy policy{.rate = 3, .source_connections = 3, .connections = 200, .ban_after = 3, .sources = 37};
+  AdmissionPolicy policy{.rate = 3, .source_connections = 3, .ban_after = 3, .sources = 37};
   Admission admission(policy, kKey);
   std::vector<AdmissionTicket> open;
   TimePoint now = kStart;
@@ -331,12 +305,6 @@ TEST(AdmissionHistory, KeepsItsAccountsWhateverItForgets) {
   for (const AdmissionTicket ticket : open) admission.on_closed(ticket);
   EXPECT_EQ(admission.connections(), 0U);
   for (const Admission::Source& source : admission.heaviest(policy.sources, now)) EXPECT_EQ(source.connections, 0U);
-}
-
-TEST(Admission, EveryLimitHasAText) {
-  for (int limit = 0; limit <= static_cast<int>(AdmissionLimit::Ban); ++limit) {
-    EXPECT_NE(text_of(static_cast<AdmissionLimit>(limit)), "");
-  }
 }
 
 }  // namespace
