@@ -2,11 +2,16 @@
 //
 //   holdfast run -w W ... -- bus_bench            as a worker: slot 0 publishes, every slot counts
 //   bus_bench redis SOCKET                        a process for each of W subscribers, and one that publishes
+//   bus_bench pauses SECONDS                      how often, and for how long, this machine runs nobody at all
 //
 // What is done comes from the environment: BUS_BENCH_MESSAGES, BUS_BENCH_BYTES, BUS_BENCH_RATE (messages/s; 0: as fast as it goes),
-// BUS_BENCH_SUBSCRIBERS. Each subscriber prints a line of JSON when it has them all: from when to when, and how late they were.
+// BUS_BENCH_SUBSCRIBERS, BUS_BENCH_SLEEP (1: who publishes sleeps until the next message is due, 0: it asks again and again). Each subscriber prints a line of JSON when it has them all: from when to when, and
+// how many were how late.
 #include <hiredis/hiredis.h>
 #include <holdfast/bus.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,8 +21,11 @@
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <map>
 #include <string>
 #include <string_view>
+#include <thread>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -37,6 +45,14 @@ const std::uint64_t messages = wish("BUS_BENCH_MESSAGES", 200000);
 const std::size_t bytes = std::max<std::size_t>(wish("BUS_BENCH_BYTES", 128), 8);
 const std::uint64_t rate = wish("BUS_BENCH_RATE", 0);
 const std::uint64_t subscribers = wish("BUS_BENCH_SUBSCRIBERS", 8);
+const bool sleeps = wish("BUS_BENCH_SLEEP", 0) != 0;
+
+// Above 200 us to two digits, rounded up: so that a histogram is one line of a log.
+std::uint32_t coarse(std::uint32_t latency) {
+  std::uint32_t step = 1;
+  while (latency / step >= 200) step *= 10;
+  return (latency + step - 1) / step * step;
+}
 
 // What a subscriber counts. A message begins with the time at which it was published.
 struct Count {
@@ -54,15 +70,16 @@ struct Count {
   }
   [[nodiscard]] bool is_complete() const { return received + lost >= messages; }
   void print() {
-    std::sort(latencies.begin(), latencies.end());
-    const auto at = [&](double part) {
-      return latencies.empty() ? 0U
-                               : latencies[static_cast<std::size_t>(static_cast<double>(latencies.size() - 1) * part)];
-    };
-    std::printf("{\"received\":%llu,\"lost\":%llu,\"first_sent\":%llu,\"end\":%llu,\"p50_us\":%u,\"p99_us\":%u}\n",
+    std::map<std::uint32_t, std::uint64_t> histogram;
+    for (const std::uint32_t latency : latencies) ++histogram[coarse(latency)];
+    std::printf("{\"received\":%llu,\"lost\":%llu,\"first_sent\":%llu,\"end\":%llu,\"latencies_us\":{",
                 static_cast<unsigned long long>(received), static_cast<unsigned long long>(lost),
-                static_cast<unsigned long long>(first_sent), static_cast<unsigned long long>(now_ns()), at(0.5),
-                at(0.99));
+                static_cast<unsigned long long>(first_sent), static_cast<unsigned long long>(now_ns()));
+    const char* comma = "";
+    for (const auto& [latency, count] : histogram) {
+      std::printf("%s\"%u\":%llu", std::exchange(comma, ","), latency, static_cast<unsigned long long>(count));
+    }
+    std::printf("}}\n");
     (void)std::fflush(stdout);
   }
 };
@@ -74,6 +91,16 @@ struct Pace {
   [[nodiscard]] std::uint64_t due() const {
     if (rate == 0) return messages;
     return std::min(messages, (now_ns() - begun) * rate / 1'000'000'000U + 1);
+  }
+  // Sleeps until the next one is due, or until `fd` is readable.
+  void await_next(int fd) const {
+    const std::uint64_t at = begun + sent * 1'000'000'000U / rate;
+    const std::uint64_t now = now_ns();
+    if (now >= at) return;
+    const timespec left{static_cast<time_t>((at - now) / 1'000'000'000U),
+                        static_cast<long>((at - now) % 1'000'000'000U)};
+    pollfd waits{fd, POLLIN, 0};
+    (void)::ppoll(&waits, 1, &left, nullptr);
   }
 };
 
@@ -91,6 +118,7 @@ int work() {
   if (hf_open(nullptr, &worker) < 0) return 1;
   (void)hf_subscribe(worker, "bench", HF_ONLY_NEW);
   const bool publishes = hf_info(worker)->slot == 0;
+  (void)::prctl(PR_SET_TIMERSLACK, 1);  // nanosecond: it shall not publish in bunches
   Count count;
   bool begun = false;
   bool told = false;
@@ -128,8 +156,12 @@ int work() {
     const bool goes_on = publishes && begun && pace.sent < messages;
     if (goes_on && rate == 0) {
       if (hf_bus_flush(worker) < 0) (void)hf_wait(worker, -1);
+    } else if (goes_on && sleeps) {
+      pace.await_next(hf_fd(worker));
+    } else if (goes_on) {
+      (void)hf_wait(worker, 0);
     } else {
-      (void)hf_wait(worker, goes_on ? 0 : -1);
+      (void)hf_wait(worker, -1);
     }
   }
 }
@@ -187,9 +219,44 @@ int over_redis(const char* socket) {
   return published;
 }
 
+// ---- the machine itself ----
+
+// A thread for each processor does nothing but ask for the time. Where it jumps, the processor did not run it: a virtual
+// machine whose host has other things to do. No program that is measured meanwhile can answer in less.
+int pauses(double seconds) {
+  constexpr std::uint64_t kJump = 200'000;  // ns; more than any interrupt
+  struct Found {
+    std::uint64_t sum = 0;
+    std::uint64_t longest = 0;
+  };
+  const unsigned processors = std::max(1U, std::thread::hardware_concurrency());
+  std::vector<Found> found(processors);
+  std::vector<std::thread> threads;
+  for (unsigned i = 0; i < processors; i++) {
+    threads.emplace_back([i, seconds, &mine = found[i]] {
+      cpu_set_t only;
+      CPU_ZERO(&only);
+      CPU_SET(i, &only);
+      (void)::sched_setaffinity(0, sizeof only, &only);
+      const std::uint64_t end = now_ns() + static_cast<std::uint64_t>(seconds * 1e9);
+      for (std::uint64_t last = now_ns(); last < end;) {
+        const std::uint64_t now = now_ns();
+        if (now - last > kJump) mine = {mine.sum + now - last, std::max(mine.longest, now - last)};
+        last = now;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  const auto worst = std::max_element(found.begin(), found.end(), [](auto& a, auto& b) { return a.sum < b.sum; });
+  std::printf("{\"percent\":%.2f,\"longest_us\":%.0f}\n", static_cast<double>(worst->sum) / seconds / 1e7,
+              static_cast<double>(worst->longest) / 1e3);
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (argc == 3 && std::string_view(argv[1]) == "pauses") return pauses(std::strtod(argv[2], nullptr));
   if (argc == 3 && std::string_view(argv[1]) == "redis") return over_redis(argv[2]);
   return work();
 }
