@@ -81,21 +81,21 @@ bool FrontDoor::is_needed(const ListenerConfig& config, const std::vector<const 
 }
 
 Result<std::unique_ptr<FrontDoor>> FrontDoor::create(Loop& loop, const ListenerConfig& config, HashKey key,
-                                                     std::vector<Target> targets) {
+                                                     std::vector<Way> ways) {
   Result<std::unique_ptr<Gatekeeper>> keeper = keeper_for(loop, config, key);
   if (!keeper) return std::move(keeper).error();
   Result<ArrivalWatch> watch = ArrivalWatch::create();
   if (!watch) return std::move(watch).error();
   return std::unique_ptr<FrontDoor>(
-      new FrontDoor(loop, config, key, std::move(targets), *std::move(watch), *std::move(keeper)));
+      new FrontDoor(loop, config, key, std::move(ways), *std::move(watch), *std::move(keeper)));
 }
 
-FrontDoor::FrontDoor(Loop& loop, const ListenerConfig& config, HashKey key, std::vector<Target> targets,
-                     ArrivalWatch watch, std::unique_ptr<Gatekeeper> keeper)
+FrontDoor::FrontDoor(Loop& loop, const ListenerConfig& config, HashKey key, std::vector<Way> ways, ArrivalWatch watch,
+                     std::unique_ptr<Gatekeeper> keeper)
     : loop_(loop),
       key_(key),
       config_(config),
-      targets_(std::move(targets)),
+      ways_(std::move(ways)),
       routes_(config.routes),
       senders_(config.proxy_protocol.senders),
       watch_(std::move(watch)),
@@ -107,7 +107,7 @@ FrontDoor::FrontDoor(Loop& loop, const ListenerConfig& config, HashKey key, std:
       room_(loop, [this] { look_for_room(); }) {
   needs_.http = routes_.needs_http();
   needs_.tls = routes_.needs_tls();
-  for (const Target& target : targets_) {
+  for (const Target& target : ways_.front()) {
     if (target.pool == nullptr) continue;
     for (const PrefaceKey& each : target.pool->key) {
       needs_.http |= needs_http(each);
@@ -121,12 +121,14 @@ FrontDoor::FrontDoor(Loop& loop, const ListenerConfig& config, HashKey key, std:
 
 // Pools that have no room for a client of ours refuse him in our way.
 void FrontDoor::hang_refusers() {
-  for (const Target& target : targets_) {
-    if (target.pool == nullptr) continue;
-    target.dispatcher->set_refuser(target.listener, [this, alive = alive_](UniqueFd fd, Refusal refusal) {
-      if (*alive && config_.admission.form == AdmissionConfig::Form::Http) return farewell_.say(std::move(fd), refusal);
-      refuse_connection(std::move(fd));
-    });
+  const auto refuser = [this, alive = alive_](UniqueFd fd, Refusal refusal) {
+    if (*alive && config_.admission.form == AdmissionConfig::Form::Http) return farewell_.say(std::move(fd), refusal);
+    refuse_connection(std::move(fd));
+  };
+  for (const Way& way : ways_) {
+    for (const Target& target : way) {
+      if (target.pool != nullptr) target.dispatcher->set_refuser(target.listener, refuser);
+    }
   }
 }
 
@@ -138,33 +140,51 @@ void FrontDoor::hang_dry_run() {
       if (*alive) ++pools_would_refuse_[std::string(to_text(refusal))];
     };
   }
-  for (const Target& target : targets_) {
-    if (target.pool != nullptr && !target.alive.expired()) target.dispatcher->set_dry_run(target.listener, count);
+  for (const Way& way : ways_) {
+    for (const Target& target : way) {
+      if (target.pool != nullptr && !target.alive.expired()) target.dispatcher->set_dry_run(target.listener, count);
+    }
   }
 }
 
 FrontDoor::~FrontDoor() { *alive_ = false; }
 
-void FrontDoor::enter(AcceptedConnection connection) {
-  const PrefaceNeeds needs = needs_of(connection.remote);
-  // Behind a proxy the client is known only once its header is.
-  if (needs.proxy == PrefaceNeeds::Proxy::No && !lets_in(connection.fd, connection.remote)) return;
-  look_or_wait(std::move(connection), needs);
+std::vector<ListenerId> FrontDoor::listeners() const {
+  std::vector<ListenerId> listeners;
+  for (const Way& way : ways_) listeners.push_back(way.front().listener);
+  return listeners;
 }
 
-void FrontDoor::enter_again(AcceptedConnection connection) {
+bool FrontDoor::is_for(ListenerId listener) const {
+  return std::any_of(ways_.begin(), ways_.end(), [&](const Way& way) { return way.front().listener == listener; });
+}
+
+const FrontDoor::Way& FrontDoor::way_of(ListenerId listener) const {
+  const auto comes_there = [&](const Way& way) { return way.front().listener == listener; };
+  return *std::find_if(ways_.begin(), ways_.end(), comes_there);
+}
+
+void FrontDoor::enter(ListenerId listener, AcceptedConnection connection) {
+  const Way& way = way_of(listener);
   const PrefaceNeeds needs = needs_of(connection.remote);
-  look_or_wait(std::move(connection), needs);
+  // Behind a proxy the client is known only once its header is.
+  if (needs.proxy == PrefaceNeeds::Proxy::No && !lets_in(way, connection.fd, connection.remote)) return;
+  look_or_wait(way, std::move(connection), needs);
+}
+
+void FrontDoor::enter_again(ListenerId listener, AcceptedConnection connection) {
+  const PrefaceNeeds needs = needs_of(connection.remote);
+  look_or_wait(way_of(listener), std::move(connection), needs);
 }
 
 void FrontDoor::save(SavedPool& saved, FdList& fds) const {
   for (const auto& [number, connection] : waiting_) {
     const bool has_address = connection.sender.family != Endpoint::Family::Unix;
-    saved.arriving.push_back({fds.add("connection", connection.fd), listener(),
+    saved.arriving.push_back({fds.add("connection", connection.fd), connection.way->front().listener,
                               has_address ? connection.sender.address.text() : "", connection.sender.port});
   }
   SavedDoor& door = saved.doors.emplace_back();
-  door.listener = listener();
+  door.listener = ways_.front().front().listener;
   door.missing = missing_;
   if (keeper_) keeper_->save(door);
 }
@@ -174,9 +194,9 @@ void FrontDoor::recall(const SavedDoor& saved) {
   if (keeper_) keeper_->recall(saved);
 }
 
-void FrontDoor::look_or_wait(AcceptedConnection connection, PrefaceNeeds needs) {
-  if (!needs.any()) return route(std::move(connection.fd), connection.remote, Preface{});
-  Waiting arrived{std::move(connection.fd), connection.remote, PrefaceReader(needs), {}};
+void FrontDoor::look_or_wait(const Way& way, AcceptedConnection connection, PrefaceNeeds needs) {
+  if (!needs.any()) return route(way, std::move(connection.fd), connection.remote, Preface{});
+  Waiting arrived{&way, std::move(connection.fd), connection.remote, PrefaceReader(needs), {}};
   // Mostly the bytes are there: clients and proxies send them at once.
   if (const std::optional<std::size_t> least = look(arrived, PrefaceReader::Stream::Open))
     wait(std::move(arrived), *least);
@@ -206,16 +226,18 @@ Outcome FrontDoor::change(const ListenerConfig& config) {
 }
 
 void FrontDoor::close() {
-  for (auto& [number, connection] : std::exchange(waiting_, {})) refuse(std::move(connection.fd), Refusal::Stopping);
+  for (auto& [number, connection] : std::exchange(waiting_, {}))
+    refuse(*connection.way, std::move(connection.fd), Refusal::Stopping);
   timeout_.disarm();
-  for (Queued& queued : std::exchange(queue_, {})) refuse(std::move(queued.connection.fd), Refusal::Stopping);
+  for (Queued& queued : std::exchange(queue_, {}))
+    refuse(*queued.way, std::move(queued.connection.fd), Refusal::Stopping);
   room_.disarm();
 }
 
 FrontDoor::Decision FrontDoor::foresee(const PrefaceFacts& facts) const {
-  Decision decision = decide(facts);
+  Decision decision = decide(ways_.front(), facts);
   if (!keeper_) return decision;
-  const bool is_full = keeper_->seems_full() && queue_.size() >= targets_.front().pool->wait_limit;
+  const bool is_full = keeper_->seems_full() && queue_.size() >= own_pool().wait_limit;
   if (is_full && !decision.refusal && config_.admission.enforcement == Enforcement::Refuse)
     decision.refusal = Refusal::TotalConnections;
   if (const std::optional<Refusal> refusal = keeper_->foresee(facts.remote)) decision.refusal = refusal;
@@ -256,14 +278,14 @@ void FrontDoor::wait(Waiting connection, std::size_t least) {
   const std::uint64_t number = ++last_;
   if (const Outcome added = watch_.add(connection.fd, number); !added) {
     report(connection.sender, added.error().message());
-    return refuse(std::move(connection.fd), Refusal::PrefaceOverflow);
+    return refuse(*connection.way, std::move(connection.fd), Refusal::PrefaceOverflow);
   }
   if (waiting_.empty()) timeout_.arm(connection.until);
   waiting_.emplace(number, std::move(connection));
   if (waiting_.size() <= config_.preface_limit) return;
   const auto oldest = waiting_.begin();
   report(oldest->second.sender, "too many connections wait for their first bytes (preface-limit), and it has longest");
-  refuse(std::move(oldest->second.fd), Refusal::PrefaceOverflow);
+  refuse(*oldest->second.way, std::move(oldest->second.fd), Refusal::PrefaceOverflow);
   waiting_.erase(oldest);
 }
 
@@ -295,7 +317,7 @@ void FrontDoor::on_due() {
       admit(connection, Preface{});
     } else {
       report(connection.sender, "the first bytes that placing it needs did not come in time (preface-timeout)");
-      refuse(std::move(connection.fd), Refusal::PrefaceTimeout);
+      refuse(*connection.way, std::move(connection.fd), Refusal::PrefaceTimeout);
     }
   }
   if (!waiting_.empty()) timeout_.arm(waiting_.begin()->second.until);
@@ -305,7 +327,7 @@ void FrontDoor::on_due() {
 std::optional<std::size_t> FrontDoor::look(Waiting& connection, PrefaceReader::Stream stream) {
   const Peeked peeked = peek(connection.fd, buffer_);
   if (peeked.state == Peeked::State::Ended) {
-    refuse(std::move(connection.fd), Refusal::ClientLeft);
+    refuse(*connection.way, std::move(connection.fd), Refusal::ClientLeft);
     return std::nullopt;
   }
   if (peeked.state == Peeked::State::Empty) return 1;
@@ -313,7 +335,7 @@ std::optional<std::size_t> FrontDoor::look(Waiting& connection, PrefaceReader::S
   if (const auto* more = std::get_if<NeedMore>(&found)) return more->at_least;
   if (const auto* fault = std::get_if<ProxyFault>(&found)) {
     report(connection.sender, "PROXY header: " + std::string(text_of(*fault)));
-    refuse(std::move(connection.fd), refusal_of(*fault));
+    refuse(*connection.way, std::move(connection.fd), refusal_of(*fault));
     return std::nullopt;
   }
   admit(connection, std::get<Preface>(std::move(found)));
@@ -325,11 +347,11 @@ void FrontDoor::admit(Waiting& connection, Preface preface) {
   if (connection.until != TimePoint{}) watch_.remove(connection.fd);
   if (connection.is_low_water_set) report_from(connection.fd, 1);
   if (preface.proxy && !take_bytes(connection.fd, preface.proxy->length))
-    return refuse(std::move(connection.fd), Refusal::ClientLeft);
-  route(std::move(connection.fd), connection.sender, preface);
+    return refuse(*connection.way, std::move(connection.fd), Refusal::ClientLeft);
+  route(*connection.way, std::move(connection.fd), connection.sender, preface);
 }
 
-void FrontDoor::route(UniqueFd fd, const Endpoint& sender, const Preface& preface) {
+void FrontDoor::route(const Way& way, UniqueFd fd, const Endpoint& sender, const Preface& preface) {
   Arrival arrival;
   arrival.fd = std::move(fd);
   arrival.remote = sender;
@@ -338,7 +360,7 @@ void FrontDoor::route(UniqueFd fd, const Endpoint& sender, const Preface& prefac
     arrival.details = details_of(preface.proxy->tlvs);
   }
   const bool was_judged = needs_of(sender).proxy == PrefaceNeeds::Proxy::No;
-  if (!was_judged && !lets_in(arrival.fd, arrival.remote)) return;
+  if (!was_judged && !lets_in(way, arrival.fd, arrival.remote)) return;
   if (preface.missing) ++missing_[std::string(text_of(*preface.missing))];
   PrefaceFacts facts;
   if (arrival.remote.family != Endpoint::Family::Unix) facts.remote = arrival.remote.address;
@@ -346,17 +368,17 @@ void FrontDoor::route(UniqueFd fd, const Endpoint& sender, const Preface& prefac
   if (preface.http) facts.request = &preface.http->request;
   facts.server_name = preface.server_name;
   facts.alpn = preface.alpn;
-  const Decision decision = decide(facts);
-  if (decision.refusal) return refuse_by_choice(std::move(arrival.fd), *decision.refusal);
+  const Decision decision = decide(way, facts);
+  if (decision.refusal) return refuse_by_choice(way, std::move(arrival.fd), *decision.refusal);
   arrival.listener = decision.target->listener;
   arrival.key = decision.key;
-  hand_over(*decision.target, std::move(arrival));
+  hand_over(way, *decision.target, std::move(arrival));
 }
 
-FrontDoor::Decision FrontDoor::decide(const PrefaceFacts& facts) const {
+FrontDoor::Decision FrontDoor::decide(const Way& way, const PrefaceFacts& facts) const {
   Decision decision;
   decision.route = routes_.match(facts);
-  const Target& target = targets_[decision.route ? *decision.route + 1 : 0];
+  const Target& target = way[decision.route ? *decision.route + 1 : 0];
   if (target.pool == nullptr) {
     decision.refusal = Refusal::Route;
   } else if (target.alive.expired()) {
@@ -369,13 +391,13 @@ FrontDoor::Decision FrontDoor::decide(const PrefaceFacts& facts) const {
 }
 
 // Else it is told, and counted.
-bool FrontDoor::lets_in(UniqueFd& fd, const Endpoint& client) {
+bool FrontDoor::lets_in(const Way& way, UniqueFd& fd, const Endpoint& client) {
   if (!keeper_) return true;
   const bool has_address = client.family != Endpoint::Family::Unix;
   const std::optional<Refusal> refusal = keeper_->judge(has_address ? std::optional(client.address) : std::nullopt, fd);
   if (!refusal) return true;
   report(client, to_text(*refusal));
-  refuse_by_choice(std::move(fd), *refusal);
+  refuse_by_choice(way, std::move(fd), *refusal);
   return false;
 }
 
@@ -385,15 +407,15 @@ std::map<std::string, std::uint64_t> FrontDoor::would_refuse() const {
   return reasons;
 }
 
-void FrontDoor::refuse(UniqueFd fd, Refusal refusal) {
-  account().count_refusal(refusal);
+void FrontDoor::refuse(const Way& way, UniqueFd fd, Refusal refusal) {
+  account_of(way.front()).count_refusal(refusal);
   refuse_connection(std::move(fd));
 }
 
 // As the configuration says (refusal).
-void FrontDoor::refuse_by_choice(UniqueFd fd, Refusal refusal) {
-  if (config_.admission.form == AdmissionConfig::Form::Reset) return refuse(std::move(fd), refusal);
-  account().count_refusal(refusal);
+void FrontDoor::refuse_by_choice(const Way& way, UniqueFd fd, Refusal refusal) {
+  if (config_.admission.form == AdmissionConfig::Form::Reset) return refuse(way, std::move(fd), refusal);
+  account_of(way.front()).count_refusal(refusal);
   farewell_.say(std::move(fd), refusal);
 }
 
@@ -407,9 +429,6 @@ void FrontDoor::report(const Endpoint& sender, std::string_view why) {
   unreported_ = 0;
 }
 
-Listener& FrontDoor::account() const {
-  const Target& home = targets_.front();
-  return *home.dispatcher->listeners()[home.listener.value];
-}
+Listener& FrontDoor::account_of(const Target& target) { return *target.dispatcher->listeners()[target.listener.value]; }
 
 }  // namespace holdfast

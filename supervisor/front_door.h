@@ -50,15 +50,17 @@ class FrontDoor {
   // Whether the listener's connections need one; `pools`: all that they may come to.
   [[nodiscard]] static bool is_needed(const ListenerConfig& config, const std::vector<const PoolConfig*>& pools);
 
-  // `targets`: the listener's own pool, then that of each route (empty for a refusal).
+  // A socket by which its connections come, and where they go: the listener's own pool, then that of each route (empty for a
+  // refusal). A service manager may give a listener several; what is configured holds for all of them together.
+  using Way = std::vector<Target>;
   [[nodiscard]] static Result<std::unique_ptr<FrontDoor>> create(Loop& loop, const ListenerConfig& config, HashKey key,
-                                                                 std::vector<Target> targets);
+                                                                 std::vector<Way> ways);
   ~FrontDoor();
   FrontDoor(const FrontDoor&) = delete;
   FrontDoor& operator=(const FrontDoor&) = delete;
 
-  // Takes an accepted connection.
-  void enter(AcceptedConnection connection);
+  // Takes a connection that was accepted at `listener`, which is one of `listeners`.
+  void enter(ListenerId listener, AcceptedConnection connection);
   // From now on with other limits and times. What else the configuration says of the listener is as it was. Errors, and then nothing
   // has changed: a list of addresses that cannot be read.
   [[nodiscard]] Outcome change(const ListenerConfig& config);
@@ -68,13 +70,15 @@ class FrontDoor {
   // What was remembered of sources, and counted, there.
   void recall(const SavedDoor& saved);
   // Takes one that an earlier program has let in.
-  void enter_again(AcceptedConnection connection);
+  void enter_again(ListenerId listener, AcceptedConnection connection);
   // What waits for others to be closed goes to its pool all the same: a program that takes over counts anew.
   void let_all_in();
   // Nobody is let in any more: what waits is refused.
   void close();
 
-  [[nodiscard]] ListenerId listener() const { return targets_.front().listener; }
+  // In its own pool.
+  [[nodiscard]] std::vector<ListenerId> listeners() const;
+  [[nodiscard]] bool is_for(ListenerId listener) const;
 
   // Where a connection goes of which so much is known.
   struct Decision {
@@ -99,6 +103,7 @@ class FrontDoor {
 
  private:
   struct Waiting {
+    const Way* way;
     UniqueFd fd;
     Endpoint sender;  // the other end of the connection itself
     PrefaceReader reader;
@@ -107,40 +112,43 @@ class FrontDoor {
   };
   // It waits for others to be closed.
   struct Queued {
+    const Way* way;
     const Target* target;
     Connection connection;
     TimePoint since;
   };
 
-  FrontDoor(Loop& loop, const ListenerConfig& config, HashKey key, std::vector<Target> targets, ArrivalWatch watch,
+  FrontDoor(Loop& loop, const ListenerConfig& config, HashKey key, std::vector<Way> ways, ArrivalWatch watch,
             std::unique_ptr<Gatekeeper> keeper);
-  [[nodiscard]] bool lets_in(UniqueFd& fd, const Endpoint& client);
+  [[nodiscard]] const Way& way_of(ListenerId listener) const;
+  [[nodiscard]] bool lets_in(const Way& way, UniqueFd& fd, const Endpoint& client);
   [[nodiscard]] PrefaceNeeds needs_of(const Endpoint& sender) const;
-  void look_or_wait(AcceptedConnection connection, PrefaceNeeds needs);
+  void look_or_wait(const Way& way, AcceptedConnection connection, PrefaceNeeds needs);
   void wait(Waiting connection, std::size_t least);
   void on_arrivals();
   void on_due();
   // What a look has come to: the number of bytes that are waited for, or nothing if the connection has gone its way.
   [[nodiscard]] std::optional<std::size_t> look(Waiting& connection, PrefaceReader::Stream stream);
   void admit(Waiting& connection, Preface preface);
-  [[nodiscard]] Decision decide(const PrefaceFacts& facts) const;
-  void route(UniqueFd fd, const Endpoint& sender, const Preface& preface);
-  void hand_over(const Target& target, Arrival arrival);
+  [[nodiscard]] Decision decide(const Way& way, const PrefaceFacts& facts) const;
+  void route(const Way& way, UniqueFd fd, const Endpoint& sender, const Preface& preface);
+  void hand_over(const Way& way, const Target& target, Arrival arrival);
   void queue(Queued queued);
-  void pass_on(const Target& target, Connection connection);
+  void pass_on(Queued queued);
   void look_for_room();
   void hang_refusers();
   void hang_dry_run();
-  void refuse(UniqueFd fd, Refusal refusal);
-  void refuse_by_choice(UniqueFd fd, Refusal refusal);
+  void refuse(const Way& way, UniqueFd fd, Refusal refusal);
+  void refuse_by_choice(const Way& way, UniqueFd fd, Refusal refusal);
   void report(const Endpoint& sender, std::string_view why);
-  [[nodiscard]] Listener& account() const;
+  [[nodiscard]] static Listener& account_of(const Target& target);
+  [[nodiscard]] const PoolConfig& own_pool() const { return *ways_.front().front().pool; }
   void flush_guests();
 
   Loop& loop_;
   const HashKey key_;
   ListenerConfig config_;
-  const std::vector<Target> targets_;
+  const std::vector<Way> ways_;  // at least one
   const Routes routes_;
   const CidrSet senders_;
   PrefaceNeeds needs_;

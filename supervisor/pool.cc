@@ -176,12 +176,16 @@ Outcome Pool::take_listener(const ListenerConfig& listener, ListeningSocket sock
   return Done{};
 }
 
-FrontDoor::Target Pool::target(std::string_view listener) {
-  FrontDoor::Target target{&dispatcher_, &config_, ListenerId{}, alive_};
-  for (const std::unique_ptr<Listener>& each : dispatcher_.listeners()) {
-    if (each->name() == listener && each->stays()) target.listener = each->id();
+std::vector<FrontDoor::Target> Pool::targets(std::string_view listener) {
+  std::vector<FrontDoor::Target> found;
+  for (const Listener::Stage stage : {Listener::Stage::Coming, Listener::Stage::Serving}) {
+    for (const ListenerId id : listeners_in(stage)) {
+      if (dispatcher_.is_guest(id) || dispatcher_.listeners()[id.value]->name() != listener) continue;
+      found.push_back({&dispatcher_, &config_, id, alive_});
+    }
+    if (!found.empty()) break;
   }
-  return target;
+  return found;
 }
 
 FrontDoor::Target Pool::add_guest(const FrontDoor::Target& home) {
@@ -195,8 +199,11 @@ FrontDoor::Target Pool::add_guest(const FrontDoor::Target& home) {
 }
 
 void Pool::hang(std::unique_ptr<FrontDoor> door) {
-  dispatcher_.set_door(door->listener(),
-                       [door = door.get()](AcceptedConnection connection) { door->enter(std::move(connection)); });
+  for (const ListenerId listener : door->listeners()) {
+    dispatcher_.set_door(listener, [door = door.get(), listener](AcceptedConnection connection) {
+      door->enter(listener, std::move(connection));
+    });
+  }
   doors_.push_back(std::move(door));
 }
 
@@ -250,7 +257,7 @@ void Pool::add_listeners_to(Status& status, Shown shown) const {
     answer.paused = !answer.paused_because.empty();
   }
   for (const std::unique_ptr<FrontDoor>& door : doors_) {
-    const Listener& listener = *dispatcher_.listeners()[door->listener().value];
+    const Listener& listener = *dispatcher_.listeners()[door->listeners().front().value];
     if (listener.stage() == Listener::Stage::Gone && shown != Shown::All) continue;
     ListenerStatus& entry = entry_for(listener, status);
     for (const auto& [why, count] : door->missing()) entry.missing[why] += count;
@@ -283,7 +290,7 @@ std::optional<MovedClients> Pool::would_move_clients(unsigned slots) const {
 
 FrontDoor* Pool::door(std::string_view listener) const {
   for (const std::unique_ptr<FrontDoor>& door : doors_) {
-    const Listener& own = *dispatcher_.listeners()[door->listener().value];
+    const Listener& own = *dispatcher_.listeners()[door->listeners().front().value];
     if (own.name() == listener && own.stays()) return door.get();
   }
   return nullptr;

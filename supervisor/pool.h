@@ -55,9 +55,9 @@ class Pool {
                                       const std::vector<InTheWay>& in_the_way = {});
   // The same with a socket that a service manager has opened.
   [[nodiscard]] Outcome take_listener(const ListenerConfig& listener, ListeningSocket socket, int backlog);
-  // For the front doors of listeners: the pool as one of its own listeners sees it; as another pool's does; and the door of a
-  // listener of its own. All of it before the listener serves.
-  [[nodiscard]] FrontDoor::Target target(std::string_view listener);
+  // For the front doors of listeners: the pool as its own listeners of that name see it (those that come, if any do; else those
+  // that serve); as another pool's does; and the door of listeners of its own. All of it before they serve.
+  [[nodiscard]] std::vector<FrontDoor::Target> targets(std::string_view listener);
   [[nodiscard]] FrontDoor::Target add_guest(const FrontDoor::Target& home);
   void hang(std::unique_ptr<FrontDoor> door);
   void take_off_door(ListenerId listener) { dispatcher_.set_door(listener, nullptr); }
