@@ -173,6 +173,7 @@ void FrontDoor::enter(ListenerId listener, AcceptedConnection connection) {
 }
 
 void FrontDoor::enter_again(ListenerId listener, AcceptedConnection connection) {
+  report_from(connection.fd, 1);  // else what the program before us waited for would go with it to the worker
   const PrefaceNeeds needs = needs_of(connection.remote);
   look_or_wait(way_of(listener), std::move(connection), needs);
 }
