@@ -314,12 +314,9 @@ void FrontDoor::on_due() {
     const auto oldest = waiting_.begin();
     Waiting connection = std::move(oldest->second);
     waiting_.erase(oldest);
-    if (connection.reader.may_do_without()) {
-      admit(connection, Preface{});
-    } else {
-      report(connection.sender, "the first bytes that placing it needs did not come in time (preface-timeout)");
-      refuse(*connection.way, std::move(connection.fd), Refusal::PrefaceTimeout);
-    }
+    if (!look(connection, PrefaceReader::Stream::Overdue)) continue;
+    report(connection.sender, "the first bytes that placing it needs did not come in time (preface-timeout)");
+    refuse(*connection.way, std::move(connection.fd), Refusal::PrefaceTimeout);
   }
   if (!waiting_.empty()) timeout_.arm(waiting_.begin()->second.until);
   flush_guests();
@@ -331,7 +328,7 @@ std::optional<std::size_t> FrontDoor::look(Waiting& connection, PrefaceReader::S
     refuse(*connection.way, std::move(connection.fd), Refusal::ClientLeft);
     return std::nullopt;
   }
-  if (peeked.state == Peeked::State::Empty) return 1;
+  if (peeked.state == Peeked::State::Empty && stream != PrefaceReader::Stream::Overdue) return 1;
   auto found = connection.reader.look(std::string_view(buffer_.data(), peeked.length), stream);
   if (const auto* more = std::get_if<NeedMore>(&found)) return more->at_least;
   if (const auto* fault = std::get_if<ProxyFault>(&found)) {
@@ -339,7 +336,11 @@ std::optional<std::size_t> FrontDoor::look(Waiting& connection, PrefaceReader::S
     refuse(*connection.way, std::move(connection.fd), refusal_of(*fault));
     return std::nullopt;
   }
-  admit(connection, std::get<Preface>(std::move(found)));
+  auto& preface = std::get<Preface>(found);
+  // Routes may be there to keep somebody out: who is silent until they are not asked would go past them.
+  const bool is_for_routes = routes_.needs_http() || routes_.needs_tls();
+  if (preface.missing == Missing::Silent && is_for_routes) return 1;
+  admit(connection, std::move(preface));
   return std::nullopt;
 }
 
