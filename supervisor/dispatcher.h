@@ -119,6 +119,8 @@ class Dispatcher {
   void admit(Connection connection, std::optional<SlotId> slot);
   // A slot may have room again.
   void on_room();
+  // The pool's limits are others than before: who waits for room waits for what they say now.
+  void on_limits_changed();
   // Closes connections that will never reach a worker.
   void refuse(std::vector<Connection> connections, Refusal refusal);
   // The same for all that have no place yet: there will be none.

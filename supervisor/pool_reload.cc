@@ -11,6 +11,7 @@ namespace holdfast {
 void Pool::apply(PoolChange change, std::function<void(Outcome)> done) {
   const PoolConfig before = std::exchange(config_, std::move(change.config));
   runner_.on_policy_changed();
+  dispatcher_.on_limits_changed();
   if (config_.prefix != before.prefix) steerer_.refresh();
   const std::vector<ListenerId> coming = listeners_in(Listener::Stage::Coming);
   std::vector<ListenerId> leaving = listeners_in(Listener::Stage::Serving);
@@ -37,6 +38,7 @@ void Pool::apply(PoolChange change, std::function<void(Outcome)> done) {
     } else {
       config_ = before;
       runner_.on_policy_changed();
+      dispatcher_.on_limits_changed();
       undo_change(coming, leaving);
     }
     finish(outcome);
