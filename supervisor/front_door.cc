@@ -61,12 +61,6 @@ void take_addresses(const ProxyHeader& header, Arrival& arrival) {
   }
 }
 
-// Null: everybody is let in.
-Result<std::unique_ptr<Gatekeeper>> keeper_for(Loop& loop, const ListenerConfig& config, HashKey key) {
-  if (!Gatekeeper::is_needed(config.admission)) return std::unique_ptr<Gatekeeper>();
-  return Gatekeeper::create(loop, config.name, config.admission, key);
-}
-
 }  // namespace
 
 bool FrontDoor::is_needed(const ListenerConfig& config, const std::vector<const PoolConfig*>& pools) {
@@ -82,7 +76,7 @@ bool FrontDoor::is_needed(const ListenerConfig& config, const std::vector<const 
 
 Result<std::unique_ptr<FrontDoor>> FrontDoor::create(Loop& loop, const ListenerConfig& config, HashKey key,
                                                      std::vector<Way> ways) {
-  Result<std::unique_ptr<Gatekeeper>> keeper = keeper_for(loop, config, key);
+  Result<std::unique_ptr<Gatekeeper>> keeper = Gatekeeper::create(loop, config.name, config.admission, key);
   if (!keeper) return std::move(keeper).error();
   Result<ArrivalWatch> watch = ArrivalWatch::create();
   if (!watch) return std::move(watch).error();
@@ -137,7 +131,7 @@ void FrontDoor::hang_dry_run() {
   Dispatcher::DryRun count;
   if (config_.admission.enforcement == Enforcement::DryRun) {
     count = [this, alive = alive_](Refusal refusal) {
-      if (*alive) ++pools_would_refuse_[std::string(to_text(refusal))];
+      if (*alive) keeper_->count_would_refuse(refusal);
     };
   }
   for (const Way& way : ways_) {
@@ -187,12 +181,12 @@ void FrontDoor::save(SavedPool& saved, FdList& fds) const {
   SavedDoor& door = saved.doors.emplace_back();
   door.listener = ways_.front().front().listener;
   door.missing = missing_;
-  if (keeper_) keeper_->save(door);
+  keeper_->save(door);
 }
 
 void FrontDoor::recall(const SavedDoor& saved) {
   missing_ = saved.missing;
-  if (keeper_) keeper_->recall(saved);
+  keeper_->recall(saved);
 }
 
 void FrontDoor::look_or_wait(const Way& way, AcceptedConnection connection, PrefaceNeeds needs) {
@@ -205,14 +199,7 @@ void FrontDoor::look_or_wait(const Way& way, AcceptedConnection connection, Pref
 
 Outcome FrontDoor::change(const ListenerConfig& config) {
   if (config.admission != config_.admission) {
-    Result<std::unique_ptr<Gatekeeper>> keeper = keeper_for(loop_, config, key_);
-    if (!keeper) return std::move(keeper).error();
-    const bool same_sources = config.admission.source == config_.admission.source;
-    if (SavedDoor before; keeper_ && *keeper && same_sources) {
-      keeper_->save(before);
-      (*keeper)->recall(before);
-    }
-    keeper_ = *std::move(keeper);
+    if (Outcome changed = keeper_->change(config.admission); !changed) return changed;
     config_.admission = config.admission;
     hang_dry_run();
   }
@@ -237,7 +224,6 @@ void FrontDoor::close() {
 
 FrontDoor::Decision FrontDoor::foresee(const PrefaceFacts& facts) const {
   Decision decision = decide(ways_.front(), facts);
-  if (!keeper_) return decision;
   const bool is_full = keeper_->seems_full() && queue_.size() >= own_pool().wait_limit;
   if (is_full && !decision.refusal && config_.admission.enforcement == Enforcement::Refuse)
     decision.refusal = Refusal::TotalConnections;
@@ -253,13 +239,11 @@ ClientsAnswer::Listener FrontDoor::clients(std::size_t count) const {
   ClientsAnswer::Listener listener;
   listener.name = config_.name;
   listener.limits = limits();
-  listener.remembers = keeper_ && keeper_->remembers();
-  listener.counts_open = keeper_ && keeper_->counts_open();
+  listener.remembers = keeper_->remembers();
+  listener.counts_open = keeper_->counts_open();
   if (listener.remembers) listener.sources = keeper_->heaviest(count);
   return listener;
 }
-
-std::vector<std::string> FrontDoor::limits() const { return keeper_ ? keeper_->limits() : std::vector<std::string>(); }
 
 bool FrontDoor::always_proxied() const { return config_.proxy_protocol.mode == ProxyPolicy::Mode::Required; }
 
@@ -394,19 +378,12 @@ FrontDoor::Decision FrontDoor::decide(const Way& way, const PrefaceFacts& facts)
 
 // Else it is told, and counted.
 bool FrontDoor::lets_in(const Way& way, UniqueFd& fd, const Endpoint& client) {
-  if (!keeper_) return true;
   const bool has_address = client.family != Endpoint::Family::Unix;
   const std::optional<Refusal> refusal = keeper_->judge(has_address ? std::optional(client.address) : std::nullopt, fd);
   if (!refusal) return true;
   report(client, to_text(*refusal));
   refuse_by_choice(way, std::move(fd), *refusal);
   return false;
-}
-
-std::map<std::string, std::uint64_t> FrontDoor::would_refuse() const {
-  std::map<std::string, std::uint64_t> reasons = pools_would_refuse_;
-  if (keeper_) reasons.insert(keeper_->would_refuse().begin(), keeper_->would_refuse().end());
-  return reasons;
 }
 
 void FrontDoor::refuse(const Way& way, UniqueFd fd, Refusal refusal) {

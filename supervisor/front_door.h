@@ -91,15 +91,15 @@ class FrontDoor {
   [[nodiscard]] Decision foresee(const PrefaceFacts& facts) const;
   [[nodiscard]] std::string route_text(std::size_t route) const;  // "1: { when = ..., pool = ... }"
   [[nodiscard]] ClientsAnswer::Listener clients(std::size_t count) const;
-  [[nodiscard]] std::vector<std::string> limits() const;  // in words
-  [[nodiscard]] bool always_proxied() const;              // every connection begins with a PROXY header
+  [[nodiscard]] std::vector<std::string> limits() const { return keeper_->limits(); }  // in words
+  [[nodiscard]] bool always_proxied() const;  // every connection begins with a PROXY header
   [[nodiscard]] bool looks_for_http() const { return needs_.http; }
 
   [[nodiscard]] std::uint64_t waiting() const { return waiting_.size() + queue_.size(); }
   // Connections that were placed without what their first bytes should have told, by reason.
   [[nodiscard]] const std::map<std::string, std::uint64_t>& missing() const { return missing_; }
   // Connections that lists and limits would have refused, by reason, were they enforced.
-  [[nodiscard]] std::map<std::string, std::uint64_t> would_refuse() const;
+  [[nodiscard]] const std::map<std::string, std::uint64_t>& would_refuse() const { return keeper_->would_refuse(); }
 
  private:
   struct Waiting {
@@ -153,13 +153,12 @@ class FrontDoor {
   const CidrSet senders_;
   PrefaceNeeds needs_;
   ArrivalWatch watch_;
-  std::unique_ptr<Gatekeeper> keeper_;  // null: everybody is let in
+  std::unique_ptr<Gatekeeper> keeper_;
   Farewell farewell_;
   std::map<std::uint64_t, Waiting> waiting_;  // by number, so the oldest first
   std::uint64_t last_ = 0;
   std::deque<Queued> queue_;
   std::map<std::string, std::uint64_t> missing_;
-  std::map<std::string, std::uint64_t> pools_would_refuse_;
   std::vector<char> buffer_;
   bool flush_due_ = false;
   TimePoint next_report_{};

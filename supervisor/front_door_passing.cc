@@ -15,7 +15,7 @@ constexpr Duration kLookForRoom = std::chrono::milliseconds(10);
 void FrontDoor::hand_over(const Way& way, const Target& target, Arrival arrival) {
   Queued arrived{&way, &target, target.dispatcher->described(std::move(arrival)), loop_.now()};
   // Who waits has come first.
-  const bool has_room = !keeper_ || (queue_.empty() && keeper_->has_room());
+  const bool has_room = queue_.empty() && keeper_->has_room();
   if (!has_room) return queue(std::move(arrived));
   pass_on(std::move(arrived));
 }
@@ -31,7 +31,7 @@ void FrontDoor::pass_on(Queued queued) {
   const Target& target = *queued.target;
   Connection& connection = queued.connection;
   if (target.alive.expired()) return refuse_by_choice(*queued.way, std::move(connection.fd), Refusal::Removed);
-  if (keeper_) keeper_->on_passed_on(connection.fd);
+  keeper_->on_passed_on(connection.fd);
   const Target& home = queued.way->front();
   if (target.dispatcher != home.dispatcher) {
     account_of(home).count_passed_on();
@@ -46,7 +46,7 @@ void FrontDoor::pass_on(Queued queued) {
 }
 
 void FrontDoor::look_for_room() {
-  while (!queue_.empty() && (!keeper_ || keeper_->has_room())) {
+  while (!queue_.empty() && keeper_->has_room()) {
     Queued first = std::move(queue_.front());
     queue_.pop_front();
     pass_on(std::move(first));

@@ -31,6 +31,10 @@ class Gatekeeper {
   // Errors: a list that cannot be read; limits for open connections where the kernel does not tell which are.
   [[nodiscard]] static Result<std::unique_ptr<Gatekeeper>> create(Loop& loop, std::string listener,
                                                                   const AdmissionConfig& config, HashKey key);
+  // From now on with other lists and limits. What sources have done and have open counts under them too; only where it is another
+  // thing that counts as a source, or another number of them is remembered, what they have open is forgotten. Errors, and then nothing
+  // has changed: those of `create`.
+  [[nodiscard]] Outcome change(const AdmissionConfig& config);
 
   // Why a client is refused; nothing: he is let in. `source`: nothing for a Unix client, whom no limit is for.
   [[nodiscard]] std::optional<Refusal> judge(const std::optional<IpAddress>& source, BorrowedFd connection);
@@ -50,10 +54,12 @@ class Gatekeeper {
 
   // What would have been refused, were it not for dry-run.
   [[nodiscard]] const std::map<std::string, std::uint64_t>& would_refuse() const { return would_refuse_; }
+  // One that somebody else would have refused.
+  void count_would_refuse(Refusal refusal) { ++would_refuse_[std::string(to_text(refusal))]; }
   // Whether sources are remembered; else there is nothing to tell of them.
-  [[nodiscard]] bool remembers() const { return config_.remembers_sources(); }
+  [[nodiscard]] bool remembers() const { return admission_.has_value(); }
   [[nodiscard]] bool counts_open() const { return by_source_ != nullptr; }
-  // What the sources have done, for a program that takes over, or for other limits. What they have open is not among it.
+  // What the sources have done, for a program that takes over. What they have open is not among it.
   void save(SavedDoor& door) const;
   void recall(const SavedDoor& door);
   // The sources that have most open, where that is counted; of those with as many, the ones that came most often first.
@@ -68,8 +74,10 @@ class Gatekeeper {
     CidrSet set;
     std::size_t ranges = 0;  // that it has
   };
-  Gatekeeper(Loop& loop, std::string listener, const AdmissionConfig& config, HashKey key);
+  Gatekeeper(Loop& loop, std::string listener, HashKey key);
   [[nodiscard]] static Outcome read(List& list);
+  [[nodiscard]] static Result<List> list_for(const std::string& path, const List& before);
+  void remember_sources(const AdmissionConfig& config, std::unique_ptr<Census> by_source);
   void look_again();
   void look_again(List& list);
   [[nodiscard]] std::optional<Refusal> refuse_by_list(const IpAddress& source) const;
@@ -79,9 +87,9 @@ class Gatekeeper {
 
   Loop& loop_;
   const std::string listener_;
-  const AdmissionConfig config_;
+  AdmissionConfig config_;
   const HashKey key_;
-  Admission admission_;
+  std::optional<Admission> admission_;  // nothing: sources are not remembered
   List allowed_;
   List denied_;
   std::unique_ptr<Census> by_source_;  // null: how many a source has open is no matter

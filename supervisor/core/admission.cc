@@ -16,11 +16,29 @@ constexpr int kCandidates = 8;
 
 }  // namespace
 
-Admission::Admission(const AdmissionPolicy& policy, HashKey key)
-    : policy_(policy), key_(key), newest_(kNone), oldest_(kNone) {
-  policy_.sources = std::max(policy_.sources, 1U);
-  if (policy_.rate != 0) rate_step_ = policy_.rate_period / policy_.rate;
+Admission::Admission(const AdmissionPolicy& policy, HashKey key) : key_(key), newest_(kNone), oldest_(kNone) {
+  set_policy(policy);
   chains_.assign(std::bit_ceil(std::size_t{policy_.sources}), kNone);
+}
+
+void Admission::set_policy(const AdmissionPolicy& policy) {
+  policy_ = policy;
+  policy_.sources = std::max(policy_.sources, 1U);
+  rate_step_ = policy_.rate == 0 ? Duration{} : policy_.rate_period / policy_.rate;
+}
+
+void Admission::change(const AdmissionPolicy& policy, TimePoint now) {
+  const AdmissionPolicy before = policy_;
+  const Duration step_before = rate_step_;
+  set_policy(policy);
+  policy_.source = before.source;
+  policy_.sources = before.sources;
+  for (Entry& entry : entries_) {
+    // As many of the connections that the new rate allows are used up as were of the old one.
+    const bool is_used = step_before != Duration{} && entry.full_at > now;
+    const Duration::rep used = is_used ? (entry.full_at - now + step_before - Duration(1)) / step_before : 0;
+    entry.full_at = used == 0 ? TimePoint{} : now + rate_step_ * std::min<Duration::rep>(used, policy_.rate);
+  }
 }
 
 AdmissionVerdict Admission::on_connection(const IpAddress& address, TimePoint now) {

@@ -259,10 +259,10 @@ TEST(Admission, BehindAProxyTheClientsConnectionsAreCounted) {
 
 class AdmissionReload : public testing::Test {
  protected:
-  void write(const std::string& limits) const {
+  void write(const std::string& limits, const std::string& of_pool = "") const {
     write_text(directory_ / "front.toml",
                "[supervisor]\nname = \"front\"\n[listeners.http]\naddress = \"127.0.0.1:0\"\n" + limits +
-                   "[pools.web]\nintake = \"sdk\"\nworkers = 2\ncommand = [\"" + whoami_program() + "\"]\n");
+                   "[pools.web]\nintake = \"sdk\"\nworkers = 2\ncommand = [\"" + whoami_program() + "\"]\n" + of_pool);
   }
   [[nodiscard]] SupervisorPlan plan() const {
     SupervisorPlan plan;
@@ -292,6 +292,40 @@ TEST_F(AdmissionReload, LimitsChangeUnderWay) {
   EXPECT_EQ(get_once(supervisor.target(), "/", "127.0.7.1")->code, 200);
   EXPECT_EQ(get_once(supervisor.target(), "/", "127.0.7.1")->code, 429);
   EXPECT_EQ(supervisor.status().pids(), workers) << "limits are no reason to replace a worker";
+}
+
+// Neither what is open, nor what a source has done, nor what was only counted.
+TEST_F(AdmissionReload, NothingIsForgottenWithAChangeOfLimits) {
+  const std::string limits = "refusal = \"http\"\nsource-connections = 2\ntotal-connections = 3\n";
+  write(limits + "ban-time = \"1h\"\nban-after = 100\n", "wait-limit = 0\n");
+  const Supervisor supervisor(plan());
+  supervisor.wait_until_serving();
+  std::deque<HttpClient> open;
+  const auto come = [&](int source) {
+    open.emplace_back(supervisor.target(), "127.0.7." + std::to_string(source));
+    const std::optional<Response> answer = open.back().get("/");
+    return answer ? answer->code : 0;
+  };
+  const auto change_to = [&](const std::string& more) {
+    write(limits + more, "wait-limit = 0\n");
+    const Ran ran = supervisor.tell("reload", {"--wait"});
+    ASSERT_EQ(ran.exit_code, 0) << ran.errors;
+  };
+  EXPECT_EQ(come(1), 200);
+  change_to("ban-time = \"2h\"\nban-after = 100\nadmission = \"dry-run\"\n");
+  EXPECT_EQ(come(1), 200);
+  EXPECT_EQ(come(1), 200) << "the third of its source";
+  EXPECT_EQ(come(2), 200) << "the fourth of all";
+  const auto would_refuse = [&] {
+    return nlohmann::json::parse(supervisor.status().json)["listeners"][0]["would_refuse"];
+  };
+  const nlohmann::json counted = {{"source-connections", 1}, {"total-connections", 1}};
+  EXPECT_EQ(would_refuse(), counted);
+  change_to("ban-time = \"3h\"\nban-after = 100\n");
+  EXPECT_EQ(come(1), 429);
+  EXPECT_EQ(come(3), 503);
+  change_to("source-prefix-v4 = 24\n");
+  EXPECT_EQ(would_refuse(), counted);
 }
 
 TEST_F(AdmissionReload, AListThatCannotBeReadChangesNothing) {

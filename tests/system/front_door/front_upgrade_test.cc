@@ -118,14 +118,17 @@ TEST(FrontDoorUpgrade, WhatSourcesHaveDoneBeforeIsNotForgotten) {
 TEST(FrontDoorUpgrade, WhatWasOnlyCountedIsCountedOn) {
   const TempDirectory directory;
   write_text(directory / "deny", "127.0.7.0/24\n");
-  const Supervisor supervisor(passed("127.0.0.1:0,admission=dry-run,deny=" + (directory / "deny")));
+  const Supervisor supervisor(
+      passed("127.0.0.1:0,admission=dry-run,deny=" + (directory / "deny"), {"--max-connections", "1"}));
   supervisor.wait_until_serving();
+  HttpClient open(supervisor.target());
+  ASSERT_TRUE(open.get("/"));
   for (int round = 0; round < 2; ++round) {
     EXPECT_TRUE(get_once(supervisor.target(), "/", "127.0.7.1"));
     const Ran ran = supervisor.tell("upgrade", {"--wait"});
     ASSERT_EQ(ran.exit_code, 0) << ran.errors << supervisor.errors();
     const auto listener = nlohmann::json::parse(supervisor.status().json)["listeners"][0];
-    EXPECT_EQ(listener["would_refuse"], (nlohmann::json{{"denied", round + 1}}));
+    EXPECT_EQ(listener["would_refuse"], (nlohmann::json{{"denied", round + 1}, {"max-connections", round + 1}}));
   }
 }
 
