@@ -63,6 +63,7 @@ class Dispatcher {
   void set_dry_run(ListenerId listener, DryRun dry_run) { dry_runs_[listener.value] = std::move(dry_run); }
   // The account of connections that another pool's listener accepts, and that are for this one.
   ListenerId add_guest(std::string name, const ListenAddress& address);
+  void close_guest(ListenerId listener) { listeners_[listener.value]->set_stage(Listener::Stage::Gone); }
   [[nodiscard]] bool is_guest(ListenerId listener) const { return guests_[listener.value]; }
   void serve_listener(ListenerId listener);
   // Whoever comes from now on is refused, until the listener is removed, or serves again.
@@ -70,7 +71,7 @@ class Dispatcher {
   // One that came with the socket of another: that is its own from now on; or it does not come, and the other goes on.
   void keep_shared_socket(ListenerId listener);
   void leave_shared_socket(ListenerId listener);
-  // One that is leaving comes again.
+  // One that is leaving, or serves too early, comes (again).
   void revive_listener(ListenerId listener);
   // Serves those whom the kernel has already connected (unless they are refused there), and closes it.
   void remove_listener(ListenerId listener);

@@ -18,6 +18,8 @@ class Farewell {
 
   // 503 where we have no room; 429 where the source may try again; both with Retry-After. Else 403.
   void say(UniqueFd fd, Refusal refusal);
+  // Whether nobody is kept.
+  [[nodiscard]] bool is_over() const { return leaving_.empty(); }
 
  private:
   struct Leaving {

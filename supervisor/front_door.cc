@@ -141,7 +141,25 @@ void FrontDoor::hang_dry_run() {
   }
 }
 
-FrontDoor::~FrontDoor() { *alive_ = false; }
+FrontDoor::~FrontDoor() {
+  *alive_ = false;
+  for (const Way& way : ways_) {
+    for (const Target& target : way) {
+      if (target.pool == nullptr || target.alive.expired()) continue;
+      if (target.dispatcher != way.front().dispatcher) target.dispatcher->close_guest(target.listener);
+    }
+  }
+}
+
+bool FrontDoor::is_known_everywhere() const {
+  return std::all_of(ways_.begin(), ways_.end(), [](const Way& way) {
+    return std::all_of(way.begin() + 1, way.end(), [&](const Target& target) {
+      if (target.pool == nullptr || target.alive.expired()) return true;
+      if (target.dispatcher == way.front().dispatcher) return true;
+      return account_of(target).stage() != Listener::Stage::Coming;
+    });
+  });
+}
 
 std::vector<ListenerId> FrontDoor::listeners() const {
   std::vector<ListenerId> listeners;
@@ -178,6 +196,7 @@ void FrontDoor::save(SavedPool& saved, FdList& fds) const {
     saved.arriving.push_back({fds.add("connection", connection.fd), connection.way->front().listener,
                               has_address ? connection.sender.address.text() : "", connection.sender.port});
   }
+  if (is_retired_) return;  // the door that it has now is asked what sources have done
   SavedDoor& door = saved.doors.emplace_back();
   door.listener = ways_.front().front().listener;
   door.missing = missing_;

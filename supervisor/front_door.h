@@ -38,6 +38,8 @@ namespace holdfast {
 //
 // Where as many are open as may be (total-connections), those that come next wait here for others to be closed, in the order of their
 // arrival; as many and as long as they may wait in the listener's own pool (wait-limit, wait-timeout).
+//
+// The accounts that the listener has in other pools (guests) end with the door.
 class FrontDoor {
  public:
   // A pool, as one listener sees it. Borrowed.
@@ -75,6 +77,13 @@ class FrontDoor {
   void let_all_in();
   // Nobody is let in any more: what waits is refused.
   void close();
+  // Its listener is gone, or has another door. Nobody enters; what waits is served as before.
+  void retire() { is_retired_ = true; }
+  [[nodiscard]] bool is_retired() const { return is_retired_; }
+  // Whether it may go: it is retired, and nobody waits.
+  [[nodiscard]] bool is_done() const { return is_retired_ && waiting() == 0 && farewell_.is_over(); }
+  // Whether the workers of all pools that its connections may come to know the listener.
+  [[nodiscard]] bool is_known_everywhere() const;
 
   // In its own pool.
   [[nodiscard]] std::vector<ListenerId> listeners() const;
@@ -155,6 +164,7 @@ class FrontDoor {
   ArrivalWatch watch_;
   std::unique_ptr<Gatekeeper> keeper_;
   Farewell farewell_;
+  bool is_retired_ = false;
   std::map<std::uint64_t, Waiting> waiting_;  // by number, so the oldest first
   std::uint64_t last_ = 0;
   std::deque<Queued> queue_;
