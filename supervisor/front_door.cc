@@ -243,7 +243,7 @@ void FrontDoor::close() {
 
 FrontDoor::Decision FrontDoor::foresee(const PrefaceFacts& facts) const {
   Decision decision = decide(ways_.front(), facts);
-  const bool is_full = keeper_->seems_full() && queue_.size() >= own_pool().wait_limit;
+  const bool is_full = keeper_->is_full() && queue_.size() >= own_pool().wait_limit;
   if (is_full && !decision.refusal && config_.admission.enforcement == Enforcement::Refuse)
     decision.refusal = Refusal::TotalConnections;
   if (const std::optional<Refusal> refusal = keeper_->foresee(facts.remote)) decision.refusal = refusal;
@@ -398,10 +398,10 @@ FrontDoor::Decision FrontDoor::decide(const Way& way, const PrefaceFacts& facts)
 // Else it is told, and counted.
 bool FrontDoor::lets_in(const Way& way, UniqueFd& fd, const Endpoint& client) {
   const bool has_address = client.family != Endpoint::Family::Unix;
-  const std::optional<Refusal> refusal = keeper_->judge(has_address ? std::optional(client.address) : std::nullopt, fd);
-  if (!refusal) return true;
-  report(client, to_text(*refusal));
-  refuse_by_choice(way, std::move(fd), *refusal);
+  const auto refused = keeper_->judge(has_address ? std::optional(client.address) : std::nullopt, fd);
+  if (!refused) return true;
+  report(client, to_text(refused->reason));
+  refuse_by_choice(way, std::move(fd), refused->reason, refused->wait);
   return false;
 }
 
@@ -411,10 +411,10 @@ void FrontDoor::refuse(const Way& way, UniqueFd fd, Refusal refusal) {
 }
 
 // As the configuration says (refusal).
-void FrontDoor::refuse_by_choice(const Way& way, UniqueFd fd, Refusal refusal) {
+void FrontDoor::refuse_by_choice(const Way& way, UniqueFd fd, Refusal refusal, Duration wait) {
   if (config_.admission.form == AdmissionConfig::Form::Reset) return refuse(way, std::move(fd), refusal);
   account_of(way.front()).count_refusal(refusal);
-  farewell_.say(std::move(fd), refusal);
+  farewell_.say(std::move(fd), refusal, wait);
 }
 
 // What is wrong with a sender, at a bounded rate.

@@ -148,7 +148,7 @@ class FrontDoor {
   void hang_refusers();
   void hang_dry_run();
   void refuse(const Way& way, UniqueFd fd, Refusal refusal);
-  void refuse_by_choice(const Way& way, UniqueFd fd, Refusal refusal);
+  void refuse_by_choice(const Way& way, UniqueFd fd, Refusal refusal, Duration wait = {});
   void report(const Endpoint& sender, std::string_view why);
   [[nodiscard]] static Listener& account_of(const Target& target);
   [[nodiscard]] const PoolConfig& own_pool() const { return *ways_.front().front().pool; }

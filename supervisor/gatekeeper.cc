@@ -11,7 +11,7 @@ namespace holdfast {
 
 namespace {
 
-constexpr Duration kLookPeriod = std::chrono::seconds(2);
+constexpr Duration kLookPeriod = std::chrono::seconds(1);
 constexpr std::size_t kMostSaved = 4096;                   // sources: a state is written and read within milliseconds
 constexpr std::size_t kMostCountedForPeople = 10'000;      // some 10 ms
 constexpr std::size_t kMostBytes = std::size_t{64} << 20;  // a million ranges
@@ -120,22 +120,22 @@ void Gatekeeper::remember_sources(const AdmissionConfig& config, std::unique_ptr
 // One that was read before goes on; it is looked at in its time.
 Result<Gatekeeper::List> Gatekeeper::list_for(const std::string& path, const List& before) {
   if (path == before.path) return before;
-  List list{path, {}, {}, 0};
+  List list{before.holds, path};
   if (Outcome read = Gatekeeper::read(list); !read) return std::move(read).error();
   return list;
 }
 
-std::optional<Refusal> Gatekeeper::judge(const std::optional<IpAddress>& source, BorrowedFd connection) {
+std::optional<Gatekeeper::Refused> Gatekeeper::judge(const std::optional<IpAddress>& source, BorrowedFd connection) {
   if (!source) return std::nullopt;
   if (const std::optional<Refusal> refusal = refuse_by_list(*source)) {
-    if (config_.enforcement == Enforcement::Refuse) return refusal;
+    if (config_.enforcement == Enforcement::Refuse) return Refused{*refusal};
     count_would_refuse(*refusal);
   }
   if (!admission_) return std::nullopt;
   recount_where_full(*source);
   const AdmissionVerdict verdict = admission_->on_connection(*source, loop_.now());
   if (verdict.dry_run != AdmissionLimit::None) count_would_refuse(refusal_of(verdict.dry_run));
-  if (!verdict.admitted()) return refusal_of(verdict.refused_by);
+  if (!verdict.admitted()) return Refused{refusal_of(verdict.refused_by), verdict.wait};
   keep_count(*source, connection, *verdict.ticket);
   return std::nullopt;
 }
@@ -157,24 +157,27 @@ void Gatekeeper::keep_count(const IpAddress& source, BorrowedFd connection, Admi
 }
 
 bool Gatekeeper::has_room() {
-  if (!seems_full()) return true;
-  of_all_->recount_all(loop_.now());
-  if (!seems_full()) return true;
+  if (!is_full()) return true;
   if (config_.enforcement == Enforcement::Refuse) return false;
   count_would_refuse(Refusal::TotalConnections);
   return true;
 }
 
-bool Gatekeeper::seems_full() const { return of_all_ && of_all_->remembered() >= config_.total_connections; }
+bool Gatekeeper::is_full() {
+  if (!seems_full()) return false;
+  of_all_->recount_all(loop_.now());
+  return seems_full();
+}
 
 void Gatekeeper::on_passed_on(BorrowedFd connection) {
   if (of_all_) of_all_->add(connection, 0, 0);
 }
 
-std::optional<Refusal> Gatekeeper::foresee(const std::optional<IpAddress>& source) const {
+std::optional<Refusal> Gatekeeper::foresee(const std::optional<IpAddress>& source) {
   if (!source || config_.enforcement == Enforcement::DryRun) return std::nullopt;
   if (const std::optional<Refusal> refusal = refuse_by_list(*source)) return refusal;
   if (!admission_) return std::nullopt;
+  recount_where_full(*source);
   const AdmissionLimit limit = admission_->foresee(*source, loop_.now()).refused_by;
   return limit == AdmissionLimit::None ? std::nullopt : std::optional(refusal_of(limit));
 }
@@ -212,13 +215,16 @@ std::optional<Refusal> Gatekeeper::refuse_by_list(const IpAddress& source) const
 Outcome Gatekeeper::read(List& list) {
   if (list.path.empty()) return Done{};
   const FileStamp stamp = stamp_of(list.path);  // before reading: what changes meanwhile is read once more
+  list.stamp = list.seen = stamp;
   const Result<std::string> text = read_text_file(list.path, kMostBytes);
   if (!text) return text.error();
+  if (stamp_of(list.path) != stamp) return Error{{}, list.path + ": it was changed while it was read"};
   const Result<std::vector<Cidr>> ranges = parse_cidr_lines(*text);
   if (!ranges) return Error{{}, list.path + ": " + ranges.error().message()};
+  if (ranges->empty() && list.holds == List::Holds::WhoIsLetIn)
+    return Error{{}, list.path + ": it holds no range, so nobody would be let in"};
   list.set = CidrSet(*ranges);
   list.ranges = ranges->size();
-  list.stamp = stamp;
   return Done{};
 }
 
@@ -231,9 +237,9 @@ void Gatekeeper::look_again() {
 void Gatekeeper::look_again(List& list) {
   if (list.path.empty()) return;
   const FileStamp stamp = stamp_of(list.path);
-  if (stamp == list.stamp) return;
-  const Outcome read = Gatekeeper::read(list);
-  list.stamp = stamp;  // a file with a mistake is told once, not every two seconds
+  const bool stands_still = std::exchange(list.seen, stamp) == stamp;
+  if (stamp == list.stamp || !stands_still) return;
+  const Outcome read = Gatekeeper::read(list);  // one with a mistake is told once, not every second
   if (read) {
     spdlog::info("listener {}: {} has changed and is in force", listener_, list.path);
   } else {
@@ -275,8 +281,7 @@ void Gatekeeper::recall(const SavedDoor& door) {
 }
 
 Outcome Gatekeeper::check(const AdmissionConfig& config) {
-  for (const std::string& path : {config.allow_file, config.deny_file}) {
-    List list{path, {}, {}, 0};
+  for (List list : {List{List::Holds::WhoIsLetIn, config.allow_file}, List{List::Holds::WhoIsNot, config.deny_file}}) {
     if (Outcome read = Gatekeeper::read(list); !read) return read;
   }
   return Done{};

@@ -48,7 +48,10 @@ AdmissionVerdict Admission::on_connection(const IpAddress& address, TimePoint no
   const bool admitted = verdict.refused_by == AdmissionLimit::None;
   ++entry.seen;
   record_refusal(entry, admitted ? verdict.dry_run : verdict.refused_by, now);
-  if (!admitted) return verdict;
+  if (!admitted) {
+    verdict.wait = wait_of(entry, now);
+    return verdict;
+  }
   // What a dry run would have refused takes no room: so it shows what enforcing the limit would do.
   if (policy_.rate != 0 && !rate_is_reached(entry, now)) entry.full_at = std::max(entry.full_at, now) + rate_step_;
   ++connections_;
@@ -204,6 +207,15 @@ AdmissionVerdict Admission::judge(const Entry& entry, TimePoint now) const {
   ask(policy_.source_connections != 0 && entry.connections >= policy_.source_connections,
       AdmissionLimit::SourceConnections, policy_.source_connections_enforcement);
   return verdict;
+}
+
+// A refusal may have been the one after which it is banned.
+Duration Admission::wait_of(const Entry& entry, TimePoint now) const {
+  Duration wait{};
+  if (policy_.ban_enforcement == Enforcement::Refuse && now < entry.banned_until) wait = entry.banned_until - now;
+  if (policy_.rate_enforcement == Enforcement::Refuse && rate_is_reached(entry, now))
+    wait = std::max(wait, entry.full_at + rate_step_ - now - rate_step_ * policy_.rate);
+  return wait;
 }
 
 // `limit`: the one that refused, or would have if it were enforced. A dry run bans nobody in earnest.

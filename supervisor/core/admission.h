@@ -48,6 +48,7 @@ struct AdmissionVerdict {
   AdmissionLimit refused_by = AdmissionLimit::None;
   AdmissionLimit dry_run = AdmissionLimit::None;  // what would have refused it, were that enforced
   std::optional<AdmissionTicket> ticket;          // if it was admitted
+  Duration wait{};                                // if it was refused: until its source may come again; 0: nobody knows
 
   [[nodiscard]] bool admitted() const { return ticket.has_value(); }
 };
@@ -133,6 +134,7 @@ class Admission {
   void set_policy(const AdmissionPolicy& policy);
   [[nodiscard]] bool rate_is_reached(const Entry& entry, TimePoint now) const;
   [[nodiscard]] AdmissionVerdict judge(const Entry& entry, TimePoint now) const;
+  [[nodiscard]] Duration wait_of(const Entry& entry, TimePoint now) const;
   void record_refusal(Entry& entry, AdmissionLimit limit, TimePoint now) const;
 
   AdmissionPolicy policy_;

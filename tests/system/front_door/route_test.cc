@@ -66,6 +66,25 @@ INSTANTIATE_TEST_SUITE_P(
                     Way{"source", {"--placement", "source"}}),
     [](const auto& way) { return way.param.name; });
 
+// What is closed is known only when somebody asks.
+TEST(RouteOf, WhatHasBeenClosedStandsInNobodysWay) {
+  const Supervisor supervisor(passed("127.0.0.1:0,source-connections=2,total-connections=3", {"--wait-limit", "0"}));
+  supervisor.wait_until_serving();
+  std::vector<HttpClient> open;
+  for (const char* source : {"127.0.7.1", "127.0.7.1", "127.0.7.2"}) {
+    open.emplace_back(supervisor.target(), source);
+    ASSERT_TRUE(open.back().get("/"));
+  }
+  const auto refused = [&](const std::string& address) {
+    return ask_route(supervisor, {{"address", address}}).value("refused", "");
+  };
+  EXPECT_EQ(refused("127.0.7.1"), "source-connections");
+  EXPECT_EQ(refused("127.0.7.3"), "total-connections");
+  open.clear();
+  EXPECT_TRUE(eventually([&] { return refused("127.0.7.1").empty(); }));
+  EXPECT_TRUE(eventually([&] { return refused("127.0.7.3").empty(); }));
+}
+
 TEST(RouteOf, ATaggedSessionIsTheSlotInIt) {
   const Supervisor supervisor(by_key("tagged(query(sid)), remote-address"));
   supervisor.wait_until_serving();
