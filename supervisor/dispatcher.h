@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -180,7 +181,9 @@ class Dispatcher {
   [[nodiscard]] std::optional<SlotId> slot_of_bucket_with_room(unsigned bucket, Bounds bounds) const;
   [[nodiscard]] std::optional<SlotId> slot_of_placer_with_room(const ConnectionRecord& record, Bounds bounds);
   void watch_holders();
-  [[nodiscard]] std::optional<SlotId> holder_of(const ConnectionRecord& record) const;
+  [[nodiscard]] std::optional<SlotId> choose(Placer& placer, const ConnectionRecord& record,
+                                             std::span<const SlotLoad> loads) const;
+  [[nodiscard]] std::optional<SlotId> holder_of(const ConnectionRecord& record, std::optional<SlotId> chosen) const;
   void note_holder(SlotId slot, const Connection& connection);
   void read_loads(std::vector<SlotLoad>& loads, Bounds bounds) const;
   [[nodiscard]] bool is_over_guests_limit(ListenerId listener) const;
@@ -191,6 +194,7 @@ class Dispatcher {
   void wait_for_close(Connection connection);
   void look_for_closed();
   void refuse_politely(Connection connection, Refusal refusal);
+  [[nodiscard]] bool is_spread(const ConnectionRecord& record) const;
   void report_heavy(const ConnectionRecord& record) const;
   void put(SlotId slot, Connection connection);
   void flush();

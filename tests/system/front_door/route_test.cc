@@ -61,7 +61,7 @@ TEST_P(Route, IsWhereClientsGoAlsoWhenASlotIsDown) {
 INSTANTIATE_TEST_SUITE_P(
     By, Route,
     testing::Values(Way{"rendezvous", {}}, Way{"weights", {"--weights", "5,2,1"}},
-                    Way{"bounded", {"--balance-factor", "10000"}}, Way{"crc32", {"--placement", "crc32"}},
+                    Way{"bounded_by_much", {"--balance-factor", "10000"}}, Way{"crc32", {"--placement", "crc32"}},
                     Way{"ip_hash", {"--placement", "ip-hash", "--weights", "1,3,1"}, "remote-address"},
                     Way{"source", {"--placement", "source"}}),
     [](const auto& way) { return way.param.name; });
@@ -83,6 +83,32 @@ TEST(RouteOf, WhatHasBeenClosedStandsInNobodysWay) {
   open.clear();
   EXPECT_TRUE(eventually([&] { return refused("127.0.7.1").empty(); }));
   EXPECT_TRUE(eventually([&] { return refused("127.0.7.3").empty(); }));
+}
+
+TEST(RouteOf, ANewKeyGoesPastASlotThatIsOverItsBound) {
+  SupervisorPlan plan = by_key("query(room), remote-address", {"--balance-factor", "110"});
+  plan.workers = 2;
+  const Supervisor supervisor(plan);
+  supervisor.wait_until_serving();
+  const auto of_room = [](const std::string& room) { return "GET /?room=" + room + " HTTP/1.1\r\nHost: test\r\n\r\n"; };
+  std::vector<HttpClient> open;
+  int home = -1;
+  for (int i = 0; i < 10; ++i) {
+    open.emplace_back(supervisor.target());
+    open.back().send_raw(of_room("lobby"));
+    const auto answer = told(open.back());
+    ASSERT_TRUE(answer) << name_of(open.back().ending());
+    home = (*answer)["slot"].get<int>();
+  }
+  const auto route = [&](const std::string& room) {
+    return ask_route(supervisor, {{"address", "127.0.0.1"}, {"head", of_room(room)}})["slot"];
+  };
+  EXPECT_EQ(route("lobby"), home) << "it has connections there";
+  for (int i = 0; i < 8; ++i) {
+    const std::string room = "room-" + std::to_string(i);
+    EXPECT_EQ(route(room), 1 - home) << room;
+    EXPECT_EQ(slot_of(supervisor, request("/?room=" + room)), 1 - home) << room;
+  }
 }
 
 TEST(RouteOf, ATaggedSessionIsTheSlotInIt) {
