@@ -84,6 +84,7 @@ Outcome Gatekeeper::change(const AdmissionConfig& config) {
     of_all = *std::move(census);
   }
   // From here on nothing can fail.
+  reading_.reset();  // what it reads may not be asked for any more; else it is found changed again
   allowed_ = *std::move(allowed);
   denied_ = *std::move(denied);
   remember_sources(config, std::move(by_source));
@@ -229,21 +230,42 @@ Outcome Gatekeeper::read(List& list) {
 }
 
 void Gatekeeper::look_again() {
-  look_again(allowed_);
-  look_again(denied_);
+  for (List* const list : {&allowed_, &denied_}) {
+    const bool has_changed = is_to_be_read(*list);
+    if (has_changed && !reading_) read_anew(*list);
+  }
   timer_.arm(loop_.now() + kLookPeriod);
 }
 
-void Gatekeeper::look_again(List& list) {
-  if (list.path.empty()) return;
+bool Gatekeeper::is_to_be_read(List& list) {
+  if (list.path.empty()) return false;
   const FileStamp stamp = stamp_of(list.path);
   const bool stands_still = std::exchange(list.seen, stamp) == stamp;
-  if (stamp == list.stamp || !stands_still) return;
-  const Outcome read = Gatekeeper::read(list);  // one with a mistake is told once, not every second
-  if (read) {
+  return stamp != list.stamp && stands_still;
+}
+
+void Gatekeeper::read_anew(const List& list) {
+  struct Reading {
+    List list;
+    Outcome outcome = Done{};
+  };
+  const auto reading = std::make_shared<Reading>(Reading{{list.holds, list.path}});
+  reading_ = Background::start(
+      loop_, [reading] { reading->outcome = read(reading->list); },
+      [this, reading] {
+        reading_.reset();
+        take(std::move(reading->list), reading->outcome);
+      });
+}
+
+void Gatekeeper::take(List read, const Outcome& outcome) {
+  List& list = read.holds == List::Holds::WhoIsLetIn ? allowed_ : denied_;
+  list.stamp = read.stamp;  // one with a mistake is told once, not every second
+  if (outcome) {
     spdlog::info("listener {}: {} has changed and is in force", listener_, list.path);
+    list = std::move(read);
   } else {
-    spdlog::error("listener {}: {}; what it said before stays in force", listener_, read.error().message());
+    spdlog::error("listener {}: {}; what it said before stays in force", listener_, outcome.error().message());
   }
 }
 

@@ -12,6 +12,7 @@
 #include "core/result.h"
 #include "listener/census.h"
 #include "listener/listener.h"
+#include "loop/background.h"
 #include "loop/loop.h"
 #include "loop/timer.h"
 #include "sys/text_file.h"
@@ -89,7 +90,9 @@ class Gatekeeper {
   void remember_sources(const AdmissionConfig& config, std::unique_ptr<Census> by_source);
   [[nodiscard]] bool seems_full() const { return of_all_ && of_all_->remembered() >= config_.total_connections; }
   void look_again();
-  void look_again(List& list);
+  [[nodiscard]] static bool is_to_be_read(List& list);
+  void read_anew(const List& list);
+  void take(List read, const Outcome& outcome);
   [[nodiscard]] std::optional<Refusal> refuse_by_list(const IpAddress& source) const;
   [[nodiscard]] std::uint64_t group_of(const IpAddress& source) const;
   void recount_where_full(const IpAddress& source);
@@ -105,6 +108,7 @@ class Gatekeeper {
   std::unique_ptr<Census> by_source_;  // null: how many a source has open is no matter
   std::unique_ptr<Census> of_all_;     // likewise for all together
   std::map<std::string, std::uint64_t> would_refuse_;
+  std::unique_ptr<Background> reading_;  // while a list that has changed is read: it may have a million lines
   Timer timer_;
 };
 
