@@ -209,6 +209,17 @@ void Dispatcher::on_room() {
   flush();
 }
 
+void Dispatcher::on_limits_changed() {
+  on_room();
+  if (unplaced_.empty()) return;
+  if (pool_.bounds_connections()) {
+    closed_.arm(loop_.now());
+    if (pause_ == Pause::NoRoom) set_pause(Pause::No);
+  } else if (pause_ == Pause::No) {
+    set_pause(Pause::NoRoom);
+  }
+}
+
 void Dispatcher::refuse(std::vector<Connection> connections, Refusal refusal) {
   for (Connection& connection : connections) {
     listeners_[connection.record.listener]->count_refusal(connection.fd ? refusal : Refusal::Lost);

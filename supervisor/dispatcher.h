@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -63,6 +64,7 @@ class Dispatcher {
   void set_dry_run(ListenerId listener, DryRun dry_run) { dry_runs_[listener.value] = std::move(dry_run); }
   // The account of connections that another pool's listener accepts, and that are for this one.
   ListenerId add_guest(std::string name, const ListenAddress& address);
+  void close_guest(ListenerId listener) { listeners_[listener.value]->set_stage(Listener::Stage::Gone); }
   [[nodiscard]] bool is_guest(ListenerId listener) const { return guests_[listener.value]; }
   void serve_listener(ListenerId listener);
   // Whoever comes from now on is refused, until the listener is removed, or serves again.
@@ -70,7 +72,7 @@ class Dispatcher {
   // One that came with the socket of another: that is its own from now on; or it does not come, and the other goes on.
   void keep_shared_socket(ListenerId listener);
   void leave_shared_socket(ListenerId listener);
-  // One that is leaving comes again.
+  // One that is leaving, or serves too early, comes (again).
   void revive_listener(ListenerId listener);
   // Serves those whom the kernel has already connected (unless they are refused there), and closes it.
   void remove_listener(ListenerId listener);
@@ -119,6 +121,8 @@ class Dispatcher {
   void admit(Connection connection, std::optional<SlotId> slot);
   // A slot may have room again.
   void on_room();
+  // The pool's limits are others than before: who waits for room waits for what they say now.
+  void on_limits_changed();
   // Closes connections that will never reach a worker.
   void refuse(std::vector<Connection> connections, Refusal refusal);
   // The same for all that have no place yet: there will be none.
@@ -177,7 +181,9 @@ class Dispatcher {
   [[nodiscard]] std::optional<SlotId> slot_of_bucket_with_room(unsigned bucket, Bounds bounds) const;
   [[nodiscard]] std::optional<SlotId> slot_of_placer_with_room(const ConnectionRecord& record, Bounds bounds);
   void watch_holders();
-  [[nodiscard]] std::optional<SlotId> holder_of(const ConnectionRecord& record) const;
+  [[nodiscard]] std::optional<SlotId> choose(Placer& placer, const ConnectionRecord& record,
+                                             std::span<const SlotLoad> loads) const;
+  [[nodiscard]] std::optional<SlotId> holder_of(const ConnectionRecord& record, std::optional<SlotId> chosen) const;
   void note_holder(SlotId slot, const Connection& connection);
   void read_loads(std::vector<SlotLoad>& loads, Bounds bounds) const;
   [[nodiscard]] bool is_over_guests_limit(ListenerId listener) const;
@@ -188,6 +194,7 @@ class Dispatcher {
   void wait_for_close(Connection connection);
   void look_for_closed();
   void refuse_politely(Connection connection, Refusal refusal);
+  [[nodiscard]] bool is_spread(const ConnectionRecord& record) const;
   void report_heavy(const ConnectionRecord& record) const;
   void put(SlotId slot, Connection connection);
   void flush();

@@ -76,7 +76,7 @@ Dispatcher::Prospect Dispatcher::prospect(const Arrival& arrival) const {
     read_loads(loads, Bounds::Held);
     prospect.by = is_by_key(pool_.placement) ? Prospect::By::Key : Prospect::By::Load;
     if (prospect.by == Prospect::By::Key) prospect.preference = placer.preference(record);
-    prospect.slot = placer.choose(record, loads, holder_of(record));
+    prospect.slot = choose(placer, record, loads);
   }
   return prospect;
 }
@@ -140,8 +140,7 @@ unsigned Dispatcher::bucket_for(const Endpoint& remote) const {
 void Dispatcher::enter(Connection connection) {
   recent_clients_.on_client(connection.record.bucket, identity_of(connection.record), loop_.now());
   connection.record.id = ++last_connection_;
-  if (!tagged_slot(connection.record) && heavy_.on_connection(connection.record.bucket))
-    report_heavy(connection.record);
+  if (!is_spread(connection.record) && heavy_.on_connection(connection.record.bucket)) report_heavy(connection.record);
   if (session_door_ && session_door_(connection)) {
     at_door_++;
   } else {
@@ -238,7 +237,7 @@ std::optional<SlotId> Dispatcher::slot_with_room(const ConnectionRecord& record,
 
 std::optional<SlotId> Dispatcher::slot_of_placer_with_room(const ConnectionRecord& record, Bounds bounds) {
   read_loads(loads_, bounds);
-  const std::optional<SlotId> slot = placer_->choose(record, loads_, holder_of(record));
+  const std::optional<SlotId> slot = choose(*placer_, record, loads_);
   return slot && has_room(*slot, bounds) ? slot : std::nullopt;
 }
 
@@ -254,9 +253,19 @@ void Dispatcher::watch_holders() {
   }
 }
 
-std::optional<SlotId> Dispatcher::holder_of(const ConnectionRecord& record) const {
+std::optional<SlotId> Dispatcher::choose(Placer& placer, const ConnectionRecord& record,
+                                         std::span<const SlotLoad> loads) const {
+  const std::optional<SlotId> chosen = placer.choose(record, loads);
+  const std::optional<SlotId> holder = holder_of(record, chosen);
+  return holder ? placer.choose(record, loads, holder) : chosen;
+}
+
+// Of a key that would go elsewhere than where it is thought to be: is it there still? Others are asked nothing.
+std::optional<SlotId> Dispatcher::holder_of(const ConnectionRecord& record, std::optional<SlotId> chosen) const {
   const std::optional<std::uint32_t> key = held_ ? placer_->key_hash(record) : std::nullopt;
   if (!key) return std::nullopt;
+  const std::optional<Census::Connection> remembered = held_->one_of(*key);
+  if (!remembered || (chosen && remembered->note == chosen->value)) return std::nullopt;
   const std::optional<Census::Connection> held = held_->open_one_of(*key);
   return held ? std::optional(SlotId{static_cast<std::uint32_t>(held->note)}) : std::nullopt;
 }
@@ -304,10 +313,14 @@ bool Dispatcher::has_room(SlotId id, Bounds bounds) const {
   return account.waiting < (slot.state == SlotState::Serving ? pool_.queue_limit : pool_.hold_limit);
 }
 
+// Whether no key makes one slot heavy with such connections.
+bool Dispatcher::is_spread(const ConnectionRecord& record) const {
+  if (table_.slots() == 1 || !is_by_key(pool_.placement) || pool_.balance_factor != 0) return true;
+  return tagged_slot(record) || record.family == HF_FAMILY_UNIX || (record.flags & HF_CONNECTION_CHECK) != 0;
+}
+
 // Who it is stands in the log once: what follows from it goes on until somebody chooses otherwise.
 void Dispatcher::report_heavy(const ConnectionRecord& record) const {
-  const bool is_spread = table_.slots() == 1 || !is_by_key(pool_.placement) || pool_.balance_factor != 0;
-  if (is_spread || record.family == HF_FAMILY_UNIX || (record.flags & HF_CONNECTION_CHECK) != 0) return;
   spdlog::warn(
       "pool {}: more than 30 % of the last {} connections have one key (bucket {}, the last one from {}), and all of "
       "them go to one "

@@ -1,5 +1,9 @@
 #include "farewell.h"
 
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -12,19 +16,13 @@ namespace {
 constexpr Duration kKept = std::chrono::seconds(1);
 constexpr std::size_t kMostLeaving = 1024;
 
-constexpr std::string_view kForbidden = "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-constexpr std::string_view kTooMany =
-    "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-constexpr std::string_view kBanned =
-    "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 60\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+constexpr std::string_view kForbidden = "HTTP/1.1 403 Forbidden\r\n";
+constexpr std::string_view kTooMany = "HTTP/1.1 429 Too Many Requests\r\n";
+constexpr std::string_view kNoRoom = "HTTP/1.1 503 Service Unavailable\r\n";
 
-constexpr std::string_view kNoRoom =
-    "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-
-std::string_view answer_of(Refusal refusal) {
+std::string_view status_of(Refusal refusal) {
   switch (refusal) {
     case Refusal::Banned:
-      return kBanned;
     case Refusal::SourceRate:
     case Refusal::SourceConnections:
       return kTooMany;
@@ -38,12 +36,22 @@ std::string_view answer_of(Refusal refusal) {
   }
 }
 
+std::string answer_of(Refusal refusal, Duration wait) {
+  const std::string_view status = status_of(refusal);
+  std::string answer(status);
+  if (status != kForbidden) {
+    const auto seconds = std::chrono::ceil<std::chrono::seconds>(wait).count();
+    answer += "Retry-After: " + std::to_string(std::max<std::int64_t>(seconds, 1)) + "\r\n";
+  }
+  return answer + "Content-Length: 0\r\nConnection: close\r\n\r\n";
+}
+
 }  // namespace
 
 Farewell::Farewell(Loop& loop) : loop_(loop), timer_(loop, [this] { on_due(); }) {}
 
-void Farewell::say(UniqueFd fd, Refusal refusal) {
-  answer_refused(fd, answer_of(refusal));
+void Farewell::say(UniqueFd fd, Refusal refusal, Duration wait) {
+  answer_refused(fd, answer_of(refusal, wait));
   if (leaving_.empty()) timer_.arm(loop_.now() + kKept);
   leaving_.push_back({std::move(fd), loop_.now() + kKept});
   if (leaving_.size() > kMostLeaving) leaving_.pop_front();

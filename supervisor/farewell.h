@@ -16,8 +16,10 @@ class Farewell {
  public:
   explicit Farewell(Loop& loop);
 
-  // 503 where we have no room; 429 where the source may try again; both with Retry-After. Else 403.
-  void say(UniqueFd fd, Refusal refusal);
+  // 503 where we have no room; 429 where the source may try again; both with Retry-After: after `wait`, a second at least. Else 403.
+  void say(UniqueFd fd, Refusal refusal, Duration wait = {});
+  // Whether nobody is kept.
+  [[nodiscard]] bool is_over() const { return leaving_.empty(); }
 
  private:
   struct Leaving {

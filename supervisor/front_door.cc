@@ -61,12 +61,6 @@ void take_addresses(const ProxyHeader& header, Arrival& arrival) {
   }
 }
 
-// Null: everybody is let in.
-Result<std::unique_ptr<Gatekeeper>> keeper_for(Loop& loop, const ListenerConfig& config, HashKey key) {
-  if (!Gatekeeper::is_needed(config.admission)) return std::unique_ptr<Gatekeeper>();
-  return Gatekeeper::create(loop, config.name, config.admission, key);
-}
-
 }  // namespace
 
 bool FrontDoor::is_needed(const ListenerConfig& config, const std::vector<const PoolConfig*>& pools) {
@@ -81,21 +75,21 @@ bool FrontDoor::is_needed(const ListenerConfig& config, const std::vector<const 
 }
 
 Result<std::unique_ptr<FrontDoor>> FrontDoor::create(Loop& loop, const ListenerConfig& config, HashKey key,
-                                                     std::vector<Target> targets) {
-  Result<std::unique_ptr<Gatekeeper>> keeper = keeper_for(loop, config, key);
+                                                     std::vector<Way> ways) {
+  Result<std::unique_ptr<Gatekeeper>> keeper = Gatekeeper::create(loop, config.name, config.admission, key);
   if (!keeper) return std::move(keeper).error();
   Result<ArrivalWatch> watch = ArrivalWatch::create();
   if (!watch) return std::move(watch).error();
   return std::unique_ptr<FrontDoor>(
-      new FrontDoor(loop, config, key, std::move(targets), *std::move(watch), *std::move(keeper)));
+      new FrontDoor(loop, config, key, std::move(ways), *std::move(watch), *std::move(keeper)));
 }
 
-FrontDoor::FrontDoor(Loop& loop, const ListenerConfig& config, HashKey key, std::vector<Target> targets,
-                     ArrivalWatch watch, std::unique_ptr<Gatekeeper> keeper)
+FrontDoor::FrontDoor(Loop& loop, const ListenerConfig& config, HashKey key, std::vector<Way> ways, ArrivalWatch watch,
+                     std::unique_ptr<Gatekeeper> keeper)
     : loop_(loop),
       key_(key),
       config_(config),
-      targets_(std::move(targets)),
+      ways_(std::move(ways)),
       routes_(config.routes),
       senders_(config.proxy_protocol.senders),
       watch_(std::move(watch)),
@@ -107,7 +101,7 @@ FrontDoor::FrontDoor(Loop& loop, const ListenerConfig& config, HashKey key, std:
       room_(loop, [this] { look_for_room(); }) {
   needs_.http = routes_.needs_http();
   needs_.tls = routes_.needs_tls();
-  for (const Target& target : targets_) {
+  for (const Target& target : ways_.front()) {
     if (target.pool == nullptr) continue;
     for (const PrefaceKey& each : target.pool->key) {
       needs_.http |= needs_http(each);
@@ -121,12 +115,14 @@ FrontDoor::FrontDoor(Loop& loop, const ListenerConfig& config, HashKey key, std:
 
 // Pools that have no room for a client of ours refuse him in our way.
 void FrontDoor::hang_refusers() {
-  for (const Target& target : targets_) {
-    if (target.pool == nullptr) continue;
-    target.dispatcher->set_refuser(target.listener, [this, alive = alive_](UniqueFd fd, Refusal refusal) {
-      if (*alive && config_.admission.form == AdmissionConfig::Form::Http) return farewell_.say(std::move(fd), refusal);
-      refuse_connection(std::move(fd));
-    });
+  const auto refuser = [this, alive = alive_](UniqueFd fd, Refusal refusal) {
+    if (*alive && config_.admission.form == AdmissionConfig::Form::Http) return farewell_.say(std::move(fd), refusal);
+    refuse_connection(std::move(fd));
+  };
+  for (const Way& way : ways_) {
+    for (const Target& target : way) {
+      if (target.pool != nullptr) target.dispatcher->set_refuser(target.listener, refuser);
+    }
   }
 }
 
@@ -135,48 +131,86 @@ void FrontDoor::hang_dry_run() {
   Dispatcher::DryRun count;
   if (config_.admission.enforcement == Enforcement::DryRun) {
     count = [this, alive = alive_](Refusal refusal) {
-      if (*alive) ++pools_would_refuse_[std::string(to_text(refusal))];
+      if (*alive) keeper_->count_would_refuse(refusal);
     };
   }
-  for (const Target& target : targets_) {
-    if (target.pool != nullptr && !target.alive.expired()) target.dispatcher->set_dry_run(target.listener, count);
+  for (const Way& way : ways_) {
+    for (const Target& target : way) {
+      if (target.pool != nullptr && !target.alive.expired()) target.dispatcher->set_dry_run(target.listener, count);
+    }
   }
 }
 
-FrontDoor::~FrontDoor() { *alive_ = false; }
-
-void FrontDoor::enter(AcceptedConnection connection) {
-  const PrefaceNeeds needs = needs_of(connection.remote);
-  // Behind a proxy the client is known only once its header is.
-  if (needs.proxy == PrefaceNeeds::Proxy::No && !lets_in(connection.fd, connection.remote)) return;
-  look_or_wait(std::move(connection), needs);
+FrontDoor::~FrontDoor() {
+  *alive_ = false;
+  for (const Way& way : ways_) {
+    for (const Target& target : way) {
+      if (target.pool == nullptr || target.alive.expired()) continue;
+      if (target.dispatcher != way.front().dispatcher) target.dispatcher->close_guest(target.listener);
+    }
+  }
 }
 
-void FrontDoor::enter_again(AcceptedConnection connection) {
+bool FrontDoor::is_known_everywhere() const {
+  return std::all_of(ways_.begin(), ways_.end(), [](const Way& way) {
+    return std::all_of(way.begin() + 1, way.end(), [&](const Target& target) {
+      if (target.pool == nullptr || target.alive.expired()) return true;
+      if (target.dispatcher == way.front().dispatcher) return true;
+      return account_of(target).stage() != Listener::Stage::Coming;
+    });
+  });
+}
+
+std::vector<ListenerId> FrontDoor::listeners() const {
+  std::vector<ListenerId> listeners;
+  for (const Way& way : ways_) listeners.push_back(way.front().listener);
+  return listeners;
+}
+
+bool FrontDoor::is_for(ListenerId listener) const {
+  return std::any_of(ways_.begin(), ways_.end(), [&](const Way& way) { return way.front().listener == listener; });
+}
+
+const FrontDoor::Way& FrontDoor::way_of(ListenerId listener) const {
+  const auto comes_there = [&](const Way& way) { return way.front().listener == listener; };
+  return *std::find_if(ways_.begin(), ways_.end(), comes_there);
+}
+
+void FrontDoor::enter(ListenerId listener, AcceptedConnection connection) {
+  const Way& way = way_of(listener);
   const PrefaceNeeds needs = needs_of(connection.remote);
-  look_or_wait(std::move(connection), needs);
+  // Behind a proxy the client is known only once its header is.
+  if (needs.proxy == PrefaceNeeds::Proxy::No && !lets_in(way, connection.fd, connection.remote)) return;
+  look_or_wait(way, std::move(connection), needs);
+}
+
+void FrontDoor::enter_again(ListenerId listener, AcceptedConnection connection) {
+  report_from(connection.fd, 1);  // else what the program before us waited for would go with it to the worker
+  const PrefaceNeeds needs = needs_of(connection.remote);
+  look_or_wait(way_of(listener), std::move(connection), needs);
 }
 
 void FrontDoor::save(SavedPool& saved, FdList& fds) const {
   for (const auto& [number, connection] : waiting_) {
     const bool has_address = connection.sender.family != Endpoint::Family::Unix;
-    saved.arriving.push_back({fds.add("connection", connection.fd), listener(),
+    saved.arriving.push_back({fds.add("connection", connection.fd), connection.way->front().listener,
                               has_address ? connection.sender.address.text() : "", connection.sender.port});
   }
+  if (is_retired_) return;  // the door that it has now is asked what sources have done
   SavedDoor& door = saved.doors.emplace_back();
-  door.listener = listener();
+  door.listener = ways_.front().front().listener;
   door.missing = missing_;
-  if (keeper_) keeper_->save(door);
+  keeper_->save(door);
 }
 
 void FrontDoor::recall(const SavedDoor& saved) {
   missing_ = saved.missing;
-  if (keeper_) keeper_->recall(saved);
+  keeper_->recall(saved);
 }
 
-void FrontDoor::look_or_wait(AcceptedConnection connection, PrefaceNeeds needs) {
-  if (!needs.any()) return route(std::move(connection.fd), connection.remote, Preface{});
-  Waiting arrived{std::move(connection.fd), connection.remote, PrefaceReader(needs), {}};
+void FrontDoor::look_or_wait(const Way& way, AcceptedConnection connection, PrefaceNeeds needs) {
+  if (!needs.any()) return route(way, std::move(connection.fd), connection.remote, Preface{});
+  Waiting arrived{&way, std::move(connection.fd), connection.remote, PrefaceReader(needs), {}};
   // Mostly the bytes are there: clients and proxies send them at once.
   if (const std::optional<std::size_t> least = look(arrived, PrefaceReader::Stream::Open))
     wait(std::move(arrived), *least);
@@ -184,14 +218,7 @@ void FrontDoor::look_or_wait(AcceptedConnection connection, PrefaceNeeds needs) 
 
 Outcome FrontDoor::change(const ListenerConfig& config) {
   if (config.admission != config_.admission) {
-    Result<std::unique_ptr<Gatekeeper>> keeper = keeper_for(loop_, config, key_);
-    if (!keeper) return std::move(keeper).error();
-    const bool same_sources = config.admission.source == config_.admission.source;
-    if (SavedDoor before; keeper_ && *keeper && same_sources) {
-      keeper_->save(before);
-      (*keeper)->recall(before);
-    }
-    keeper_ = *std::move(keeper);
+    if (Outcome changed = keeper_->change(config.admission); !changed) return changed;
     config_.admission = config.admission;
     hang_dry_run();
   }
@@ -206,16 +233,17 @@ Outcome FrontDoor::change(const ListenerConfig& config) {
 }
 
 void FrontDoor::close() {
-  for (auto& [number, connection] : std::exchange(waiting_, {})) refuse(std::move(connection.fd), Refusal::Stopping);
+  for (auto& [number, connection] : std::exchange(waiting_, {}))
+    refuse(*connection.way, std::move(connection.fd), Refusal::Stopping);
   timeout_.disarm();
-  for (Queued& queued : std::exchange(queue_, {})) refuse(std::move(queued.connection.fd), Refusal::Stopping);
+  for (Queued& queued : std::exchange(queue_, {}))
+    refuse(*queued.way, std::move(queued.connection.fd), Refusal::Stopping);
   room_.disarm();
 }
 
 FrontDoor::Decision FrontDoor::foresee(const PrefaceFacts& facts) const {
-  Decision decision = decide(facts);
-  if (!keeper_) return decision;
-  const bool is_full = keeper_->seems_full() && queue_.size() >= targets_.front().pool->wait_limit;
+  Decision decision = decide(ways_.front(), facts);
+  const bool is_full = keeper_->is_full() && queue_.size() >= own_pool().wait_limit;
   if (is_full && !decision.refusal && config_.admission.enforcement == Enforcement::Refuse)
     decision.refusal = Refusal::TotalConnections;
   if (const std::optional<Refusal> refusal = keeper_->foresee(facts.remote)) decision.refusal = refusal;
@@ -230,13 +258,11 @@ ClientsAnswer::Listener FrontDoor::clients(std::size_t count) const {
   ClientsAnswer::Listener listener;
   listener.name = config_.name;
   listener.limits = limits();
-  listener.remembers = keeper_ && keeper_->remembers();
-  listener.counts_open = keeper_ && keeper_->counts_open();
+  listener.remembers = keeper_->remembers();
+  listener.counts_open = keeper_->counts_open();
   if (listener.remembers) listener.sources = keeper_->heaviest(count);
   return listener;
 }
-
-std::vector<std::string> FrontDoor::limits() const { return keeper_ ? keeper_->limits() : std::vector<std::string>(); }
 
 bool FrontDoor::always_proxied() const { return config_.proxy_protocol.mode == ProxyPolicy::Mode::Required; }
 
@@ -256,14 +282,14 @@ void FrontDoor::wait(Waiting connection, std::size_t least) {
   const std::uint64_t number = ++last_;
   if (const Outcome added = watch_.add(connection.fd, number); !added) {
     report(connection.sender, added.error().message());
-    return refuse(std::move(connection.fd), Refusal::PrefaceOverflow);
+    return refuse(*connection.way, std::move(connection.fd), Refusal::PrefaceOverflow);
   }
   if (waiting_.empty()) timeout_.arm(connection.until);
   waiting_.emplace(number, std::move(connection));
   if (waiting_.size() <= config_.preface_limit) return;
   const auto oldest = waiting_.begin();
   report(oldest->second.sender, "too many connections wait for their first bytes (preface-limit), and it has longest");
-  refuse(std::move(oldest->second.fd), Refusal::PrefaceOverflow);
+  refuse(*oldest->second.way, std::move(oldest->second.fd), Refusal::PrefaceOverflow);
   waiting_.erase(oldest);
 }
 
@@ -291,12 +317,9 @@ void FrontDoor::on_due() {
     const auto oldest = waiting_.begin();
     Waiting connection = std::move(oldest->second);
     waiting_.erase(oldest);
-    if (connection.reader.may_do_without()) {
-      admit(connection, Preface{});
-    } else {
-      report(connection.sender, "the first bytes that placing it needs did not come in time (preface-timeout)");
-      refuse(std::move(connection.fd), Refusal::PrefaceTimeout);
-    }
+    if (!look(connection, PrefaceReader::Stream::Overdue)) continue;
+    report(connection.sender, "the first bytes that placing it needs did not come in time (preface-timeout)");
+    refuse(*connection.way, std::move(connection.fd), Refusal::PrefaceTimeout);
   }
   if (!waiting_.empty()) timeout_.arm(waiting_.begin()->second.until);
   flush_guests();
@@ -305,18 +328,22 @@ void FrontDoor::on_due() {
 std::optional<std::size_t> FrontDoor::look(Waiting& connection, PrefaceReader::Stream stream) {
   const Peeked peeked = peek(connection.fd, buffer_);
   if (peeked.state == Peeked::State::Ended) {
-    refuse(std::move(connection.fd), Refusal::ClientLeft);
+    refuse(*connection.way, std::move(connection.fd), Refusal::ClientLeft);
     return std::nullopt;
   }
-  if (peeked.state == Peeked::State::Empty) return 1;
+  if (peeked.state == Peeked::State::Empty && stream != PrefaceReader::Stream::Overdue) return 1;
   auto found = connection.reader.look(std::string_view(buffer_.data(), peeked.length), stream);
   if (const auto* more = std::get_if<NeedMore>(&found)) return more->at_least;
   if (const auto* fault = std::get_if<ProxyFault>(&found)) {
     report(connection.sender, "PROXY header: " + std::string(text_of(*fault)));
-    refuse(std::move(connection.fd), refusal_of(*fault));
+    refuse(*connection.way, std::move(connection.fd), refusal_of(*fault));
     return std::nullopt;
   }
-  admit(connection, std::get<Preface>(std::move(found)));
+  auto& preface = std::get<Preface>(found);
+  // Routes may be there to keep somebody out: who is silent until they are not asked would go past them.
+  const bool is_for_routes = routes_.needs_http() || routes_.needs_tls();
+  if (preface.missing == Missing::Silent && is_for_routes) return 1;
+  admit(connection, std::move(preface));
   return std::nullopt;
 }
 
@@ -325,11 +352,11 @@ void FrontDoor::admit(Waiting& connection, Preface preface) {
   if (connection.until != TimePoint{}) watch_.remove(connection.fd);
   if (connection.is_low_water_set) report_from(connection.fd, 1);
   if (preface.proxy && !take_bytes(connection.fd, preface.proxy->length))
-    return refuse(std::move(connection.fd), Refusal::ClientLeft);
-  route(std::move(connection.fd), connection.sender, preface);
+    return refuse(*connection.way, std::move(connection.fd), Refusal::ClientLeft);
+  route(*connection.way, std::move(connection.fd), connection.sender, preface);
 }
 
-void FrontDoor::route(UniqueFd fd, const Endpoint& sender, const Preface& preface) {
+void FrontDoor::route(const Way& way, UniqueFd fd, const Endpoint& sender, const Preface& preface) {
   Arrival arrival;
   arrival.fd = std::move(fd);
   arrival.remote = sender;
@@ -338,7 +365,7 @@ void FrontDoor::route(UniqueFd fd, const Endpoint& sender, const Preface& prefac
     arrival.details = details_of(preface.proxy->tlvs);
   }
   const bool was_judged = needs_of(sender).proxy == PrefaceNeeds::Proxy::No;
-  if (!was_judged && !lets_in(arrival.fd, arrival.remote)) return;
+  if (!was_judged && !lets_in(way, arrival.fd, arrival.remote)) return;
   if (preface.missing) ++missing_[std::string(text_of(*preface.missing))];
   PrefaceFacts facts;
   if (arrival.remote.family != Endpoint::Family::Unix) facts.remote = arrival.remote.address;
@@ -346,17 +373,17 @@ void FrontDoor::route(UniqueFd fd, const Endpoint& sender, const Preface& prefac
   if (preface.http) facts.request = &preface.http->request;
   facts.server_name = preface.server_name;
   facts.alpn = preface.alpn;
-  const Decision decision = decide(facts);
-  if (decision.refusal) return refuse_by_choice(std::move(arrival.fd), *decision.refusal);
+  const Decision decision = decide(way, facts);
+  if (decision.refusal) return refuse_by_choice(way, std::move(arrival.fd), *decision.refusal);
   arrival.listener = decision.target->listener;
   arrival.key = decision.key;
-  hand_over(*decision.target, std::move(arrival));
+  hand_over(way, *decision.target, std::move(arrival));
 }
 
-FrontDoor::Decision FrontDoor::decide(const PrefaceFacts& facts) const {
+FrontDoor::Decision FrontDoor::decide(const Way& way, const PrefaceFacts& facts) const {
   Decision decision;
   decision.route = routes_.match(facts);
-  const Target& target = targets_[decision.route ? *decision.route + 1 : 0];
+  const Target& target = way[decision.route ? *decision.route + 1 : 0];
   if (target.pool == nullptr) {
     decision.refusal = Refusal::Route;
   } else if (target.alive.expired()) {
@@ -369,32 +396,25 @@ FrontDoor::Decision FrontDoor::decide(const PrefaceFacts& facts) const {
 }
 
 // Else it is told, and counted.
-bool FrontDoor::lets_in(UniqueFd& fd, const Endpoint& client) {
-  if (!keeper_) return true;
+bool FrontDoor::lets_in(const Way& way, UniqueFd& fd, const Endpoint& client) {
   const bool has_address = client.family != Endpoint::Family::Unix;
-  const std::optional<Refusal> refusal = keeper_->judge(has_address ? std::optional(client.address) : std::nullopt, fd);
-  if (!refusal) return true;
-  report(client, to_text(*refusal));
-  refuse_by_choice(std::move(fd), *refusal);
+  const auto refused = keeper_->judge(has_address ? std::optional(client.address) : std::nullopt, fd);
+  if (!refused) return true;
+  report(client, to_text(refused->reason));
+  refuse_by_choice(way, std::move(fd), refused->reason, refused->wait);
   return false;
 }
 
-std::map<std::string, std::uint64_t> FrontDoor::would_refuse() const {
-  std::map<std::string, std::uint64_t> reasons = pools_would_refuse_;
-  if (keeper_) reasons.insert(keeper_->would_refuse().begin(), keeper_->would_refuse().end());
-  return reasons;
-}
-
-void FrontDoor::refuse(UniqueFd fd, Refusal refusal) {
-  account().count_refusal(refusal);
+void FrontDoor::refuse(const Way& way, UniqueFd fd, Refusal refusal) {
+  account_of(way.front()).count_refusal(refusal);
   refuse_connection(std::move(fd));
 }
 
 // As the configuration says (refusal).
-void FrontDoor::refuse_by_choice(UniqueFd fd, Refusal refusal) {
-  if (config_.admission.form == AdmissionConfig::Form::Reset) return refuse(std::move(fd), refusal);
-  account().count_refusal(refusal);
-  farewell_.say(std::move(fd), refusal);
+void FrontDoor::refuse_by_choice(const Way& way, UniqueFd fd, Refusal refusal, Duration wait) {
+  if (config_.admission.form == AdmissionConfig::Form::Reset) return refuse(way, std::move(fd), refusal);
+  account_of(way.front()).count_refusal(refusal);
+  farewell_.say(std::move(fd), refusal, wait);
 }
 
 // What is wrong with a sender, at a bounded rate.
@@ -407,9 +427,6 @@ void FrontDoor::report(const Endpoint& sender, std::string_view why) {
   unreported_ = 0;
 }
 
-Listener& FrontDoor::account() const {
-  const Target& home = targets_.front();
-  return *home.dispatcher->listeners()[home.listener.value];
-}
+Listener& FrontDoor::account_of(const Target& target) { return *target.dispatcher->listeners()[target.listener.value]; }
 
 }  // namespace holdfast

@@ -20,7 +20,8 @@ Pool& pool_of(const std::vector<std::unique_ptr<Pool>>& pools, std::string_view 
 
 Outcome open_front_door(Loop& loop, const ListenerConfig& listener, const std::vector<std::unique_ptr<Pool>>& pools) {
   Pool& home = pool_of(pools, listener.pool);
-  std::map<Pool*, FrontDoor::Target> targets = {{&home, home.target(listener.name)}};
+  const std::vector<FrontDoor::Target> homes = home.targets(listener.name);
+  if (homes.empty()) return Done{};
   std::vector<Pool*> ends = {&home};
   std::vector<const PoolConfig*> configs = {&home.config()};
   for (const Route& route : listener.routes) {
@@ -29,15 +30,19 @@ Outcome open_front_door(Loop& loop, const ListenerConfig& listener, const std::v
     if (ends.back() != nullptr) configs.push_back(&ends.back()->config());
   }
   if (!FrontDoor::is_needed(listener, configs)) {
-    home.take_off_door(home.target(listener.name).listener);
+    for (const FrontDoor::Target& own : homes) home.take_off_door(own.listener);
     return Done{};
   }
-  std::vector<FrontDoor::Target> in_order;
-  for (Pool* const end : ends) {
-    if (end != nullptr && !targets.contains(end)) targets.emplace(end, end->add_guest(home.target(listener.name)));
-    in_order.push_back(end == nullptr ? FrontDoor::Target{} : targets.at(end));
+  std::vector<FrontDoor::Way> ways;
+  for (const FrontDoor::Target& own : homes) {
+    std::map<Pool*, FrontDoor::Target> targets = {{&home, own}};
+    FrontDoor::Way& way = ways.emplace_back();
+    for (Pool* const end : ends) {
+      if (end != nullptr && !targets.contains(end)) targets.emplace(end, end->add_guest(own));
+      way.push_back(end == nullptr ? FrontDoor::Target{} : targets.at(end));
+    }
   }
-  Result<std::unique_ptr<FrontDoor>> door = FrontDoor::create(loop, listener, home.hash_key(), std::move(in_order));
+  Result<std::unique_ptr<FrontDoor>> door = FrontDoor::create(loop, listener, home.hash_key(), std::move(ways));
   if (!door) return std::move(door).error();
   home.hang(*std::move(door));
   return Done{};

@@ -11,7 +11,7 @@ namespace holdfast {
 
 namespace {
 
-constexpr Duration kLookPeriod = std::chrono::seconds(2);
+constexpr Duration kLookPeriod = std::chrono::seconds(1);
 constexpr std::size_t kMostSaved = 4096;                   // sources: a state is written and read within milliseconds
 constexpr std::size_t kMostCountedForPeople = 10'000;      // some 10 ms
 constexpr std::size_t kMostBytes = std::size_t{64} << 20;  // a million ranges
@@ -58,52 +58,85 @@ bool Gatekeeper::is_needed(const AdmissionConfig& config) {
 
 Result<std::unique_ptr<Gatekeeper>> Gatekeeper::create(Loop& loop, std::string listener, const AdmissionConfig& config,
                                                        HashKey key) {
-  std::unique_ptr<Gatekeeper> keeper(new Gatekeeper(loop, std::move(listener), config, key));
-  for (List* const list : {&keeper->allowed_, &keeper->denied_}) {
-    if (Outcome read = Gatekeeper::read(*list); !read) return std::move(read).error();
-  }
-  const auto count = [&](std::unique_ptr<Census>& counted, Census::OnClosed on_closed) -> Outcome {
-    Result<std::unique_ptr<Census>> census = Census::create(key, std::move(on_closed));
-    if (!census) return std::move(census).error();
-    counted = *std::move(census);
-    return Done{};
-  };
-  if (config.source_connections != 0) {
-    const auto on_closed = [&admission = keeper->admission_](const Census::Connection& closed) {
-      admission.on_closed(ticket_of(closed.note));
-    };
-    if (Outcome counted = count(keeper->by_source_, on_closed); !counted) return std::move(counted).error();
-  }
-  if (config.total_connections != 0) {
-    if (Outcome counted = count(keeper->of_all_, [](const Census::Connection&) {}); !counted)
-      return std::move(counted).error();
-  }
+  std::unique_ptr<Gatekeeper> keeper(new Gatekeeper(loop, std::move(listener), key));
+  if (Outcome changed = keeper->change(config); !changed) return std::move(changed).error();
   return keeper;
 }
 
-Gatekeeper::Gatekeeper(Loop& loop, std::string listener, const AdmissionConfig& config, HashKey key)
-    : loop_(loop),
-      listener_(std::move(listener)),
-      config_(config),
-      key_(key),
-      admission_(policy_of(config), key),
-      allowed_{config.allow_file, {}, {}, 0},
-      denied_{config.deny_file, {}, {}, 0},
-      timer_(loop, [this] { look_again(); }) {
-  if (!allowed_.path.empty() || !denied_.path.empty()) timer_.arm(loop.now() + kLookPeriod);
+Gatekeeper::Gatekeeper(Loop& loop, std::string listener, HashKey key)
+    : loop_(loop), listener_(std::move(listener)), key_(key), timer_(loop, [this] { look_again(); }) {}
+
+Outcome Gatekeeper::change(const AdmissionConfig& config) {
+  Result<List> allowed = list_for(config.allow_file, allowed_);
+  if (!allowed) return std::move(allowed).error();
+  Result<List> denied = list_for(config.deny_file, denied_);
+  if (!denied) return std::move(denied).error();
+  std::unique_ptr<Census> by_source, of_all;
+  if (config.source_connections != 0) {
+    const auto on_closed = [this](const Census::Connection& closed) { admission_->on_closed(ticket_of(closed.note)); };
+    Result<std::unique_ptr<Census>> census = Census::create(key_, on_closed);
+    if (!census) return std::move(census).error();
+    by_source = *std::move(census);
+  }
+  if (config.total_connections != 0 && !of_all_) {
+    Result<std::unique_ptr<Census>> census = Census::create(key_, [](const Census::Connection&) {});
+    if (!census) return std::move(census).error();
+    of_all = *std::move(census);
+  }
+  // From here on nothing can fail.
+  reading_.reset();  // what it reads may not be asked for any more; else it is found changed again
+  allowed_ = *std::move(allowed);
+  denied_ = *std::move(denied);
+  remember_sources(config, std::move(by_source));
+  if (of_all) of_all_ = std::move(of_all);
+  if (config.total_connections == 0) of_all_.reset();
+  config_ = config;
+  if (allowed_.path.empty() && denied_.path.empty()) {
+    timer_.disarm();
+  } else {
+    timer_.arm(loop_.now() + kLookPeriod);
+  }
+  return Done{};
 }
 
-std::optional<Refusal> Gatekeeper::judge(const std::optional<IpAddress>& source, BorrowedFd connection) {
+// `by_source`: for those that come, if there is none yet that goes on; null: how many are open is no matter.
+void Gatekeeper::remember_sources(const AdmissionConfig& config, std::unique_ptr<Census> by_source) {
+  const bool same_prefix = config.source == config_.source;
+  const bool goes_on = admission_ && config.remembers_sources() && same_prefix && config.sources == config_.sources &&
+                       (!by_source_ || by_source);
+  std::vector<Admission::Memory> memories;
+  if (admission_) admission_->change(policy_of(config), loop_.now());
+  if (admission_ && same_prefix) memories = admission_->memories(config.sources, loop_.now());
+  if (goes_on) {
+    if (!by_source_) by_source_ = std::move(by_source);
+    return;
+  }
+  by_source_ = std::move(by_source);  // whose tickets are those of the table
+  admission_.reset();
+  if (!config.remembers_sources()) return;
+  admission_.emplace(policy_of(config), key_);
+  for (const Admission::Memory& memory : memories) admission_->recall(memory, loop_.now());
+}
+
+// One that was read before goes on; it is looked at in its time.
+Result<Gatekeeper::List> Gatekeeper::list_for(const std::string& path, const List& before) {
+  if (path == before.path) return before;
+  List list{before.holds, path};
+  if (Outcome read = Gatekeeper::read(list); !read) return std::move(read).error();
+  return list;
+}
+
+std::optional<Gatekeeper::Refused> Gatekeeper::judge(const std::optional<IpAddress>& source, BorrowedFd connection) {
   if (!source) return std::nullopt;
   if (const std::optional<Refusal> refusal = refuse_by_list(*source)) {
-    if (config_.enforcement == Enforcement::Refuse) return refusal;
-    ++would_refuse_[std::string(to_text(*refusal))];
+    if (config_.enforcement == Enforcement::Refuse) return Refused{*refusal};
+    count_would_refuse(*refusal);
   }
-  if (!config_.remembers_sources()) return std::nullopt;
+  if (!admission_) return std::nullopt;
   recount_where_full(*source);
-  const AdmissionVerdict verdict = admission_.on_connection(*source, loop_.now());
-  if (verdict.dry_run != AdmissionLimit::None) ++would_refuse_[std::string(to_text(refusal_of(verdict.dry_run)))];
-  if (!verdict.admitted()) return refusal_of(verdict.refused_by);
+  const AdmissionVerdict verdict = admission_->on_connection(*source, loop_.now());
+  if (verdict.dry_run != AdmissionLimit::None) count_would_refuse(refusal_of(verdict.dry_run));
+  if (!verdict.admitted()) return Refused{refusal_of(verdict.refused_by), verdict.wait};
   keep_count(*source, connection, *verdict.ticket);
   return std::nullopt;
 }
@@ -113,7 +146,7 @@ std::uint64_t Gatekeeper::group_of(const IpAddress& source) const { return hash_
 // What stands in the way may have been closed long ago: nobody has asked.
 void Gatekeeper::recount_where_full(const IpAddress& source) {
   if (!by_source_) return;
-  const AdmissionVerdict verdict = admission_.foresee(source, loop_.now());
+  const AdmissionVerdict verdict = admission_->foresee(source, loop_.now());
   const bool is_full =
       verdict.refused_by == AdmissionLimit::SourceConnections || verdict.dry_run == AdmissionLimit::SourceConnections;
   if (is_full) by_source_->recount(group_of(source), loop_.now());
@@ -121,28 +154,32 @@ void Gatekeeper::recount_where_full(const IpAddress& source) {
 
 void Gatekeeper::keep_count(const IpAddress& source, BorrowedFd connection, AdmissionTicket ticket) {
   const bool is_counted = by_source_ && by_source_->add(connection, group_of(source), note_of(ticket));
-  if (!is_counted) admission_.on_closed(ticket);
+  if (!is_counted) admission_->on_closed(ticket);
 }
 
 bool Gatekeeper::has_room() {
-  if (!seems_full()) return true;
-  of_all_->recount_all(loop_.now());
-  if (!seems_full()) return true;
+  if (!is_full()) return true;
   if (config_.enforcement == Enforcement::Refuse) return false;
-  ++would_refuse_[std::string(to_text(Refusal::TotalConnections))];
+  count_would_refuse(Refusal::TotalConnections);
   return true;
 }
 
-bool Gatekeeper::seems_full() const { return of_all_ && of_all_->remembered() >= config_.total_connections; }
+bool Gatekeeper::is_full() {
+  if (!seems_full()) return false;
+  of_all_->recount_all(loop_.now());
+  return seems_full();
+}
 
 void Gatekeeper::on_passed_on(BorrowedFd connection) {
   if (of_all_) of_all_->add(connection, 0, 0);
 }
 
-std::optional<Refusal> Gatekeeper::foresee(const std::optional<IpAddress>& source) const {
+std::optional<Refusal> Gatekeeper::foresee(const std::optional<IpAddress>& source) {
   if (!source || config_.enforcement == Enforcement::DryRun) return std::nullopt;
   if (const std::optional<Refusal> refusal = refuse_by_list(*source)) return refusal;
-  const AdmissionLimit limit = admission_.foresee(*source, loop_.now()).refused_by;
+  if (!admission_) return std::nullopt;
+  recount_where_full(*source);
+  const AdmissionLimit limit = admission_->foresee(*source, loop_.now()).refused_by;
   return limit == AdmissionLimit::None ? std::nullopt : std::optional(refusal_of(limit));
 }
 
@@ -179,39 +216,64 @@ std::optional<Refusal> Gatekeeper::refuse_by_list(const IpAddress& source) const
 Outcome Gatekeeper::read(List& list) {
   if (list.path.empty()) return Done{};
   const FileStamp stamp = stamp_of(list.path);  // before reading: what changes meanwhile is read once more
+  list.stamp = list.seen = stamp;
   const Result<std::string> text = read_text_file(list.path, kMostBytes);
   if (!text) return text.error();
+  if (stamp_of(list.path) != stamp) return Error{{}, list.path + ": it was changed while it was read"};
   const Result<std::vector<Cidr>> ranges = parse_cidr_lines(*text);
   if (!ranges) return Error{{}, list.path + ": " + ranges.error().message()};
+  if (ranges->empty() && list.holds == List::Holds::WhoIsLetIn)
+    return Error{{}, list.path + ": it holds no range, so nobody would be let in"};
   list.set = CidrSet(*ranges);
   list.ranges = ranges->size();
-  list.stamp = stamp;
   return Done{};
 }
 
 void Gatekeeper::look_again() {
-  look_again(allowed_);
-  look_again(denied_);
+  for (List* const list : {&allowed_, &denied_}) {
+    const bool has_changed = is_to_be_read(*list);
+    if (has_changed && !reading_) read_anew(*list);
+  }
   timer_.arm(loop_.now() + kLookPeriod);
 }
 
-void Gatekeeper::look_again(List& list) {
-  if (list.path.empty()) return;
+bool Gatekeeper::is_to_be_read(List& list) {
+  if (list.path.empty()) return false;
   const FileStamp stamp = stamp_of(list.path);
-  if (stamp == list.stamp) return;
-  const Outcome read = Gatekeeper::read(list);
-  list.stamp = stamp;  // a file with a mistake is told once, not every two seconds
-  if (read) {
+  const bool stands_still = std::exchange(list.seen, stamp) == stamp;
+  return stamp != list.stamp && stands_still;
+}
+
+void Gatekeeper::read_anew(const List& list) {
+  struct Reading {
+    List list;
+    Outcome outcome = Done{};
+  };
+  const auto reading = std::make_shared<Reading>(Reading{{list.holds, list.path}});
+  reading_ = Background::start(
+      loop_, [reading] { reading->outcome = read(reading->list); },
+      [this, reading] {
+        reading_.reset();
+        take(std::move(reading->list), reading->outcome);
+      });
+}
+
+void Gatekeeper::take(List read, const Outcome& outcome) {
+  List& list = read.holds == List::Holds::WhoIsLetIn ? allowed_ : denied_;
+  list.stamp = read.stamp;  // one with a mistake is told once, not every second
+  if (outcome) {
     spdlog::info("listener {}: {} has changed and is in force", listener_, list.path);
+    list = std::move(read);
   } else {
-    spdlog::error("listener {}: {}; what it said before stays in force", listener_, read.error().message());
+    spdlog::error("listener {}: {}; what it said before stays in force", listener_, outcome.error().message());
   }
 }
 
 std::vector<ClientsAnswer::Source> Gatekeeper::heaviest(std::size_t count) {
   if (by_source_) by_source_->recount_now(kMostCountedForPeople);
   std::vector<ClientsAnswer::Source> sources;
-  for (const Admission::Source& source : admission_.heaviest(count, loop_.now())) {
+  if (!admission_) return sources;
+  for (const Admission::Source& source : admission_->heaviest(count, loop_.now())) {
     const unsigned bits = source.address.is_v6() ? config_.source.v6 : config_.source.v4;
     sources.push_back({source.address.text() + "/" + std::to_string(bits), source.connections, source.seen,
                        source.refusals, source.banned});
@@ -221,7 +283,8 @@ std::vector<ClientsAnswer::Source> Gatekeeper::heaviest(std::size_t count) {
 
 void Gatekeeper::save(SavedDoor& door) const {
   door.would_refuse = would_refuse_;
-  for (const Admission::Memory& memory : admission_.memories(kMostSaved, loop_.now())) {
+  if (!admission_) return;
+  for (const Admission::Memory& memory : admission_->memories(kMostSaved, loop_.now())) {
     door.sources.push_back({memory.address.text(), memory.full_at, memory.refused_since, memory.banned_until,
                             memory.refusals, memory.seen});
   }
@@ -229,19 +292,18 @@ void Gatekeeper::save(SavedDoor& door) const {
 
 void Gatekeeper::recall(const SavedDoor& door) {
   would_refuse_ = door.would_refuse;
-  if (!remembers()) return;
+  if (!admission_) return;
   for (const SavedSource& source : door.sources) {
     const std::optional<IpAddress> address = IpAddress::parse(source.address);
     if (!address) continue;  // a form that only another version knows: that source begins anew
-    admission_.recall({*address, source.full_at, source.refused_since, source.banned_until,
-                       static_cast<std::uint32_t>(source.refusals), static_cast<std::uint32_t>(source.seen)},
-                      loop_.now());
+    admission_->recall({*address, source.full_at, source.refused_since, source.banned_until,
+                        static_cast<std::uint32_t>(source.refusals), static_cast<std::uint32_t>(source.seen)},
+                       loop_.now());
   }
 }
 
 Outcome Gatekeeper::check(const AdmissionConfig& config) {
-  for (const std::string& path : {config.allow_file, config.deny_file}) {
-    List list{path, {}, {}, 0};
+  for (List list : {List{List::Holds::WhoIsLetIn, config.allow_file}, List{List::Holds::WhoIsNot, config.deny_file}}) {
     if (Outcome read = Gatekeeper::read(list); !read) return read;
   }
   return Done{};

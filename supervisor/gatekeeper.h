@@ -12,6 +12,7 @@
 #include "core/result.h"
 #include "listener/census.h"
 #include "listener/listener.h"
+#include "loop/background.h"
 #include "loop/loop.h"
 #include "loop/timer.h"
 #include "sys/text_file.h"
@@ -22,8 +23,9 @@ namespace holdfast {
 
 // Whom a listener lets in: lists of addresses that are read from files, and limits for each source.
 //
-// A file is read anew when it has changed, within two seconds. One that cannot be read, or has a mistake, is reported, and what held
-// before goes on to hold: so a slip neither locks everybody out nor lets everybody in.
+// A file is read anew when it has changed and then stood still for a second: one that is still being written says something else than
+// it will. One that cannot be read, or has a mistake, is reported, and what held before goes on to hold: so a slip neither locks everybody
+// out nor lets everybody in. That nobody at all is to be let in is taken for such a slip.
 class Gatekeeper {
  public:
   // Whether anything is to be kept at all.
@@ -31,29 +33,40 @@ class Gatekeeper {
   // Errors: a list that cannot be read; limits for open connections where the kernel does not tell which are.
   [[nodiscard]] static Result<std::unique_ptr<Gatekeeper>> create(Loop& loop, std::string listener,
                                                                   const AdmissionConfig& config, HashKey key);
+  // From now on with other lists and limits. What sources have done and have open counts under them too; only where it is another
+  // thing that counts as a source, or another number of them is remembered, what they have open is forgotten. Errors, and then nothing
+  // has changed: those of `create`.
+  [[nodiscard]] Outcome change(const AdmissionConfig& config);
 
-  // Why a client is refused; nothing: he is let in. `source`: nothing for a Unix client, whom no limit is for.
-  [[nodiscard]] std::optional<Refusal> judge(const std::optional<IpAddress>& source, BorrowedFd connection);
+  // Why a client is refused, and when his source may come again (0: nobody knows); nothing: he is let in. `source`: nothing for a Unix
+  // client, whom no limit is for.
+  struct Refused {
+    Refusal reason;
+    Duration wait{};
+  };
+  [[nodiscard]] std::optional<Refused> judge(const std::optional<IpAddress>& source, BorrowedFd connection);
 
   // Whether one more of those that were let in may be open (total-connections). In a dry run there always is room, and that there
   // would be none is counted.
   [[nodiscard]] bool has_room();
-  // The same as far as it is known without asking, and nothing is counted.
-  [[nodiscard]] bool seems_full() const;
+  // The same in other words, and nothing is counted.
+  [[nodiscard]] bool is_full();
   // It is given to a worker, and counts until it is closed.
   void on_passed_on(BorrowedFd connection);
 
   // What `judge` would answer; nothing is recorded.
-  [[nodiscard]] std::optional<Refusal> foresee(const std::optional<IpAddress>& source) const;
+  [[nodiscard]] std::optional<Refusal> foresee(const std::optional<IpAddress>& source);
   // What is in force, each in words: "deny = /etc/deny (3 ranges)".
   [[nodiscard]] std::vector<std::string> limits() const;
 
   // What would have been refused, were it not for dry-run.
   [[nodiscard]] const std::map<std::string, std::uint64_t>& would_refuse() const { return would_refuse_; }
+  // One that somebody else would have refused.
+  void count_would_refuse(Refusal refusal) { ++would_refuse_[std::string(to_text(refusal))]; }
   // Whether sources are remembered; else there is nothing to tell of them.
-  [[nodiscard]] bool remembers() const { return config_.remembers_sources(); }
+  [[nodiscard]] bool remembers() const { return admission_.has_value(); }
   [[nodiscard]] bool counts_open() const { return by_source_ != nullptr; }
-  // What the sources have done, for a program that takes over, or for other limits. What they have open is not among it.
+  // What the sources have done, for a program that takes over. What they have open is not among it.
   void save(SavedDoor& door) const;
   void recall(const SavedDoor& door);
   // The sources that have most open, where that is counted; of those with as many, the ones that came most often first.
@@ -63,15 +76,23 @@ class Gatekeeper {
 
  private:
   struct List {
-    std::string path;  // empty: there is none
-    FileStamp stamp;
-    CidrSet set;
+    enum class Holds { WhoIsLetIn, WhoIsNot };
+    Holds holds;
+    std::string path = {};  // empty: there is none
+    FileStamp stamp = {};   // when it was read
+    FileStamp seen = {};    // when it was looked at last
+    CidrSet set = {};
     std::size_t ranges = 0;  // that it has
   };
-  Gatekeeper(Loop& loop, std::string listener, const AdmissionConfig& config, HashKey key);
+  Gatekeeper(Loop& loop, std::string listener, HashKey key);
   [[nodiscard]] static Outcome read(List& list);
+  [[nodiscard]] static Result<List> list_for(const std::string& path, const List& before);
+  void remember_sources(const AdmissionConfig& config, std::unique_ptr<Census> by_source);
+  [[nodiscard]] bool seems_full() const { return of_all_ && of_all_->remembered() >= config_.total_connections; }
   void look_again();
-  void look_again(List& list);
+  [[nodiscard]] static bool is_to_be_read(List& list);
+  void read_anew(const List& list);
+  void take(List read, const Outcome& outcome);
   [[nodiscard]] std::optional<Refusal> refuse_by_list(const IpAddress& source) const;
   [[nodiscard]] std::uint64_t group_of(const IpAddress& source) const;
   void recount_where_full(const IpAddress& source);
@@ -79,14 +100,15 @@ class Gatekeeper {
 
   Loop& loop_;
   const std::string listener_;
-  const AdmissionConfig config_;
+  AdmissionConfig config_;
   const HashKey key_;
-  Admission admission_;
-  List allowed_;
-  List denied_;
+  std::optional<Admission> admission_;  // nothing: sources are not remembered
+  List allowed_{List::Holds::WhoIsLetIn};
+  List denied_{List::Holds::WhoIsNot};
   std::unique_ptr<Census> by_source_;  // null: how many a source has open is no matter
   std::unique_ptr<Census> of_all_;     // likewise for all together
   std::map<std::string, std::uint64_t> would_refuse_;
+  std::unique_ptr<Background> reading_;  // while a list that has changed is read: it may have a million lines
   Timer timer_;
 };
 

@@ -121,6 +121,7 @@ void Master::perform_reload() {
     pool.set_hash_key(config_.hash_key);
     if (plan.started.contains(config.name)) {
       pool.start();
+      pool.hold_back();
       pool.runner().await_serving(done);
       continue;
     }
@@ -138,6 +139,7 @@ void Master::on_part_done(const std::string& pool, const Outcome& outcome) {
     config_ = without_change_of(pool, std::move(config_), reload_->before);
     if (reload_->plan.started.contains(pool)) remove_pool(pool);
   }
+  for (const std::unique_ptr<Pool>& each : pools_) each->serve_held_back();
   if (--reload_->parts == 0) conclude_reload();
 }
 

@@ -18,6 +18,8 @@ namespace holdfast {
 
 namespace {
 
+constexpr Duration kSweepPeriod = std::chrono::seconds(1);
+
 std::string masked_text(const IpAddress& address, KeyPrefix prefix) {
   std::array<std::uint8_t, 16> bytes = address.bytes();
   const unsigned kept = address.is_v6() ? prefix.v6 : 96 + prefix.v4;
@@ -60,7 +62,8 @@ Pool::Pool(Loop& loop, const PoolConfig& config, HashKey hash_key, FleetRunner::
       dispatcher_(loop, config_, hash_key, table_for(config_, config_.workers)),
       steerer_(loop, dispatcher_, config_, hash_key,
                [this](SlotId slot, bool stalled) { runner_.on_stalled(slot, stalled); }),
-      runner_(loop, config_, dispatcher_, steerer_, with_ours(std::move(hooks))) {}
+      runner_(loop, config_, dispatcher_, steerer_, with_ours(std::move(hooks))),
+      sweep_(loop, [this] { sweep_doors(); }) {}
 
 Outcome Pool::check_system() {
   const Intake intake = chosen_intake(config_);
@@ -176,28 +179,62 @@ Outcome Pool::take_listener(const ListenerConfig& listener, ListeningSocket sock
   return Done{};
 }
 
-FrontDoor::Target Pool::target(std::string_view listener) {
-  FrontDoor::Target target{&dispatcher_, &config_, ListenerId{}, alive_};
-  for (const std::unique_ptr<Listener>& each : dispatcher_.listeners()) {
-    if (each->name() == listener && each->stays()) target.listener = each->id();
+std::vector<FrontDoor::Target> Pool::targets(std::string_view listener) {
+  std::vector<FrontDoor::Target> found;
+  for (const Listener::Stage stage : {Listener::Stage::Coming, Listener::Stage::Serving}) {
+    for (const ListenerId id : listeners_in(stage)) {
+      if (dispatcher_.is_guest(id) || dispatcher_.listeners()[id.value]->name() != listener) continue;
+      found.push_back({&dispatcher_, &config_, id, alive_});
+    }
+    if (!found.empty()) break;
   }
-  return target;
+  return found;
 }
 
 FrontDoor::Target Pool::add_guest(const FrontDoor::Target& home) {
   const Listener& listener = *home.dispatcher->listeners()[home.listener.value];
   for (const std::unique_ptr<Listener>& each : dispatcher_.listeners()) {
-    const bool is_same = dispatcher_.is_guest(each->id()) && each->stays() && each->name() == listener.name() &&
-                         each->address() == listener.address();
+    const bool is_same = !started_ && dispatcher_.is_guest(each->id()) && each->stays() &&
+                         each->name() == listener.name() && each->address() == listener.address();
     if (is_same) return {&dispatcher_, &config_, each->id(), alive_};  // a program before us has made it
   }
   return {&dispatcher_, &config_, dispatcher_.add_guest(listener.name(), listener.address()), alive_};
 }
 
 void Pool::hang(std::unique_ptr<FrontDoor> door) {
-  dispatcher_.set_door(door->listener(),
-                       [door = door.get()](AcceptedConnection connection) { door->enter(std::move(connection)); });
+  for (const ListenerId listener : door->listeners()) {
+    retire_door_of(listener);
+    dispatcher_.set_door(listener, [door = door.get(), listener](AcceptedConnection connection) {
+      door->enter(listener, std::move(connection));
+    });
+  }
   doors_.push_back(std::move(door));
+}
+
+void Pool::take_off_door(ListenerId listener) {
+  dispatcher_.set_door(listener, nullptr);
+  retire_door_of(listener);
+}
+
+void Pool::retire_door_of(ListenerId listener) {
+  for (const std::unique_ptr<FrontDoor>& door : doors_) {
+    if (door->is_for(listener)) door->retire();
+  }
+  sweep_.arm(loop_.now());
+}
+
+// Those of listeners that are gone, or have another door.
+void Pool::sweep_doors() {
+  for (const std::unique_ptr<FrontDoor>& door : doors_) {
+    const std::vector<ListenerId> listeners = door->listeners();
+    const bool is_gone = std::all_of(listeners.begin(), listeners.end(), [this](ListenerId listener) {
+      return dispatcher_.listeners()[listener.value]->stage() == Listener::Stage::Gone;
+    });
+    if (is_gone) door->retire();
+  }
+  std::erase_if(doors_, [](const std::unique_ptr<FrontDoor>& door) { return door->is_done(); });
+  const auto waits = [](const std::unique_ptr<FrontDoor>& door) { return door->is_retired(); };
+  if (std::any_of(doors_.begin(), doors_.end(), waits)) sweep_.arm(loop_.now() + kSweepPeriod);
 }
 
 void Pool::start() {
@@ -250,7 +287,7 @@ void Pool::add_listeners_to(Status& status, Shown shown) const {
     answer.paused = !answer.paused_because.empty();
   }
   for (const std::unique_ptr<FrontDoor>& door : doors_) {
-    const Listener& listener = *dispatcher_.listeners()[door->listener().value];
+    const Listener& listener = *dispatcher_.listeners()[door->listeners().front().value];
     if (listener.stage() == Listener::Stage::Gone && shown != Shown::All) continue;
     ListenerStatus& entry = entry_for(listener, status);
     for (const auto& [why, count] : door->missing()) entry.missing[why] += count;
@@ -283,8 +320,8 @@ std::optional<MovedClients> Pool::would_move_clients(unsigned slots) const {
 
 FrontDoor* Pool::door(std::string_view listener) const {
   for (const std::unique_ptr<FrontDoor>& door : doors_) {
-    const Listener& own = *dispatcher_.listeners()[door->listener().value];
-    if (own.name() == listener && own.stays()) return door.get();
+    const Listener& own = *dispatcher_.listeners()[door->listeners().front().value];
+    if (own.name() == listener && own.stays() && !door->is_retired()) return door.get();
   }
   return nullptr;
 }

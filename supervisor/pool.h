@@ -16,6 +16,7 @@
 #include "fleet_runner.h"
 #include "front_door.h"
 #include "loop/loop.h"
+#include "loop/timer.h"
 #include "steerer.h"
 #include "wire/route_answer.h"
 #include "wire/status.h"
@@ -55,12 +56,16 @@ class Pool {
                                       const std::vector<InTheWay>& in_the_way = {});
   // The same with a socket that a service manager has opened.
   [[nodiscard]] Outcome take_listener(const ListenerConfig& listener, ListeningSocket socket, int backlog);
-  // For the front doors of listeners: the pool as one of its own listeners sees it; as another pool's does; and the door of a
-  // listener of its own. All of it before the listener serves.
-  [[nodiscard]] FrontDoor::Target target(std::string_view listener);
+  // For the front doors of listeners: the pool as its own listeners of that name see it (those that come, if any do; else those
+  // that serve); as another pool's does; and the door of listeners of its own. All of it before they serve.
+  [[nodiscard]] std::vector<FrontDoor::Target> targets(std::string_view listener);
   [[nodiscard]] FrontDoor::Target add_guest(const FrontDoor::Target& home);
   void hang(std::unique_ptr<FrontDoor> door);
-  void take_off_door(ListenerId listener) { dispatcher_.set_door(listener, nullptr); }
+  void take_off_door(ListenerId listener);
+  // In a reload, after `start`: listeners whose routes lead to pools whose workers do not know them yet come only when these do.
+  void hold_back();
+  // To be called when workers of another pool have learned of listeners.
+  void serve_held_back();
   // Closes those that were opened after `start` and not applied.
   void close_coming();
   void start();
@@ -116,6 +121,10 @@ class Pool {
   void keep_change(const std::vector<ListenerId>& coming, const std::vector<ListenerId>& leaving);
   void undo_change(const std::vector<ListenerId>& coming, const std::vector<ListenerId>& leaving);
   void remove_left();
+  void retire_door_of(ListenerId listener);
+  void sweep_doors();
+  [[nodiscard]] bool is_known_everywhere(ListenerId listener) const;
+  void serve_listener(ListenerId listener);
   void let_in_again();
   enum class Shown { Open, All };
   void add_listeners_to(Status& status, Shown shown) const;
@@ -128,11 +137,13 @@ class Pool {
   bool stopping_ = false;
   std::set<ListenerId> removed_;  // those that leave, and may be closed when no worker has their sockets
   bool removal_due_ = false;
+  std::set<ListenerId> held_back_;              // those that come when other pools' workers know them
   std::map<ListenerId, ListenAddress> wished_;  // as configured, by which one that comes back is known
   Dispatcher dispatcher_;
   Steerer steerer_;
   FleetRunner runner_;
   std::vector<std::unique_ptr<FrontDoor>> doors_;
+  Timer sweep_;  // while there are doors that are not needed any more, and somebody waits at them
   struct Taken {
     ListenerId listener;
     AcceptedConnection connection;

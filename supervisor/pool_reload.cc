@@ -11,6 +11,7 @@ namespace holdfast {
 void Pool::apply(PoolChange change, std::function<void(Outcome)> done) {
   const PoolConfig before = std::exchange(config_, std::move(change.config));
   runner_.on_policy_changed();
+  dispatcher_.on_limits_changed();
   if (config_.prefix != before.prefix) steerer_.refresh();
   const std::vector<ListenerId> coming = listeners_in(Listener::Stage::Coming);
   std::vector<ListenerId> leaving = listeners_in(Listener::Stage::Serving);
@@ -37,6 +38,7 @@ void Pool::apply(PoolChange change, std::function<void(Outcome)> done) {
     } else {
       config_ = before;
       runner_.on_policy_changed();
+      dispatcher_.on_limits_changed();
       undo_change(coming, leaving);
     }
     finish(outcome);
@@ -93,10 +95,14 @@ void Pool::begin_leaving(const std::vector<ListenerId>& listeners) {
 
 void Pool::keep_change(const std::vector<ListenerId>& coming, const std::vector<ListenerId>& leaving) {
   for (const ListenerId listener : coming) {
+    const bool still_comes = dispatcher_.listeners()[listener.value]->stage() == Listener::Stage::Coming;
+    if (!still_comes) continue;  // a guest whose home has gone meanwhile
     dispatcher_.keep_shared_socket(listener);
-    dispatcher_.serve_listener(listener);
-    const Listener& opened = *dispatcher_.listeners()[listener.value];
-    spdlog::info("listening on {} ({})", to_text(opened.address()), opened.name());
+    if (is_known_everywhere(listener)) {
+      serve_listener(listener);
+    } else {
+      held_back_.insert(listener);
+    }
   }
   for (const ListenerId listener : leaving) {
     const Listener& closed = *dispatcher_.listeners()[listener.value];
@@ -111,12 +117,42 @@ void Pool::keep_change(const std::vector<ListenerId>& coming, const std::vector<
   remove_left();
 }
 
+bool Pool::is_known_everywhere(ListenerId listener) const {
+  return std::all_of(doors_.begin(), doors_.end(), [&](const std::unique_ptr<FrontDoor>& door) {
+    return door->is_retired() || !door->is_for(listener) || door->is_known_everywhere();
+  });
+}
+
+void Pool::serve_listener(ListenerId id) {
+  dispatcher_.serve_listener(id);
+  const Listener& listener = *dispatcher_.listeners()[id.value];
+  if (!dispatcher_.is_guest(id)) spdlog::info("listening on {} ({})", to_text(listener.address()), listener.name());
+}
+
+void Pool::hold_back() {
+  for (const ListenerId listener : listeners_in(Listener::Stage::Serving)) {
+    if (is_known_everywhere(listener)) continue;
+    dispatcher_.revive_listener(listener);
+    held_back_.insert(listener);
+  }
+}
+
+void Pool::serve_held_back() {
+  std::erase_if(held_back_, [this](ListenerId listener) {
+    if (dispatcher_.listeners()[listener.value]->stage() != Listener::Stage::Coming) return true;
+    if (!is_known_everywhere(listener)) return false;
+    serve_listener(listener);
+    return true;
+  });
+}
+
 void Pool::undo_change(const std::vector<ListenerId>& coming, const std::vector<ListenerId>& leaving) {
   for (const ListenerId listener : coming) {
+    if (dispatcher_.listeners()[listener.value]->stage() != Listener::Stage::Coming) continue;  // as in `keep_change`
     dispatcher_.leave_shared_socket(listener);
     dispatcher_.refuse_at_listener(listener);
+    removed_.insert(listener);
   }
-  removed_.insert(coming.begin(), coming.end());
   for (const ListenerId listener : leaving) dispatcher_.serve_listener(listener);
   steerer_.refresh();
   remove_left();
@@ -133,6 +169,7 @@ void Pool::remove_left() {
       steerer_.remove_listener(listener);
       return true;
     });
+    sweep_doors();
   });
 }
 

@@ -51,14 +51,14 @@ void Pool::resume() {
 void Pool::let_in_again() {
   for (const SavedDoor& before : std::exchange(doors_before_, {})) {
     for (const std::unique_ptr<FrontDoor>& door : doors_) {
-      if (door->listener() == before.listener) door->recall(before);
+      if (door->listeners().front() == before.listener) door->recall(before);
     }
   }
   for (Taken& taken : std::exchange(arriving_, {})) {
-    const auto door = std::find_if(doors_.begin(), doors_.end(),
-                                   [&](const auto& each) { return each->listener() == taken.listener; });
+    const auto door =
+        std::find_if(doors_.begin(), doors_.end(), [&](const auto& each) { return each->is_for(taken.listener); });
     if (door != doors_.end() && taken.connection.fd) {
-      (*door)->enter_again(std::move(taken.connection));
+      (*door)->enter_again(taken.listener, std::move(taken.connection));
     } else {
       Listener& account = *dispatcher_.listeners()[taken.listener.value];
       account.count_refusal(taken.connection.fd ? Refusal::Removed : Refusal::Lost);

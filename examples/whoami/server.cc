@@ -150,6 +150,15 @@ std::string Server::proxy_text(const holdfast::Arrival& arrival) const {
   add("alpn", HF_DETAIL_ALPN);
   add("unique_id", HF_DETAIL_UNIQUE_ID);
   add("aws_endpoint", HF_DETAIL_AWS_ENDPOINT);
+  const auto add_number = [&](const char* name, hf_detail_type detail) {
+    const std::string_view bytes = worker_.detail(detail);  // little-endian
+    if (bytes.empty()) return;
+    std::uint64_t number = 0;
+    for (std::size_t i = bytes.size(); i-- > 0;) number = number << 8 | static_cast<unsigned char>(bytes[i]);
+    text += std::string(",\"") + name + "\":" + std::to_string(number);
+  };
+  add_number("azure_link", HF_DETAIL_AZURE_LINK);
+  add_number("google_connection", HF_DETAIL_GOOGLE_CONNECTION);
   return text;
 }
 

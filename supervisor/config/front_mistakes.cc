@@ -30,6 +30,31 @@ bool is_surely_passed(const PoolConfig& pool) {
   return intake == Intake::Node || (intake == Intake::Sdk && pool.plane != Plane::Steer);
 }
 
+// The keys of a listener that say something other than nothing, and that only the supervisor can do, with a connection in its hands.
+std::vector<std::string> front_keys_of(const ListenerConfig& listener) {
+  const AdmissionConfig& admission = listener.admission;
+  const ListenerConfig plain;
+  const std::pair<const char*, bool> keys[] = {
+      {"proxy-protocol", listener.proxy_protocol.mode != ProxyPolicy::Mode::Off},
+      {"routes", !listener.routes.empty()},
+      {"allow", !admission.allow_file.empty()},
+      {"deny", !admission.deny_file.empty()},
+      {"source-rate", admission.rate != 0},
+      {"source-connections", admission.source_connections != 0},
+      {"total-connections", admission.total_connections != 0},
+      {"ban-after", admission.ban_after != 0},
+      {"admission", admission.enforcement != plain.admission.enforcement},
+      {"refusal", admission.form != plain.admission.form},
+      {"preface-timeout", listener.preface_timeout != plain.preface_timeout},
+      {"preface-limit", listener.preface_limit != plain.preface_limit},
+  };
+  std::vector<std::string> used;
+  for (const auto& [key, is_used] : keys) {
+    if (is_used) used.emplace_back(key);
+  }
+  return used;
+}
+
 class Finder {
  public:
   explicit Finder(const Config& config) : config_(config) {}
@@ -63,6 +88,13 @@ class Finder {
     require(
         pool.placement != Placement::IpHash || !has_text_key, {of(pool, "placement"), of(pool, "key")},
         "placement ip-hash is that of nginx, which knows addresses alone: choose another key, or another placement");
+    const bool has_other_address = std::any_of(pool.key.begin(), pool.key.end(), [](const PrefaceKey& key) {
+      return std::holds_alternative<RemotePrefixKey>(key) || std::holds_alternative<ForwardedForKey>(key);
+    });
+    require(pool.placement != Placement::IpHash || !has_other_address, {of(pool, "placement"), of(pool, "key")},
+            "placement ip-hash is that of nginx, which takes IPv6 addresses whole: of remote-prefix and forwarded-for "
+            "there is "
+            "only a hash; choose remote-address or proxy-address, or another placement");
     const PoolConfig plain;
     if (pool.placement != plain.placement)
       require_passed(pool, of(pool, "placement"), "placement " + value_text(pool.placement));
@@ -89,30 +121,28 @@ class Finder {
     require(listener.preface_timeout > Duration::zero(), {of(listener, "preface-timeout")},
             "preface-timeout 0 would give no client the time to send anything");
     require(listener.preface_limit > 0, {of(listener, "preface-limit")}, "preface-limit 0 would let nobody in");
-    const bool proxied = listener.proxy_protocol.mode != ProxyPolicy::Mode::Off;
-    const bool is_udp = std::holds_alternative<UdpAddress>(listener.address);
-    require(!is_udp || (!proxied && listener.routes.empty()), {of(listener, proxied ? "proxy-protocol" : "routes")},
-            "listener '" + listener.name +
-                "' is for datagrams, which the kernel places: it has neither proxy-protocol nor routes");
     check_routes(listener);
     check_admission(listener);
-    const AdmissionConfig& admission = listener.admission;
-    std::string feature;
-    if (!admission.allow_file.empty()) feature = "allow";
-    if (!admission.deny_file.empty()) feature = "deny";
-    if (admission.rate != 0) feature = "source-rate";
-    if (admission.source_connections != 0) feature = "source-connections";
-    if (admission.total_connections != 0) feature = "total-connections";
-    if (!listener.routes.empty()) feature = "routes";
-    if (proxied) feature = "proxy-protocol";
-    if (feature.empty()) return;
-    for (const PoolConfig* const pool : pools_of(config_, listener)) {
-      require_passed(*pool, of(listener, feature), feature);
+    const bool is_udp = std::holds_alternative<UdpAddress>(listener.address);
+    for (const std::string& key : front_keys_of(listener)) {
+      require(!is_udp, {of(listener, key)},
+              key + " cannot be had: listener '" + listener.name + "' is for datagrams, which the kernel places");
+      if (is_udp) continue;
+      for (const PoolConfig* const pool : pools_of(config_, listener)) require_passed(*pool, of(listener, key), key);
     }
   }
 
   void check_admission(const ListenerConfig& listener) {
     const AdmissionConfig& admission = listener.admission;
+    const bool is_path = std::holds_alternative<UnixAddress>(listener.address);
+    const auto require_ends = [&](unsigned limit, const char* key) {
+      require(!is_path || limit == 0, {of(listener, key)},
+              std::string(key) +
+                  " cannot be had: which connections of a Unix path are open, the kernel tells nobody by "
+                  "their ends; listen on 127.0.0.1, or bound the pool (max-connections)");
+    };
+    require_ends(admission.source_connections, "source-connections");
+    require_ends(admission.total_connections, "total-connections");
     require(admission.source.v4 <= 32, {of(listener, "source-prefix-v4")}, "source-prefix-v4: at most 32");
     require(admission.source.v6 <= 128, {of(listener, "source-prefix-v6")}, "source-prefix-v6: at most 128");
     require(admission.sources > 0, {of(listener, "source-limit")}, "source-limit 0 would remember no source");
@@ -126,9 +156,9 @@ class Finder {
   void check_routes(const ListenerConfig& listener) {
     std::vector<std::string> names;
     for (const PoolConfig& pool : config_.pools) names.push_back(pool.name);
-    const bool is_required = listener.proxy_protocol.mode == ProxyPolicy::Mode::Required;
+    const bool is_proxied = listener.proxy_protocol.mode != ProxyPolicy::Mode::Off;
     for (const RouteFault& fault :
-         faults_in(listener.routes, names, is_required ? TlsSource::ProxyHeader : TlsSource::Hello)) {
+         faults_in(listener.routes, names, is_proxied ? TlsSource::ProxyHeader : TlsSource::Hello)) {
       const std::string number = std::to_string(fault.route + 1);
       mistakes_.push_back({{of(listener, "routes", number), of(listener, "routes")},
                            "route " + number + " of listener '" + listener.name + "': " + fault.reason});

@@ -16,11 +16,29 @@ constexpr int kCandidates = 8;
 
 }  // namespace
 
-Admission::Admission(const AdmissionPolicy& policy, HashKey key)
-    : policy_(policy), key_(key), newest_(kNone), oldest_(kNone) {
-  policy_.sources = std::max(policy_.sources, 1U);
-  if (policy_.rate != 0) rate_step_ = policy_.rate_period / policy_.rate;
+Admission::Admission(const AdmissionPolicy& policy, HashKey key) : key_(key), newest_(kNone), oldest_(kNone) {
+  set_policy(policy);
   chains_.assign(std::bit_ceil(std::size_t{policy_.sources}), kNone);
+}
+
+void Admission::set_policy(const AdmissionPolicy& policy) {
+  policy_ = policy;
+  policy_.sources = std::max(policy_.sources, 1U);
+  rate_step_ = policy_.rate == 0 ? Duration{} : policy_.rate_period / policy_.rate;
+}
+
+void Admission::change(const AdmissionPolicy& policy, TimePoint now) {
+  const AdmissionPolicy before = policy_;
+  const Duration step_before = rate_step_;
+  set_policy(policy);
+  policy_.source = before.source;
+  policy_.sources = before.sources;
+  for (Entry& entry : entries_) {
+    // As many of the connections that the new rate allows are used up as were of the old one.
+    const bool is_used = step_before != Duration{} && entry.full_at > now;
+    const Duration::rep used = is_used ? (entry.full_at - now + step_before - Duration(1)) / step_before : 0;
+    entry.full_at = used == 0 ? TimePoint{} : now + rate_step_ * std::min<Duration::rep>(used, policy_.rate);
+  }
 }
 
 AdmissionVerdict Admission::on_connection(const IpAddress& address, TimePoint now) {
@@ -30,7 +48,10 @@ AdmissionVerdict Admission::on_connection(const IpAddress& address, TimePoint no
   const bool admitted = verdict.refused_by == AdmissionLimit::None;
   ++entry.seen;
   record_refusal(entry, admitted ? verdict.dry_run : verdict.refused_by, now);
-  if (!admitted) return verdict;
+  if (!admitted) {
+    verdict.wait = wait_of(entry, now);
+    return verdict;
+  }
   // What a dry run would have refused takes no room: so it shows what enforcing the limit would do.
   if (policy_.rate != 0 && !rate_is_reached(entry, now)) entry.full_at = std::max(entry.full_at, now) + rate_step_;
   ++connections_;
@@ -186,6 +207,15 @@ AdmissionVerdict Admission::judge(const Entry& entry, TimePoint now) const {
   ask(policy_.source_connections != 0 && entry.connections >= policy_.source_connections,
       AdmissionLimit::SourceConnections, policy_.source_connections_enforcement);
   return verdict;
+}
+
+// A refusal may have been the one after which it is banned.
+Duration Admission::wait_of(const Entry& entry, TimePoint now) const {
+  Duration wait{};
+  if (policy_.ban_enforcement == Enforcement::Refuse && now < entry.banned_until) wait = entry.banned_until - now;
+  if (policy_.rate_enforcement == Enforcement::Refuse && rate_is_reached(entry, now))
+    wait = std::max(wait, entry.full_at + rate_step_ - now - rate_step_ * policy_.rate);
+  return wait;
 }
 
 // `limit`: the one that refused, or would have if it were enforced. A dry run bans nobody in earnest.

@@ -48,6 +48,7 @@ struct AdmissionVerdict {
   AdmissionLimit refused_by = AdmissionLimit::None;
   AdmissionLimit dry_run = AdmissionLimit::None;  // what would have refused it, were that enforced
   std::optional<AdmissionTicket> ticket;          // if it was admitted
+  Duration wait{};                                // if it was refused: until its source may come again; 0: nobody knows
 
   [[nodiscard]] bool admitted() const { return ticket.has_value(); }
 };
@@ -65,6 +66,9 @@ class Admission {
  public:
   // `key` keeps strangers from choosing addresses that are slow to look up.
   Admission(const AdmissionPolicy& policy, HashKey key);
+  // Other limits and times from now on; what sources have done, and have open, counts under them too. What counts as one source, and
+  // how many are remembered, stays as it was made.
+  void change(const AdmissionPolicy& policy, TimePoint now);
 
   // A connection comes from this address.
   [[nodiscard]] AdmissionVerdict on_connection(const IpAddress& address, TimePoint now);
@@ -127,8 +131,10 @@ class Admission {
   void unlink(std::uint32_t index);
   void link_as_newest(std::uint32_t index);
 
+  void set_policy(const AdmissionPolicy& policy);
   [[nodiscard]] bool rate_is_reached(const Entry& entry, TimePoint now) const;
   [[nodiscard]] AdmissionVerdict judge(const Entry& entry, TimePoint now) const;
+  [[nodiscard]] Duration wait_of(const Entry& entry, TimePoint now) const;
   void record_refusal(Entry& entry, AdmissionLimit limit, TimePoint now) const;
 
   AdmissionPolicy policy_;

@@ -91,6 +91,22 @@ std::optional<std::size_t> route_in_front(std::span<const Route> routes, std::si
   return std::nullopt;
 }
 
+bool is_token(std::string_view text) {
+  constexpr std::string_view kMarks = "!#$%&'*+-.^_`|~";  // RFC 9110, 5.6.2
+  return !text.empty() && std::all_of(text.begin(), text.end(), [&](char c) {
+    const bool is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    return is_letter || (c >= '0' && c <= '9') || kMarks.find(c) != std::string_view::npos;
+  });
+}
+
+// What holds for almost nobody, and is a slip; empty: nothing.
+std::string slip_in(const RouteCondition& when) {
+  if (!when.path_prefix) return "";
+  const std::string decoded = percent_decoded(*when.path_prefix);
+  if (decoded == *when.path_prefix) return "";
+  return "paths are decoded before they are compared: write its path-prefix as \"" + decoded + "\"";
+}
+
 // Why a condition can never hold; empty: it can.
 std::string contradiction_in(const RouteCondition& when, TlsSource tls) {
   if (when.source && when.source->empty()) return "its list of sources is empty";
@@ -98,8 +114,11 @@ std::string contradiction_in(const RouteCondition& when, TlsSource tls) {
     return "no host has '/' or a space in its name; write for instance ws.* or *.example.com";
   if (when.host && !when.host->text().starts_with('[') && when.host->text().find(':') != std::string::npos)
     return "a host is compared without its port";
+  const auto ends_in_dot = [](const std::optional<NamePattern>& name) { return name && name->text().ends_with('.'); };
+  if (ends_in_dot(when.host) || ends_in_dot(when.server_name)) return "names are compared without a dot at their end";
   if (when.path_prefix && !when.path_prefix->starts_with('/')) return "every path begins with '/'";
   if (when.header && when.header->name.empty()) return "its header has no name";
+  if (when.header && !is_token(when.header->name)) return "no header has such a name: '" + when.header->name + "'";
   if (when.header && when.header->value &&
       (when.header->value->empty() || trimmed(*when.header->value) != *when.header->value))
     return "no header has an empty value or one with blanks at its ends";
@@ -145,6 +164,8 @@ std::vector<RouteFault> faults_in(std::span<const Route> routes, std::span<const
       faults.push_back({index, "there is no pool '" + to_pool->pool + "'"});
     if (std::string reason = contradiction_in(routes[index].when, tls); !reason.empty()) {
       faults.push_back({index, "it can never hold: " + std::move(reason)});
+    } else if (std::string slip = slip_in(routes[index].when); !slip.empty()) {
+      faults.push_back({index, std::move(slip)});
     } else if (const std::optional<std::size_t> front = route_in_front(routes, index)) {
       faults.push_back({index, "it is never reached: route " + std::to_string(*front + 1) +
                                    " already takes every connection that it would take"});

@@ -89,7 +89,7 @@ class Routes {
 // Where a listener's connections have their server name and ALPN from.
 enum class TlsSource {
   Hello,        // the client's first bytes
-  ProxyHeader,  // TLS ended at the proxy, which passes them on
+  ProxyHeader,  // it may have ended at a proxy that passes them on
 };
 
 // What is wrong with a list of routes, each with the index of the route.

@@ -32,41 +32,54 @@ bool Census::add(BorrowedFd connection, std::uint64_t group, std::uint64_t note)
   if (const std::optional<Connection> before = connections_.add({*ends, group, note})) on_closed_(*before);
   if (++unswept_ < kSweep) return true;
   unswept_ = 0;
-  ask_about(connections_.next(2 * kSweep));
+  (void)ask_about(connections_.next(2 * kSweep));
   return true;
 }
 
 void Census::recount(std::uint64_t group, TimePoint now) {
   if (!may_ask(now)) return;
   const std::vector<Connection> asked = connections_.next_of(group, kMostAtOnce);
-  ask_about(asked);
+  (void)ask_about(asked);
   rest_after(asked.size(), now);
 }
 
 void Census::recount_all(TimePoint now) {
   if (!may_ask(now)) return;
   const std::vector<Connection> asked = connections_.next(kMostOfAll);
-  ask_about(asked);
+  (void)ask_about(asked);
   rest_after(asked.size(), now);
+}
+
+std::optional<Census::Connection> Census::one_of(std::uint64_t group) {
+  const std::vector<Connection> one = connections_.next_of(group, 1);
+  return one.empty() ? std::nullopt : std::optional(one.front());
 }
 
 std::optional<Census::Connection> Census::open_one_of(std::uint64_t group) {
   constexpr std::size_t kFew = 4;
-  ask_about(connections_.next_of(group, kFew));
-  const std::vector<Connection> left = connections_.next_of(group, 1);
-  return left.empty() ? std::nullopt : std::optional(left.front());
+  for (std::size_t asked = 0; asked < kMostAtOnce; asked += kFew) {
+    const std::vector<Connection> few = connections_.next_of(group, kFew);
+    if (few.empty()) break;
+    if (const std::vector<Connection> open = ask_about(few); !open.empty()) return open.front();
+  }
+  return std::nullopt;
 }
 
-void Census::ask_about(const std::vector<Connection>& connections) {
+std::vector<Census::Connection> Census::ask_about(const std::vector<Connection>& connections) {
+  std::vector<Connection> still_open;
   std::vector<ConnectionEnds> ends;
   ends.reserve(connections.size());
   for (const Connection& connection : connections) ends.push_back(connection.ends);
   const std::vector<bool> open = states_.are_open(ends);
   for (std::size_t i = 0; i < connections.size(); i++) {
-    if (open[i]) continue;
-    connections_.remove(connections[i].ends);
-    on_closed_(connections[i]);
+    if (open[i]) {
+      still_open.push_back(connections[i]);
+    } else {
+      connections_.remove(connections[i].ends);
+      on_closed_(connections[i]);
+    }
   }
+  return still_open;
 }
 
 void Census::rest_after(std::size_t questions, TimePoint now) {

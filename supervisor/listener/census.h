@@ -36,15 +36,17 @@ class Census {
   // The same among all.
   void recount_all(TimePoint now);
   // Of as many as that, for somebody who wants to see numbers.
-  void recount_now(std::size_t most) { ask_about(connections_.next(most)); }
-  // One of the group that is open.
+  void recount_now(std::size_t most) { (void)ask_about(connections_.next(most)); }
+  // One of the group, which may have been closed: nobody is asked.
+  [[nodiscard]] std::optional<Connection> one_of(std::uint64_t group);
+  // One that is open; of large groups only a part is asked about.
   [[nodiscard]] std::optional<Connection> open_one_of(std::uint64_t group);
 
   [[nodiscard]] std::size_t remembered() const { return connections_.size(); }
 
  private:
   Census(HashKey key, TcpStates states, OnClosed on_closed);
-  void ask_about(const std::vector<Connection>& connections);
+  std::vector<Connection> ask_about(const std::vector<Connection>& connections);  // those that are open
   [[nodiscard]] bool may_ask(TimePoint now) const { return now >= next_question_; }
   void rest_after(std::size_t questions, TimePoint now);
 

@@ -84,6 +84,8 @@ HttpLook HttpHeadSearch::look(std::string_view prefix) {
     return NeedMore{prefix.size() >= 3 ? kHttp2Preface.size() : prefix.size() + 1};
   }
   const std::string_view fresh = prefix.substr(seen_, kMaxPreface - seen_);
+  if (fresh.empty() && seen_ < kMaxPreface)
+    return NeedMore{seen_ + 1};  // of nothing the parser would think that it is the end
   const std::size_t read = http_parser_execute(&parser_, &kSearch, fresh.data(), fresh.size());
   if (HTTP_PARSER_ERRNO(&parser_) != HPE_OK) return HttpFault::NotHttp;
   seen_ += read;

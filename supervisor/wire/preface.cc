@@ -24,6 +24,14 @@ Missing missing_of(TlsFault fault) {
   return Missing::NotTls;
 }
 
+// Of what might become a header: whether no client would begin like that. Of the two beginnings one is a word, and the other is long
+// enough to be none of any protocol.
+bool is_begun_header(std::string_view prefix) {
+  constexpr std::size_t kWord = 6;        // "PROXY "
+  constexpr std::size_t kSignature = 12;  // of version 2
+  return prefix.size() >= (prefix.starts_with('P') ? kWord : kSignature);
+}
+
 // What the proxy tells of the TLS that ended with it. Whether it does.
 bool take_tls_of(const ProxyTlvs& tlvs, Preface& preface) {
   preface.server_name = lower_case(tlvs.authority);
@@ -48,6 +56,8 @@ std::string_view text_of(Missing missing) {
       return "bad-tls";
     case Missing::HelloTooLarge:
       return "hello-too-large";
+    case Missing::Silent:
+      return "silent";
   }
   return "";
 }
@@ -62,8 +72,9 @@ std::variant<NeedMore, Preface, ProxyFault> PrefaceReader::look(std::string_view
       // What does not begin like a header is the client's; what does, and is none, is broken.
       if (!optional || *fault != ProxyFault::NoHeader) return *fault;
     } else if (const auto* more = std::get_if<NeedMore>(&found)) {
-      if (stream == Stream::Open) return *more;
-      if (!optional) return ProxyFault::NoHeader;
+      const bool is_header = !optional || is_begun_header(prefix);
+      if (stream == Stream::Open || (stream == Stream::Overdue && is_header)) return *more;
+      if (is_header) return ProxyFault::NoHeader;
     } else {
       preface.proxy = std::get<ProxyHeader>(found);
       header = preface.proxy->length;
@@ -78,16 +89,20 @@ std::variant<NeedMore, Preface, ProxyFault> PrefaceReader::look(std::string_view
 std::variant<NeedMore, Preface> PrefaceReader::look_behind_header(std::string_view prefix, std::size_t header,
                                                                   Stream stream, Preface preface) {
   const bool told = preface.proxy && take_tls_of(preface.proxy->tlvs, preface);
-  const bool may_wait = stream == Stream::Open && header + prefix.size() < kMaxPreface;
+  const bool may_wait = stream != Stream::Ended && header + prefix.size() < kMaxPreface;
   const bool wants_tls = needs_.tls && !told;
   if (!wants_tls && !needs_.http) return preface;
-  if (prefix.empty() && may_wait) return NeedMore{header + 1};
+  if (prefix.empty() && stream == Stream::Open) return NeedMore{header + 1};
+  if (prefix.empty() && stream == Stream::Overdue) {
+    preface.missing = Missing::Silent;
+    return preface;
+  }
   const bool is_tls = wants_tls && (!needs_.http || (!prefix.empty() && prefix.front() == kTlsHandshake));
   if (is_tls) {
     TlsLook found = look_at_tls_hello(prefix);
     if (const auto* more = std::get_if<NeedMore>(&found)) {
       if (may_wait) return NeedMore{header + more->at_least};
-      preface.missing = stream == Stream::Open ? Missing::HelloTooLarge : Missing::NotTls;
+      preface.missing = stream == Stream::Ended ? Missing::NotTls : Missing::HelloTooLarge;
     } else if (const auto* fault = std::get_if<TlsFault>(&found)) {
       preface.missing = missing_of(*fault);
     } else {
@@ -101,7 +116,7 @@ std::variant<NeedMore, Preface> PrefaceReader::look_behind_header(std::string_vi
   HttpLook found = search_->look(prefix);
   if (const auto* more = std::get_if<NeedMore>(&found)) {
     if (may_wait) return NeedMore{header + more->at_least};
-    preface.missing = stream == Stream::Open ? Missing::HeadTooLarge : Missing::NotHttp;
+    preface.missing = stream == Stream::Ended ? Missing::NotHttp : Missing::HeadTooLarge;
   } else if (const auto* fault = std::get_if<HttpFault>(&found)) {
     preface.missing = missing_of(*fault);
   } else if (std::holds_alternative<Http2Preface>(found)) {

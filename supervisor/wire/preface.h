@@ -29,7 +29,7 @@ struct PrefaceNeeds {
 };
 
 // Why what was asked for is not there. The connection is placed by what is known without.
-enum class Missing { NotHttp, Http2, HeadTooLarge, NotTls, BadTls, HelloTooLarge };
+enum class Missing { NotHttp, Http2, HeadTooLarge, NotTls, BadTls, HelloTooLarge, Silent };
 [[nodiscard]] std::string_view text_of(Missing missing);  // "not-http", ...
 
 // What the first bytes said. All views point into the prefix that was looked at.
@@ -48,14 +48,15 @@ class PrefaceReader {
   explicit PrefaceReader(PrefaceNeeds needs) : needs_(needs) {}
 
   // Whether more bytes may still come.
-  enum class Stream { Open, Ended };
+  enum class Stream {
+    Open,
+    Overdue,  // they might, but have not come in time
+    Ended,
+  };
   // `prefix` begins with the first byte of the connection, and is the same as in the look before, or longer. Once the stream has ended,
-  // or `prefix` is as long as any preface may be, the answer is never NeedMore.
+  // or `prefix` is as long as any preface may be, the answer is never NeedMore. Of one that is overdue NeedMore says that it cannot be
+  // placed; but a client that has sent nothing himself may wait for the server to speak first, and is taken as he is.
   [[nodiscard]] std::variant<NeedMore, Preface, ProxyFault> look(std::string_view prefix, Stream stream);
-  // Whether what has not come in time need not come: a client that waits for the server to speak first has no header to show.
-  [[nodiscard]] bool may_do_without() const {
-    return needs_.proxy == PrefaceNeeds::Proxy::Optional && !needs_.http && !needs_.tls;
-  }
 
  private:
   std::variant<NeedMore, Preface> look_behind_header(std::string_view prefix, std::size_t header, Stream stream,

@@ -9,7 +9,9 @@
 #include <uv.h>
 #include <holdfast/worker.hpp>
 
+#include <array>
 #include <atomic>
+#include <cerrno>
 #include <cstdlib>
 #include <string>
 #include <variant>
@@ -255,6 +257,26 @@ TEST(WorkerSdkCpp, OwnsWhatItIsGiven) {
   if (std::holds_alternative<Nothing>(event)) event = worker->next();
   ASSERT_TRUE(std::holds_alternative<Drain>(event));
   EXPECT_EQ(std::get<Drain>(event).deadline.time_since_epoch().count(), 77);
+}
+
+TEST(WorkerSdk, TagsASessionIdWithItsSlot) {
+  FakeSupervisor supervisor;
+  const SdkWorker worker = open_worker(supervisor);
+  const std::string expected = "8f3a~" + std::to_string(hf_info(worker.get())->slot);
+  std::array<char, 32> buffer{};
+  EXPECT_EQ(hf_tag(worker.get(), "8f3a", buffer.data(), buffer.size()), static_cast<int>(expected.size()));
+  EXPECT_EQ(buffer.data(), expected);
+  EXPECT_EQ(hf_tag(worker.get(), "8f3a", buffer.data(), expected.size()), -ENOSPC) << "no room for the zero";
+  EXPECT_EQ(hf_tag(worker.get(), "8f~3a", buffer.data(), buffer.size()), -EINVAL);
+}
+
+TEST(WorkerSdkCpp, TagsASessionIdWithItsSlot) {
+  FakeSupervisor supervisor;
+  supervisor.offer();
+  const std::optional<Worker> worker = Worker::open();
+  ASSERT_TRUE(worker.has_value()) << Worker::error_text();
+  EXPECT_EQ(worker->tag("8f3a"), "8f3a~" + std::to_string(worker->info().slot));
+  EXPECT_EQ(worker->tag("8f~3a"), "");
 }
 
 TEST(WorkerSdkCpp, SaysWhyItDidNotOpen) {

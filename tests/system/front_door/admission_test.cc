@@ -1,6 +1,10 @@
 // Who is let in: lists of addresses, and limits for each source.
 #include <gmock/gmock.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include <cstdlib>
 #include <deque>
 #include <filesystem>
 
@@ -42,6 +46,21 @@ TEST(Admission, AListThatChangesIsInForceAnewAndOneWithAMistakeIsNot) {
   EXPECT_EQ(supervisor.wait_until_settled().refused.at("denied"), 3u);
 }
 
+// As `cat new > allow` leaves it for a moment: it would lock everybody out.
+TEST(Admission, AListOfThoseThatAreLetInWithNobodyOnItIsASlip) {
+  const TempDirectory directory;
+  write_text(directory / "allow", "127.0.7.0/24\n");
+  const Supervisor supervisor(passed("127.0.0.1:0,allow=" + (directory / "allow")));
+  supervisor.wait_until_serving();
+  write_text(directory / "allow", "# nobody\n");
+  supervisor.wait_until_told("it holds no range, so nobody would be let in; what it said before stays in force");
+  EXPECT_TRUE(is_served(supervisor, "127.0.7.1"));
+  const Ran ran = run({holdfast_program(), "run", "-l", "127.0.0.1:0,allow=" + (directory / "allow"), "--intake", "sdk",
+                       "--", whoami_program()});
+  EXPECT_NE(ran.exit_code, 0);
+  EXPECT_THAT(ran.errors, HasSubstr("it holds no range"));
+}
+
 TEST(Admission, OnlyWhoIsOnTheListOfThoseThatAreLetInIs) {
   const TempDirectory directory;
   write_text(directory / "allow", "127.0.7.0/24\n");
@@ -69,6 +88,47 @@ TEST(Admission, TheFloodOfOneSourceIsNotTheOthers) {
   }
   EXPECT_TRUE(is_served(supervisor, "127.0.7.2"));
   EXPECT_EQ(supervisor.wait_until_settled().refused.at("source-rate"), 5u);
+}
+
+// All that a client from `source` gets for its request, until the end of the stream.
+std::string all_of_answer(const Supervisor& supervisor, const std::string& source) {
+  std::string answer;
+  const int fd = begin_connect(supervisor.target(), source);
+  const auto wait_for = [&](short events) {
+    pollfd ready{fd, events, 0};
+    return ::poll(&ready, 1, 40'000) == 1;
+  };
+  const std::string bytes = request("/");
+  const bool sent = wait_for(POLLOUT) && ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL) > 0;
+  for (char part[1024]; sent && wait_for(POLLIN);) {
+    const ssize_t size = ::recv(fd, part, sizeof part, 0);
+    if (size <= 0) break;
+    answer.append(part, static_cast<std::size_t>(size));
+  }
+  ::close(fd);
+  return answer;
+}
+
+int retry_after(const std::string& answer) {
+  const std::size_t at = answer.find("\r\nRetry-After: ");
+  return at == std::string::npos ? -1 : std::atoi(answer.c_str() + at + 15);
+}
+
+TEST(Admission, WhoIsRefusedIsToldWhenToComeAgain) {
+  const Supervisor supervisor(
+      passed("127.0.0.1:0,source-rate=1,source-rate-period=1h,ban-after=2,ban-time=10h,refusal=http"));
+  supervisor.wait_until_serving();
+  EXPECT_THAT(all_of_answer(supervisor, "127.0.7.1"), testing::StartsWith("HTTP/1.1 200 "));
+  const std::string by_rate = all_of_answer(supervisor, "127.0.7.1");
+  EXPECT_THAT(by_rate, testing::StartsWith("HTTP/1.1 429 "));
+  EXPECT_GT(retry_after(by_rate), 3000);
+  EXPECT_LE(retry_after(by_rate), 3600);
+  for (int i = 0; i < 2; ++i) {
+    const std::string by_ban = all_of_answer(supervisor, "127.0.7.1");
+    EXPECT_THAT(by_ban, testing::StartsWith("HTTP/1.1 429 "));
+    EXPECT_GT(retry_after(by_ban), 35'000) << i;
+    EXPECT_LE(retry_after(by_ban), 36'000) << i;
+  }
 }
 
 TEST(Admission, WhoIsRefusedTooOftenIsBanned) {
@@ -259,10 +319,10 @@ TEST(Admission, BehindAProxyTheClientsConnectionsAreCounted) {
 
 class AdmissionReload : public testing::Test {
  protected:
-  void write(const std::string& limits) const {
+  void write(const std::string& limits, const std::string& of_pool = "") const {
     write_text(directory_ / "front.toml",
                "[supervisor]\nname = \"front\"\n[listeners.http]\naddress = \"127.0.0.1:0\"\n" + limits +
-                   "[pools.web]\nintake = \"sdk\"\nworkers = 2\ncommand = [\"" + whoami_program() + "\"]\n");
+                   "[pools.web]\nintake = \"sdk\"\nworkers = 2\ncommand = [\"" + whoami_program() + "\"]\n" + of_pool);
   }
   [[nodiscard]] SupervisorPlan plan() const {
     SupervisorPlan plan;
@@ -292,6 +352,40 @@ TEST_F(AdmissionReload, LimitsChangeUnderWay) {
   EXPECT_EQ(get_once(supervisor.target(), "/", "127.0.7.1")->code, 200);
   EXPECT_EQ(get_once(supervisor.target(), "/", "127.0.7.1")->code, 429);
   EXPECT_EQ(supervisor.status().pids(), workers) << "limits are no reason to replace a worker";
+}
+
+// Neither what is open, nor what a source has done, nor what was only counted.
+TEST_F(AdmissionReload, NothingIsForgottenWithAChangeOfLimits) {
+  const std::string limits = "refusal = \"http\"\nsource-connections = 2\ntotal-connections = 3\n";
+  write(limits + "ban-time = \"1h\"\nban-after = 100\n", "wait-limit = 0\n");
+  const Supervisor supervisor(plan());
+  supervisor.wait_until_serving();
+  std::deque<HttpClient> open;
+  const auto come = [&](int source) {
+    open.emplace_back(supervisor.target(), "127.0.7." + std::to_string(source));
+    const std::optional<Response> answer = open.back().get("/");
+    return answer ? answer->code : 0;
+  };
+  const auto change_to = [&](const std::string& more) {
+    write(limits + more, "wait-limit = 0\n");
+    const Ran ran = supervisor.tell("reload", {"--wait"});
+    ASSERT_EQ(ran.exit_code, 0) << ran.errors;
+  };
+  EXPECT_EQ(come(1), 200);
+  change_to("ban-time = \"2h\"\nban-after = 100\nadmission = \"dry-run\"\n");
+  EXPECT_EQ(come(1), 200);
+  EXPECT_EQ(come(1), 200) << "the third of its source";
+  EXPECT_EQ(come(2), 200) << "the fourth of all";
+  const auto would_refuse = [&] {
+    return nlohmann::json::parse(supervisor.status().json)["listeners"][0]["would_refuse"];
+  };
+  const nlohmann::json counted = {{"source-connections", 1}, {"total-connections", 1}};
+  EXPECT_EQ(would_refuse(), counted);
+  change_to("ban-time = \"3h\"\nban-after = 100\n");
+  EXPECT_EQ(come(1), 429);
+  EXPECT_EQ(come(3), 503);
+  change_to("source-prefix-v4 = 24\n");
+  EXPECT_EQ(would_refuse(), counted);
 }
 
 TEST_F(AdmissionReload, AListThatCannotBeReadChangesNothing) {

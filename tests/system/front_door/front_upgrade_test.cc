@@ -1,6 +1,9 @@
 // The front door when the supervisor becomes another program: who waits at it is not let go, and the doors are the same.
 #include <gmock/gmock.h>
 
+#include <filesystem>
+
+#include "support/eventually.h"
 #include "support/temp_directory.h"
 #include "system/front_door/proxied.h"
 
@@ -71,6 +74,28 @@ TEST(FrontDoorUpgrade, WhoWaitsAtTheDoorIsServedByTheNextProgram) {
   EXPECT_EQ(status.listeners[0].accepted, 3u);
 }
 
+// How many bytes the door waits for stands in the socket, which the worker gets.
+TEST(FrontDoorUpgrade, AWorkerHearsOfEveryByteOfWhatCameWhileTheProgramsChanged) {
+  const Supervisor supervisor(by_key("cookie(sid), remote-address"));
+  supervisor.wait_until_serving();
+  const std::string there = supervisor.directory() / "there";
+  const std::string go = supervisor.directory() / "go";
+  const std::string next = supervisor.directory() / "next";
+  write_text(next, "#!/bin/sh\ncase \"$1\" in check-upgrade) ;; *)\n: >" + there + "\nwhile [ ! -e " + go +
+                       " ]; do sleep 0.02; done;;\nesac\nexec " + holdfast_program() + " \"$@\"\n");
+  std::filesystem::permissions(next, std::filesystem::perms::owner_all);
+  HttpClient client(supervisor.target());
+  client.send_raw("GET / HTTP/1.1\r\nHost: test\r\nX: " + std::string(500, 'x'));
+  supervisor.wait_until("it waits", [](const StatusView& status) { return status.waiting == 1; });
+  EXPECT_EQ(supervisor.tell("upgrade", {"--binary", next}).exit_code, 0);
+  ASSERT_TRUE(eventually([&] { return std::filesystem::exists(there); })) << supervisor.errors();
+  client.send_raw("\r\n\r\n");
+  write_text(go, "");
+  ASSERT_TRUE(client.receive()) << name_of(client.ending());
+  client.send_raw("GET / HTTP/1.1\r\n\r\n");
+  EXPECT_TRUE(client.receive()) << name_of(client.ending());
+}
+
 TEST(FrontDoorUpgrade, WhatSourcesHaveDoneBeforeIsNotForgotten) {
   const Supervisor supervisor(passed("127.0.0.1:0,source-rate=1,source-rate-period=1h,ban-after=2,ban-time=1h"));
   supervisor.wait_until_serving();
@@ -93,14 +118,17 @@ TEST(FrontDoorUpgrade, WhatSourcesHaveDoneBeforeIsNotForgotten) {
 TEST(FrontDoorUpgrade, WhatWasOnlyCountedIsCountedOn) {
   const TempDirectory directory;
   write_text(directory / "deny", "127.0.7.0/24\n");
-  const Supervisor supervisor(passed("127.0.0.1:0,admission=dry-run,deny=" + (directory / "deny")));
+  const Supervisor supervisor(
+      passed("127.0.0.1:0,admission=dry-run,deny=" + (directory / "deny"), {"--max-connections", "1"}));
   supervisor.wait_until_serving();
+  HttpClient open(supervisor.target());
+  ASSERT_TRUE(open.get("/"));
   for (int round = 0; round < 2; ++round) {
     EXPECT_TRUE(get_once(supervisor.target(), "/", "127.0.7.1"));
     const Ran ran = supervisor.tell("upgrade", {"--wait"});
     ASSERT_EQ(ran.exit_code, 0) << ran.errors << supervisor.errors();
     const auto listener = nlohmann::json::parse(supervisor.status().json)["listeners"][0];
-    EXPECT_EQ(listener["would_refuse"], (nlohmann::json{{"denied", round + 1}}));
+    EXPECT_EQ(listener["would_refuse"], (nlohmann::json{{"denied", round + 1}, {"max-connections", round + 1}}));
   }
 }
 

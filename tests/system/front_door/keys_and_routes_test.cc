@@ -1,6 +1,9 @@
 // Where a connection goes by its first bytes: the pool by routes, the slot by keys.
 #include <gmock/gmock.h>
 
+#include <algorithm>
+#include <filesystem>
+
 #include "support/eventually.h"
 #include "system/front_door/proxied.h"
 
@@ -131,12 +134,41 @@ TEST(FrontDoorPlacement, AKeyWithAnOpenConnectionStaysWhereItIsWhenItsSlotIsOver
   for (int i = 0; i < 20; ++i) EXPECT_EQ(come("lobby"), home) << i;
   // Twenty other rooms: all of them go where there is room, also those whose first choice is the other slot.
   for (int i = 0; i < 15; ++i) EXPECT_NE(come("room-" + std::to_string(i)), home) << i;
-  // When its last connection has been closed the room is as good as new.
-  open.clear();
-  supervisor.wait_until("all are closed",
-                        [](const StatusView& status) { return status.slot(0).open + status.slot(1).open == 0; });
-  for (int i = 0; i < 10; ++i) come("other-" + std::to_string(i));
-  EXPECT_GE(come("lobby"), 0);
+  // When its last connection has been closed the room is as good as new: its slot is over its bound by another room.
+  const auto close_all = [&] {
+    open.clear();
+    supervisor.wait_until("all are closed",
+                          [](const StatusView& status) { return status.slot(0).open + status.slot(1).open == 0; });
+  };
+  close_all();
+  std::string other = "other-0";
+  for (int i = 1; come(other) != home; ++i) {
+    close_all();
+    other = "other-" + std::to_string(i);
+  }
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(come(other), home) << i;
+  EXPECT_NE(come("lobby"), home);
+}
+
+// One slot alone has no other that idles; what comes while there is only one counts for nothing later.
+TEST(FrontDoorPlacement, AKeyThatIsTooHeavyForOneSlotIsToldOnce) {
+  constexpr int kHeavy = 600;
+  SupervisorPlan plan = by_key("query(room), remote-address");
+  plan.workers = 1;
+  const Supervisor supervisor(plan);
+  supervisor.wait_until_serving();
+  const std::string told = "more than 30 % of the last 2000 connections have one key";
+  const auto come = [&](int times) {
+    for (int i = 0; i < times; ++i) ASSERT_GE(slot_of(supervisor, request("/?room=lobby")), 0);
+  };
+  come(kHeavy + 1);
+  const Ran ran = supervisor.tell("scale", {"2", "--wait"});
+  ASSERT_EQ(ran.exit_code, 0) << ran.errors;
+  come(kHeavy);
+  EXPECT_THAT(supervisor.errors(), testing::Not(HasSubstr(told)));
+  come(1);
+  supervisor.wait_until_told(told);
+  EXPECT_THAT(supervisor.errors(), HasSubstr("balance-factor"));
 }
 
 TEST(FrontDoorPlacement, WeightsAreSharesOfTheBuckets) {
@@ -256,6 +288,81 @@ TEST_F(FrontDoorRoutes, AListenersWorkersKnowItByItsNameInEveryPool) {
     EXPECT_EQ(answer->listener, "http");
   }
   EXPECT_EQ(handed(supervisor->wait_until_settled(), "chat"), 1u);
+}
+
+class MovingRoutes : public FrontDoorRoutes {
+ protected:
+  // The workers of chat wait with their start while there is a file "hold".
+  void write(const std::string& address) const {
+    const std::string worker = "intake = \"sdk\"\nworkers = 1\nstart-timeout = \"1h\"\ncommand = ";
+    write_text(file_, "[supervisor]\nname = \"moving\"\n[listeners.http]\naddress = \"" + address +
+                          "\"\nroutes = [{ when = { path-prefix = \"/chat\" }, pool = \"chat\" }]\n[pools.web]\n" +
+                          worker + "[\"" + whoami_program() + "\"]\n[pools.chat]\n" + worker +
+                          "[\"sh\", \"-c\", \"while [ -e " + hold_ + " ]; do sleep 0.02; done; exec " +
+                          whoami_program() + "\"]\n");
+  }
+  [[nodiscard]] std::unique_ptr<Supervisor> start_at(const std::string& address) const {
+    write(address);
+    SupervisorPlan plan;
+    plan.listen.clear();
+    plan.workers = 0;
+    plan.command.clear();
+    plan.options = {"-c", file_};
+    auto supervisor = std::make_unique<Supervisor>(plan);
+    supervisor->wait_until("all serve", all_serve);
+    return supervisor;
+  }
+  std::string hold_ = directory_ / "hold";
+};
+
+// Nothing of it stays behind: no account in other pools, no door with its descriptors.
+TEST_F(MovingRoutes, AListenerThatMovesLeavesNothingBehind) {
+  const auto supervisor = start_at("127.0.0.2:0");
+  const auto move_to = [&](const std::string& address) {
+    write(address);
+    const Ran ran = supervisor->tell("reload", {"--wait"});
+    ASSERT_EQ(ran.exit_code, 0) << ran.errors;
+    const auto is_alone = [](const StatusView& status) { return status.listeners.size() == 1; };
+    supervisor->wait_until("the old address is told of no more", is_alone);
+    HttpClient client(supervisor->target());
+    const auto answer = client.get("/chat");
+    ASSERT_TRUE(answer) << name_of(client.ending());
+    EXPECT_EQ(answer->listener, "http");
+  };
+  const auto descriptors = [&] {
+    supervisor->wait_until_nobody_asks();
+    return descriptors_of(supervisor->pid()).size();
+  };
+  move_to("127.0.0.3:0");
+  supervisor->wait_until_settled();
+  const auto before = descriptors();
+  for (int i = 4; i < 8; ++i) move_to("127.0.0." + std::to_string(i) + ":0");
+  EXPECT_TRUE(eventually([&] { return descriptors() == before; })) << descriptors() << " and were " << before;
+  supervisor->wait_until("the old workers have left", [](const StatusView& status) {
+    return std::all_of(status.slots.begin(), status.slots.end(),
+                       [](const SlotView& slot) { return slot.others.empty(); });
+  });
+}
+
+TEST_F(MovingRoutes, AListenerComesWhenTheWorkersOfAllItsPoolsKnowIt) {
+  const auto supervisor = start_at("127.0.0.2:0");
+  write_text(hold_, "");
+  write("127.0.0.3:0");
+  ASSERT_EQ(supervisor->tell("reload").exit_code, 0);
+  const StatusView status = supervisor->wait_until("the workers of web know it", [](const StatusView& view) {
+    return view.slot(0).generation == 2 && view.slot(0).state == "serving" && view.slot(0).others.empty();
+  });
+  const auto moved = std::find_if(status.listeners.begin(), status.listeners.end(), [](const ListenerView& listener) {
+    return listener.address.starts_with("127.0.0.3:");
+  });
+  ASSERT_NE(moved, status.listeners.end());
+  HttpClient client(endpoint(moved->address));
+  client.send("/chat");
+  EXPECT_TRUE(moved->paused);
+  std::filesystem::remove(hold_);
+  const auto answer = client.receive();
+  ASSERT_TRUE(answer) << name_of(client.ending());
+  EXPECT_EQ(answer->listener, "http") << "else a worker has it that was never told of the listener";
 }
 
 TEST_F(FrontDoorRoutes, RoutesGoByTheClientBehindTheProxy) {

@@ -1,7 +1,9 @@
 // How many connections workers may have open, and what becomes of those that come beyond.
 #include <gmock/gmock.h>
+#include <signal.h>
 
 #include "support/eventually.h"
+#include "support/temp_directory.h"
 #include "system/front_door/proxied.h"
 
 namespace holdfast::test {
@@ -137,6 +139,42 @@ TEST(MaxConnections, WhoWaitsIsServedByTheNextProgram) {
   EXPECT_EQ(supervisor.status().waiting, 1u);
   open.clear();
   EXPECT_TRUE(waits.receive()) << name_of(waits.ending());
+}
+
+// He waits for a worker to take up what it was sent, then the pool is bounded: from then on he waits for one to be closed.
+TEST(MaxConnections, WhoWaitedWhenTheLimitCameIsServedUnderIt) {
+  const TempDirectory directory;
+  const auto write = [&](const std::string& limits) {
+    write_text(directory / "web.toml",
+               "[listeners.http]\naddress = \"127.0.0.1:0\"\n[pools.web]\nintake = \"sdk\"\nworkers = 1\n"
+               "queue-limit = 1\nheartbeat-timeout = \"1h\"\ncommand = [\"" +
+                   whoami_program() + "\"]\n" + limits);
+  };
+  write("");
+  SupervisorPlan plan;
+  plan.listen.clear();
+  plan.workers = 0;
+  plan.command.clear();
+  plan.options = {"-c", directory / "web.toml"};
+  const Supervisor supervisor(plan);
+  const pid_t worker = supervisor.wait_until_serving().slot(0).pid;
+  ASSERT_EQ(::kill(worker, SIGSTOP), 0);
+  std::vector<HttpClient> clients;
+  for (std::size_t i = 1; i <= 2; ++i) {
+    clients.emplace_back(supervisor.target()).send("/");
+    supervisor.wait_until("it waits", [&](const StatusView& view) { return view.waiting == i; });
+  }
+  supervisor.wait_until("nobody is let in", [](const StatusView& view) { return view.listeners[0].paused; });
+  write("max-connections = 1\nwait-timeout = \"1h\"\n");
+  const Ran ran = supervisor.tell("reload", {"--wait"});
+  ASSERT_EQ(ran.exit_code, 0) << ran.errors;
+  EXPECT_FALSE(supervisor.status().listeners[0].paused) << "who waits for a close keeps nobody from being accepted";
+  ASSERT_EQ(::kill(worker, SIGCONT), 0);
+  EXPECT_TRUE(clients[0].receive()) << name_of(clients[0].ending());
+  EXPECT_EQ(supervisor.status().waiting, 1u);
+  clients[0].close();
+  EXPECT_TRUE(clients[1].receive()) << name_of(clients[1].ending());
+  EXPECT_TRUE(supervisor.wait_until_settled().balanced());
 }
 
 }  // namespace

@@ -42,6 +42,19 @@ TEST_F(FrontDoorNode, ASessionIdWithASlotBringsItsClientBackFromEverywhere) {
   EXPECT_EQ(slots.size(), 3u);
 }
 
+TEST_F(FrontDoorNode, BehindAProxyItIsTheClientWhoIsPlacedAndTheWorkerFindsNoHeader) {
+  const Supervisor supervisor(plan({}, "127.0.0.1:0,proxy-protocol=required"));
+  supervisor.wait_until_serving();
+  std::set<int> slots;
+  for (int i = 1; i <= 20; ++i) {
+    const std::string address = "203.0.113." + std::to_string(i);
+    const int slot = slot_of(supervisor, header_v1("TCP4 " + address + " 192.0.2.1 4000 443") + request("/"));
+    EXPECT_EQ(slot, supervisor.route(address)) << address;
+    slots.insert(slot);
+  }
+  EXPECT_EQ(slots.size(), 3u);
+}
+
 // No worker of Node.js tells when it closes a connection.
 TEST_F(FrontDoorNode, HowManyASourceHasOpenIsKnownAllTheSame) {
   const Supervisor supervisor(plan({}, "127.0.0.1:0,source-connections=2"));

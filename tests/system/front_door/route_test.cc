@@ -61,10 +61,55 @@ TEST_P(Route, IsWhereClientsGoAlsoWhenASlotIsDown) {
 INSTANTIATE_TEST_SUITE_P(
     By, Route,
     testing::Values(Way{"rendezvous", {}}, Way{"weights", {"--weights", "5,2,1"}},
-                    Way{"bounded", {"--balance-factor", "10000"}}, Way{"crc32", {"--placement", "crc32"}},
+                    Way{"bounded_by_much", {"--balance-factor", "10000"}}, Way{"crc32", {"--placement", "crc32"}},
                     Way{"ip_hash", {"--placement", "ip-hash", "--weights", "1,3,1"}, "remote-address"},
                     Way{"source", {"--placement", "source"}}),
     [](const auto& way) { return way.param.name; });
+
+// What is closed is known only when somebody asks.
+TEST(RouteOf, WhatHasBeenClosedStandsInNobodysWay) {
+  const Supervisor supervisor(passed("127.0.0.1:0,source-connections=2,total-connections=3", {"--wait-limit", "0"}));
+  supervisor.wait_until_serving();
+  std::vector<HttpClient> open;
+  for (const char* source : {"127.0.7.1", "127.0.7.1", "127.0.7.2"}) {
+    open.emplace_back(supervisor.target(), source);
+    ASSERT_TRUE(open.back().get("/"));
+  }
+  const auto refused = [&](const std::string& address) {
+    return ask_route(supervisor, {{"address", address}}).value("refused", "");
+  };
+  EXPECT_EQ(refused("127.0.7.1"), "source-connections");
+  EXPECT_EQ(refused("127.0.7.3"), "total-connections");
+  open.clear();
+  EXPECT_TRUE(eventually([&] { return refused("127.0.7.1").empty(); }));
+  EXPECT_TRUE(eventually([&] { return refused("127.0.7.3").empty(); }));
+}
+
+TEST(RouteOf, ANewKeyGoesPastASlotThatIsOverItsBound) {
+  SupervisorPlan plan = by_key("query(room), remote-address", {"--balance-factor", "110"});
+  plan.workers = 2;
+  const Supervisor supervisor(plan);
+  supervisor.wait_until_serving();
+  const auto of_room = [](const std::string& room) { return "GET /?room=" + room + " HTTP/1.1\r\nHost: test\r\n\r\n"; };
+  std::vector<HttpClient> open;
+  int home = -1;
+  for (int i = 0; i < 10; ++i) {
+    open.emplace_back(supervisor.target());
+    open.back().send_raw(of_room("lobby"));
+    const auto answer = told(open.back());
+    ASSERT_TRUE(answer) << name_of(open.back().ending());
+    home = (*answer)["slot"].get<int>();
+  }
+  const auto route = [&](const std::string& room) {
+    return ask_route(supervisor, {{"address", "127.0.0.1"}, {"head", of_room(room)}})["slot"];
+  };
+  EXPECT_EQ(route("lobby"), home) << "it has connections there";
+  for (int i = 0; i < 8; ++i) {
+    const std::string room = "room-" + std::to_string(i);
+    EXPECT_EQ(route(room), 1 - home) << room;
+    EXPECT_EQ(slot_of(supervisor, request("/?room=" + room)), 1 - home) << room;
+  }
+}
 
 TEST(RouteOf, ATaggedSessionIsTheSlotInIt) {
   const Supervisor supervisor(by_key("tagged(query(sid)), remote-address"));

@@ -70,6 +70,28 @@ TEST_F(Senders, HAProxyInAllItsForms) {
   }
 }
 
+// TLS ends at the proxy, which tells the name.
+TEST_F(Senders, HAProxyTellsTheNameThatTheClientAskedFor) {
+  if (program("haproxy").empty()) GTEST_SKIP() << "no haproxy";
+  const std::string host = own_address();
+  const Ran made = run({program("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+                        "-nodes", "-subj", "/CN=shop.example", "-days", "2", "-keyout", directory_ / "key", "-out",
+                        directory_ / "certificate"});
+  ASSERT_EQ(made.exit_code, 0) << made.errors;
+  write_text(directory_ / "both", text_of(directory_ / "certificate") + text_of(directory_ / "key"));
+  write_text(directory_ / "haproxy.cfg",
+             "global\n  log stderr local0\ndefaults\n  mode tcp\n  timeout client 30s\n  timeout server 30s\n  timeout "
+             "connect 30s\nlisten tls\n  bind " +
+                 host + ":18085 ssl crt " + (directory_ / "both") + "\n  server one " + supervisor_.address() +
+                 " send-proxy-v2 proxy-v2-options authority\n");
+  ASSERT_TRUE(run_proxy({program("haproxy"), "-db", "-f", directory_ / "haproxy.cfg"}, host + ":18085"))
+      << complaints();
+  const Ran ran =
+      run({program("curl"), "-sk", "--resolve", "shop.example:18085:" + host, "https://shop.example:18085/"});
+  ASSERT_EQ(ran.exit_code, 0) << ran.errors;
+  EXPECT_THAT(ran.output, HasSubstr("\"authority\":\"shop.example\""));
+}
+
 TEST_F(Senders, NginxStream) {
   const std::string module = "/usr/lib/nginx/modules/ngx_stream_module.so";
   if (program("nginx").empty() || ::access(module.c_str(), R_OK) != 0) GTEST_SKIP() << "no nginx with stream";

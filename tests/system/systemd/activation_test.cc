@@ -84,6 +84,52 @@ intake = "sdk"
   EXPECT_EQ(status.listeners[2].address, ":9090");
 }
 
+// What a listener refuses, and whom its proxies name, holds at each of its sockets.
+TEST_F(SystemdActivation, TheFrontDoorOfAListenerStandsAtEverySocketOfItsName) {
+  add_socket("web", "127.0.0.1:8080", "ListenStream=127.0.0.1:8081\nListenStream=127.0.0.1:8082");
+  machine_.write("/etc/holdfast/deny", "203.0.113.0/24\n");
+  machine_.write("/etc/holdfast/web.toml", R"([listeners.http]
+address = "systemd:web"
+proxy-protocol = "required"
+deny = "/etc/holdfast/deny"
+total-connections = 2
+routes = [{ when = { source = ["198.51.100.0/24"] }, pool = "chat" }]
+[pools.main]
+command = ["/run/machine/bin/whoami"]
+workers = 1
+intake = "sdk"
+wait-limit = 0
+[pools.chat]
+command = ["/run/machine/bin/whoami"]
+workers = 1
+intake = "sdk"
+)");
+  add_service("-c /etc/holdfast/web.toml");
+  systemctl({"start", "web.socket"});
+  systemctl({"start", "web.service"});
+  std::vector<HttpClient> open;
+  const auto come = [&](const std::string& address, const std::string& header) {
+    open.emplace_back(endpoint(address));
+    open.back().send_raw(header + request_for("/", "keep-alive"));
+    const std::optional<Response> answer = open.back().receive();
+    return answer ? answer->code : 0;
+  };
+  const auto header = [](const std::string& client) { return "PROXY TCP4 " + client + " 192.0.2.1 4000 443\r\n"; };
+  for (const char* address : {"127.0.0.1:8080", "127.0.0.1:8081", "127.0.0.1:8082"}) {
+    EXPECT_EQ(come(address, header("203.0.113.7")), 0) << address;
+    EXPECT_EQ(come(address, ""), 0) << address << ": a header is required";
+  }
+  EXPECT_EQ(come("127.0.0.1:8080", header("192.0.2.7")), 200);
+  EXPECT_EQ(come("127.0.0.1:8081", header("198.51.100.7")), 200);
+  EXPECT_EQ(come("127.0.0.1:8082", header("192.0.2.8")), 0)
+      << "two are open at the listener, whichever socket they took";
+  const StatusView status = machine_.status(kControl);
+  EXPECT_TRUE(status.balanced());
+  EXPECT_EQ(status.handed, 2U);
+  EXPECT_EQ(status.refused,
+            (std::map<std::string, std::uint64_t>{{"denied", 3}, {"proxy-no-header", 3}, {"total-connections", 1}}));
+}
+
 TEST_F(SystemdActivation, ASocketThatNobodyTakesIsAnErrorThatNamesIt) {
   add_socket("web", "127.0.0.1:8080");
   add_service("-l 127.0.0.1:0 -w 1 -- " + std::string(kWhoami), "Sockets=web.socket");

@@ -36,6 +36,11 @@ TEST(FrontValues, RoutesAreReadAndToldAlike) {
   EXPECT_THAT(texts(assembled), ElementsAre());
   ASSERT_EQ(assembled.config.listeners.size(), 2u);
   EXPECT_EQ(to_toml(value_of(assembled.config.listeners[0].routes)), routes);
+  // A proxy may tell what the hello said, and show the head that came in it, wherever it may write a header.
+  const Assembled optional = with_listener(
+      "proxy-protocol = { optional-from = [\"10.0.0.0/8\"] }\nroutes = [{ when = { sni = \"a\", path-prefix = "
+      "\"/\" }, refuse = true }]");
+  EXPECT_THAT(texts(optional), ElementsAre());
 }
 
 TEST(FrontValues, ThePolicyOfTheProxyProtocolHasTwoSpellings) {
@@ -68,6 +73,39 @@ TEST(FrontValues, WhatTheSteerPlaneCannotDoIsSaid) {
   EXPECT_THAT(texts(open), ElementsAre(HasSubstr("placement round-robin cannot be had: workers of intake auto")));
 }
 
+TEST(FrontValues, EachThatCannotBeHadIsNamedWhereItStands) {
+  const std::string keys =
+      "allow = \"/a\"\ndeny = \"/b\"\nsource-rate = 1\nban-after = 2\nadmission = \"dry-run\"\n"
+      "refusal = \"http\"\npreface-timeout = \"1s\"\npreface-limit = 7\n";
+  const auto told = [](const char* place, const std::string& key) {
+    return HasSubstr("a.toml:" + std::string(place) + ": " + key + " cannot be had: pool 'web' is in the steer plane");
+  };
+  EXPECT_THAT(texts(with_listener(keys, "intake = \"capture\"\n")),
+              ElementsAre(told("3:1", "allow"), told("4:1", "deny"), told("5:1", "source-rate"),
+                          told("6:1", "ban-after"), told("7:1", "admission"), told("8:1", "refusal"),
+                          told("9:1", "preface-timeout"), told("10:1", "preface-limit")));
+}
+
+TEST(FrontValues, NobodyLooksAtDatagrams) {
+  const auto told = [](const std::string& keys) {
+    return texts(from_file("[listeners.dns]\naddress = \"udp://127.0.0.1:53\"\n" + keys +
+                           "[pools.web]\ncommand = [\"a\"]\nintake = \"listen-fds\"\n"));
+  };
+  EXPECT_THAT(told(""), ElementsAre());
+  EXPECT_THAT(told("deny = \"/b\"\nsource-rate = 1\nrefusal = \"http\"\n"),
+              ElementsAre(HasSubstr("a.toml:3:1: deny cannot be had: listener 'dns' is for datagrams"),
+                          HasSubstr("a.toml:4:1: source-rate cannot be had: listener 'dns' is for datagrams"),
+                          HasSubstr("a.toml:5:1: refusal cannot be had: listener 'dns' is for datagrams")));
+}
+
+TEST(FrontValues, WhatIsOpenAtAUnixPathNobodyCounts) {
+  const Assembled path = from_file(
+      "[listeners.http]\naddress = \"unix:/run/a\"\nproxy-protocol = \"required\"\nsource-connections = 5\n"
+      "total-connections = 9\nsource-rate = 1\n[pools.web]\ncommand = [\"a\"]\nintake = \"sdk\"\n");
+  EXPECT_THAT(texts(path), ElementsAre(HasSubstr("a.toml:4:1: source-connections cannot be had"),
+                                       HasSubstr("a.toml:5:1: total-connections cannot be had")));
+}
+
 TEST(FrontValues, APoolThatOnlyRoutesLeadToNeedsNoListener) {
   const Assembled assembled = from_file(
       "[listeners.http]\naddress = \":80\"\nroutes = [{ when = { websocket = true }, pool = \"chat\" }]\n"
@@ -85,6 +123,11 @@ TEST(FrontValues, WeightsAndBoundsMustMakeSense) {
   EXPECT_THAT(pool("balance-factor = 50"), ElementsAre(HasSubstr("below 100 percent")));
   EXPECT_THAT(pool("balance-factor = 150\nplacement = \"random-two\""), ElementsAre(HasSubstr("goes by load")));
   EXPECT_THAT(pool("placement = \"ip-hash\"\nkey = \"cookie(a)\""), ElementsAre(HasSubstr("addresses alone")));
+  for (const char* key : {"remote-prefix(24,56)", "forwarded-for(trusted = [10.0.0.0/8])"}) {
+    EXPECT_THAT(pool("placement = \"ip-hash\"\nkey = \"" + std::string(key) + "\""),
+                ElementsAre(HasSubstr("takes IPv6 addresses whole")));
+  }
+  EXPECT_THAT(pool("placement = \"ip-hash\"\nkey = \"proxy-address, remote-address\""), ElementsAre());
 }
 
 TEST(ListenerTexts, KeysStandBehindTheAddress) {

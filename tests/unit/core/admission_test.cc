@@ -307,5 +307,48 @@ TEST(AdmissionHistory, KeepsItsAccountsWhateverItForgets) {
   for (const Admission::Source& source : admission.heaviest(policy.sources, now)) EXPECT_EQ(source.connections, 0U);
 }
 
+TEST(Admission, WhoIsRefusedIsToldWhenHeMayComeAgain) {
+  AdmissionPolicy policy;
+  policy.rate = 2;
+  policy.rate_period = std::chrono::hours(1);
+  policy.ban_after = 3;
+  policy.ban_time = std::chrono::hours(5);
+  Admission admission(policy, HashKey{});
+  const IpAddress one = *IpAddress::parse("192.0.2.1");
+  const TimePoint now{std::chrono::hours(5)};
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(admission.on_connection(one, now).wait, Duration{});
+  EXPECT_EQ(admission.on_connection(one, now).wait, std::chrono::minutes(30));
+  EXPECT_EQ(admission.on_connection(one, now + std::chrono::minutes(10)).wait, std::chrono::minutes(20));
+  EXPECT_TRUE(admission.on_connection(one, now + std::chrono::minutes(30)).admitted()) << "as it was told";
+  EXPECT_EQ(admission.on_connection(one, now + std::chrono::minutes(31)).wait, std::chrono::minutes(29));
+  for (int i = 0; i < 2; ++i) (void)admission.on_connection(one, now + std::chrono::minutes(31));
+  EXPECT_EQ(admission.on_connection(one, now + std::chrono::minutes(32)).wait,
+            policy.ban_time - std::chrono::minutes(1));
+}
+
+// What a source has used of the old rate is used of the new one, in its own measure.
+TEST(Admission, WhatSourcesHaveDoneAndHaveOpenCountsUnderOtherLimitsToo) {
+  AdmissionPolicy policy;
+  policy.rate = 2;
+  policy.rate_period = std::chrono::hours(1);
+  policy.source_connections = 3;
+  Admission admission(policy, HashKey{});
+  const IpAddress one = *IpAddress::parse("192.0.2.1");
+  const TimePoint now{std::chrono::hours(5)};
+  std::vector<AdmissionTicket> open;
+  for (int i = 0; i < 2; ++i) open.push_back(*admission.on_connection(one, now).ticket);
+  EXPECT_EQ(admission.foresee(one, now).refused_by, AdmissionLimit::Rate);
+  policy.rate_period = std::chrono::seconds(2);
+  admission.change(policy, now);
+  EXPECT_EQ(admission.foresee(one, now).refused_by, AdmissionLimit::Rate);
+  EXPECT_EQ(admission.foresee(one, now + std::chrono::seconds(1)).refused_by, AdmissionLimit::None);
+  policy.rate = 0;
+  policy.source_connections = 2;
+  admission.change(policy, now);
+  EXPECT_EQ(admission.foresee(one, now).refused_by, AdmissionLimit::SourceConnections);
+  admission.on_closed(open.front());
+  EXPECT_EQ(admission.foresee(one, now).refused_by, AdmissionLimit::None);
+}
+
 }  // namespace
 }  // namespace holdfast

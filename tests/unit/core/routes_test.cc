@@ -201,7 +201,11 @@ TEST(RouteFaults, AConditionThatCanNeverHold) {
   EXPECT_THAT(never(host("example.com:80")), ElementsAre(HasSubstr("without its port")));
   EXPECT_THAT(never(host("[::1]")), IsEmpty());
   EXPECT_THAT(never(path("socket.io")), ElementsAre(HasSubstr("every path begins with '/'")));
+  EXPECT_THAT(never(host("ws.example.")), ElementsAre(HasSubstr("without a dot at their end")));
+  EXPECT_THAT(never(server_name("*.")), ElementsAre(HasSubstr("without a dot at their end")));
   EXPECT_THAT(never(header("")), ElementsAre(HasSubstr("no name")));
+  EXPECT_THAT(never(header("X Blocked")), ElementsAre(HasSubstr("no header has such a name: 'X Blocked'")));
+  EXPECT_THAT(never(header("X-Blocked:")), ElementsAre(HasSubstr("no header has such a name")));
   EXPECT_THAT(never(header("X", "")), ElementsAre(HasSubstr("empty value")));
   EXPECT_THAT(never(header("X", " a")), ElementsAre(HasSubstr("blanks at its ends")));
   EXPECT_THAT(never(alpn("")), ElementsAre(HasSubstr("empty name")));
@@ -209,6 +213,12 @@ TEST(RouteFaults, AConditionThatCanNeverHold) {
   EXPECT_THAT(never(both(alpn("h2"), path("/"))), ElementsAre(HasSubstr("what follows is encrypted")));
   EXPECT_THAT(never(both(server_name("a.*"), websocket(true)), TlsSource::ProxyHeader), IsEmpty())
       << "TLS ended at the proxy, which says both";
+}
+
+TEST(RouteFaults, APathThatIsNotDecoded) {
+  EXPECT_THAT(faults({route(path("/a%20b"))}),
+              ElementsAre("1: paths are decoded before they are compared: write its path-prefix as \"/a b\""));
+  EXPECT_THAT(faults({route(path("/100%"))}), IsEmpty());
 }
 
 TEST(RouteFaults, ARouteThatAnEarlierOneLeavesNothingFor) {

@@ -66,6 +66,39 @@ TEST(Preface, TheEndOfTheStreamEndsEveryWait) {
   EXPECT_EQ(std::get<ProxyFault>(reader.look(kHeader.substr(0, 9), Stream::Ended)), ProxyFault::NoHeader);
 }
 
+// In the first bytes a trusted sender may still be a client that says PRO; then it is one that writes a header.
+TEST(Preface, AnOptionalHeaderThatWasBegunMustBecomeOne) {
+  const std::string_view version2("\r\n\r\n\0\r\nQUIT\n\x21\x11", 14);
+  for (const std::string_view header : {kHeader, version2}) {
+    const std::size_t told = header.front() == 'P' ? 6 : 12;
+    for (std::size_t length = 0; length < header.size() - 1; ++length) {
+      for (const Stream stream : {Stream::Overdue, Stream::Ended}) {
+        PrefaceReader reader({PrefaceNeeds::Proxy::Optional, false, false});
+        const Look look = reader.look(header.substr(0, length), stream);
+        EXPECT_EQ(std::holds_alternative<Preface>(look), length < told) << header.substr(0, length);
+      }
+    }
+  }
+}
+
+TEST(Preface, WhoSaysNothingInTimeIsTakenAsHeIsAndWhoBeginsIsNot) {
+  for (const PrefaceNeeds needs :
+       {PrefaceNeeds{PrefaceNeeds::Proxy::No, true, false}, PrefaceNeeds{PrefaceNeeds::Proxy::Optional, true, true}}) {
+    PrefaceReader silent(needs);
+    const Look look = silent.look("", Stream::Overdue);
+    ASSERT_TRUE(std::holds_alternative<Preface>(look));
+    EXPECT_EQ(std::get<Preface>(look).missing, Missing::Silent);
+    PrefaceReader slow(needs);
+    (void)slow.look(kHead.substr(0, 5), Stream::Open);
+    EXPECT_TRUE(std::holds_alternative<NeedMore>(slow.look(kHead.substr(0, 5), Stream::Overdue)));
+  }
+  PrefaceReader proxied({PrefaceNeeds::Proxy::Required, true, false});
+  EXPECT_TRUE(std::holds_alternative<NeedMore>(proxied.look("", Stream::Overdue)));
+  const Look behind = proxied.look(kHeader, Stream::Overdue);
+  ASSERT_TRUE(std::holds_alternative<Preface>(behind));
+  EXPECT_TRUE(std::get<Preface>(behind).proxy);
+}
+
 TEST(Preface, NothingIsAwaitedBeyondItsBound) {
   const std::string endless = "GET / HTTP/1.1\r\nX: " + std::string(kMaxPreface, 'x');
   PrefaceReader reader({PrefaceNeeds::Proxy::No, true, false});
