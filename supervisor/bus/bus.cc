@@ -243,8 +243,10 @@ void Bus::add(Arrival& arrival, const BusRecord& record, std::span<const Number>
   const bool follows = group.end == record.offset && group.records < UINT16_MAX && !record.is_large &&
                        std::equal(targets.begin(), targets.end(), group.targets.begin(), group.targets.end());
   if (!follows) {
+    // To close a group may take somebody off the bus, and with him what the subscriptions found.
+    std::vector<Number> wanted(targets.begin(), targets.end());
     close_group(arrival);
-    group.targets.assign(targets.begin(), targets.end());
+    group.targets = std::move(wanted);
     group.begin = record.offset;
   }
   group.end = record.offset + record.length;
