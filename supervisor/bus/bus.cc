@@ -215,11 +215,11 @@ std::optional<Bus::Number> Bus::target_of_reply(const Arrival& arrival, const Bu
 // The one member that it goes to, after it was stamped for it.
 std::optional<Bus::Number> Bus::target_of(const Arrival& arrival, const BusRecord& record) {
   if (record.kind == HF_BUS_REPLY) return target_of_reply(arrival, record);
-  if (const std::optional<BusPlaceAway> away = place_away(record.name, record.key)) {
-    send_away(arrival, record, *away);
+  const BusPlace place = place_of(record.name, record.key);
+  if (place.away) {
+    send_away(arrival, record, *place.away);
     return std::nullopt;
   }
-  const BusPlace place = hooks_.place(record.name, record.key);
   const auto target = place.member ? members_.find(*place.member) : members_.end();
   if (target == members_.end() || !target->second.joined || target->second.port->has_ended()) {
     refuse(arrival.from, record.call, place.has_pool ? -EHOSTUNREACH : -ENOENT);

@@ -129,8 +129,8 @@ class Bus {
   void fail(const PendingCalls::Call& call, int status);
   void on_callee_gone(Number number);
   // Where several machines have a pool together (bus_fleet.cc).
-  [[nodiscard]] std::optional<BusPlaceAway> place_away(std::string_view pool, std::string_view key) const;
-  void send_away(const Arrival& arrival, const BusRecord& record, const BusPlaceAway& place);
+  [[nodiscard]] BusPlace place_of(std::string_view pool, std::string_view key) const;
+  void send_away(const Arrival& arrival, const BusRecord& record, const FleetSlot& place);
   void on_addressed(const FleetMessage& message);
   void on_request(const FleetMessage& message);
   void on_answer(const FleetMessage& message);

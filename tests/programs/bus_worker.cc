@@ -3,7 +3,8 @@
 //   /subscribe?p=PATTERN[&after=SEQUENCE]   /unsubscribe?p=PATTERN
 //   /flood?t=TOPIC&n=COUNT[&size=BYTES]     publishes numbered messages, answered at once
 //   /say?t=TOPIC&m=TEXT  /large?t=TOPIC&size=BYTES
-//   /send?pool=P&key=K&m=TEXT  /call?pool=P&key=K&m=TEXT&ms=TIME     call is answered with the reply
+//   /send?pool=P&key=K&m=TEXT  /call?pool=P&key=K&m=TEXT&ms=TIME     call is answered with the reply:
+//                                           "slot N heard TEXT", of "pid" the pid, of "silent" none, and "die" ends the worker
 //   /stall?ms=TIME (looks at nothing meanwhile)  /garbage  /members?pool=P  /stats
 #include <holdfast/bus.h>
 #include <holdfast/worker.h>
@@ -191,6 +192,10 @@ void reply_to(const hf_message& message) {
   const std::string_view text(static_cast<const char*>(message.data), message.size);
   if (text == "silent") return;
   if (text == "die") ::_exit(3);
+  if (text == "pid") {
+    const std::string pid = std::to_string(::getpid());
+    return (void)hf_reply(worker, message.call, pid.data(), pid.size());
+  }
   const std::string reply = "slot " + std::to_string(hf_info(worker)->slot) + " heard " + std::string(text);
   (void)hf_reply(worker, message.call, reply.data(), reply.size());
 }
