@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "bus/bus_limits.h"
+#include "sys/check.h"
 #include "sys/fd_passing.h"
 #include "sys/gathered_send.h"
 
@@ -20,6 +21,16 @@ constexpr std::size_t kBytesInTurn = std::size_t{1} << 20;
 constexpr std::size_t kSendBuffer = std::size_t{1} << 20;
 // What is kept for those who were away, all topics together.
 constexpr std::size_t kMaxRetained = std::size_t{64} << 20;
+
+// A record of our own.
+BusRun run_of(std::span<const std::byte> record) {
+  if (sizeof(hf_frame_header) + record.size() > HF_BUS_MAX_FRAME) fail_check("a record of the bus fits into no frame");
+  auto batch = std::make_shared<BusBatch>();
+  batch->bytes = std::make_unique_for_overwrite<std::byte[]>(record.size());
+  batch->size = record.size();
+  std::copy(record.begin(), record.end(), batch->bytes.get());
+  return {std::move(batch), 0, record.size(), 1, {}, 0};
+}
 
 }  // namespace
 
@@ -276,14 +287,7 @@ void Bus::push(Number to, BusRun run) {
   touch(to);
 }
 
-void Bus::push_own(Number to, std::vector<std::byte> record) {
-  auto batch = std::make_shared<BusBatch>();
-  batch->bytes = std::make_unique_for_overwrite<std::byte[]>(record.size());
-  batch->size = record.size();
-  std::copy(record.begin(), record.end(), batch->bytes.get());
-  const std::size_t length = record.size();
-  push(to, {std::move(batch), 0, length, 1, {}, 0});
-}
+void Bus::push_own(Number to, std::span<const std::byte> record) { push(to, run_of(record)); }
 
 void Bus::refuse(Number caller, std::uint64_t call, int status) {
   undelivered_++;

@@ -123,7 +123,7 @@ class Bus {
   void close_group(Arrival& arrival, std::shared_ptr<const UniqueFd> memfd = {}, std::size_t memory = 0);
   std::size_t deliver(std::string_view topic, std::string_view data, std::uint64_t node);
   void push(Number to, BusRun run);
-  void push_own(Number to, std::vector<std::byte> record);
+  void push_own(Number to, std::span<const std::byte> record);
   void refuse(Number caller, std::uint64_t call, int status);
   // Whoever called hears that there is no answer, and why.
   void fail(const PendingCalls::Call& call, int status);
