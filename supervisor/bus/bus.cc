@@ -119,8 +119,10 @@ std::size_t Bus::deliver(std::string_view topic, std::string_view data, std::uin
   keep(topic, sequence, record);
   tails_.on_message(topic, sequence, data);
   const std::span<const Number> found = subscriptions_.find(topic);
-  const std::vector<Number> targets(found.begin(), found.end());
-  for (const Number target : targets) push_own(target, record);
+  if (found.empty()) return 0;
+  const std::vector<Number> targets(found.begin(), found.end());  // one of them may be taken off over it
+  const BusRun run = run_of(record);
+  for (const Number target : targets) push(target, run);
   return targets.size();
 }
 
