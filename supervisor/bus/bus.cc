@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "bus/bus_limits.h"
-#include "sys/check.h"
 #include "sys/fd_passing.h"
 #include "sys/gathered_send.h"
 
@@ -21,16 +20,6 @@ constexpr std::size_t kBytesInTurn = std::size_t{1} << 20;
 constexpr std::size_t kSendBuffer = std::size_t{1} << 20;
 // What is kept for those who were away, all topics together.
 constexpr std::size_t kMaxRetained = std::size_t{64} << 20;
-
-// A record of our own.
-BusRun run_of(std::span<const std::byte> record) {
-  if (sizeof(hf_frame_header) + record.size() > HF_BUS_MAX_FRAME) fail_check("a record of the bus fits into no frame");
-  auto batch = std::make_shared<BusBatch>();
-  batch->bytes = std::make_unique_for_overwrite<std::byte[]>(record.size());
-  batch->size = record.size();
-  std::copy(record.begin(), record.end(), batch->bytes.get());
-  return {std::move(batch), 0, record.size(), 1, {}, 0};
-}
 
 }  // namespace
 
@@ -253,7 +242,9 @@ std::optional<Bus::Number> Bus::target_of(const Arrival& arrival, const BusRecor
 
 void Bus::add(Arrival& arrival, const BusRecord& record, std::span<const Number> targets) {
   Group& group = arrival.group;
+  const bool is_answer = record.kind == HF_BUS_REPLY;
   const bool follows = group.end == record.offset && group.records < UINT16_MAX && !record.is_large &&
+                       group.is_of_answers == is_answer &&
                        std::equal(targets.begin(), targets.end(), group.targets.begin(), group.targets.end());
   if (!follows) {
     // To close a group may take somebody off the bus, and with him what the subscriptions found.
@@ -261,6 +252,7 @@ void Bus::add(Arrival& arrival, const BusRecord& record, std::span<const Number>
     close_group(arrival);
     group.targets = std::move(wanted);
     group.begin = record.offset;
+    group.is_of_answers = is_answer;
   }
   group.end = record.offset + record.length;
   group.records++;

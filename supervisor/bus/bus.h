@@ -101,6 +101,7 @@ class Bus {
     std::size_t begin = 0;
     std::size_t end = 0;
     std::uint16_t records = 0;
+    bool is_of_answers = false;  // which are not dropped: all of them, or none
   };
   struct Arrival {
     Number from;

@@ -3,9 +3,11 @@
 #include <holdfast/bus_channel.h>
 
 #include <array>
+#include <cerrno>
 #include <cstring>
 #include <utility>
 
+#include "sys/check.h"
 #include "sys/gathered_send.h"
 #include "wire/bus_frames.h"
 
@@ -16,11 +18,45 @@ namespace {
 constexpr std::size_t kMaxPieces = 96;  // of one frame, below what `send_gathered` takes
 constexpr Duration kRetryAfter = std::chrono::milliseconds(5);
 constexpr int kFramesLeftBehind = 64;  // more than a channel holds
+// Who has so many answers to take up is not heard until he has taken some: he would go on asking.
+constexpr std::uint64_t kMaxAnswers = 4096;
 
 // One for all: what is read is copied out of it, in its real size.
 std::array<std::byte, HF_BUS_MAX_FRAME> read_buffer;
 
+std::size_t weight(const BusRun& run) { return run.length + run.memory; }
+
+hf_bus_record record_at(const BusRun& run, std::size_t offset) {
+  hf_bus_record record{};
+  std::memcpy(&record, run.batch->bytes.get() + offset, sizeof record);
+  return record;
+}
+
+// That the calls have ended, without what was answered.
+BusRun without_data(const BusRun& answers) {
+  std::vector<std::byte> bytes;
+  std::size_t offset = answers.offset;
+  for (unsigned i = 0; i < answers.records; i++) {
+    const hf_bus_record record = record_at(answers, offset);
+    const int status = record.size == 0 ? record.status : -ENOBUFS;
+    const std::vector<std::byte> short_one =
+        encode_bus_record({HF_BUS_REPLY, "", "", ""}, {.status = status, .call = record.call, .node = record.node});
+    bytes.insert(bytes.end(), short_one.begin(), short_one.end());
+    offset += record.length;
+  }
+  return run_of(bytes, answers.records);
+}
+
 }  // namespace
+
+BusRun run_of(std::span<const std::byte> records, std::uint16_t count) {
+  if (sizeof(hf_frame_header) + records.size() > HF_BUS_MAX_FRAME) fail_check("records of the bus fit into no frame");
+  auto batch = std::make_shared<BusBatch>();
+  batch->bytes = std::make_unique_for_overwrite<std::byte[]>(records.size());
+  batch->size = records.size();
+  std::memcpy(batch->bytes.get(), records.data(), records.size());
+  return {std::move(batch), 0, records.size(), count, {}, 0};
+}
 
 BusPort::BusPort(Loop& loop, UniqueFd end, BusQueue<BusRun>::Limit limit, Hooks hooks)
     : loop_(loop),
@@ -30,6 +66,21 @@ BusPort::BusPort(Loop& loop, UniqueFd end, BusQueue<BusRun>::Limit limit, Hooks 
       retry_(loop, [this] { flush(); }) {
   queue_.set_limit(limit);
   watch();
+}
+
+bool BusPort::push(BusRun run) {
+  const std::size_t bytes = weight(run);
+  const std::uint64_t records = run.records;
+  if (record_at(run, run.offset).kind != HF_BUS_REPLY) return queue_.push(std::move(run), bytes, records);
+  if (queue_.make_room(bytes)) {
+    queue_.push_answer(std::move(run), bytes, records);
+    return true;
+  }
+  if (queue_.limit().full == BusFull::Disconnect) return false;
+  BusRun short_one = without_data(run);
+  const std::size_t length = short_one.length;
+  queue_.push_answer(std::move(short_one), length, records);
+  return true;
 }
 
 void BusPort::end() {
@@ -47,7 +98,7 @@ void BusPort::close() {
 
 void BusPort::on_ready(FdWatcher::Ready ready) {
   if (ready.writable && blocked_) flush();
-  if (!ready.readable || ended_) return;
+  if (!ready.readable || ended_ || !may_hear()) return;
   if (hooks_.may_read()) {
     (void)read_one();  // the next one with the next turn: others want theirs
     return;
@@ -114,16 +165,17 @@ bool BusPort::send_messages() {
   std::size_t fd_count = 0;
   std::size_t bytes = 0;
   std::size_t records = 0;
-  for (const auto& item : queue_.items()) {
+  queue_.each([&](const auto& item) {
     const BusRun& run = item.run;
     const bool full = count == kMaxPieces || sizeof(hf_frame_header) + bytes + run.length > HF_BUS_MAX_FRAME ||
                       (run.memfd && fd_count == fds.size()) || records + run.records > UINT16_MAX;
-    if (full) break;
+    if (full) return false;
     pieces[count++] = {run.batch->bytes.get() + run.offset, run.length};
     if (run.memfd) fds[fd_count++] = run.memfd->get();
     bytes += run.length;
     records += run.records;
-  }
+    return true;
+  });
   const hf_frame_header header = bus_messages_header(records, bytes);
   pieces[0] = std::as_bytes(std::span(&header, 1));
   if (!send(std::span(pieces).first(count), std::span(fds).first(fd_count))) return false;
@@ -140,12 +192,14 @@ bool BusPort::send(std::span<const std::span<const std::byte>> pieces, std::span
   return false;
 }
 
+bool BusPort::may_hear() const { return !resting_ && queue_.answers() < kMaxAnswers; }
+
 void BusPort::watch() {
   if (ended_) return;
   if (blocked_) {
-    watcher_->watch(resting_ ? FdWatcher::Interest::Writable : FdWatcher::Interest::Both);
+    watcher_->watch(may_hear() ? FdWatcher::Interest::Both : FdWatcher::Interest::Writable);
   } else {
-    watcher_->watch(resting_ ? FdWatcher::Interest::None : FdWatcher::Interest::Readable);
+    watcher_->watch(may_hear() ? FdWatcher::Interest::Readable : FdWatcher::Interest::None);
   }
 }
 

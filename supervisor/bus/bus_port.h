@@ -34,6 +34,9 @@ struct BusRun {
   std::size_t memory = 0;                      // bytes of that
 };
 
+// Records of our own, in one place. No more than a frame holds.
+[[nodiscard]] BusRun run_of(std::span<const std::byte> records, std::uint16_t count = 1);
+
 // The supervisor's end of one worker's bus channel: reads its frames one at a time, keeps what is for it in a bounded queue, and
 // sends that in frames made of pieces of the shared batches. Never blocks.
 class BusPort {
@@ -45,12 +48,9 @@ class BusPort {
   };
   BusPort(Loop& loop, UniqueFd end, BusQueue<BusRun>::Limit limit, Hooks hooks);
 
-  // False: the worker is too slow for its policy, and is to be taken off.
-  [[nodiscard]] bool push(BusRun run) {
-    const std::size_t bytes = run.length + run.memory;
-    const std::uint64_t records = run.records;
-    return queue_.push(std::move(run), bytes, records);
-  }
+  // False: the worker is too slow for its policy, and is to be taken off. The records of a run are answers to calls, or none is; an
+  // answer that finds no room loses its data, and says so (-ENOBUFS).
+  [[nodiscard]] bool push(BusRun run);
   // A frame that is not about messages; small, and never dropped.
   void push_frame(std::vector<std::byte> frame) { frames_.push_back(std::move(frame)); }
   // What another program counted that had this port.
@@ -84,6 +84,7 @@ class BusPort {
   [[nodiscard]] bool send_messages();
   [[nodiscard]] bool send(std::span<const std::span<const std::byte>> pieces, std::span<const int> fds);
   void watch();
+  [[nodiscard]] bool may_hear() const;
 
   Loop& loop_;
   UniqueFd end_;

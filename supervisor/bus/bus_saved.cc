@@ -59,7 +59,7 @@ SavedMember save_port(const BusPort& port, FdList& fds) {
 
 void save_waiting(const BusPort& port, SavedMember& saved, Collected& bytes, FdList& fds) {
   for (const std::vector<std::byte>& frame : port.frames()) saved.frames.push_back(bytes.add(frame));
-  for (const auto& item : port.queue().items()) {
+  port.queue().each([&](const auto& item) {
     const std::optional<SavedPiece> records = bytes.add(item.run);
     if (records) {
       const std::string memory = item.run.memfd ? fds.add("memory", *item.run.memfd) : "";
@@ -68,7 +68,8 @@ void save_waiting(const BusPort& port, SavedMember& saved, Collected& bytes, FdL
       saved.dropped += item.messages;
       saved.untold += item.messages;
     }
-  }
+    return true;
+  });
 }
 
 }  // namespace

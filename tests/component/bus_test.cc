@@ -47,5 +47,69 @@ TEST(Bus, WhoIsTakenOffInTheMiddleOfAFrameCostsTheOthersNothing) {
   EXPECT_EQ(station.bus().status().disconnected, 1u);
 }
 
+TEST(Bus, EveryCallEndsHoweverFullTheCallersQueueIs) {
+  for (const BusFull full : {BusFull::DropOldest, BusFull::DropNewest}) {
+    BusConfig config;
+    config.queue = 64;
+    config.full = full;
+    BusStation station(config);
+    const std::size_t caller = station.add({"fill"});
+    const std::size_t callee = station.add();
+    const std::size_t publisher = station.add();
+    std::vector<BusStation::Bytes> calls;
+    for (std::uint64_t call = 1; call <= 3; call++) {
+      calls.push_back(
+          encode_bus_record({HF_BUS_CALL, "main", BusStation::key_of(callee), "?"}, {.status = 600'000, .call = call}));
+    }
+    station.say(caller, BusStation::frame_of(calls));
+    ASSERT_TRUE(station.hears(callee, [](const auto& heard) { return heard.messages.size() == 3; }));
+    const auto answer = [&](std::size_t call, const std::string& text) {
+      station.say(callee, BusStation::frame_of({encode_bus_record(
+                              {HF_BUS_REPLY, "", "", text}, {.call = station.heard(callee).messages[call].call})}));
+      station.settle(callee);
+    };
+    fill_channel(station, publisher, "fill");
+    answer(0, "yes");
+    for (int i = 0; i < 5; i++) station.publish(publisher, {{"fill", std::string(60000, 'x')}});
+    station.settle(publisher);
+    answer(1, std::string(60000, 'y'));
+    station.remove(callee);
+    ASSERT_TRUE(station.hears(caller, [](const auto& heard) { return heard.replies().size() == 3; }))
+        << station.heard(caller).replies().size();
+    const auto replies = station.heard(caller).replies();
+    EXPECT_EQ(replies[0].data, "yes");
+    EXPECT_EQ(replies[1].call, 2u);
+    EXPECT_EQ(replies[1].status, full == BusFull::DropOldest ? 0 : -ENOBUFS);
+    EXPECT_EQ(replies[1].data.size(), full == BusFull::DropOldest ? 60000u : 0u);
+    EXPECT_EQ(replies[2].status, -ECONNRESET);
+    EXPECT_GT(station.heard(caller).lost, 0u);
+  }
+}
+
+TEST(Bus, WhoTakesUpNoAnswersIsNotHeardUntilHeDoes) {
+  BusStation station;
+  const std::size_t caller = station.add();
+  constexpr std::size_t kCalls = 100'000;  // many times what the channels hold
+  constexpr std::size_t kInFrame = 1000;
+  const BusStation::Bytes call = encode_bus_record({HF_BUS_CALL, "nowhere", "0", ""}, {.status = 1000, .call = 1});
+  const BusStation::Bytes frame = BusStation::frame_of(std::vector(kInFrame, call));
+  std::size_t said = 0;
+  const auto say_more = [&] {
+    if (said == kCalls) return;
+    const Result<SendOutcome> sent = send_with_fds(station.place(caller).worker_end(), frame, {});
+    if (sent && *sent == SendOutcome::Sent) said += kInFrame;
+  };
+  for (int turn = 0; turn < 1000; turn++) {  // it takes a frame in a turn
+    say_more();
+    station.loop().poll();
+  }
+  EXPECT_LT(said, kCalls);
+  EXPECT_LE(station.bus().status().members[0].waiting, 4096 + kInFrame);
+  EXPECT_TRUE(station.hears(caller, [&](const auto& heard) {
+    say_more();
+    return heard.messages.size() == kCalls;
+  })) << station.heard(caller).messages.size();
+}
+
 }  // namespace
 }  // namespace holdfast

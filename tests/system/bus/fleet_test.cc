@@ -71,8 +71,8 @@ TEST(BusFleet, AMessageThatIsTooLongForAWorkerIsRefusedAndHarmsNobody) {
   message += std::string("\7\0\0\0\0\0\0\0", 8) + std::string("\1\0\0\0\0\0\0\0", 8);  // node and number
   message += std::string("\3\0", 2) + "a.b" + std::string(100 * 1024, 'x');
   write_text(directory / "message", message);
-  ASSERT_EQ(run({"sh", "-c", redis.shell_command() + " -x publish holdfast:bus < " + (directory / "message")}).exit_code,
-            0);
+  ASSERT_EQ(
+      run({"sh", "-c", redis.shell_command() + " -x publish holdfast:bus < " + (directory / "message")}).exit_code, 0);
   EXPECT_TRUE(eventually([&] { return fleet(oak, "malformed") == 1; }));
   EXPECT_EQ(ask(oak, "/say?t=a.b&m=hello"), "status=0");
   EXPECT_TRUE(eventually([&] { return number(oak, "received") == 1; })) << number(oak, "received");

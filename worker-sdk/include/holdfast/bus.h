@@ -48,7 +48,9 @@ HF_API int hf_unsubscribe(struct hf_worker* worker, const char* pattern);
 HF_API int hf_send(struct hf_worker* worker, const char* pool, const char* key, const void* data, size_t size);
 
 /* The same, and HF_EVENT_REPLY brings the answer, or at the latest after `timeout_ms` the reason why there is none:
- * -ETIMEDOUT, -EHOSTUNREACH, -ENOENT, -ECONNRESET (whoever was asked has ended). `*call` is its number there. */
+ * -ETIMEDOUT, -EHOSTUNREACH, -ENOENT, -ECONNRESET (whoever was asked has ended), -ENOBUFS (he has answered, and there was no room
+ * for it in the queue of this worker, which takes its messages too slowly). `*call` is its number there. Answers are never dropped;
+ * a worker that has thousands to take up gets -EAGAIN until it has taken some. */
 HF_API int hf_call(struct hf_worker* worker, const char* pool, const char* key, const void* data, size_t size,
                    uint32_t timeout_ms, uint64_t* call);
 /* Answers an HF_EVENT_CALL: `call` is its message's. One that is too late is dropped. */
