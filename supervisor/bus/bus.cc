@@ -80,8 +80,20 @@ void Bus::set_config(const BusConfig& config) {
 }
 
 void Bus::on_pools_changed() {
+  pools_are_stale_ = true;
+  schedule();
+}
+
+// A slot serves on the bus if its worker is there.
+void Bus::refresh_pools() {
   if (silent_) return;  // not all of them are there yet
+  if (!std::exchange(pools_are_stale_, false)) return;
   std::vector<BusPool> pools = hooks_.pools();
+  for (BusPool& pool : pools) {
+    for (std::uint32_t slot = 0; slot < pool.serving.size(); slot++) {
+      if (pool.serving[slot]) pool.serving[slot] = hears(hooks_.member(pool.name, SlotId{slot}));
+    }
+  }
   if (pools == pools_) return;
   pools_ = std::move(pools);
   tell_pools();
@@ -140,9 +152,14 @@ void Bus::on_frame(Number from, std::shared_ptr<BusBatch> batch, std::vector<Uni
   schedule();
 }
 
+bool Bus::hears(std::optional<Number> number) const {
+  const auto at = number ? members_.find(*number) : members_.end();
+  return at != members_.end() && at->second.joined && !at->second.port->has_ended();
+}
+
 void Bus::welcome(Number number, Member& member) {
-  on_pools_changed();
   member.joined = true;
+  on_pools_changed();
   member.port->push_frame(encode_bus_welcome(number, node_, sequence_));
   for (std::vector<std::byte>& frame : encode_bus_members(all_pools())) member.port->push_frame(std::move(frame));
   touch(number);
@@ -222,8 +239,7 @@ std::optional<Bus::Number> Bus::target_of(const Arrival& arrival, const BusRecor
     send_away(arrival, record, *place.away);
     return std::nullopt;
   }
-  const auto target = place.member ? members_.find(*place.member) : members_.end();
-  if (target == members_.end() || !target->second.joined || target->second.port->has_ended()) {
+  if (!hears(place.member)) {
     refuse(arrival.from, record.call, place.has_pool ? -EHOSTUNREACH : -ENOENT);
     return std::nullopt;
   }
@@ -314,12 +330,15 @@ void Bus::disconnect(Number number, const std::string& why) {
   const auto at = members_.find(number);
   if (at == members_.end() || at->second.port->has_ended()) return;
   if (why != "it has closed its end") {
-    spdlog::error("{}: taken off the bus: {}", at->second.label, why);
+    spdlog::error(
+        "{}: taken off the bus: {}; it serves on without it, and nothing is sent to it, until it is restarted",
+        at->second.label, why);
     disconnected_++;
   }
   at->second.port->end();
   subscriptions_.remove_all(number);
   on_callee_gone(number);
+  on_pools_changed();
   // Its end of the channel is closed outside its callback, so that the worker sees it.
   loop_.defer([alive = std::weak_ptr(alive_), number] {
     const std::shared_ptr<Bus*> bus = alive.lock();
@@ -356,6 +375,7 @@ void Bus::schedule() {
 
 void Bus::end_turn() {
   scheduled_ = false;
+  refresh_pools();
   std::vector<Number> touched = std::exchange(touched_, {});
   std::sort(touched.begin(), touched.end());
   touched.erase(std::unique(touched.begin(), touched.end()), touched.end());
@@ -389,7 +409,8 @@ BusStatus Bus::status() const {
     status.dropped += member.port->queue().dropped();
     if (!member.joined) continue;
     status.members.push_back({member.label, member.subscriptions, member.published, member.port->delivered(),
-                              member.port->queue().dropped(), member.port->queue().messages()});
+                              member.port->queue().dropped(), member.port->queue().messages(),
+                              member.port->has_ended()});
   }
   if (fleet_) status.fleet = fleet_->status();
   return status;

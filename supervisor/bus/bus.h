@@ -75,7 +75,7 @@ class Bus {
   void emit(std::string_view channel, std::string_view payload, FleetLink::OnEmitted on_emitted);
   // Another configuration.
   void set_config(const BusConfig& config);
-  // Slots have come, gone, begun or ceased to serve, perhaps.
+  // Slots have come, gone, begun or ceased to serve, perhaps. Looked at in the end of the turn.
   void on_pools_changed();
 
   // From outside. Answers how many subscribers it goes to.
@@ -141,7 +141,10 @@ class Bus {
   [[nodiscard]] Number peer_of(std::uint64_t node);
   [[nodiscard]] std::optional<std::uint64_t> node_of(Number peer) const;
   [[nodiscard]] std::vector<BusPool> all_pools() const;
+  void refresh_pools();
   void tell_pools();
+  // Whether it is on the bus.
+  [[nodiscard]] bool hears(std::optional<Number> number) const;
   void subscribe(Number member, const BusSubscribe& wish);
   void welcome(Number number, Member& member);
   void keep(std::string_view topic, std::uint64_t sequence, std::span<const std::byte> record);
@@ -166,7 +169,8 @@ class Bus {
   PendingCalls calls_;
   BusTails tails_;
   std::unique_ptr<FleetLink> fleet_;
-  std::vector<BusPool> pools_;             // ours
+  std::vector<BusPool> pools_;  // ours, by the slots whose workers are on the bus
+  bool pools_are_stale_ = false;
   std::map<std::uint64_t, Number> peers_;  // machines that call, or are called, and the numbers that stand for them
   std::vector<Number> touched_;            // have something to be sent at the end of the turn
   std::vector<Number> resting_;            // were told to wait for the next turn

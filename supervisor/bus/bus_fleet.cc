@@ -122,10 +122,7 @@ void Bus::on_addressed(const FleetMessage& message) {
 
 void Bus::on_request(const FleetMessage& message) {
   const std::optional<Number> member = hooks_.member(message.topic, SlotId{message.slot});
-  const auto target = member ? members_.find(*member) : members_.end();
-  if (target == members_.end() || !target->second.joined || target->second.port->has_ended()) {
-    return return_to(message, -EHOSTUNREACH);
-  }
+  if (!hears(member)) return return_to(message, -EHOSTUNREACH);
   BusStamp stamp{.call = message.sequence, .node = message.node};
   const bool is_call = message.kind == FleetMessage::Kind::Call;
   if (is_call) {

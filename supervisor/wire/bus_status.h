@@ -14,6 +14,7 @@ struct BusMemberStatus {
   std::uint64_t delivered = 0;
   std::uint64_t dropped = 0;  // because it was too slow
   std::uint64_t waiting = 0;  // messages
+  bool is_off = false;        // it was taken off the bus, and is nobody there until it is restarted
 };
 
 // The bus between machines, through Redis.

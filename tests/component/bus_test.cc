@@ -111,5 +111,28 @@ TEST(Bus, WhoTakesUpNoAnswersIsNotHeardUntilHeDoes) {
   })) << station.heard(caller).messages.size();
 }
 
+TEST(Bus, AMemberIsWhoIsOnTheBus) {
+  BusStation station;
+  const std::size_t looks_on = station.add();
+  const std::size_t other = station.add_silent();
+  EXPECT_TRUE(station.hears(looks_on, [](const auto& heard) { return heard.serving == std::vector{true, false}; }));
+  const std::size_t third = station.add();
+  EXPECT_TRUE(station.hears(looks_on, [](const auto& heard) {
+    return heard.serving == std::vector{true, false, true};
+  }));
+  station.say(third, BusStation::Bytes(20));  // no frame
+  EXPECT_TRUE(station.hears(looks_on, [](const auto& heard) {
+    return heard.serving == std::vector{true, false, false};
+  }));
+  EXPECT_TRUE(station.bus().status().members.back().is_off);
+  station.say(looks_on, BusStation::frame_of({encode_bus_record(
+                            {HF_BUS_SEND, "main", BusStation::key_of(third), "hello"}, {.call = 9})}));
+  EXPECT_TRUE(station.hears(looks_on, [](const auto& heard) { return heard.replies().size() == 1; }));
+  EXPECT_EQ(station.heard(looks_on).replies()[0].status, -EHOSTUNREACH);
+  station.set_serving(looks_on, false);
+  EXPECT_TRUE(station.hears(looks_on, [](const auto& heard) { return heard.serving == std::vector(3, false); }));
+  (void)other;
+}
+
 }  // namespace
 }  // namespace holdfast

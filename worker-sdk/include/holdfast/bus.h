@@ -60,8 +60,8 @@ struct hf_member {
   uint64_t node; /* 0: this machine */
   uint32_t slot;
 };
-/* The slots of a pool that have a serving worker: writes up to `room` of them and returns their number, which may be
- * larger. -EAGAIN until the supervisor has told (HF_EVENT_MEMBERS), which the first call asks for. */
+/* The slots of a pool that have a serving worker which is on the bus: writes up to `room` of them and returns their
+ * number, which may be larger. -EAGAIN until the supervisor has told (HF_EVENT_MEMBERS), which the first call asks for. */
 HF_API int hf_members(struct hf_worker* worker, const char* pool, struct hf_member* members, size_t room);
 
 /* Sends what was gathered, as far as it goes: 0 or -EAGAIN. */
