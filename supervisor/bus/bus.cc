@@ -161,7 +161,7 @@ void Bus::welcome(Number number, Member& member) {
   member.joined = true;
   on_pools_changed();
   member.port->push_frame(encode_bus_welcome(number, node_, sequence_));
-  for (std::vector<std::byte>& frame : encode_bus_members(all_pools())) member.port->push_frame(std::move(frame));
+  member.port->set_list(list_of_pools());
   touch(number);
 }
 

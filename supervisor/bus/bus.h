@@ -140,7 +140,7 @@ class Bus {
   void tell_away(std::uint64_t node, const FleetMessage& message);
   [[nodiscard]] Number peer_of(std::uint64_t node);
   [[nodiscard]] std::optional<std::uint64_t> node_of(Number peer) const;
-  [[nodiscard]] std::vector<BusPool> all_pools() const;
+  [[nodiscard]] BusPort::List list_of_pools() const;
   void refresh_pools();
   void tell_pools();
   // Whether it is on the bus.

@@ -37,13 +37,14 @@ void Bus::emit(std::string_view channel, std::string_view payload, FleetLink::On
 
 // ---- who is there ----
 
-std::vector<BusPool> Bus::all_pools() const {
+BusPort::List Bus::list_of_pools() const {
   std::vector<BusPool> pools = pools_;
-  if (!fleet_) return pools;
-  for (const auto& [node, machine] : fleet_->machines().all()) {
-    for (const FleetPool& pool : machine.pools) pools.push_back({pool.name, node, pool.serving});
+  if (fleet_) {
+    for (const auto& [node, machine] : fleet_->machines().all()) {
+      for (const FleetPool& pool : machine.pools) pools.push_back({pool.name, node, pool.serving});
+    }
   }
-  return pools;
+  return std::make_shared<const std::vector<std::vector<std::byte>>>(encode_bus_members(pools));
 }
 
 void Bus::tell_pools() {
@@ -55,10 +56,10 @@ void Bus::tell_pools() {
     }
     fleet_->set_pools(std::move(shared));
   }
-  const std::vector<std::vector<std::byte>> frames = encode_bus_members(all_pools());
+  const BusPort::List list = list_of_pools();
   for (auto& [number, member] : members_) {
     if (!member.joined || member.port->has_ended()) continue;
-    for (const std::vector<std::byte>& frame : frames) member.port->push_frame(frame);
+    member.port->set_list(list);
     touch(number);
   }
 }

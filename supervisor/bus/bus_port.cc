@@ -86,6 +86,7 @@ bool BusPort::push(BusRun run) {
 void BusPort::end() {
   if (std::exchange(ended_, true)) return;
   frames_.clear();
+  list_.reset();
   while (!queue_.empty()) queue_.pop();
   watcher_->watch(FdWatcher::Interest::None);
   retry_.disarm();
@@ -139,13 +140,20 @@ BusPort::Read BusPort::read_one() {
 void BusPort::flush() {
   if (ended_) return;
   blocked_ = false;
-  while (!blocked_ && !frames_.empty()) blocked_ = !send_frames();
+  while (!blocked_ && has_frames()) blocked_ = !send_frame();
   while (!blocked_ && !queue_.empty()) blocked_ = !send_messages();
   watch();
 }
 
-// One of them.
-bool BusPort::send_frames() {
+bool BusPort::has_frames() {
+  if (frames_.empty() && list_) {
+    frames_.insert(frames_.end(), list_->begin(), list_->end());
+    list_.reset();
+  }
+  return !frames_.empty();
+}
+
+bool BusPort::send_frame() {
   const std::array<std::span<const std::byte>, 1> piece = {frames_.front()};
   if (!send(piece, {})) return false;
   frames_.pop_front();

@@ -53,6 +53,9 @@ class BusPort {
   [[nodiscard]] bool push(BusRun run);
   // A frame that is not about messages; small, and never dropped.
   void push_frame(std::vector<std::byte> frame) { frames_.push_back(std::move(frame)); }
+  // The pools, in frames that belong together. A list that has not begun to be sent gives way to the next one.
+  using List = std::shared_ptr<const std::vector<std::vector<std::byte>>>;
+  void set_list(List list) { list_ = std::move(list); }
   // What another program counted that had this port.
   void adopt_counts(std::uint64_t delivered, std::uint64_t dropped, std::uint64_t untold) {
     delivered_ = delivered;
@@ -80,7 +83,8 @@ class BusPort {
   void on_ready(FdWatcher::Ready ready);
   enum class Read { Frame, Nothing };
   Read read_one();
-  [[nodiscard]] bool send_frames();
+  [[nodiscard]] bool has_frames();
+  [[nodiscard]] bool send_frame();
   [[nodiscard]] bool send_messages();
   [[nodiscard]] bool send(std::span<const std::span<const std::byte>> pieces, std::span<const int> fds);
   void watch();
@@ -91,6 +95,7 @@ class BusPort {
   Hooks hooks_;
   BusQueue<BusRun> queue_;
   std::deque<std::vector<std::byte>> frames_;
+  List list_;  // goes after these
   std::uint64_t delivered_ = 0;
   bool blocked_ = false;  // until the channel is writable, or the timer asks
   bool resting_ = false;  // no credit in this turn

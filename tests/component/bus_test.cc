@@ -134,5 +134,18 @@ TEST(Bus, AMemberIsWhoIsOnTheBus) {
   (void)other;
 }
 
+TEST(Bus, WhoDoesNotReadIsToldOfPoolsByTheNewestListAlone) {
+  BusStation station;
+  const std::size_t silent = station.add();
+  const std::size_t changes = station.add();
+  constexpr unsigned kChanges = 10'001;  // many times what a channel holds
+  for (unsigned i = 0; i < kChanges; i++) {
+    station.set_serving(changes, i % 2 == 1);
+    station.loop().poll();
+  }
+  EXPECT_TRUE(station.hears(silent, [](const auto& heard) { return heard.serving == std::vector{true, false}; }));
+  EXPECT_LT(station.heard(silent).lists, kChanges / 2);
+}
+
 }  // namespace
 }  // namespace holdfast
