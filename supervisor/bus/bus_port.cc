@@ -24,7 +24,18 @@ constexpr std::uint64_t kMaxAnswers = 4096;
 // One for all: what is read is copied out of it, in its real size.
 std::array<std::byte, HF_BUS_MAX_FRAME> read_buffer;
 
-std::size_t weight(const BusRun& run) { return run.length + run.memory; }
+// Of a run that waits, beside its records: what it takes to keep it.
+constexpr std::size_t kOverhead = 256;
+
+std::size_t weight(const BusRun& run) { return run.length + run.memory + kOverhead; }
+
+// What may wait for long is not to keep a whole frame for a small part of it. Not for the batch of a program before us, which is one
+// for everything.
+void let_go_of_the_rest(BusRun& run) {
+  if (run.length >= run.batch->size / 4 || run.batch->size > HF_BUS_MAX_FRAME) return;
+  run.batch = run_of({run.batch->bytes.get() + run.offset, run.length}, run.records).batch;
+  run.offset = 0;
+}
 
 hf_bus_record record_at(const BusRun& run, std::size_t offset) {
   hf_bus_record record{};
@@ -69,6 +80,7 @@ BusPort::BusPort(Loop& loop, UniqueFd end, BusQueue<BusRun>::Limit limit, Hooks 
 }
 
 bool BusPort::push(BusRun run) {
+  if (blocked_) let_go_of_the_rest(run);
   const std::size_t bytes = weight(run);
   const std::uint64_t records = run.records;
   if (record_at(run, run.offset).kind != HF_BUS_REPLY) return queue_.push(std::move(run), bytes, records);
@@ -78,8 +90,8 @@ bool BusPort::push(BusRun run) {
   }
   if (queue_.limit().full == BusFull::Disconnect) return false;
   BusRun short_one = without_data(run);
-  const std::size_t length = short_one.length;
-  queue_.push_answer(std::move(short_one), length, records);
+  const std::size_t short_bytes = weight(short_one);
+  queue_.push_answer(std::move(short_one), short_bytes, records);
   return true;
 }
 
@@ -139,9 +151,10 @@ BusPort::Read BusPort::read_one() {
 
 void BusPort::flush() {
   if (ended_) return;
-  blocked_ = false;
+  const bool was_blocked = std::exchange(blocked_, false);
   while (!blocked_ && has_frames()) blocked_ = !send_frame();
   while (!blocked_ && !queue_.empty()) blocked_ = !send_messages();
+  if (blocked_ && !was_blocked) queue_.each_run(let_go_of_the_rest);
   watch();
 }
 

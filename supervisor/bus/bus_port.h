@@ -38,7 +38,8 @@ struct BusRun {
 [[nodiscard]] BusRun run_of(std::span<const std::byte> records, std::uint16_t count = 1);
 
 // The supervisor's end of one worker's bus channel: reads its frames one at a time, keeps what is for it in a bounded queue, and
-// sends that in frames made of pieces of the shared batches. Never blocks.
+// sends that in frames made of pieces of the shared batches. Never blocks. What waits for long has no more memory than four times
+// the limit of the queue: a run that is a small part of its batch gets a place of its own then.
 class BusPort {
  public:
   struct Hooks {
