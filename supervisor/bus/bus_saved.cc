@@ -97,8 +97,15 @@ class SavedMessages {
     if (!is_there || piece.length == 0) return std::nullopt;
     return std::span<const std::byte>(batch_->bytes.get() + piece.offset, piece.length);
   }
+  // At least one record, and no more than a frame has room for.
+  [[nodiscard]] std::optional<std::span<const std::byte>> records(const SavedPiece& piece) const {
+    const auto found = bytes(piece);
+    const bool fits =
+        found && found->size() >= sizeof(hf_bus_record) && found->size() <= HF_BUS_MAX_FRAME - sizeof(hf_frame_header);
+    return fits ? found : std::nullopt;
+  }
   [[nodiscard]] std::optional<BusRun> run(const SavedRun& saved) const {
-    if (!bytes(saved.records) || saved.count == 0 || saved.count > UINT16_MAX) return std::nullopt;
+    if (!records(saved.records) || saved.count == 0 || saved.count > UINT16_MAX) return std::nullopt;
     BusRun run{batch_, saved.records.offset, saved.records.length, static_cast<std::uint16_t>(saved.count), {}, 0};
     if (saved.memory.empty()) return run;
     std::shared_ptr<const UniqueFd>& memory = memories_[saved.memory];
@@ -176,7 +183,7 @@ void Bus::adopt(const SavedBus& saved, FdTable& fds, After after) {
   if (is_exact) link_before_ = saved.link;
   const SavedMessages messages(saved.bytes, fds);
   for (const SavedKept& kept : saved.kept) {
-    const auto record = messages.bytes(kept.record);
+    const auto record = messages.records(kept.record);
     if (!record) continue;
     auto copy = std::make_shared<const std::vector<std::byte>>(record->begin(), record->end());
     retained_.keep(kept.topic, {kept.sequence, std::move(copy)});
