@@ -20,6 +20,8 @@ constexpr std::size_t kBytesInTurn = std::size_t{1} << 20;
 constexpr std::size_t kSendBuffer = std::size_t{1} << 20;
 // What is kept for those who were away, all topics together.
 constexpr std::size_t kMaxRetained = std::size_t{64} << 20;
+// What it costs to find a message that is kept, in bytes of a turn.
+constexpr std::size_t kFound = 64;
 
 }  // namespace
 
@@ -55,12 +57,13 @@ Result<std::unique_ptr<BusMember>> Bus::join(std::string label) {
 
 Bus::Member& Bus::open_port(Number number, std::string label, UniqueFd end) {
   BusPort::Hooks hooks;
-  hooks.may_read = [this, number] {
+  hooks.may_work = [this, number] {
     if (credits_.may_read(number)) return true;
     resting_.push_back(number);
     schedule();
     return false;
   };
+  hooks.on_replayed = [this, number](std::size_t bytes) { credits_.on_delivered(number, bytes); };
   hooks.on_frame = [this, number](std::shared_ptr<BusBatch> batch, std::vector<UniqueFd> fds) {
     on_frame(number, std::move(batch), std::move(fds));
   };
@@ -170,7 +173,12 @@ void Bus::subscribe(Number number, const BusSubscribe& wish) {
   if (subscriptions_.add(number, wish.pattern)) member.subscriptions++;
   if (member.subscriptions > HF_BUS_MAX_SUBSCRIPTIONS) return disconnect(number, "it has more than 1024 subscriptions");
   if (wish.after == HF_BUS_ONLY_NEW) return;
-  for (const Retained::Message& kept : retained_.after(wish.pattern, wish.after)) push_own(number, *kept.bytes);
+  const std::vector<Retained::Message> kept = retained_.after(wish.pattern, wish.after);
+  credits_.on_delivered(number, kept.size() * kFound);
+  // A number that we have not reached is another supervisor's.
+  const bool is_all = wish.after == 0 || (wish.after <= sequence_ && retained_.has_all_after(wish.pattern, wish.after));
+  member.port->replay(kept, is_all ? BusPort::Kept::All : BusPort::Kept::NotAll);
+  touch(number);
 }
 
 void Bus::on_messages(Arrival& arrival, const std::vector<BusRecord>& records) {
@@ -204,7 +212,11 @@ void Bus::on_publish(Arrival& arrival, const BusRecord& record) {
   members_.at(arrival.from).published++;
   const std::span<std::byte> bytes(arrival.batch->bytes.get() + record.offset, record.length);
   stamp(bytes, {.publisher = arrival.from, .sequence = sequence});
-  if (!record.is_large) keep(record.name, sequence, bytes);
+  if (record.is_large) {
+    retained_.on_not_kept(record.name, sequence);
+  } else {
+    keep(record.name, sequence, bytes);
+  }
   if (!tails_.empty() || (fleet_ && !record.is_large)) {
     const std::string_view data(reinterpret_cast<const char*>(record.data.data()), record.data.size());
     tails_.on_message(record.name, sequence, data);
@@ -409,8 +421,7 @@ BusStatus Bus::status() const {
     status.dropped += member.port->queue().dropped();
     if (!member.joined) continue;
     status.members.push_back({member.label, member.subscriptions, member.published, member.port->delivered(),
-                              member.port->queue().dropped(), member.port->queue().messages(),
-                              member.port->has_ended()});
+                              member.port->queue().dropped(), member.port->waiting(), member.port->has_ended()});
   }
   if (fleet_) status.fleet = fleet_->status();
   return status;

@@ -2,6 +2,7 @@
 
 #include <holdfast/bus_channel.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -20,6 +21,8 @@ constexpr Duration kRetryAfter = std::chrono::milliseconds(5);
 constexpr int kFramesLeftBehind = 64;  // more than a channel holds
 // Who has so many answers to take up is not heard until he has taken some: he would go on asking.
 constexpr std::uint64_t kMaxAnswers = 4096;
+// Of what one worker has asked for and not taken: more is kept only by those who ask again and again, and read nothing.
+constexpr std::size_t kMaxReplay = std::size_t{64} << 20;
 
 // One for all: what is read is copied out of it, in its real size.
 std::array<std::byte, HF_BUS_MAX_FRAME> read_buffer;
@@ -80,7 +83,7 @@ BusPort::BusPort(Loop& loop, UniqueFd end, BusQueue<BusRun>::Limit limit, Hooks 
 }
 
 bool BusPort::push(BusRun run) {
-  if (blocked_) let_go_of_the_rest(run);
+  if (is_compact_) let_go_of_the_rest(run);
   const std::size_t bytes = weight(run);
   const std::uint64_t records = run.records;
   if (record_at(run, run.offset).kind != HF_BUS_REPLY) return queue_.push(std::move(run), bytes, records);
@@ -99,6 +102,7 @@ void BusPort::end() {
   if (std::exchange(ended_, true)) return;
   frames_.clear();
   list_.reset();
+  replays_.clear();
   while (!queue_.empty()) queue_.pop();
   watcher_->watch(FdWatcher::Interest::None);
   retry_.disarm();
@@ -112,7 +116,7 @@ void BusPort::close() {
 void BusPort::on_ready(FdWatcher::Ready ready) {
   if (ready.writable && blocked_) flush();
   if (!ready.readable || ended_ || !may_hear()) return;
-  if (hooks_.may_read()) {
+  if (hooks_.may_work()) {
     (void)read_one();  // the next one with the next turn: others want theirs
     return;
   }
@@ -121,8 +125,9 @@ void BusPort::on_ready(FdWatcher::Ready ready) {
 }
 
 void BusPort::resume() {
-  if (!std::exchange(resting_, false)) return;
-  watch();
+  const bool rested = std::exchange(resting_, false);
+  if (std::exchange(replay_rests_, false)) return flush();
+  if (rested) watch();
 }
 
 void BusPort::read_rest() {
@@ -151,10 +156,19 @@ BusPort::Read BusPort::read_one() {
 
 void BusPort::flush() {
   if (ended_) return;
-  const bool was_blocked = std::exchange(blocked_, false);
+  blocked_ = false;
   while (!blocked_ && has_frames()) blocked_ = !send_frame();
-  while (!blocked_ && !queue_.empty()) blocked_ = !send_messages();
-  if (blocked_ && !was_blocked) queue_.each_run(let_go_of_the_rest);
+  while (!blocked_ && !replay_rests_ && (!queue_.empty() || !replays_.empty())) {
+    if (replay_is_next()) {
+      const Replayed replayed = send_replay();
+      blocked_ = replayed == Replayed::Blocked;
+      replay_rests_ = replayed == Replayed::Rests;
+    } else {
+      blocked_ = !send_messages();
+    }
+  }
+  const bool was_compact = std::exchange(is_compact_, blocked_ || !replays_.empty());
+  if (is_compact_ && !was_compact) queue_.each_run(let_go_of_the_rest);
   watch();
 }
 
@@ -173,13 +187,77 @@ bool BusPort::send_frame() {
   return true;
 }
 
-bool BusPort::send_messages() {
-  if (queue_.untold() > 0) {
-    const std::vector<std::byte> dropped = encode_bus_dropped(queue_.untold());
-    const std::array<std::span<const std::byte>, 1> piece = {dropped};
-    if (!send(piece, {})) return false;
-    queue_.on_told();
+bool BusPort::send_dropped(std::uint64_t messages) {
+  const std::vector<std::byte> dropped = encode_bus_dropped(messages);
+  const std::array<std::span<const std::byte>, 1> piece = {dropped};
+  return send(piece, {});
+}
+
+bool BusPort::tell_what_was_dropped() {
+  if (queue_.untold() == 0) return true;
+  if (!send_dropped(queue_.untold())) return false;
+  queue_.on_told();
+  return true;
+}
+
+void BusPort::replay(const std::vector<Retained::Message>& messages, Kept kept) {
+  if (messages.empty() && kept == Kept::All) return;
+  Replay& replay = replays_.emplace_back(Replay{queue_.next_place(), {}, kept});
+  for (const Retained::Message& message : messages) {
+    replay.messages.push_back(message.bytes);
+    replayed_bytes_ += message.bytes->size();
   }
+  for (; replayed_bytes_ > kMaxReplay; replay.messages.pop_front()) {
+    replayed_bytes_ -= replay.messages.front()->size();
+    queue_.count_dropped(1);
+  }
+}
+
+bool BusPort::replay_is_next() const { return !replays_.empty() && replays_.front().place <= queue_.oldest_place(); }
+
+BusPort::Replayed BusPort::send_replay() {
+  Replay& replay = replays_.front();
+  if (replay.kept == Kept::NotAll) {
+    if (!send_dropped(0)) return Replayed::Blocked;
+    replay.kept = Kept::All;
+  }
+  if (replay.messages.empty()) {
+    replays_.pop_front();
+    return Replayed::Frame;
+  }
+  if (!hooks_.may_work()) return Replayed::Rests;
+  if (!tell_what_was_dropped()) return Replayed::Blocked;
+  std::array<std::span<const std::byte>, kMaxPieces> pieces;
+  std::size_t count = 1;  // the header goes first
+  std::size_t bytes = 0;
+  for (const Retained::Bytes& message : replay.messages) {
+    if (count == kMaxPieces || sizeof(hf_frame_header) + bytes + message->size() > HF_BUS_MAX_FRAME) break;
+    pieces[count++] = *message;
+    bytes += message->size();
+  }
+  const hf_frame_header header = bus_messages_header(count - 1, bytes);
+  pieces[0] = std::as_bytes(std::span(&header, 1));
+  if (!send(std::span(pieces).first(count), {})) return Replayed::Blocked;
+  delivered_ += count - 1;
+  replayed_bytes_ -= bytes;
+  for (std::size_t i = 1; i < count; i++) replay.messages.pop_front();
+  hooks_.on_replayed(bytes);
+  return Replayed::Frame;
+}
+
+bool BusPort::owes_word_of_a_gap() const {
+  return std::any_of(replays_.begin(), replays_.end(),
+                     [](const Replay& replay) { return replay.kept == Kept::NotAll; });
+}
+
+std::uint64_t BusPort::waiting() const {
+  std::uint64_t waiting = queue_.messages();
+  for (const Replay& replay : replays_) waiting += replay.messages.size();
+  return waiting;
+}
+
+bool BusPort::send_messages() {
+  if (!tell_what_was_dropped()) return false;
   std::array<std::span<const std::byte>, kMaxPieces> pieces;
   std::array<int, HF_BUS_MAX_MEMFDS> fds{};
   std::size_t count = 1;  // the header goes first
@@ -188,7 +266,9 @@ bool BusPort::send_messages() {
   std::size_t records = 0;
   queue_.each([&](const auto& item) {
     const BusRun& run = item.run;
-    const bool full = count == kMaxPieces || sizeof(hf_frame_header) + bytes + run.length > HF_BUS_MAX_FRAME ||
+    const bool is_behind = !replays_.empty() && item.place >= replays_.front().place;
+    const bool full = is_behind || count == kMaxPieces ||
+                      sizeof(hf_frame_header) + bytes + run.length > HF_BUS_MAX_FRAME ||
                       (run.memfd && fd_count == fds.size()) || records + run.records > UINT16_MAX;
     if (full) return false;
     pieces[count++] = {run.batch->bytes.get() + run.offset, run.length};

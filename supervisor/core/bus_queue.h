@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -59,6 +60,15 @@ class BusQueue {
     put(answers_, std::move(run), bytes, messages);
     waiting_answers_ += messages;
   }
+
+  // Where the next one will stand, and where the oldest does, which is that if there is none.
+  [[nodiscard]] std::uint64_t next_place() const { return next_place_; }
+  [[nodiscard]] std::uint64_t oldest_place() const {
+    const std::uint64_t message = messages_.empty() ? next_place_ : messages_.front().place;
+    return answers_.empty() ? message : std::min(message, answers_.front().place);
+  }
+  // Messages that were for the worker, and did not come so far.
+  void count_dropped(std::uint64_t messages) { drop(messages); }
 
   [[nodiscard]] bool empty() const { return messages_.empty() && answers_.empty(); }
   // From the oldest on, until `each` answers false.

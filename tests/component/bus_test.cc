@@ -147,5 +147,89 @@ TEST(Bus, WhoDoesNotReadIsToldOfPoolsByTheNewestListAlone) {
   EXPECT_LT(station.heard(silent).lists, kChanges / 2);
 }
 
+BusConfig retaining(unsigned messages) {
+  BusConfig config;
+  config.retain = {{"**", messages}};
+  return config;
+}
+
+// What was heard begins somewhere and has no gap, and nothing twice.
+std::string fault_of(const std::vector<BusStation::Message>& messages) {
+  for (std::size_t i = 1; i < messages.size(); i++) {
+    const std::uint64_t before = messages[i - 1].sequence;
+    if (messages[i].sequence != before + 1) {
+      return std::to_string(messages[i].sequence) + " after " + std::to_string(before);
+    }
+  }
+  return "";
+}
+
+TEST(Bus, WhatIsKeptIsReplayedWholeHoweverMuchItIs) {
+  for (const BusFull full : {BusFull::DropOldest, BusFull::DropNewest, BusFull::Disconnect}) {
+    BusConfig config = retaining(100'000);
+    config.queue = 256;
+    config.full = full;
+    BusStation station(config);
+    const std::size_t publisher = station.add();
+    constexpr std::size_t kFrames = 200;
+    constexpr std::size_t kInFrame = 15;
+    const std::vector<std::pair<std::string, std::string>> frame(kInFrame, {"a", std::string(4096, 'x')});
+    for (std::size_t i = 0; i < kFrames; i++) station.publish(publisher, frame);
+    station.settle(publisher);
+    const std::size_t later = station.add();
+    station.subscribe(later, "a", 0);
+    station.publish(publisher, frame);  // in the midst of it
+    station.settle(publisher);
+    const std::size_t all = (kFrames + 1) * kInFrame;
+    EXPECT_TRUE(station.hears(later, [&](const auto& heard) { return heard.messages.size() >= all; }))
+        << station.heard(later).messages.size() << " of " << all;
+    EXPECT_EQ(station.heard(later).messages.size(), all);
+    EXPECT_EQ(fault_of(station.heard(later).messages), "");
+    EXPECT_EQ(station.heard(later).lost, 0u);
+    EXPECT_EQ(station.bus().status().disconnected, 0u);
+  }
+}
+
+TEST(Bus, AReplayStandsBehindWhatWaitsAndBeforeWhatComes) {
+  BusStation station(retaining(100));
+  const std::size_t publisher = station.add();
+  const std::size_t slow = station.add({"fill", "live"});
+  station.publish(publisher, {{"kept", "1"}, {"kept", "2"}});
+  fill_channel(station, publisher, "fill");
+  station.publish(publisher, {{"live", "before"}});
+  station.settle(publisher);
+  station.subscribe(slow, "kept", 0);
+  station.publish(publisher, {{"live", "after"}, {"kept", "3"}});
+  EXPECT_TRUE(station.hears(slow, [](const auto& heard) { return heard.of("kept").size() == 3; }));
+  std::vector<std::string> order;
+  for (const BusStation::Message& message : station.heard(slow).messages) {
+    if (message.name != "fill") order.push_back(message.data);
+  }
+  EXPECT_THAT(order, testing::ElementsAre("before", "1", "2", "after", "3"));
+}
+
+TEST(Bus, WhoAsksForMoreThanIsKeptIsTold) {
+  BusStation station(retaining(10));
+  const std::size_t publisher = station.add();
+  station.publish(publisher, std::vector<std::pair<std::string, std::string>>(30, {"a", "x"}));
+  station.settle(publisher);
+  const auto asks = [&](std::uint64_t after) {
+    const std::size_t worker = station.add();
+    station.subscribe(worker, "a", after);
+    const std::string end = "end of " + std::to_string(after);
+    station.publish(publisher, {{"a", end}});
+    EXPECT_TRUE(station.hears(
+        worker, [&](const auto& heard) { return !heard.messages.empty() && heard.messages.back().data == end; }));
+    station.remove(worker);
+    return station.heard(worker);
+  };
+  EXPECT_EQ(asks(0).incomplete, 0u) << "all that is kept";
+  const BusStation::Heard some = asks(5);
+  EXPECT_EQ(some.incomplete, 1u);
+  EXPECT_EQ(some.messages.size(), 11u);
+  EXPECT_EQ(asks(25).incomplete, 0u);
+  EXPECT_EQ(asks(1'000'000).incomplete, 1u) << "of another supervisor";
+}
+
 }  // namespace
 }  // namespace holdfast

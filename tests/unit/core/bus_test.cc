@@ -232,6 +232,26 @@ TEST(Retained, IsBoundedAndForgetsTheSilentTopicsFirst) {
   }
 }
 
+TEST(Retained, KnowsWhatItDoesNotKeepAnyMore) {
+  Retained retained(1000);
+  retained.set_rules({{"a.*", 3}});
+  for (std::uint64_t i = 1; i <= 10; i++) retained.keep(i % 2 == 0 ? "a.even" : "a.odd", {i, bytes_of(10)});
+  EXPECT_FALSE(retained.has_all_after("a.even", 3));
+  EXPECT_TRUE(retained.has_all_after("a.even", 4)) << "6, 8 and 10 are here";
+  EXPECT_FALSE(retained.has_all_after("**", 2));
+  EXPECT_TRUE(retained.has_all_after("b", 0));
+  retained.on_not_kept("a.odd", 11);
+  retained.on_not_kept("b", 12);
+  EXPECT_FALSE(retained.has_all_after("a.odd", 10));
+  EXPECT_TRUE(retained.has_all_after("a.odd", 11)) << "of b none is kept";
+  retained.keep("a.large", {13, bytes_of(990)});
+  EXPECT_FALSE(retained.has_all_after("a.even", 9)) << "it was forgotten whole";
+  Retained next(1000);
+  for (const auto& [topic, sequence] : retained.not_kept()) next.adopt_not_kept(topic, sequence);
+  EXPECT_FALSE(next.has_all_after("a.even", 9));
+  EXPECT_TRUE(next.has_all_after("a.even", 13));
+}
+
 TEST(PendingCalls, EndOnceEach) {
   PendingCalls calls;
   const TimePoint start{};

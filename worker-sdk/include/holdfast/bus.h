@@ -35,7 +35,8 @@ extern "C" {
 HF_API int hf_publish(struct hf_worker* worker, const char* topic, const void* data, size_t size);
 
 /* `after`: HF_ONLY_NEW, or the sequence of the last message that was seen: messages that the supervisor keeps (its
- * option `retain`) and that came later are delivered first; 0: all that are kept. */
+ * option `retain`) and that came later are delivered first, however many; 0: all that are kept. If some that came later
+ * are not kept any more, perhaps, HF_EVENT_LOST with `lost` 0 says so before them. */
 #define HF_ONLY_NEW UINT64_MAX
 HF_API int hf_subscribe(struct hf_worker* worker, const char* pattern, uint64_t after);
 HF_API int hf_unsubscribe(struct hf_worker* worker, const char* pattern);
