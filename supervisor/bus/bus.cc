@@ -64,9 +64,7 @@ Bus::Member& Bus::open_port(Number number, std::string label, UniqueFd end) {
     return false;
   };
   hooks.on_replayed = [this, number](std::size_t bytes) { credits_.on_delivered(number, bytes); };
-  hooks.on_frame = [this, number](std::shared_ptr<BusBatch> batch, std::vector<UniqueFd> fds) {
-    on_frame(number, std::move(batch), std::move(fds));
-  };
+  hooks.on_frame = [this, number](BusArrived arrived) { on_frame(number, std::move(arrived)); };
   hooks.on_ended = [this, number](const char* why) { disconnect(number, why); };
   Member& member = members_[number];
   member.label = std::move(label);
@@ -132,8 +130,8 @@ std::size_t Bus::deliver(std::string_view topic, std::string_view data, std::uin
 
 // ---- what workers say ----
 
-void Bus::on_frame(Number from, std::shared_ptr<BusBatch> batch, std::vector<UniqueFd> fds) {
-  const std::span<const std::byte> bytes(batch->bytes.get(), batch->size);
+void Bus::on_frame(Number from, BusArrived arrived) {
+  const std::span<const std::byte> bytes(arrived.batch->bytes.get(), arrived.batch->size);
   const Result<BusFrame> frame = decode_bus_frame(bytes);
   Member& member = members_.at(from);
   if (!frame) return disconnect(from, frame.error().message());
@@ -148,8 +146,8 @@ void Bus::on_frame(Number from, std::shared_ptr<BusBatch> batch, std::vector<Uni
   } else if (const auto* unsubscribed = std::get_if<BusUnsubscribe>(&*frame)) {
     if (subscriptions_.remove(from, unsubscribed->pattern)) member.subscriptions--;
   } else if (const auto* messages = std::get_if<BusMessages>(&*frame)) {
-    Arrival arrival{from, std::move(batch), {}, 0, 0, {}};
-    for (UniqueFd& fd : fds) arrival.memfds.push_back(std::make_shared<const UniqueFd>(std::move(fd)));
+    Arrival arrival{from, std::move(arrived.batch), {}, arrived.fds_lost, 0, 0, {}};
+    for (UniqueFd& fd : arrived.fds) arrival.memfds.push_back(std::make_shared<const UniqueFd>(std::move(fd)));
     on_messages(arrival, messages->records);
   }
   schedule();
@@ -195,6 +193,7 @@ void Bus::on_messages(Arrival& arrival, const std::vector<BusRecord>& records) {
 void Bus::on_record(Arrival& arrival, const BusRecord& record) {
   if (record.is_large) {
     const bool is_there = arrival.next_memfd < arrival.memfds.size();
+    if (!is_there && arrival.fds_lost) return drop_large(arrival, record);
     if (!is_there || !is_sealed_memory(*arrival.memfds[arrival.next_memfd], record.size))
       return disconnect(arrival.from, "a large message of it is not in sealed memory of its size");
   }
@@ -204,6 +203,12 @@ void Bus::on_record(Arrival& arrival, const BusRecord& record) {
     if (const std::optional<Number> target = target_of(arrival, record)) add(arrival, record, {&*target, 1});
   }
   if (record.is_large) arrival.next_memfd++;
+}
+
+// Its memory found no free descriptor here, which is not the sender's fault.
+void Bus::drop_large(const Arrival& arrival, const BusRecord& record) {
+  if (record.kind != HF_BUS_REPLY) return refuse(arrival.from, record.call, -EMFILE);
+  if (const std::optional<PendingCalls::Call> call = calls_.take(record.call, arrival.from)) fail(*call, -EMFILE);
 }
 
 void Bus::on_publish(Arrival& arrival, const BusRecord& record) {

@@ -107,6 +107,7 @@ class Bus {
     Number from;
     std::shared_ptr<BusBatch> batch;
     std::vector<std::shared_ptr<const UniqueFd>> memfds;
+    bool fds_lost = false;
     std::size_t next_memfd = 0;
     std::size_t delivered = 0;  // bytes, for the credit
     Group group = {};
@@ -114,9 +115,10 @@ class Bus {
 
   Member& open_port(Number number, std::string label, UniqueFd end);
   void adopt_member(const SavedMember& saved, const SavedMessages& messages, FdTable& fds);
-  void on_frame(Number from, std::shared_ptr<BusBatch> batch, std::vector<UniqueFd> fds);
+  void on_frame(Number from, BusArrived arrived);
   void on_messages(Arrival& arrival, const std::vector<BusRecord>& records);
   void on_record(Arrival& arrival, const BusRecord& record);
+  void drop_large(const Arrival& arrival, const BusRecord& record);
   [[nodiscard]] std::optional<Number> target_of(const Arrival& arrival, const BusRecord& record);
   [[nodiscard]] std::optional<Number> target_of_reply(const Arrival& arrival, const BusRecord& record);
   void on_publish(Arrival& arrival, const BusRecord& record);

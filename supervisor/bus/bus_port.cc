@@ -145,12 +145,11 @@ BusPort::Read BusPort::read_one() {
   if (!received || received->state == Received::State::Closed) return ended("it has closed its end");
   if (received->state == Received::State::WouldBlock) return Read::Nothing;
   if (received->truncated) return ended("it sent a frame that is longer than the protocol allows");
-  if (received->fds_lost) return ended("its large messages find no free descriptor here");
   auto batch = std::make_shared<BusBatch>();
   batch->bytes = std::make_unique_for_overwrite<std::byte[]>(received->length);
   batch->size = received->length;
   std::memcpy(batch->bytes.get(), read_buffer.data(), received->length);
-  hooks_.on_frame(std::move(batch), std::move(received->fds));
+  hooks_.on_frame({std::move(batch), std::move(received->fds), received->fds_lost});
   return Read::Frame;
 }
 

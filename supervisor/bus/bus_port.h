@@ -35,6 +35,13 @@ struct BusRun {
   std::size_t memory = 0;                      // bytes of that
 };
 
+// A frame of a worker. `fds_lost`: this process is at its limit of descriptors, and those that came last are not here.
+struct BusArrived {
+  std::shared_ptr<BusBatch> batch;
+  std::vector<UniqueFd> fds;
+  bool fds_lost = false;
+};
+
 // Records of our own, in one place. No more than a frame holds.
 [[nodiscard]] BusRun run_of(std::span<const std::byte> records, std::uint16_t count = 1);
 
@@ -47,7 +54,7 @@ class BusPort {
     // Whether a frame may be read in this turn, or one of a replay sent; no: `resume` asks again.
     std::function<bool()> may_work;
     std::function<void(std::size_t bytes)> on_replayed;
-    std::function<void(std::shared_ptr<BusBatch> frame, std::vector<UniqueFd> fds)> on_frame;
+    std::function<void(BusArrived arrived)> on_frame;
     std::function<void(const char* why)> on_ended;  // nothing more comes, nothing more goes
   };
   BusPort(Loop& loop, UniqueFd end, BusQueue<BusRun>::Limit limit, Hooks hooks);

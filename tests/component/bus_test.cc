@@ -1,9 +1,15 @@
 // The bus, with workers that read when the test wants it.
 #include "bus/bus.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cerrno>
 
 #include "component/bus_station.h"
+#include "support/descriptor_limit.h"
 
 namespace holdfast {
 namespace {
@@ -229,6 +235,42 @@ TEST(Bus, WhoAsksForMoreThanIsKeptIsTold) {
   EXPECT_EQ(some.messages.size(), 11u);
   EXPECT_EQ(asks(25).incomplete, 0u);
   EXPECT_EQ(asks(1'000'000).incomplete, 1u) << "of another supervisor";
+}
+
+BusStation::Bytes large_record(std::uint16_t kind, const std::string& name, std::uint32_t size) {
+  BusStation::Bytes record = encode_bus_record({kind, name, "", ""}, {});
+  hf_bus_record raw{};
+  std::memcpy(&raw, record.data(), sizeof raw);
+  raw.flags = HF_BUS_LARGE;
+  raw.size = size;
+  std::memcpy(record.data(), &raw, sizeof raw);
+  return record;
+}
+
+TEST(Bus, WhoSendsALargeMessageThatFindsNoDescriptorHereIsToldAndStays) {
+  BusStation station;
+  const std::size_t sender = station.add();
+  const std::size_t hears = station.add({"**"});
+  constexpr std::uint32_t kSize = 100'000;
+  const UniqueFd memory(::memfd_create("large", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  ASSERT_EQ(::ftruncate(memory.get(), kSize), 0);
+  ASSERT_EQ(::fcntl(memory.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE), 0);
+  const BusStation::Bytes frame = BusStation::frame_of({encode_bus_record({HF_BUS_PUBLISH, "a", "", "1"}, {}),
+                                                        large_record(HF_BUS_PUBLISH, "large", kSize),
+                                                        encode_bus_record({HF_BUS_PUBLISH, "a", "", "2"}, {})});
+  const int fds[] = {memory.get()};
+  {
+    const test::DescriptorLimit limit(256);
+    std::vector<UniqueFd> all;
+    for (int fd = ::dup(memory.get()); fd >= 0; fd = ::dup(memory.get())) all.emplace_back(fd);
+    station.say(sender, frame, fds);
+    EXPECT_TRUE(station.hears(sender, [](const auto& heard) { return heard.replies().size() == 1; }));
+  }
+  EXPECT_EQ(station.heard(sender).replies()[0].status, -EMFILE);
+  EXPECT_TRUE(station.hears(hears, [](const auto& heard) { return heard.of("a").size() == 2; }));
+  station.say(sender, frame, fds);
+  EXPECT_TRUE(station.hears(hears, [](const auto& heard) { return heard.of("large").size() == 1; }));
+  EXPECT_EQ(station.bus().status().disconnected, 0u);
 }
 
 }  // namespace

@@ -17,6 +17,9 @@
  * A worker is on the bus from its first call of anything here on: one that only answers begins with hf_bus_flush, before
  * hf_ready. Until then hf_send and hf_call do not reach it.
  *
+ * A large message for which the supervisor has no descriptor left comes back to whoever sent or published it, as
+ * HF_EVENT_REPLY with -EMFILE; `call` is 0 if it was published.
+ *
  * They belong to the worker's thread. Nothing is allocated for messages of up to 64 KiB; larger ones travel in sealed
  * memory that is mapped while they are looked at. */
 #ifndef HOLDFAST_BUS_H
