@@ -65,7 +65,8 @@ Bus::Member& Bus::open_port(Number number, std::string label, UniqueFd end) {
   };
   hooks.on_replayed = [this, number](std::size_t bytes) { credits_.on_delivered(number, bytes); };
   hooks.on_frame = [this, number](BusArrived arrived) { on_frame(number, std::move(arrived)); };
-  hooks.on_ended = [this, number](const char* why) { disconnect(number, why); };
+  hooks.on_closed = [this, number] { take_off(number); };
+  hooks.on_broken = [this, number](const char* why) { disconnect(number, why); };
   Member& member = members_[number];
   member.label = std::move(label);
   member.port = std::make_unique<BusPort>(loop_, std::move(end), limit(), std::move(hooks));
@@ -346,12 +347,15 @@ void Bus::keep(std::string_view topic, std::uint64_t sequence, std::span<const s
 void Bus::disconnect(Number number, const std::string& why) {
   const auto at = members_.find(number);
   if (at == members_.end() || at->second.port->has_ended()) return;
-  if (why != "it has closed its end") {
-    spdlog::error(
-        "{}: taken off the bus: {}; it serves on without it, and nothing is sent to it, until it is restarted",
-        at->second.label, why);
-    disconnected_++;
-  }
+  spdlog::error("{}: taken off the bus: {}; it serves on without it, and nothing is sent to it, until it is restarted",
+                at->second.label, why);
+  disconnected_++;
+  take_off(number);
+}
+
+void Bus::take_off(Number number) {
+  const auto at = members_.find(number);
+  if (at == members_.end() || at->second.port->has_ended()) return;
   at->second.port->end();
   subscriptions_.remove_all(number);
   on_callee_gone(number);

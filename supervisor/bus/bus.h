@@ -151,6 +151,7 @@ class Bus {
   void welcome(Number number, Member& member);
   void keep(std::string_view topic, std::uint64_t sequence, std::span<const std::byte> record);
   void disconnect(Number number, const std::string& why);
+  void take_off(Number number);
   void leave(Number number);
   void touch(Number number);
   void schedule();

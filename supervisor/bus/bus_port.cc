@@ -137,14 +137,16 @@ void BusPort::read_rest() {
 }
 
 BusPort::Read BusPort::read_one() {
-  const auto ended = [this](const char* why) {
-    hooks_.on_ended(why);
-    return Read::Nothing;
-  };
   Result<Received> received = receive_with_fds(end_, read_buffer);
-  if (!received || received->state == Received::State::Closed) return ended("it has closed its end");
+  if (!received || received->state == Received::State::Closed) {
+    hooks_.on_closed();
+    return Read::Nothing;
+  }
   if (received->state == Received::State::WouldBlock) return Read::Nothing;
-  if (received->truncated) return ended("it sent a frame that is longer than the protocol allows");
+  if (received->truncated) {
+    hooks_.on_broken("it sent a frame that is longer than the protocol allows");
+    return Read::Nothing;
+  }
   auto batch = std::make_shared<BusBatch>();
   batch->bytes = std::make_unique_for_overwrite<std::byte[]>(received->length);
   batch->size = received->length;

@@ -55,7 +55,9 @@ class BusPort {
     std::function<bool()> may_work;
     std::function<void(std::size_t bytes)> on_replayed;
     std::function<void(BusArrived arrived)> on_frame;
-    std::function<void(const char* why)> on_ended;  // nothing more comes, nothing more goes
+    // Nothing more comes, nothing more goes.
+    std::function<void()> on_closed;                 // the worker has closed its end
+    std::function<void(const char* why)> on_broken;  // it has broken the protocol
   };
   BusPort(Loop& loop, UniqueFd end, BusQueue<BusRun>::Limit limit, Hooks hooks);
 
