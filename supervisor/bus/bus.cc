@@ -181,22 +181,26 @@ void Bus::subscribe(Number number, const BusSubscribe& wish) {
 }
 
 void Bus::on_messages(Arrival& arrival, const std::vector<BusRecord>& records) {
+  // The sender may be taken off meanwhile, because it is too slow: what it has said is heard, up to where it broke the protocol.
   for (const BusRecord& record : records) {
-    on_record(arrival, record);
-    const auto sender = members_.find(arrival.from);
-    if (sender == members_.end() || sender->second.port->has_ended()) return;  // it was disconnected over this one
+    if (on_record(arrival, record) == Heard::Broken) break;
   }
   close_group(arrival);
   credits_.on_delivered(arrival.from, arrival.delivered);
   deadline_.arm(calls_.next_deadline());
 }
 
-void Bus::on_record(Arrival& arrival, const BusRecord& record) {
+Bus::Heard Bus::on_record(Arrival& arrival, const BusRecord& record) {
   if (record.is_large) {
     const bool is_there = arrival.next_memfd < arrival.memfds.size();
-    if (!is_there && arrival.fds_lost) return drop_large(arrival, record);
-    if (!is_there || !is_sealed_memory(*arrival.memfds[arrival.next_memfd], record.size))
-      return disconnect(arrival.from, "a large message of it is not in sealed memory of its size");
+    if (!is_there && arrival.fds_lost) {
+      drop_large(arrival, record);
+      return Heard::Well;
+    }
+    if (!is_there || !is_sealed_memory(*arrival.memfds[arrival.next_memfd], record.size)) {
+      disconnect(arrival.from, "a large message of it is not in sealed memory of its size");
+      return Heard::Broken;
+    }
   }
   if (record.kind == HF_BUS_PUBLISH) {
     on_publish(arrival, record);
@@ -204,6 +208,7 @@ void Bus::on_record(Arrival& arrival, const BusRecord& record) {
     if (const std::optional<Number> target = target_of(arrival, record)) add(arrival, record, {&*target, 1});
   }
   if (record.is_large) arrival.next_memfd++;
+  return Heard::Well;
 }
 
 // Its memory found no free descriptor here, which is not the sender's fault.
@@ -372,6 +377,7 @@ void Bus::take_off(Number number) {
 void Bus::leave(Number number) {
   const auto at = members_.find(number);
   if (at == members_.end()) return;
+  at->second.port->end();
   gone_delivered_ += at->second.port->delivered();
   gone_dropped_ += at->second.port->queue().dropped();
   subscriptions_.remove_all(number);

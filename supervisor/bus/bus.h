@@ -117,7 +117,8 @@ class Bus {
   void adopt_member(const SavedMember& saved, const SavedMessages& messages, FdTable& fds);
   void on_frame(Number from, BusArrived arrived);
   void on_messages(Arrival& arrival, const std::vector<BusRecord>& records);
-  void on_record(Arrival& arrival, const BusRecord& record);
+  enum class Heard { Well, Broken };
+  Heard on_record(Arrival& arrival, const BusRecord& record);
   void drop_large(const Arrival& arrival, const BusRecord& record);
   [[nodiscard]] std::optional<Number> target_of(const Arrival& arrival, const BusRecord& record);
   [[nodiscard]] std::optional<Number> target_of_reply(const Arrival& arrival, const BusRecord& record);

@@ -102,6 +102,7 @@ void BusPort::end() {
   if (std::exchange(ended_, true)) return;
   frames_.clear();
   list_.reset();
+  queue_.count_dropped(waiting());
   replays_.clear();
   while (!queue_.empty()) queue_.pop();
   watcher_->watch(FdWatcher::Interest::None);

@@ -84,7 +84,7 @@ class BusPort {
   void resume();
   // Reads what its worker has left behind.
   void read_rest();
-  // Says nothing, hears nothing from here on.
+  // Says nothing, hears nothing from here on. What waited counts as dropped.
   void end();
   // So that the worker sees it. Not from inside a callback of this.
   void close();

@@ -273,5 +273,34 @@ TEST(Bus, WhoSendsALargeMessageThatFindsNoDescriptorHereIsToldAndStays) {
   EXPECT_EQ(station.bus().status().disconnected, 0u);
 }
 
+TEST(Bus, WhatWaitsForOneWhoLeavesCountsAsDropped) {
+  for (const bool by_breach : {false, true}) {
+    BusStation station(retaining(10));
+    const std::size_t publisher = station.add();
+    const std::size_t slow = station.add({"fill"});
+    fill_channel(station, publisher, "fill");
+    station.subscribe(slow, "**", 0);  // and some more
+    if (by_breach) station.say(slow, BusStation::Bytes(20));
+    if (!by_breach) station.remove(slow);
+    EXPECT_TRUE(run_until(station.loop(), [&] { return station.bus().status().dropped > 1; }));
+    const BusStatus status = station.bus().status();
+    // Those that went nowhere, too: whoever sent them has been answered.
+    EXPECT_EQ(status.delivered + status.dropped, status.published + status.retained + status.undelivered);
+  }
+}
+
+TEST(Bus, WhatABreachFollowsIsHeard) {
+  BusStation station;
+  const std::size_t sender = station.add();
+  const std::size_t hears = station.add({"**"});
+  station.say(sender, BusStation::frame_of({encode_bus_record({HF_BUS_PUBLISH, "a", "", "1"}, {}),
+                                            encode_bus_record({HF_BUS_PUBLISH, "a", "", "2"}, {}),
+                                            large_record(HF_BUS_PUBLISH, "a", 100'000),  // without its memory
+                                            encode_bus_record({HF_BUS_PUBLISH, "a", "", "3"}, {})}));
+  EXPECT_TRUE(station.hears(sender, [](const auto& heard) { return heard.ended; }));
+  EXPECT_TRUE(station.hears(hears, [](const auto& heard) { return !heard.messages.empty(); }));
+  EXPECT_THAT(station.heard(hears).of("a"), testing::ElementsAre("1", "2"));
+}
+
 }  // namespace
 }  // namespace holdfast

@@ -9,7 +9,8 @@
  * policy that the supervisor was configured with, and is told how many (HF_EVENT_LOST).
  *
  * Nothing blocks. What is published is gathered and goes out with the next hf_next that finds nothing, hf_wait or
- * hf_bus_flush, or when a frame is full; until then hf_fd is readable. When the supervisor takes no more, because this worker
+ * hf_bus_flush, or when a frame is full; until then hf_fd is readable. What is left goes out with hf_close, which waits for
+ * that up to three seconds. When the supervisor takes no more, because this worker
  * has used up its credit, the calls return -EAGAIN and nothing is lost: go on when hf_fd is readable again.
  *
  * All of them return 0 or a negative errno, with hf_error_text: -ENOTCONN there is no bus (standalone, or a supervisor
