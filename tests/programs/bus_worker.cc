@@ -5,7 +5,7 @@
 //   /say?t=TOPIC&m=TEXT  /large?t=TOPIC&size=BYTES
 //   /send?pool=P&key=K&m=TEXT  /call?pool=P&key=K&m=TEXT&ms=TIME     call is answered with the reply:
 //                                           "slot N heard TEXT", of "pid" the pid, of "silent" none, and "die" ends the worker
-//   /stall?ms=TIME (looks at nothing meanwhile)  /garbage  /members?pool=P  /stats
+//   /garbage  /members?pool=P  /stats
 #include <holdfast/bus.h>
 #include <holdfast/worker.h>
 #include <poll.h>
@@ -14,13 +14,11 @@
 
 #include <algorithm>
 #include <charconv>
-#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <map>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <vector>
 
 namespace {
@@ -154,11 +152,6 @@ void serve(int fd) {
   }
   if (path == "/flood") begin_flood(query);
   if (path == "/garbage") send_garbage();
-  if (path == "/stall") {
-    answer(fd, "stalled");
-    std::this_thread::sleep_for(std::chrono::milliseconds(number(query["ms"], 1000)));
-    return;
-  }
   answer(fd, stats());
 }
 
