@@ -228,10 +228,10 @@ void Bus::on_publish(Arrival& arrival, const BusRecord& record) {
   } else {
     keep(record.name, sequence, bytes);
   }
-  if (!tails_.empty() || (fleet_ && !record.is_large)) {
+  if (!tails_.empty() || fleet_) {
     const std::string_view data(reinterpret_cast<const char*>(record.data.data()), record.data.size());
     tails_.on_message(record.name, sequence, data);
-    if (fleet_ && !record.is_large) fleet_->publish(record.name, data);
+    if (fleet_) record.is_large ? fleet_->skip(record.name) : fleet_->publish(record.name, data);
   }
   add(arrival, record, subscriptions_.find(record.name));
 }

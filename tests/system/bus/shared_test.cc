@@ -210,5 +210,27 @@ TEST(BusSocketIo, AnEventReachesWhoeverListensToItsServers) {
   EXPECT_EQ(oak.tell("publish", {"--room", "r1", "hi"}).exit_code, 2) << "there are rooms only there";
 }
 
+// It stays on its machine, and the others know that there was one.
+TEST(BusStream, WhatIsTooLargeToCrossIsCounted) {
+  if (Redis::is_missing()) GTEST_SKIP() << "there is no redis-server here";
+  const TempDirectory directory;
+  const Redis redis(directory);
+  const Supervisor oak(streaming_machine(redis.url()));
+  const Supervisor elm(streaming_machine(redis.url()));
+  oak.wait_until_serving();
+  elm.wait_until_serving();
+  for (const Supervisor* supervisor : {&oak, &elm}) ASSERT_EQ(ask(*supervisor, "/subscribe?p=**"), "status=0");
+  ASSERT_TRUE(eventually([&] { return is_fleet(oak, elm); }));
+  (void)ask(oak, "/flood?t=flood.a&n=10");  // of the stream
+  ASSERT_TRUE(eventually([&] { return number(elm, "received") == 10; }));
+  EXPECT_EQ(ask(oak, "/large?t=flood.large&size=65537"), "status=0");
+  EXPECT_EQ(ask(oak, "/large?t=other.large&size=65537"), "status=0");
+  ASSERT_TRUE(eventually([&] { return number(oak, "received") == 12; }));
+  EXPECT_EQ(fleet(oak, "unsent"), 2u);
+  (void)ask(oak, "/flood?t=flood.a&n=1");  // by which the stream tells
+  EXPECT_TRUE(eventually([&] { return fleet(elm, "missing") == 2; })) << fleet(elm, "missing");
+  EXPECT_EQ(number(elm, "received"), 11u);
+}
+
 }  // namespace
 }  // namespace holdfast::test

@@ -35,7 +35,8 @@ extern "C" {
 #define HF_MAX_TOPIC 255u        /* bytes of a topic, a pattern, a key */
 #define HF_MAX_MESSAGE 67108864u /* bytes of a message */
 
-/* To every worker, on every machine, whose subscription matches. */
+/* To every worker, on every machine, whose subscription matches. A message of more than 64 KiB stays on this machine; the
+ * others count it as missing. */
 HF_API int hf_publish(struct hf_worker* worker, const char* topic, const void* data, size_t size);
 
 /* `after`: HF_ONLY_NEW, or the sequence of the last message that was seen: messages that the supervisor keeps (its
