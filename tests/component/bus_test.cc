@@ -133,7 +133,7 @@ TEST(Bus, AMemberIsWhoIsOnTheBus) {
   EXPECT_TRUE(station.bus().status().members.back().is_off);
   station.say(looks_on, BusStation::frame_of({encode_bus_record(
                             {HF_BUS_SEND, "main", BusStation::key_of(third), "hello"}, {.call = 9})}));
-  EXPECT_TRUE(station.hears(looks_on, [](const auto& heard) { return heard.replies().size() == 1; }));
+  ASSERT_TRUE(station.hears(looks_on, [](const auto& heard) { return heard.replies().size() == 1; }));
   EXPECT_EQ(station.heard(looks_on).replies()[0].status, -EHOSTUNREACH);
   station.set_serving(looks_on, false);
   EXPECT_TRUE(station.hears(looks_on, [](const auto& heard) { return heard.serving == std::vector(3, false); }));
@@ -264,7 +264,7 @@ TEST(Bus, WhoSendsALargeMessageThatFindsNoDescriptorHereIsToldAndStays) {
     std::vector<UniqueFd> all;
     for (int fd = ::dup(memory.get()); fd >= 0; fd = ::dup(memory.get())) all.emplace_back(fd);
     station.say(sender, frame, fds);
-    EXPECT_TRUE(station.hears(sender, [](const auto& heard) { return heard.replies().size() == 1; }));
+    ASSERT_TRUE(station.hears(sender, [](const auto& heard) { return heard.replies().size() == 1; }));
   }
   EXPECT_EQ(station.heard(sender).replies()[0].status, -EMFILE);
   EXPECT_TRUE(station.hears(hears, [](const auto& heard) { return heard.of("a").size() == 2; }));
