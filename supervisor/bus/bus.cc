@@ -20,6 +20,8 @@ constexpr std::size_t kBytesInTurn = std::size_t{1} << 20;
 constexpr std::size_t kSendBuffer = std::size_t{1} << 20;
 // What is kept for those who were away, all topics together.
 constexpr std::size_t kMaxRetained = std::size_t{64} << 20;
+// What it costs to find a message that is kept, in bytes of a turn.
+constexpr std::size_t kFound = 64;
 
 }  // namespace
 
@@ -55,16 +57,16 @@ Result<std::unique_ptr<BusMember>> Bus::join(std::string label) {
 
 Bus::Member& Bus::open_port(Number number, std::string label, UniqueFd end) {
   BusPort::Hooks hooks;
-  hooks.may_read = [this, number] {
+  hooks.may_work = [this, number] {
     if (credits_.may_read(number)) return true;
     resting_.push_back(number);
     schedule();
     return false;
   };
-  hooks.on_frame = [this, number](std::shared_ptr<BusBatch> batch, std::vector<UniqueFd> fds) {
-    on_frame(number, std::move(batch), std::move(fds));
-  };
-  hooks.on_ended = [this, number](const char* why) { disconnect(number, why); };
+  hooks.on_replayed = [this, number](std::size_t bytes) { credits_.on_delivered(number, bytes); };
+  hooks.on_frame = [this, number](BusArrived arrived) { on_frame(number, std::move(arrived)); };
+  hooks.on_closed = [this, number] { take_off(number); };
+  hooks.on_broken = [this, number](const char* why) { disconnect(number, why); };
   Member& member = members_[number];
   member.label = std::move(label);
   member.port = std::make_unique<BusPort>(loop_, std::move(end), limit(), std::move(hooks));
@@ -80,8 +82,20 @@ void Bus::set_config(const BusConfig& config) {
 }
 
 void Bus::on_pools_changed() {
+  pools_are_stale_ = true;
+  schedule();
+}
+
+// A slot serves on the bus if its worker is there.
+void Bus::refresh_pools() {
   if (silent_) return;  // not all of them are there yet
+  if (!std::exchange(pools_are_stale_, false)) return;
   std::vector<BusPool> pools = hooks_.pools();
+  for (BusPool& pool : pools) {
+    for (std::uint32_t slot = 0; slot < pool.serving.size(); slot++) {
+      if (pool.serving[slot]) pool.serving[slot] = hears(hooks_.member(pool.name, SlotId{slot}));
+    }
+  }
   if (pools == pools_) return;
   pools_ = std::move(pools);
   tell_pools();
@@ -108,15 +122,17 @@ std::size_t Bus::deliver(std::string_view topic, std::string_view data, std::uin
   keep(topic, sequence, record);
   tails_.on_message(topic, sequence, data);
   const std::span<const Number> found = subscriptions_.find(topic);
-  const std::vector<Number> targets(found.begin(), found.end());
-  for (const Number target : targets) push_own(target, record);
+  if (found.empty()) return 0;
+  const std::vector<Number> targets(found.begin(), found.end());  // one of them may be taken off over it
+  const BusRun run = run_of(record);
+  for (const Number target : targets) push(target, run);
   return targets.size();
 }
 
 // ---- what workers say ----
 
-void Bus::on_frame(Number from, std::shared_ptr<BusBatch> batch, std::vector<UniqueFd> fds) {
-  const std::span<const std::byte> bytes(batch->bytes.get(), batch->size);
+void Bus::on_frame(Number from, BusArrived arrived) {
+  const std::span<const std::byte> bytes(arrived.batch->bytes.get(), arrived.batch->size);
   const Result<BusFrame> frame = decode_bus_frame(bytes);
   Member& member = members_.at(from);
   if (!frame) return disconnect(from, frame.error().message());
@@ -131,18 +147,23 @@ void Bus::on_frame(Number from, std::shared_ptr<BusBatch> batch, std::vector<Uni
   } else if (const auto* unsubscribed = std::get_if<BusUnsubscribe>(&*frame)) {
     if (subscriptions_.remove(from, unsubscribed->pattern)) member.subscriptions--;
   } else if (const auto* messages = std::get_if<BusMessages>(&*frame)) {
-    Arrival arrival{from, std::move(batch), {}, 0, 0, {}};
-    for (UniqueFd& fd : fds) arrival.memfds.push_back(std::make_shared<const UniqueFd>(std::move(fd)));
+    Arrival arrival{from, std::move(arrived.batch), {}, arrived.fds_lost, 0, 0, {}};
+    for (UniqueFd& fd : arrived.fds) arrival.memfds.push_back(std::make_shared<const UniqueFd>(std::move(fd)));
     on_messages(arrival, messages->records);
   }
   schedule();
 }
 
+bool Bus::hears(std::optional<Number> number) const {
+  const auto at = number ? members_.find(*number) : members_.end();
+  return at != members_.end() && at->second.joined && !at->second.port->has_ended();
+}
+
 void Bus::welcome(Number number, Member& member) {
-  on_pools_changed();
   member.joined = true;
+  on_pools_changed();
   member.port->push_frame(encode_bus_welcome(number, node_, sequence_));
-  for (std::vector<std::byte>& frame : encode_bus_members(all_pools())) member.port->push_frame(std::move(frame));
+  member.port->set_list(list_of_pools());
   touch(number);
 }
 
@@ -151,25 +172,35 @@ void Bus::subscribe(Number number, const BusSubscribe& wish) {
   if (subscriptions_.add(number, wish.pattern)) member.subscriptions++;
   if (member.subscriptions > HF_BUS_MAX_SUBSCRIPTIONS) return disconnect(number, "it has more than 1024 subscriptions");
   if (wish.after == HF_BUS_ONLY_NEW) return;
-  for (const Retained::Message& kept : retained_.after(wish.pattern, wish.after)) push_own(number, *kept.bytes);
+  const std::vector<Retained::Message> kept = retained_.after(wish.pattern, wish.after);
+  credits_.on_delivered(number, kept.size() * kFound);
+  // A number that we have not reached is another supervisor's.
+  const bool is_all = wish.after == 0 || (wish.after <= sequence_ && retained_.has_all_after(wish.pattern, wish.after));
+  member.port->replay(kept, is_all ? BusPort::Kept::All : BusPort::Kept::NotAll);
+  touch(number);
 }
 
 void Bus::on_messages(Arrival& arrival, const std::vector<BusRecord>& records) {
+  // The sender may be taken off meanwhile, because it is too slow: what it has said is heard, up to where it broke the protocol.
   for (const BusRecord& record : records) {
-    on_record(arrival, record);
-    const auto sender = members_.find(arrival.from);
-    if (sender == members_.end() || sender->second.port->has_ended()) return;  // it was disconnected over this one
+    if (on_record(arrival, record) == Heard::Broken) break;
   }
   close_group(arrival);
   credits_.on_delivered(arrival.from, arrival.delivered);
   deadline_.arm(calls_.next_deadline());
 }
 
-void Bus::on_record(Arrival& arrival, const BusRecord& record) {
+Bus::Heard Bus::on_record(Arrival& arrival, const BusRecord& record) {
   if (record.is_large) {
     const bool is_there = arrival.next_memfd < arrival.memfds.size();
-    if (!is_there || !is_sealed_memory(*arrival.memfds[arrival.next_memfd], record.size))
-      return disconnect(arrival.from, "a large message of it is not in sealed memory of its size");
+    if (!is_there && arrival.fds_lost) {
+      drop_large(arrival, record);
+      return Heard::Well;
+    }
+    if (!is_there || !is_sealed_memory(*arrival.memfds[arrival.next_memfd], record.size)) {
+      disconnect(arrival.from, "a large message of it is not in sealed memory of its size");
+      return Heard::Broken;
+    }
   }
   if (record.kind == HF_BUS_PUBLISH) {
     on_publish(arrival, record);
@@ -177,6 +208,13 @@ void Bus::on_record(Arrival& arrival, const BusRecord& record) {
     if (const std::optional<Number> target = target_of(arrival, record)) add(arrival, record, {&*target, 1});
   }
   if (record.is_large) arrival.next_memfd++;
+  return Heard::Well;
+}
+
+// Its memory found no free descriptor here, which is not the sender's fault.
+void Bus::drop_large(const Arrival& arrival, const BusRecord& record) {
+  if (record.kind != HF_BUS_REPLY) return refuse(arrival.from, record.call, -EMFILE);
+  if (const std::optional<PendingCalls::Call> call = calls_.take(record.call, arrival.from)) fail(*call, -EMFILE);
 }
 
 void Bus::on_publish(Arrival& arrival, const BusRecord& record) {
@@ -185,11 +223,15 @@ void Bus::on_publish(Arrival& arrival, const BusRecord& record) {
   members_.at(arrival.from).published++;
   const std::span<std::byte> bytes(arrival.batch->bytes.get() + record.offset, record.length);
   stamp(bytes, {.publisher = arrival.from, .sequence = sequence});
-  if (!record.is_large) keep(record.name, sequence, bytes);
-  if (!tails_.empty() || (fleet_ && !record.is_large)) {
+  if (record.is_large) {
+    retained_.on_not_kept(record.name, sequence);
+  } else {
+    keep(record.name, sequence, bytes);
+  }
+  if (!tails_.empty() || fleet_) {
     const std::string_view data(reinterpret_cast<const char*>(record.data.data()), record.data.size());
     tails_.on_message(record.name, sequence, data);
-    if (fleet_ && !record.is_large) fleet_->publish(record.name, data);
+    if (fleet_) record.is_large ? fleet_->skip(record.name) : fleet_->publish(record.name, data);
   }
   add(arrival, record, subscriptions_.find(record.name));
 }
@@ -215,13 +257,12 @@ std::optional<Bus::Number> Bus::target_of_reply(const Arrival& arrival, const Bu
 // The one member that it goes to, after it was stamped for it.
 std::optional<Bus::Number> Bus::target_of(const Arrival& arrival, const BusRecord& record) {
   if (record.kind == HF_BUS_REPLY) return target_of_reply(arrival, record);
-  if (const std::optional<BusPlaceAway> away = place_away(record.name, record.key)) {
-    send_away(arrival, record, *away);
+  const BusPlace place = place_of(record.name, record.key);
+  if (place.away) {
+    send_away(arrival, record, *place.away);
     return std::nullopt;
   }
-  const BusPlace place = hooks_.place(record.name, record.key);
-  const auto target = place.member ? members_.find(*place.member) : members_.end();
-  if (target == members_.end() || !target->second.joined || target->second.port->has_ended()) {
+  if (!hears(place.member)) {
     refuse(arrival.from, record.call, place.has_pool ? -EHOSTUNREACH : -ENOENT);
     return std::nullopt;
   }
@@ -240,12 +281,17 @@ std::optional<Bus::Number> Bus::target_of(const Arrival& arrival, const BusRecor
 
 void Bus::add(Arrival& arrival, const BusRecord& record, std::span<const Number> targets) {
   Group& group = arrival.group;
+  const bool is_answer = record.kind == HF_BUS_REPLY;
   const bool follows = group.end == record.offset && group.records < UINT16_MAX && !record.is_large &&
+                       group.is_of_answers == is_answer &&
                        std::equal(targets.begin(), targets.end(), group.targets.begin(), group.targets.end());
   if (!follows) {
+    // To close a group may take somebody off the bus, and with him what the subscriptions found.
+    std::vector<Number> wanted(targets.begin(), targets.end());
     close_group(arrival);
-    group.targets.assign(targets.begin(), targets.end());
+    group.targets = std::move(wanted);
     group.begin = record.offset;
+    group.is_of_answers = is_answer;
   }
   group.end = record.offset + record.length;
   group.records++;
@@ -274,14 +320,7 @@ void Bus::push(Number to, BusRun run) {
   touch(to);
 }
 
-void Bus::push_own(Number to, std::vector<std::byte> record) {
-  auto batch = std::make_shared<BusBatch>();
-  batch->bytes = std::make_unique_for_overwrite<std::byte[]>(record.size());
-  batch->size = record.size();
-  std::copy(record.begin(), record.end(), batch->bytes.get());
-  const std::size_t length = record.size();
-  push(to, {std::move(batch), 0, length, 1, {}, 0});
-}
+void Bus::push_own(Number to, std::span<const std::byte> record) { push(to, run_of(record)); }
 
 void Bus::refuse(Number caller, std::uint64_t call, int status) {
   undelivered_++;
@@ -313,13 +352,19 @@ void Bus::keep(std::string_view topic, std::uint64_t sequence, std::span<const s
 void Bus::disconnect(Number number, const std::string& why) {
   const auto at = members_.find(number);
   if (at == members_.end() || at->second.port->has_ended()) return;
-  if (why != "it has closed its end") {
-    spdlog::error("{}: taken off the bus: {}", at->second.label, why);
-    disconnected_++;
-  }
+  spdlog::error("{}: taken off the bus: {}; it serves on without it, and nothing is sent to it, until it is restarted",
+                at->second.label, why);
+  disconnected_++;
+  take_off(number);
+}
+
+void Bus::take_off(Number number) {
+  const auto at = members_.find(number);
+  if (at == members_.end() || at->second.port->has_ended()) return;
   at->second.port->end();
   subscriptions_.remove_all(number);
   on_callee_gone(number);
+  on_pools_changed();
   // Its end of the channel is closed outside its callback, so that the worker sees it.
   loop_.defer([alive = std::weak_ptr(alive_), number] {
     const std::shared_ptr<Bus*> bus = alive.lock();
@@ -332,6 +377,7 @@ void Bus::disconnect(Number number, const std::string& why) {
 void Bus::leave(Number number) {
   const auto at = members_.find(number);
   if (at == members_.end()) return;
+  at->second.port->end();
   gone_delivered_ += at->second.port->delivered();
   gone_dropped_ += at->second.port->queue().dropped();
   subscriptions_.remove_all(number);
@@ -356,6 +402,7 @@ void Bus::schedule() {
 
 void Bus::end_turn() {
   scheduled_ = false;
+  refresh_pools();
   std::vector<Number> touched = std::exchange(touched_, {});
   std::sort(touched.begin(), touched.end());
   touched.erase(std::unique(touched.begin(), touched.end()), touched.end());
@@ -389,7 +436,7 @@ BusStatus Bus::status() const {
     status.dropped += member.port->queue().dropped();
     if (!member.joined) continue;
     status.members.push_back({member.label, member.subscriptions, member.published, member.port->delivered(),
-                              member.port->queue().dropped(), member.port->queue().messages()});
+                              member.port->queue().dropped(), member.port->waiting(), member.port->has_ended()});
   }
   if (fleet_) status.fleet = fleet_->status();
   return status;

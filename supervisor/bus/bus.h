@@ -75,7 +75,7 @@ class Bus {
   void emit(std::string_view channel, std::string_view payload, FleetLink::OnEmitted on_emitted);
   // Another configuration.
   void set_config(const BusConfig& config);
-  // Slots have come, gone, begun or ceased to serve, perhaps.
+  // Slots have come, gone, begun or ceased to serve, perhaps. Looked at in the end of the turn.
   void on_pools_changed();
 
   // From outside. Answers how many subscribers it goes to.
@@ -101,11 +101,13 @@ class Bus {
     std::size_t begin = 0;
     std::size_t end = 0;
     std::uint16_t records = 0;
+    bool is_of_answers = false;  // which are not dropped: all of them, or none
   };
   struct Arrival {
     Number from;
     std::shared_ptr<BusBatch> batch;
     std::vector<std::shared_ptr<const UniqueFd>> memfds;
+    bool fds_lost = false;
     std::size_t next_memfd = 0;
     std::size_t delivered = 0;  // bytes, for the credit
     Group group = {};
@@ -113,9 +115,11 @@ class Bus {
 
   Member& open_port(Number number, std::string label, UniqueFd end);
   void adopt_member(const SavedMember& saved, const SavedMessages& messages, FdTable& fds);
-  void on_frame(Number from, std::shared_ptr<BusBatch> batch, std::vector<UniqueFd> fds);
+  void on_frame(Number from, BusArrived arrived);
   void on_messages(Arrival& arrival, const std::vector<BusRecord>& records);
-  void on_record(Arrival& arrival, const BusRecord& record);
+  enum class Heard { Well, Broken };
+  Heard on_record(Arrival& arrival, const BusRecord& record);
+  void drop_large(const Arrival& arrival, const BusRecord& record);
   [[nodiscard]] std::optional<Number> target_of(const Arrival& arrival, const BusRecord& record);
   [[nodiscard]] std::optional<Number> target_of_reply(const Arrival& arrival, const BusRecord& record);
   void on_publish(Arrival& arrival, const BusRecord& record);
@@ -123,14 +127,14 @@ class Bus {
   void close_group(Arrival& arrival, std::shared_ptr<const UniqueFd> memfd = {}, std::size_t memory = 0);
   std::size_t deliver(std::string_view topic, std::string_view data, std::uint64_t node);
   void push(Number to, BusRun run);
-  void push_own(Number to, std::vector<std::byte> record);
+  void push_own(Number to, std::span<const std::byte> record);
   void refuse(Number caller, std::uint64_t call, int status);
   // Whoever called hears that there is no answer, and why.
   void fail(const PendingCalls::Call& call, int status);
   void on_callee_gone(Number number);
   // Where several machines have a pool together (bus_fleet.cc).
-  [[nodiscard]] std::optional<BusPlaceAway> place_away(std::string_view pool, std::string_view key) const;
-  void send_away(const Arrival& arrival, const BusRecord& record, const BusPlaceAway& place);
+  [[nodiscard]] BusPlace place_of(std::string_view pool, std::string_view key) const;
+  void send_away(const Arrival& arrival, const BusRecord& record, const FleetSlot& place);
   void on_addressed(const FleetMessage& message);
   void on_request(const FleetMessage& message);
   void on_answer(const FleetMessage& message);
@@ -139,12 +143,16 @@ class Bus {
   void tell_away(std::uint64_t node, const FleetMessage& message);
   [[nodiscard]] Number peer_of(std::uint64_t node);
   [[nodiscard]] std::optional<std::uint64_t> node_of(Number peer) const;
-  [[nodiscard]] std::vector<BusPool> all_pools() const;
+  [[nodiscard]] BusPort::List list_of_pools() const;
+  void refresh_pools();
   void tell_pools();
+  // Whether it is on the bus.
+  [[nodiscard]] bool hears(std::optional<Number> number) const;
   void subscribe(Number member, const BusSubscribe& wish);
   void welcome(Number number, Member& member);
   void keep(std::string_view topic, std::uint64_t sequence, std::span<const std::byte> record);
   void disconnect(Number number, const std::string& why);
+  void take_off(Number number);
   void leave(Number number);
   void touch(Number number);
   void schedule();
@@ -165,7 +173,8 @@ class Bus {
   PendingCalls calls_;
   BusTails tails_;
   std::unique_ptr<FleetLink> fleet_;
-  std::vector<BusPool> pools_;             // ours
+  std::vector<BusPool> pools_;  // ours, by the slots whose workers are on the bus
+  bool pools_are_stale_ = false;
   std::map<std::uint64_t, Number> peers_;  // machines that call, or are called, and the numbers that stand for them
   std::vector<Number> touched_;            // have something to be sent at the end of the turn
   std::vector<Number> resting_;            // were told to wait for the next turn

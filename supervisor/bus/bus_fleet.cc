@@ -37,13 +37,14 @@ void Bus::emit(std::string_view channel, std::string_view payload, FleetLink::On
 
 // ---- who is there ----
 
-std::vector<BusPool> Bus::all_pools() const {
+BusPort::List Bus::list_of_pools() const {
   std::vector<BusPool> pools = pools_;
-  if (!fleet_) return pools;
-  for (const auto& [node, machine] : fleet_->machines().all()) {
-    for (const FleetPool& pool : machine.pools) pools.push_back({pool.name, node, pool.serving});
+  if (fleet_) {
+    for (const auto& [node, machine] : fleet_->machines().all()) {
+      for (const FleetPool& pool : machine.pools) pools.push_back({pool.name, node, pool.serving});
+    }
   }
-  return pools;
+  return std::make_shared<const std::vector<std::vector<std::byte>>>(encode_bus_members(pools));
 }
 
 void Bus::tell_pools() {
@@ -55,25 +56,27 @@ void Bus::tell_pools() {
     }
     fleet_->set_pools(std::move(shared));
   }
-  const std::vector<std::vector<std::byte>> frames = encode_bus_members(all_pools());
+  const BusPort::List list = list_of_pools();
   for (auto& [number, member] : members_) {
     if (!member.joined || member.port->has_ended()) continue;
-    for (const std::vector<std::byte>& frame : frames) member.port->push_frame(frame);
+    member.port->set_list(list);
     touch(number);
   }
 }
 
-// Nothing: it is ours.
-std::optional<BusPlaceAway> Bus::place_away(std::string_view pool, std::string_view key) const {
-  if (!fleet_) return std::nullopt;
+// A pool that machines share has one rule, which every machine applies, also while it is alone: so it makes no difference who asks,
+// and a machine that comes takes only its own keys.
+BusPlace Bus::place_of(std::string_view pool, std::string_view key) const {
   const auto own = std::find_if(pools_.begin(), pools_.end(), [&](const BusPool& one) { return one.name == pool; });
-  if (own != pools_.end() && !own->is_shared) return std::nullopt;
+  const bool is_ours = own != pools_.end();
+  if (!fleet_ || (is_ours && !own->is_shared)) return hooks_.place(pool, key);
   std::vector<FleetCandidate> candidates = fleet_->machines().candidates(pool);
-  if (candidates.empty()) return std::nullopt;
-  if (own != pools_.end()) candidates.push_back({0, fleet_->place(), &own->serving});
+  if (is_ours) candidates.push_back({0, fleet_->place(), &own->serving});
+  if (candidates.empty()) return {};
   const std::optional<FleetSlot> place = place_in_fleet(key, candidates);
-  if (!place || place->node == 0) return std::nullopt;
-  return BusPlaceAway{place->node, place->slot};
+  if (!place) return {.has_pool = true};
+  if (place->node != 0) return {.has_pool = true, .away = place};
+  return {.has_pool = true, .member = hooks_.member(pool, place->slot)};
 }
 
 Bus::Number Bus::peer_of(std::uint64_t node) {
@@ -89,7 +92,7 @@ std::optional<std::uint64_t> Bus::node_of(Number peer) const {
 
 // ---- there ----
 
-void Bus::send_away(const Arrival& arrival, const BusRecord& record, const BusPlaceAway& place) {
+void Bus::send_away(const Arrival& arrival, const BusRecord& record, const FleetSlot& place) {
   if (record.is_large) return refuse(arrival.from, record.call, -EMSGSIZE);
   FleetMessage message{FleetMessage::Kind::Send, 0, record.call, record.name};
   message.data = {reinterpret_cast<const char*>(record.data.data()), record.data.size()};
@@ -120,10 +123,7 @@ void Bus::on_addressed(const FleetMessage& message) {
 
 void Bus::on_request(const FleetMessage& message) {
   const std::optional<Number> member = hooks_.member(message.topic, SlotId{message.slot});
-  const auto target = member ? members_.find(*member) : members_.end();
-  if (target == members_.end() || !target->second.joined || target->second.port->has_ended()) {
-    return return_to(message, -EHOSTUNREACH);
-  }
+  if (!hears(member)) return return_to(message, -EHOSTUNREACH);
   BusStamp stamp{.call = message.sequence, .node = message.node};
   const bool is_call = message.kind == FleetMessage::Kind::Call;
   if (is_call) {

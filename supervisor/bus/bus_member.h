@@ -4,7 +4,7 @@
 #include <optional>
 #include <utility>
 
-#include "core/ids.h"
+#include "core/fleet_machines.h"
 #include "core/topic.h"
 #include "sys/unique_fd.h"
 
@@ -38,12 +38,8 @@ class BusMember {
 // Where the placement of a pool sends a key.
 struct BusPlace {
   bool has_pool = false;
-  std::optional<BusMember::Number> member;  // nothing: no worker serves there
-};
-// Another machine, and a slot of the pool there.
-struct BusPlaceAway {
-  std::uint64_t node = 0;
-  SlotId slot{};
+  std::optional<BusMember::Number> member = {};  // here
+  std::optional<FleetSlot> away = {};            // or on another machine; neither: no worker serves there
 };
 
 }  // namespace holdfast

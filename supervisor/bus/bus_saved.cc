@@ -31,6 +31,10 @@ class Collected {
     return piece;
   }
   // Nothing: there is no room for more.
+  std::optional<SavedPiece> add_if_it_fits(std::span<const std::byte> bytes) {
+    if (text_.size() + bytes.size() > kMostCarried) return std::nullopt;
+    return add(bytes);
+  }
   std::optional<SavedPiece> add(const BusRun& run) {
     const auto [at, is_new] = shared_.try_emplace({run.batch.get(), run.offset}, SavedPiece{});
     if (!is_new) return at->second;
@@ -57,18 +61,34 @@ SavedMember save_port(const BusPort& port, FdList& fds) {
   return saved;
 }
 
+struct SaveWaiting {
+  SavedMember& saved;
+  Collected& bytes;
+  FdList& fds;
+
+  void operator()(const BusRun& run) {
+    const std::optional<SavedPiece> records = bytes.add(run);
+    if (!records) return drop(run.records);
+    const std::string memory = run.memfd ? fds.add("memory", *run.memfd) : "";
+    saved.waiting.push_back({*records, run.records, memory, run.memory, false});
+  }
+  void operator()(const Retained::Bytes& record) {
+    const std::optional<SavedPiece> piece = bytes.add_if_it_fits(*record);
+    if (!piece) return drop(1);
+    saved.waiting.push_back({*piece, 1, "", 0, true});
+  }
+
+ private:
+  void drop(std::uint64_t messages) {
+    saved.dropped += messages;
+    saved.untold += messages;
+  }
+};
+
 void save_waiting(const BusPort& port, SavedMember& saved, Collected& bytes, FdList& fds) {
   for (const std::vector<std::byte>& frame : port.frames()) saved.frames.push_back(bytes.add(frame));
-  for (const auto& item : port.queue().items()) {
-    const std::optional<SavedPiece> records = bytes.add(item.run);
-    if (records) {
-      const std::string memory = item.run.memfd ? fds.add("memory", *item.run.memfd) : "";
-      saved.waiting.push_back({*records, item.run.records, memory, item.run.memory});
-    } else {
-      saved.dropped += item.messages;
-      saved.untold += item.messages;
-    }
-  }
+  if (port.owes_word_of_a_gap()) saved.frames.push_back(bytes.add(encode_bus_dropped(0)));
+  port.each_waiting(SaveWaiting{saved, bytes, fds});
 }
 
 }  // namespace
@@ -96,8 +116,15 @@ class SavedMessages {
     if (!is_there || piece.length == 0) return std::nullopt;
     return std::span<const std::byte>(batch_->bytes.get() + piece.offset, piece.length);
   }
+  // At least one record, and no more than a frame has room for.
+  [[nodiscard]] std::optional<std::span<const std::byte>> records(const SavedPiece& piece) const {
+    const auto found = bytes(piece);
+    const bool fits =
+        found && found->size() >= sizeof(hf_bus_record) && found->size() <= HF_BUS_MAX_FRAME - sizeof(hf_frame_header);
+    return fits ? found : std::nullopt;
+  }
   [[nodiscard]] std::optional<BusRun> run(const SavedRun& saved) const {
-    if (!bytes(saved.records) || saved.count == 0 || saved.count > UINT16_MAX) return std::nullopt;
+    if (!records(saved.records) || saved.count == 0 || saved.count > UINT16_MAX) return std::nullopt;
     BusRun run{batch_, saved.records.offset, saved.records.length, static_cast<std::uint16_t>(saved.count), {}, 0};
     if (saved.memory.empty()) return run;
     std::shared_ptr<const UniqueFd>& memory = memories_[saved.memory];
@@ -154,6 +181,7 @@ Result<SavedBus> Bus::save(FdList& fds, Messages messages) const {
   for (const auto& [topic, message] : retained_.all()) {
     saved.kept.push_back({topic, message.sequence, bytes.add(*message.bytes)});
   }
+  for (const auto& [topic, sequence] : retained_.not_kept()) saved.not_kept.push_back({topic, sequence});
   Result<UniqueFd> sealed = bytes.seal();
   if (!sealed) return std::move(sealed).error();
   saved.bytes = fds.keep("messages", *std::move(sealed));
@@ -175,11 +203,13 @@ void Bus::adopt(const SavedBus& saved, FdTable& fds, After after) {
   if (is_exact) link_before_ = saved.link;
   const SavedMessages messages(saved.bytes, fds);
   for (const SavedKept& kept : saved.kept) {
-    const auto record = messages.bytes(kept.record);
+    const auto record = messages.records(kept.record);
     if (!record) continue;
     auto copy = std::make_shared<const std::vector<std::byte>>(record->begin(), record->end());
     retained_.keep(kept.topic, {kept.sequence, std::move(copy)});
   }
+  for (const SavedNotKept& not_kept : saved.not_kept) retained_.adopt_not_kept(not_kept.topic, not_kept.sequence);
+  if (!is_exact) retained_.adopt_not_kept("", sequence_);
   for (const SavedStreamed& streamed : saved.streamed) {
     const auto bytes = messages.bytes(streamed.bytes);
     if (bytes)
@@ -217,10 +247,21 @@ void Bus::adopt_member(const SavedMember& saved, const SavedMessages& messages, 
   }
   std::uint64_t lost = 0;
   member.port->set_limit({SIZE_MAX, BusFull::DropOldest});  // there was room for it
+  std::vector<Retained::Message> replayed;
+  const auto go_on_with_the_replay = [&] { member.port->replay(std::exchange(replayed, {}), BusPort::Kept::All); };
   for (const SavedRun& waiting : saved.waiting) {
+    if (waiting.is_replayed) {
+      const auto record = messages.records(waiting.records);
+      if (record)
+        replayed.push_back({0, std::make_shared<const std::vector<std::byte>>(record->begin(), record->end())});
+      lost += record ? 0 : 1;
+      continue;
+    }
+    go_on_with_the_replay();
     std::optional<BusRun> run = messages.run(waiting);
     if (!run || !member.port->push(*std::move(run))) lost += waiting.count;
   }
+  go_on_with_the_replay();
   member.port->set_limit(limit());
   member.port->adopt_counts(saved.delivered, saved.dropped + lost, saved.untold + lost);
 }

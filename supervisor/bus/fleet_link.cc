@@ -134,6 +134,11 @@ void FleetLink::publish(std::string_view topic, std::string_view data) {
   speaks_->command({"PUBLISH", kChannel, encode(message)});
 }
 
+void FleetLink::skip(std::string_view topic) {
+  (is_streamed(topic) ? stream_sequence_ : sequence_)++;
+  unsent_++;
+}
+
 bool FleetLink::tell(std::uint64_t to, FleetMessage message) {
   if (!is_connected() || speaks_->unanswered() > kMaxUnanswered) return false;
   message.node = settings_.node;

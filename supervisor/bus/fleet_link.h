@@ -56,6 +56,8 @@ class FleetLink {
   FleetLink& operator=(const FleetLink&) = delete;
 
   void publish(std::string_view topic, std::string_view data);
+  // A message that is too large to cross: the others miss it, and know by its number that they do.
+  void skip(std::string_view topic);
   // To one machine; its `node` is filled in. False: Redis is away.
   [[nodiscard]] bool tell(std::uint64_t to, FleetMessage message);
   // Something of others than us, as it is; answers how many heard it.

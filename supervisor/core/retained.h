@@ -18,7 +18,7 @@ namespace holdfast {
 // bytes that were delivered, under the number that the bus gave it.
 //
 // Bounded: a topic keeps as many as its pattern says, and all together `max_bytes`; then the topic that was silent longest
-// is forgotten whole.
+// is forgotten whole. What is not kept any more is remembered as a number, so that whoever asks for more than there is hears it.
 class Retained {
  public:
   using Bytes = std::shared_ptr<const std::vector<std::byte>>;
@@ -36,8 +36,18 @@ class Retained {
   [[nodiscard]] unsigned depth(std::string_view topic) const;
   // Nothing happens where the depth is 0. Numbers grow.
   void keep(std::string_view topic, Message message);
+  // One that would be kept by its topic, and cannot.
+  void on_not_kept(std::string_view topic, std::uint64_t sequence);
   // What was published after `sequence` under topics of the pattern, in order.
   [[nodiscard]] std::vector<Message> after(std::string_view pattern, std::uint64_t sequence) const;
+
+  // Whether that is all that was published after `sequence` there, and to be kept. Of topics that were forgotten whole nothing
+  // is known but that: then it may be false without need.
+  [[nodiscard]] bool has_all_after(std::string_view pattern, std::uint64_t sequence) const;
+  // For another program that goes on with it: the last that is not kept any more, by topics; that of all others under "".
+  [[nodiscard]] std::map<std::string, std::uint64_t> not_kept() const;
+  // After the messages were.
+  void adopt_not_kept(std::string_view topic, std::uint64_t sequence);
 
   // Everything, in an order in which `keep` makes it again: by topics, from the one that is silent longest.
   [[nodiscard]] std::vector<std::pair<std::string, Message>> all() const;
@@ -49,6 +59,7 @@ class Retained {
   struct Ring {
     std::deque<Message> messages;
     std::list<std::string>::iterator age;
+    std::uint64_t not_kept = 0;  // the last that was here, or should have been
   };
   using Rings = std::map<std::string, Ring, std::less<>>;
   void trim(Ring& ring, unsigned depth);
@@ -58,6 +69,7 @@ class Retained {
   std::size_t bytes_ = 0;
   Rules rules_;
   Rings rings_;
+  std::uint64_t not_kept_ = 0;     // of topics that have no ring
   std::list<std::string> by_age_;  // the topic that was published to last stands last
 };
 

@@ -186,6 +186,9 @@ std::string bus_line(const BusStatus& bus, Colours colours) {
                      (bus.dropped > 0 ? styled(dropped, Style::Warning, colours) : dropped);
   if (bus.undelivered > 0) line += "  undelivered " + std::to_string(bus.undelivered);
   if (bus.retained > 0) line += "  kept " + std::to_string(bus.retained);
+  for (const BusMemberStatus& member : bus.members) {
+    if (member.is_off) line += "\n  " + styled(member.worker + " is off the bus", Style::Bad, colours);
+  }
   if (!fleet.redis.empty()) {
     line += "\nfleet  " + fleet.redis + "  sent " + std::to_string(fleet.sent) + "  received " +
             std::to_string(fleet.received) + "  missing " + std::to_string(fleet.missing) + "  unsent " +

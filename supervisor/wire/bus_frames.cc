@@ -56,7 +56,7 @@ Result<BusRecord> decode_record(Bytes frame, std::size_t offset) {
   if (raw->name_length > HF_BUS_MAX_NAME || raw->key_length > HF_BUS_MAX_NAME) return broken("a name is too long");
   const std::size_t names = sizeof *raw + padded(raw->name_length + raw->key_length + 2U);
   const std::size_t data = record.is_large ? 0 : padded(raw->size);
-  const bool size_fits = raw->size <= (record.is_large ? HF_BUS_MAX_MESSAGE : HF_BUS_MAX_INLINE);
+  const bool size_fits = (raw->size > HF_BUS_MAX_INLINE) == record.is_large && raw->size <= HF_BUS_MAX_MESSAGE;
   if (!size_fits || raw->length % 8 != 0 || raw->length > frame.size() - offset || raw->length < names + data) {
     return broken("the length of a record is wrong");
   }

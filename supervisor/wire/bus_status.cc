@@ -51,7 +51,8 @@ Json json_of(const BusStatus& bus) {
                                  {"published", member.published},
                                  {"delivered", member.delivered},
                                  {"dropped", member.dropped},
-                                 {"waiting", member.waiting}});
+                                 {"waiting", member.waiting},
+                                 {"off", member.is_off}});
   }
   // A list of one, or of none where there is no Redis.
   object["fleet"] = Json::array();
@@ -77,6 +78,7 @@ void read(JsonMembers& members, BusStatus& bus) {
     one.read("delivered", member.delivered);
     one.read("dropped", member.dropped);
     one.read("waiting", member.waiting);
+    one.read("off", member.is_off);
   });
   members.each("fleet", [&](JsonMembers& one) { read(one, bus.fleet); });
 }

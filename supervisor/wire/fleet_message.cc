@@ -1,5 +1,7 @@
 #include "wire/fleet_message.h"
 
+#include <holdfast/bus_channel.h>
+
 #include <cstring>
 
 #include "core/topic.h"
@@ -11,6 +13,14 @@ namespace {
 constexpr std::string_view kMagic = "HFB1";
 constexpr std::size_t kHead = 26;
 constexpr std::size_t kAddressHead = 14;
+
+// Workers get it in a record, where NULs end the names, and a frame that is too long would cost them the others of it.
+bool fits_a_record(const FleetMessage& message) {
+  const auto is_name = [](std::string_view text) {
+    return text.size() <= HF_BUS_MAX_NAME && text.find('\0') == std::string_view::npos;
+  };
+  return is_name(message.topic) && is_name(message.key) && message.data.size() <= HF_BUS_MAX_INLINE;
+}
 
 bool is_for_one(FleetMessage::Kind kind) { return kind >= FleetMessage::Kind::Send; }
 
@@ -69,8 +79,9 @@ std::optional<FleetMessage> decode_fleet_message(std::string_view bytes) {
     message.key = rest.substr(kAddressHead, key);
     message.data = rest.substr(kAddressHead + key);
   }
+  if (message.kind == FleetMessage::Kind::Beat) return message;
   if (message.kind == FleetMessage::Kind::Message && !is_topic(message.topic)) return std::nullopt;
-  return message;
+  return fits_a_record(message) ? std::optional(message) : std::nullopt;
 }
 
 }  // namespace holdfast

@@ -31,7 +31,8 @@ struct FleetMessage {
 };
 
 [[nodiscard]] std::string encode(const FleetMessage& message);
-// Views of `bytes`. Nothing: that is none, or of a kind that is newer than we are.
+// Views of `bytes`. Nothing: that is none, or of a kind that is newer than we are, or a worker could not be given it: anybody can
+// write to our Redis.
 [[nodiscard]] std::optional<FleetMessage> decode_fleet_message(std::string_view bytes);
 
 }  // namespace holdfast

@@ -21,6 +21,7 @@ struct SavedRun {
   std::uint64_t count = 0;
   std::string memory;  // the sealed memory of a large message
   std::uint64_t memory_size = 0;
+  bool is_replayed = false;  // of what is kept: it does not count for the limit
 };
 
 struct SavedMember {
@@ -41,6 +42,12 @@ struct SavedKept {
   std::string topic;
   std::uint64_t sequence = 0;
   SavedPiece record;
+};
+
+// The last message of a topic that is not kept any more; "": of all others.
+struct SavedNotKept {
+  std::string topic;
+  std::uint64_t sequence = 0;
 };
 
 struct SavedCall {
@@ -101,6 +108,7 @@ struct SavedBus {
   std::vector<SavedMember> members;
   std::vector<SavedCall> calls;
   std::vector<SavedKept> kept;  // of a topic in the order of their numbers; topics from the one that is silent longest
+  std::vector<SavedNotKept> not_kept;
   SavedLink link;
   std::vector<SavedStreamed> streamed;
   std::vector<SavedPeer> peers;

@@ -19,6 +19,7 @@ void members(Form& form, SavedRun& run) {
   form("count", run.count);
   form("memory", run.memory);
   form("memory_size", run.memory_size);
+  form("replayed", run.is_replayed);
 }
 
 template <class Form>
@@ -82,6 +83,12 @@ void members(Form& form, SavedLink& link) {
 }
 
 template <class Form>
+void members(Form& form, SavedNotKept& not_kept) {
+  form("topic", not_kept.topic);
+  form("sequence", not_kept.sequence);
+}
+
+template <class Form>
 void members(Form& form, SavedStreamed& streamed) {
   form("number", streamed.number);
   form("bytes", streamed.bytes);
@@ -107,6 +114,7 @@ void members(Form& form, SavedBus& bus) {
   form("members", bus.members);
   form("calls", bus.calls);
   form("kept", bus.kept);
+  form("not_kept", bus.not_kept);
   form("link", bus.link);
   form("streamed", bus.streamed);
   form("peers", bus.peers);

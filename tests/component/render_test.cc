@@ -147,6 +147,14 @@ TEST(RenderStatus, ShowsWhenTheSumDoesNotHold) {
   EXPECT_THAT(render_status(status, Colours::Off), HasSubstr("accepted 12345679 != handed"));
 }
 
+TEST(RenderStatus, TellsWhoIsOffTheBus) {
+  Status status = busy_fleet();
+  status.bus.members = {{.worker = "main/0"}, {.worker = "main/1", .is_off = true}};
+  const std::string text = render_status(status, Colours::Off);
+  EXPECT_THAT(text, HasSubstr("main/1 is off the bus\n"));
+  EXPECT_THAT(text, Not(HasSubstr("main/0 is off")));
+}
+
 TEST(RenderStatus, FitsAHundredColumnsWhateverTheNamesAndNumbersAre) {
   constexpr std::uint64_t kMost = std::numeric_limits<std::uint64_t>::max();
   const std::string longest(300, 'x');

@@ -3,8 +3,9 @@
 //   /subscribe?p=PATTERN[&after=SEQUENCE]   /unsubscribe?p=PATTERN
 //   /flood?t=TOPIC&n=COUNT[&size=BYTES]     publishes numbered messages, answered at once
 //   /say?t=TOPIC&m=TEXT  /large?t=TOPIC&size=BYTES
-//   /send?pool=P&key=K&m=TEXT  /call?pool=P&key=K&m=TEXT&ms=TIME     call is answered with the reply
-//   /stall?ms=TIME (looks at nothing meanwhile)  /garbage  /members?pool=P  /stats
+//   /send?pool=P&key=K&m=TEXT  /call?pool=P&key=K&m=TEXT&ms=TIME     call is answered with the reply:
+//                                           "slot N heard TEXT", of "pid" the pid, of "silent" none, and "die" ends the worker
+//   /garbage  /members?pool=P  /stats
 #include <holdfast/bus.h>
 #include <holdfast/worker.h>
 #include <poll.h>
@@ -13,13 +14,11 @@
 
 #include <algorithm>
 #include <charconv>
-#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <map>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <vector>
 
 namespace {
@@ -153,11 +152,6 @@ void serve(int fd) {
   }
   if (path == "/flood") begin_flood(query);
   if (path == "/garbage") send_garbage();
-  if (path == "/stall") {
-    answer(fd, "stalled");
-    std::this_thread::sleep_for(std::chrono::milliseconds(number(query["ms"], 1000)));
-    return;
-  }
   answer(fd, stats());
 }
 
@@ -191,6 +185,10 @@ void reply_to(const hf_message& message) {
   const std::string_view text(static_cast<const char*>(message.data), message.size);
   if (text == "silent") return;
   if (text == "die") ::_exit(3);
+  if (text == "pid") {
+    const std::string pid = std::to_string(::getpid());
+    return (void)hf_reply(worker, message.call, pid.data(), pid.size());
+  }
   const std::string reply = "slot " + std::to_string(hf_info(worker)->slot) + " heard " + std::string(text);
   (void)hf_reply(worker, message.call, reply.data(), reply.size());
 }

@@ -1,6 +1,7 @@
 /* Messages out. They are gathered in one frame, which goes out when it is full or before the program sleeps. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -106,11 +107,17 @@ static int join(struct hf_worker* worker) {
   return 0;
 }
 
+/* What a program says last: the supervisor takes it soon, or it is gone or stands still. At most for three seconds. */
+static void send_last(struct hf_bus* bus) {
+  struct pollfd channel = {.fd = bus->descriptor, .events = POLLOUT};
+  for (int i = 0; i < 300 && flush(bus) == -EAGAIN; ++i) (void)poll(&channel, 1, 10);
+}
+
 void hf_close_bus(struct hf_worker* worker) {
   if (worker->bus_descriptor >= 0) (void)close(worker->bus_descriptor);
   struct hf_bus* bus = worker->bus;
   if (bus == NULL) return;
-  if (bus->descriptor >= 0) (void)flush(bus); /* what a program says last */
+  if (bus->descriptor >= 0) send_last(bus);
   hf_bus_end(bus);
   while (bus->in_descriptor_next < bus->in_descriptors) (void)close(bus->in_descriptor[bus->in_descriptor_next++]);
   if (bus->map != NULL) (void)munmap(bus->map, bus->map_size);

@@ -64,17 +64,19 @@ class BusFixture {
     const auto status = nlohmann::json::parse(supervisor_->ask("status").value_or(""), nullptr, false);
     return status.is_object() ? status["bus"].value(name, std::uint64_t{0}) : 0;
   }
-  // Messages that the supervisor holds for a worker.
-  [[nodiscard]] std::uint64_t waiting(int slot) const {
+  // Messages that the supervisor holds for a worker, and those that it has published.
+  [[nodiscard]] std::uint64_t waiting(int slot) const { return member(slot, "waiting"); }
+  [[nodiscard]] std::uint64_t published(int slot) const { return member(slot, "published"); }
+
+ private:
+  [[nodiscard]] std::uint64_t member(int slot, const char* name) const {
     const auto status = nlohmann::json::parse(supervisor_->ask("status").value_or(""), nullptr, false);
     if (!status.is_object()) return 0;
     for (const auto& member : status["bus"]["members"]) {
-      if (member["worker"] == "main/" + std::to_string(slot)) return member["waiting"].get<std::uint64_t>();
+      if (member["worker"] == "main/" + std::to_string(slot)) return member[name].get<std::uint64_t>();
     }
     return 0;
   }
-
- private:
   static std::vector<std::string> ipv4_addresses() {
     std::vector<std::string> addresses;
     for (int i = 1; i < 255; ++i) addresses.push_back("127.0.1." + std::to_string(i));

@@ -58,6 +58,27 @@ TEST(BusFleet, WhileRedisIsAwayTheLocalBusWorksAndTheGapIsCounted) {
   EXPECT_GE(fleet(oak, "reconnects"), 1u);
 }
 
+// Anybody who has the password can write what no worker could be given.
+TEST(BusFleet, AMessageThatIsTooLongForAWorkerIsRefusedAndHarmsNobody) {
+  if (Redis::is_missing()) GTEST_SKIP() << "there is no redis-server here";
+  const TempDirectory directory;
+  const Redis redis(directory);
+  const Supervisor oak(machine(redis.url()));
+  oak.wait_until_serving();
+  ASSERT_EQ(ask(oak, "/subscribe?p=**"), "status=0");
+  ASSERT_TRUE(eventually([&] { return is_connected(oak); }));
+  std::string message("HFB1\1\0\0\0", 8);
+  message += std::string("\7\0\0\0\0\0\0\0", 8) + std::string("\1\0\0\0\0\0\0\0", 8);  // node and number
+  message += std::string("\3\0", 2) + "a.b" + std::string(100 * 1024, 'x');
+  write_text(directory / "message", message);
+  ASSERT_EQ(
+      run({"sh", "-c", redis.shell_command() + " -x publish holdfast:bus < " + (directory / "message")}).exit_code, 0);
+  EXPECT_TRUE(eventually([&] { return fleet(oak, "malformed") == 1; }));
+  EXPECT_EQ(ask(oak, "/say?t=a.b&m=hello"), "status=0");
+  EXPECT_TRUE(eventually([&] { return number(oak, "received") == 1; })) << number(oak, "received");
+  EXPECT_EQ(number(oak, "faults"), 0u);
+}
+
 TEST(BusFleet, ARedisThatHangsIsLeft) {
   if (Redis::is_missing()) GTEST_SKIP() << "there is no redis-server here";
   const TempDirectory directory;

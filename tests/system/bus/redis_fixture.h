@@ -41,6 +41,7 @@ class Redis {
     plan.command.insert(plan.command.end(), words.begin(), words.end());
     return plan;
   }
+  [[nodiscard]] std::string shell_command() const { return "redis-cli -s '" + path_ + "'"; }
   [[nodiscard]] Ran command(const std::vector<std::string>& words) const { return run(client(words).command); }
 
  private:

@@ -1,13 +1,16 @@
 // Pools that several machines have together, and topics that survive a gap.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "system/bus/redis_fixture.h"
 
 namespace holdfast::test {
 namespace {
 
-SupervisorPlan shared_machine(const std::string& redis) {
+SupervisorPlan shared_machine(const std::string& redis, unsigned workers = 1) {
   SupervisorPlan plan = machine(redis);
+  plan.workers = workers;
   plan.options.insert(plan.options.end(), {"--scope", "fleet"});
   return plan;
 }
@@ -51,6 +54,40 @@ TEST(BusShared, AKeyBelongsToOneWorkerOfAllMachines) {
   EXPECT_GT(of_oak, 5);
   EXPECT_LT(of_oak, 35);
   EXPECT_EQ(heard(oak) + heard(elm), 80u);
+}
+
+TEST(BusShared, AKeyBelongsToOneOfManyWorkersWhoeverAsks) {
+  if (Redis::is_missing()) GTEST_SKIP() << "there is no redis-server here";
+  constexpr int kKeys = 40;
+  const TempDirectory directory;
+  const Redis redis(directory);
+  const Supervisor oak(shared_machine(redis.url(), 4));
+  oak.wait_until_serving();
+  ASSERT_TRUE(eventually([&] { return is_connected(oak) && has_members(oak, 4); }));
+  std::vector<std::string> alone;
+  for (int key = 0; key < kKeys; key++) alone.push_back(call(oak, key, "pid"));
+  const auto is_oaks = [pids = oak.status().pids()](const std::string& answer) {
+    return std::any_of(pids.begin(), pids.end(),
+                       [&](pid_t pid) { return answer == "status=0 " + std::to_string(pid); });
+  };
+  {
+    const Supervisor elm(shared_machine(redis.url(), 4));
+    elm.wait_until_serving();
+    ASSERT_TRUE(eventually([&] { return has_members(oak, 8) && has_members(elm, 8); }));
+    int stayed = 0;
+    for (int key = 0; key < kKeys; key++) {
+      const std::string answer = call(oak, key, "pid");
+      ASSERT_TRUE(answer.starts_with("status=0 ")) << answer;
+      EXPECT_EQ(call(elm, key, "pid"), answer) << "key " << key << ": whoever asks";
+      if (!is_oaks(answer)) continue;
+      EXPECT_EQ(answer, alone[static_cast<std::size_t>(key)]) << "who has come takes only what is his";
+      stayed++;
+    }
+    EXPECT_GT(stayed, 5);
+    EXPECT_LT(stayed, 35);
+  }
+  ASSERT_TRUE(eventually([&] { return has_members(oak, 4); })) << "it falls silent";
+  for (int key = 0; key < kKeys; key++) EXPECT_EQ(call(oak, key, "pid"), alone[static_cast<std::size_t>(key)]);
 }
 
 TEST(BusShared, WhatIsSentToAMachineThatHasGoneIsServedHere) {
@@ -171,6 +208,28 @@ TEST(BusSocketIo, AnEventReachesWhoeverListensToItsServers) {
   EXPECT_TRUE(eventually([&] { return text_of(plan.output_file).find("socket.io#/#r1#") != std::string::npos; }));
   EXPECT_EQ(oak.tell("publish", {"--socketio", "/", "hi", "{"}).exit_code, 2);
   EXPECT_EQ(oak.tell("publish", {"--room", "r1", "hi"}).exit_code, 2) << "there are rooms only there";
+}
+
+// It stays on its machine, and the others know that there was one.
+TEST(BusStream, WhatIsTooLargeToCrossIsCounted) {
+  if (Redis::is_missing()) GTEST_SKIP() << "there is no redis-server here";
+  const TempDirectory directory;
+  const Redis redis(directory);
+  const Supervisor oak(streaming_machine(redis.url()));
+  const Supervisor elm(streaming_machine(redis.url()));
+  oak.wait_until_serving();
+  elm.wait_until_serving();
+  for (const Supervisor* supervisor : {&oak, &elm}) ASSERT_EQ(ask(*supervisor, "/subscribe?p=**"), "status=0");
+  ASSERT_TRUE(eventually([&] { return is_fleet(oak, elm); }));
+  (void)ask(oak, "/flood?t=flood.a&n=10");  // of the stream
+  ASSERT_TRUE(eventually([&] { return number(elm, "received") == 10; }));
+  EXPECT_EQ(ask(oak, "/large?t=flood.large&size=65537"), "status=0");
+  EXPECT_EQ(ask(oak, "/large?t=other.large&size=65537"), "status=0");
+  ASSERT_TRUE(eventually([&] { return number(oak, "received") == 12; }));
+  EXPECT_EQ(fleet(oak, "unsent"), 2u);
+  (void)ask(oak, "/flood?t=flood.a&n=1");  // by which the stream tells
+  EXPECT_TRUE(eventually([&] { return fleet(elm, "missing") == 2; })) << fleet(elm, "missing");
+  EXPECT_EQ(number(elm, "received"), 11u);
 }
 
 }  // namespace

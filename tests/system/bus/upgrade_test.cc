@@ -118,6 +118,24 @@ TEST(BusUpgrade, WhatIsKeptIsStillKeptAndTheDeadLeave) {
   EXPECT_TRUE(eventually([&] { return fixture.stats(1)["text"] == "on"; }));
 }
 
+TEST(BusUpgrade, AReplayGoesOn) {
+  BusFixture fixture(2, {"--set", "bus.retain={ \"flood.**\" = 40000 }", "--heartbeat-timeout", "0"});
+  (void)fixture.ask(0, "/flood?t=flood.a&n=" + std::to_string(kFlood));
+  ASSERT_TRUE(eventually([&] { return fixture.bus("retained") == kFlood; }));
+  const pid_t stopped = fixture.supervisor().status().slot(1).pid;
+  ASSERT_EQ(fixture.ask(1, "/subscribe?p=flood.**&after=0"), "status=0");
+  send_signal(stopped, SIGSTOP);  // wherever it is
+  ASSERT_TRUE(eventually([&] { return fixture.bus("subscriptions") == 1; }));
+  upgrade(fixture.supervisor());
+  (void)fixture.ask(0, "/flood?t=flood.b&n=1000");
+  send_signal(stopped, SIGCONT);
+  EXPECT_TRUE(eventually([&] { return fixture.number(1, "received") == kFlood + 1000; }))
+      << fixture.number(1, "received");
+  EXPECT_EQ(fixture.number(1, "gaps"), 0u);
+  EXPECT_EQ(fixture.number(1, "disorder"), 0u);
+  EXPECT_EQ(fixture.number(1, "lost"), 0u);
+}
+
 TEST(BusUpgrade, OtherMachinesKnowWhatTheyMissed) {
   if (Redis::is_missing()) GTEST_SKIP() << "there is no redis-server here";
   const TempDirectory directory;

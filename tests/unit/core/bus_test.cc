@@ -25,8 +25,20 @@ using Queue = BusQueue<int>;
 
 std::vector<int> runs(const Queue& queue) {
   std::vector<int> all;
-  for (const auto& item : queue.items()) all.push_back(item.run);
+  queue.each([&](const auto& item) {
+    all.push_back(item.run);
+    return true;
+  });
   return all;
+}
+
+const Queue::Item& front(const Queue& queue) {
+  const Queue::Item* first = nullptr;
+  queue.each([&](const Queue::Item& item) {
+    first = &item;
+    return false;
+  });
+  return *first;
 }
 
 Queue queue_of(BusFull full) {
@@ -61,6 +73,21 @@ TEST(BusQueue, OrSaysThatTheWorkerMustGo) {
   EXPECT_EQ(queue.dropped(), 0u);
 }
 
+TEST(BusQueue, NeverDropsAnAnswer) {
+  Queue queue = queue_of(BusFull::DropOldest);
+  EXPECT_TRUE(queue.push(0, 40, 1));
+  queue.push_answer(1, 40, 1);
+  EXPECT_TRUE(queue.push(2, 40, 1));
+  EXPECT_TRUE(queue.make_room(50)) << "messages give way";
+  queue.push_answer(3, 50, 1);
+  EXPECT_THAT(runs(queue), ElementsAre(1, 3));
+  EXPECT_TRUE(queue.push(4, 40, 1)) << "and now the new one does";
+  EXPECT_FALSE(queue.make_room(40));
+  EXPECT_THAT(runs(queue), ElementsAre(1, 3));
+  EXPECT_EQ(queue.dropped(), 3u);
+  EXPECT_EQ(queue.answers(), 2u);
+}
+
 TEST(BusQueue, LetsOneThatIsTooLargePassWhenItIsEmpty) {
   for (const BusFull full : {BusFull::DropOldest, BusFull::DropNewest, BusFull::Disconnect}) {
     Queue queue = queue_of(full);
@@ -77,20 +104,31 @@ TEST(BusQueue, AccountsForEveryMessageAndKeepsTheOrder) {
     Queue queue = queue_of(full);
     std::uint64_t pushed = 0;
     std::uint64_t taken = 0;
+    std::uint64_t answers = 0;
+    std::uint64_t answers_taken = 0;
     int last = -1;
     for (int step = 0; step < 20000; step++) {
-      if (random() % 3 != 0) {
+      if (step % 7 == 0) {  // an answer, short enough for the limit or not
+        if (queue.make_room(20) || queue.answers() < 5) {
+          queue.push_answer(step, 20, 1);
+          answers++;
+          pushed++;
+        }
+      } else if (random() % 3 != 0) {
         const std::uint64_t messages = 1 + random() % 9;
         ASSERT_TRUE(queue.push(step, 1 + random() % 60, messages));
         pushed += messages;
       } else if (!queue.empty()) {
-        ASSERT_GT(queue.items().front().run, last);
-        last = queue.items().front().run;
-        taken += queue.items().front().messages;
+        const Queue::Item& oldest = front(queue);
+        ASSERT_GT(oldest.run, last);
+        last = oldest.run;
+        taken += oldest.messages;
+        answers_taken += oldest.run % 7 == 0 ? 1 : 0;
         queue.pop();
       }
       ASSERT_EQ(pushed, taken + queue.messages() + queue.dropped());
-      ASSERT_LE(queue.bytes(), 100u);
+      ASSERT_EQ(answers, answers_taken + queue.answers()) << "none is dropped";
+      ASSERT_LE(queue.bytes(), 100u + queue.answers() * 20);
     }
   }
 }
@@ -192,6 +230,26 @@ TEST(Retained, IsBoundedAndForgetsTheSilentTopicsFirst) {
     ASSERT_EQ(kept.back().sequence, i);
     ASSERT_LE(kept.size(), 4u);
   }
+}
+
+TEST(Retained, KnowsWhatItDoesNotKeepAnyMore) {
+  Retained retained(1000);
+  retained.set_rules({{"a.*", 3}});
+  for (std::uint64_t i = 1; i <= 10; i++) retained.keep(i % 2 == 0 ? "a.even" : "a.odd", {i, bytes_of(10)});
+  EXPECT_FALSE(retained.has_all_after("a.even", 3));
+  EXPECT_TRUE(retained.has_all_after("a.even", 4)) << "6, 8 and 10 are here";
+  EXPECT_FALSE(retained.has_all_after("**", 2));
+  EXPECT_TRUE(retained.has_all_after("b", 0));
+  retained.on_not_kept("a.odd", 11);
+  retained.on_not_kept("b", 12);
+  EXPECT_FALSE(retained.has_all_after("a.odd", 10));
+  EXPECT_TRUE(retained.has_all_after("a.odd", 11)) << "of b none is kept";
+  retained.keep("a.large", {13, bytes_of(990)});
+  EXPECT_FALSE(retained.has_all_after("a.even", 9)) << "it was forgotten whole";
+  Retained next(1000);
+  for (const auto& [topic, sequence] : retained.not_kept()) next.adopt_not_kept(topic, sequence);
+  EXPECT_FALSE(next.has_all_after("a.even", 9));
+  EXPECT_TRUE(next.has_all_after("a.even", 13));
 }
 
 TEST(PendingCalls, EndOnceEach) {

@@ -34,6 +34,19 @@ TEST(RedisUrl, IsToldWithoutThePassword) {
   EXPECT_EQ(to_text(*parse_redis_url("redis://u:secret@h/2")), "redis://h:6379/2");
 }
 
+TEST(FleetOrder, KnowsTheMachinesThatWereHeardLast) {
+  FleetOrder order;
+  EXPECT_TRUE(order.on_message(1, 1));
+  for (FleetOrder::Node node = 2; node < 10 * FleetOrder::kMaxNodes; node++) {
+    EXPECT_TRUE(order.on_message(node, 1));
+    order.on_told_last(1, node);
+    ASSERT_LE(order.heard().size(), FleetOrder::kMaxNodes);
+  }
+  EXPECT_EQ(order.heard().at(1), 10 * FleetOrder::kMaxNodes - 1) << "it is heard again and again";
+  EXPECT_EQ(order.missing(), 10 * FleetOrder::kMaxNodes - 2);
+  EXPECT_FALSE(order.heard().contains(2));
+}
+
 TEST(FleetOrder, CountsWhatIsMissingAndRefusesWhatCameBefore) {
   FleetOrder order;
   EXPECT_TRUE(order.on_message(1, 10)) << "whatever comes first";

@@ -78,6 +78,20 @@ TEST(BusFrames, ATopicOrAPatternThatIsNoneIsRefused) {
   EXPECT_TRUE(decode_bus_frame(frame_of({encode_bus_record({HF_BUS_SEND, "any pool", "any key", ""}, {})})));
 }
 
+// Each would cost a descriptor, for what a frame has room for.
+TEST(BusFrames, ASmallMessageInMemoryOfItsOwnIsRefused) {
+  for (const auto& [size, fits] : std::vector<std::pair<std::uint32_t, bool>>{
+           {1, false}, {HF_BUS_MAX_INLINE, false}, {HF_BUS_MAX_INLINE + 1, true}, {HF_BUS_MAX_MESSAGE + 1, false}}) {
+    Bytes record = encode_bus_record({HF_BUS_PUBLISH, "a", "", ""}, {});
+    hf_bus_record raw{};
+    std::memcpy(&raw, record.data(), sizeof raw);
+    raw.flags = HF_BUS_LARGE;
+    raw.size = size;
+    std::memcpy(record.data(), &raw, sizeof raw);
+    EXPECT_EQ(decode_bus_frame(frame_of({record})).has_value(), fits) << size;
+  }
+}
+
 TEST(BusFrames, ManyPoolsTakeSeveralFrames) {
   std::vector<BusPool> pools;
   for (int i = 0; i < 450; i++) pools.push_back({std::string(64, 'p'), 0, std::vector<bool>(256, true)});

@@ -1,5 +1,7 @@
 #include "wire/fleet_message.h"
 
+#include <holdfast/bus_channel.h>
+
 #include <string>
 
 #include <gmock/gmock.h>
@@ -48,6 +50,23 @@ TEST(FleetMessage, NothingElseIsOne) {
   EXPECT_FALSE(decode_fleet_message("HFB2" + good.substr(4)));
   EXPECT_FALSE(decode_fleet_message(encode({FleetMessage::Kind::Message, 1, 2, "a..b", "x"})));
   EXPECT_TRUE(decode_fleet_message(encode({FleetMessage::Kind::Beat, 1, 2, "", "{}"})));
+}
+
+TEST(FleetMessage, WhatAWorkerCouldNotBeGivenIsRefused) {
+  using enum FleetMessage::Kind;
+  const std::string longest(HF_BUS_MAX_INLINE, 'x');
+  const std::string name(HF_BUS_MAX_NAME, 'n');
+  const std::string nul("a\0b", 3);
+  for (const FleetMessage::Kind kind : {Message, Send, Call, Reply}) {
+    EXPECT_TRUE(decode_fleet_message(encode({kind, 1, 2, name, longest, name})));
+    EXPECT_FALSE(decode_fleet_message(encode({kind, 1, 2, name, longest + "x"})));
+    EXPECT_FALSE(decode_fleet_message(encode({kind, 1, 2, name + "n", "x"})));
+    EXPECT_FALSE(decode_fleet_message(encode({kind, 1, 2, nul, "x"})));
+  }
+  for (const FleetMessage::Kind kind : {Send, Call}) {
+    EXPECT_FALSE(decode_fleet_message(encode({kind, 1, 2, "main", "x", name + "n"})));
+    EXPECT_FALSE(decode_fleet_message(encode({kind, 1, 2, "main", "x", nul})));
+  }
 }
 
 }  // namespace

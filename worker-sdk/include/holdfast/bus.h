@@ -9,13 +9,17 @@
  * policy that the supervisor was configured with, and is told how many (HF_EVENT_LOST).
  *
  * Nothing blocks. What is published is gathered and goes out with the next hf_next that finds nothing, hf_wait or
- * hf_bus_flush, or when a frame is full; until then hf_fd is readable. When the supervisor takes no more, because this worker
+ * hf_bus_flush, or when a frame is full; until then hf_fd is readable. What is left goes out with hf_close, which waits for
+ * that up to three seconds. When the supervisor takes no more, because this worker
  * has used up its credit, the calls return -EAGAIN and nothing is lost: go on when hf_fd is readable again.
  *
  * All of them return 0 or a negative errno, with hf_error_text: -ENOTCONN there is no bus (standalone, or a supervisor
  * without one), -EPIPE it has ended, -EINVAL a malformed name, -ENAMETOOLONG, -EMSGSIZE, -EAGAIN. Nothing was sent then.
  * A worker is on the bus from its first call of anything here on: one that only answers begins with hf_bus_flush, before
  * hf_ready. Until then hf_send and hf_call do not reach it.
+ *
+ * A large message for which the supervisor has no descriptor left comes back to whoever sent or published it, as
+ * HF_EVENT_REPLY with -EMFILE; `call` is 0 if it was published.
  *
  * They belong to the worker's thread. Nothing is allocated for messages of up to 64 KiB; larger ones travel in sealed
  * memory that is mapped while they are looked at. */
@@ -31,11 +35,13 @@ extern "C" {
 #define HF_MAX_TOPIC 255u        /* bytes of a topic, a pattern, a key */
 #define HF_MAX_MESSAGE 67108864u /* bytes of a message */
 
-/* To every worker, on every machine, whose subscription matches. */
+/* To every worker, on every machine, whose subscription matches. A message of more than 64 KiB stays on this machine; the
+ * others count it as missing. */
 HF_API int hf_publish(struct hf_worker* worker, const char* topic, const void* data, size_t size);
 
 /* `after`: HF_ONLY_NEW, or the sequence of the last message that was seen: messages that the supervisor keeps (its
- * option `retain`) and that came later are delivered first; 0: all that are kept. */
+ * option `retain`) and that came later are delivered first, however many; 0: all that are kept. If some that came later
+ * are not kept any more, perhaps, HF_EVENT_LOST with `lost` 0 says so before them. */
 #define HF_ONLY_NEW UINT64_MAX
 HF_API int hf_subscribe(struct hf_worker* worker, const char* pattern, uint64_t after);
 HF_API int hf_unsubscribe(struct hf_worker* worker, const char* pattern);
@@ -48,7 +54,9 @@ HF_API int hf_unsubscribe(struct hf_worker* worker, const char* pattern);
 HF_API int hf_send(struct hf_worker* worker, const char* pool, const char* key, const void* data, size_t size);
 
 /* The same, and HF_EVENT_REPLY brings the answer, or at the latest after `timeout_ms` the reason why there is none:
- * -ETIMEDOUT, -EHOSTUNREACH, -ENOENT, -ECONNRESET (whoever was asked has ended). `*call` is its number there. */
+ * -ETIMEDOUT, -EHOSTUNREACH, -ENOENT, -ECONNRESET (whoever was asked has ended), -ENOBUFS (he has answered, and there was no room
+ * for it in the queue of this worker, which takes its messages too slowly). `*call` is its number there. Answers are never dropped;
+ * a worker that has thousands to take up gets -EAGAIN until it has taken some. */
 HF_API int hf_call(struct hf_worker* worker, const char* pool, const char* key, const void* data, size_t size,
                    uint32_t timeout_ms, uint64_t* call);
 /* Answers an HF_EVENT_CALL: `call` is its message's. One that is too late is dropped. */
@@ -58,8 +66,8 @@ struct hf_member {
   uint64_t node; /* 0: this machine */
   uint32_t slot;
 };
-/* The slots of a pool that have a serving worker: writes up to `room` of them and returns their number, which may be
- * larger. -EAGAIN until the supervisor has told (HF_EVENT_MEMBERS), which the first call asks for. */
+/* The slots of a pool that have a serving worker which is on the bus: writes up to `room` of them and returns their
+ * number, which may be larger. -EAGAIN until the supervisor has told (HF_EVENT_MEMBERS), which the first call asks for. */
 HF_API int hf_members(struct hf_worker* worker, const char* pool, struct hf_member* members, size_t room);
 
 /* Sends what was gathered, as far as it goes: 0 or -EAGAIN. */

@@ -30,7 +30,8 @@
 #define HF_BUS_WELCOME \
   144u /* hf_bus_welcome: the answer to JOIN; again when the supervisor was killed and another goes on */
 #define HF_BUS_DROPPED \
-  145u /* hf_frame_number: messages for this worker that were dropped here, since the last DROPPED */
+  145u /* hf_frame_number: messages for this worker that were dropped here, since the last DROPPED; 0: some that it has
+          subscribed to by `after` are not kept any more */
 #define HF_BUS_MEMBERS 146u /* `count` hf_bus_pool: who is there, complete; `more` says that another one follows */
 
 /* Kinds of records. */

@@ -81,7 +81,8 @@ enum hf_event_type {
   HF_EVENT_CALL = 7,    /* the same, and an answer is wanted: hf_reply with message.call */
   HF_EVENT_REPLY = 8,   /* the answer to hf_call; or, with a negative message.status, that none will come, or that what
                            hf_send sent has reached nobody */
-  HF_EVENT_LOST = 9,    /* `lost` messages for this worker were dropped, before those that come now: it was too slow */
+  HF_EVENT_LOST = 9,    /* `lost` messages for this worker were dropped, before those that come now: it was too slow; 0:
+                           hf_subscribe asked for some that are not kept any more */
   HF_EVENT_MEMBERS = 10 /* hf_members has a new answer */
 };
 
