@@ -60,7 +60,10 @@ Result<std::unique_ptr<Gatekeeper>> Gatekeeper::create(Loop& loop, std::string l
                                                        HashKey key) {
   std::unique_ptr<Gatekeeper> keeper(new Gatekeeper(loop, std::move(listener), config, key));
   for (List* const list : {&keeper->allowed_, &keeper->denied_}) {
-    if (Outcome read = Gatekeeper::read(*list); !read) return std::move(read).error();
+    if (const Outcome read = Gatekeeper::read(*list); !read) {
+      spdlog::error("listener {}: {}; until it can be read it {}", keeper->listener_, read.error().message(),
+                    list == &keeper->allowed_ ? "lets nobody in" : "keeps nobody out");
+    }
   }
   const auto count = [&](std::unique_ptr<Census>& counted, Census::OnClosed on_closed) -> Outcome {
     Result<std::unique_ptr<Census>> census = Census::create(key, std::move(on_closed));
@@ -178,14 +181,13 @@ std::optional<Refusal> Gatekeeper::refuse_by_list(const IpAddress& source) const
 
 Outcome Gatekeeper::read(List& list) {
   if (list.path.empty()) return Done{};
-  const FileStamp stamp = stamp_of(list.path);  // before reading: what changes meanwhile is read once more
+  list.stamp = stamp_of(list.path);  // before reading: what changes meanwhile is read once more
   const Result<std::string> text = read_text_file(list.path, kMostBytes);
   if (!text) return text.error();
   const Result<std::vector<Cidr>> ranges = parse_cidr_lines(*text);
   if (!ranges) return Error{{}, list.path + ": " + ranges.error().message()};
   list.set = CidrSet(*ranges);
   list.ranges = ranges->size();
-  list.stamp = stamp;
   return Done{};
 }
 
@@ -197,11 +199,8 @@ void Gatekeeper::look_again() {
 
 void Gatekeeper::look_again(List& list) {
   if (list.path.empty()) return;
-  const FileStamp stamp = stamp_of(list.path);
-  if (stamp == list.stamp) return;
-  const Outcome read = Gatekeeper::read(list);
-  list.stamp = stamp;  // a file with a mistake is told once, not every two seconds
-  if (read) {
+  if (stamp_of(list.path) == list.stamp) return;  // a file with a mistake is told once, not every two seconds
+  if (const Outcome read = Gatekeeper::read(list); read) {
     spdlog::info("listener {}: {} has changed and is in force", listener_, list.path);
   } else {
     spdlog::error("listener {}: {}; what it said before stays in force", listener_, read.error().message());

@@ -23,12 +23,14 @@ namespace holdfast {
 // Whom a listener lets in: lists of addresses that are read from files, and limits for each source.
 //
 // A file is read anew when it has changed, within two seconds. One that cannot be read, or has a mistake, is reported, and what held
-// before goes on to hold: so a slip neither locks everybody out nor lets everybody in.
+// before goes on to hold: so a slip neither locks everybody out nor lets everybody in. Who takes over from another supervisor and cannot
+// read it has nothing that held before: the service goes on, and the list says nothing (nobody is allowed, nobody is denied) until it
+// can be read. All others ask `check` first.
 class Gatekeeper {
  public:
   // Whether anything is to be kept at all.
   [[nodiscard]] static bool is_needed(const AdmissionConfig& config);
-  // Errors: a list that cannot be read; limits for open connections where the kernel does not tell which are.
+  // Errors: limits for open connections where the kernel does not tell which are. A list that cannot be read is told in the log.
   [[nodiscard]] static Result<std::unique_ptr<Gatekeeper>> create(Loop& loop, std::string listener,
                                                                   const AdmissionConfig& config, HashKey key);
 

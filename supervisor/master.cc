@@ -95,6 +95,7 @@ std::optional<Failure> Master::start() {
   for (const std::unique_ptr<Pool>& pool : pools_) {
     if (Outcome possible = pool->check_system(); !possible) return Failure{possible.error(), kExitFailure};
   }
+  if (Outcome read = check_lists(config_.listeners); !read) return Failure{read.error(), kExitFailure};
   end_leftovers();
   if (auto failure = open_listeners()) return failure;
   if (Outcome opened = open_front_doors(loop_, config_.listeners, pools_); !opened)

@@ -1,6 +1,8 @@
 // The front door when the supervisor becomes another program: who waits at it is not let go, and the doors are the same.
 #include <gmock/gmock.h>
 
+#include <filesystem>
+
 #include "support/temp_directory.h"
 #include "system/front_door/proxied.h"
 
@@ -69,6 +71,27 @@ TEST(FrontDoorUpgrade, WhoWaitsAtTheDoorIsServedByTheNextProgram) {
   EXPECT_EQ(status.refused_in_all(), 0u);
   ASSERT_EQ(status.listeners.size(), 1u);
   EXPECT_EQ(status.listeners[0].accepted, 3u);
+}
+
+TEST(FrontDoorUpgrade, IsRefusedWhileAListCannotBeRead) {
+  const TempDirectory directory;
+  const std::string list = directory / "deny";
+  write_text(list, "127.0.7.0/24\n");
+  const Supervisor supervisor(passed("127.0.0.1:0,deny=" + list));
+  supervisor.wait_until_serving();
+  const std::vector<pid_t> workers = supervisor.status().pids();
+  std::filesystem::remove(list);
+  const Ran refused = supervisor.tell("upgrade", {"--wait"});
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_THAT(refused.errors, testing::HasSubstr("read " + list));
+  EXPECT_FALSE(get_once(supervisor.target(), "/", "127.0.7.1")) << "what the list said is in force";
+  EXPECT_TRUE(get_once(supervisor.target(), "/", "127.0.8.1"));
+  write_text(list, "127.0.8.0/24\n");
+  const Ran done = supervisor.tell("upgrade", {"--wait"});
+  EXPECT_EQ(done.exit_code, 0) << done.errors;
+  EXPECT_EQ(supervisor.status().pids(), workers);
+  EXPECT_TRUE(get_once(supervisor.target(), "/", "127.0.7.1"));
+  EXPECT_FALSE(get_once(supervisor.target(), "/", "127.0.8.1"));
 }
 
 TEST(FrontDoorUpgrade, WhatSourcesHaveDoneBeforeIsNotForgotten) {
