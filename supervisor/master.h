@@ -82,7 +82,7 @@ class Master {
   void on_signal(int signal);
   void on_stop_signal();
   void on_control(ControlRequest request, ControlReply reply);
-  void answer_status(ControlReply reply) const;
+  void answer_status(const ControlRequest& request, ControlReply reply) const;
   void answer_route(const ControlRequest& request, ControlReply reply) const;
   void answer_clients(const ControlRequest& request, ControlReply reply) const;
   void answer_restart(const ControlRequest& request, ControlReply reply);
