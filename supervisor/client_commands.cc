@@ -82,7 +82,8 @@ Result<ControlRequest> request_of(const RouteInvocation& route) {
 }  // namespace
 
 int run_client(const StatusInvocation& invocation) {
-  return print_answer(ask(invocation.target, {"status", {}}, kPatience), invocation.form,
+  const ControlRequest request{"status", {{"processes", true}}};
+  return print_answer(ask(invocation.target, request, kPatience), invocation.form,
                       [](const std::string& json) -> Result<std::string> {
                         const Result<Status> status = parse_status(json);
                         if (!status) return status.error();

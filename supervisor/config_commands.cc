@@ -10,6 +10,7 @@
 #include "config/default_file.h"
 #include "ctl/render_config.h"
 #include "exit_code.h"
+#include "front_doors.h"
 #include "launch.h"
 #include "load_config.h"
 #include "master.h"
@@ -85,10 +86,15 @@ int run_supervisor(const RunInvocation& invocation) {
 }
 
 int check_upgrade(const CheckUpgradeInvocation& invocation) {
+  const auto refuse = [](const Error& why) {
+    std::fprintf(stderr, "%s\n", why.message().c_str());
+    return kExitFailure;
+  };
   const Result<Takeover> takeover = read_takeover(BorrowedFd(invocation.state));
-  if (takeover) return print(std::string(kTakesOver) + HOLDFAST_VERSION + "\n");
-  std::fprintf(stderr, "%s\n", takeover.error().message().c_str());
-  return kExitFailure;
+  if (!takeover) return refuse(takeover.error());
+  // After the exec there would be nobody who knows what they said before.
+  if (const Outcome read = check_lists(takeover->config.listeners); !read) return refuse(read.error());
+  return print(std::string(kTakesOver) + HOLDFAST_VERSION + "\n");
 }
 
 int check_config(const CheckInvocation& invocation) {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "bus/bus_member.h"
@@ -66,12 +67,9 @@ class FleetRunner {
   // After `adopt` of a state that is older than its channels: Inbox::recount for all; and `start` finds out what the workers had said
   // by then without anybody having written it down.
   void recount();
-  // What cannot be saved and comes to an end: somebody waits for a reload, a restart, another size; new slots get their clients;
-  // a process of ours runs that is no worker.
-  [[nodiscard]] bool is_changing() const {
-    return roll_back_to_ || !renewals_.empty() || !wishes_.empty() || warm_up_from_ || !clean_ups_.empty() ||
-           !buried_.empty();
-  }
+  // What cannot be saved and comes to an end, in words: somebody waits for a reload, a restart, another size; new slots get their
+  // clients; a process of ours runs that is no worker. Empty: there is nothing of the kind.
+  [[nodiscard]] std::string_view what_changes() const;
   [[nodiscard]] bool has_node_workers() const { return node_ != nullptr; }
   // Ends the health checks of all workers that live; `resume_checks` begins them anew.
   void pause_checks();
@@ -90,7 +88,7 @@ class FleetRunner {
   // Changes the number of slots. Clients move once: to new slots as soon as all of these serve, from leaving ones at once. `done`
   // as above.
   void set_size(unsigned size, std::function<void(Outcome)> done);
-  // `done` is called when every slot serves, or with why one does not.
+  // `done` is called when every slot serves or is drained, or with why one does not.
   void await_serving(std::function<void(Outcome)> done);
   // Empties a slot and keeps it empty, or fills it again.
   void set_drained(SlotId slot, bool drained, std::function<void(Outcome)> done);

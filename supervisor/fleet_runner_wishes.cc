@@ -22,6 +22,16 @@ void FleetRunner::renew(std::optional<SlotId> slot, std::function<void(Outcome)>
   schedule();
 }
 
+std::string_view FleetRunner::what_changes() const {
+  if (roll_back_to_) return "a reload replaces its workers";
+  if (!renewals_.empty()) return "a restart replaces its workers";
+  if (!wishes_.empty()) return "somebody waits for its slots to be filled or emptied";
+  if (warm_up_from_) return "new slots get their clients";
+  if (!clean_ups_.empty()) return "a clean-up runs";
+  if (!buried_.empty()) return "a health check is ending";
+  return "";
+}
+
 void FleetRunner::set_size(unsigned size, std::function<void(Outcome)> done) {
   if (fleet_.stop() != Fleet::Stop::No) return done(Error{{}, "the supervisor is stopping"});
   if (size > slots_.size()) {
@@ -53,7 +63,9 @@ void FleetRunner::set_drained(SlotId slot, bool drained, std::function<void(Outc
     const bool empty = !state.incumbent && !state.successor && state.departing.empty();
     const bool serves = state.incumbent && std::holds_alternative<Fleet::Serving>(state.incumbent->phase);
     if (drained ? empty : serves) return Done{};
-    if (!drained && std::holds_alternative<Fleet::Resting>(state.pause)) {
+    const bool has_given_up =
+        std::holds_alternative<Fleet::Resting>(state.pause) || std::holds_alternative<Fleet::Stopped>(state.pause);
+    if (!drained && !state.incumbent && has_given_up) {
       return Error{{}, "no worker stays up there: " + slots_[slot.value].last_exit.value_or("it did not start")};
     }
     return std::nullopt;
@@ -64,10 +76,11 @@ void FleetRunner::set_drained(SlotId slot, bool drained, std::function<void(Outc
 
 void FleetRunner::await_serving(std::function<void(Outcome)> done) {
   wishes_.push_back({[this]() -> std::optional<Outcome> {
-                       const auto serves = [](const Fleet::Slot& slot) {
-                         return slot.incumbent && std::holds_alternative<Fleet::Serving>(slot.incumbent->phase);
+                       const auto is_well = [](const Fleet::Slot& slot) {
+                         return slot.drained ||
+                                (slot.incumbent && std::holds_alternative<Fleet::Serving>(slot.incumbent->phase));
                        };
-                       if (std::all_of(fleet_.slots().begin(), fleet_.slots().end(), serves)) return Done{};
+                       if (std::all_of(fleet_.slots().begin(), fleet_.slots().end(), is_well)) return Done{};
                        const std::optional<Outcome> outcome = sized();
                        return outcome && !*outcome ? outcome : std::nullopt;
                      },

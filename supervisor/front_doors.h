@@ -17,10 +17,11 @@ namespace holdfast {
 [[nodiscard]] Outcome open_front_doors(Loop& loop, const std::vector<ListenerConfig>& listeners,
                                        const std::vector<std::unique_ptr<Pool>>& pools);
 
-// After a reload: gives the doors of these listeners their new limits and times, and a door to those that need one now. Errors: those of
-// lists that cannot be read; `check_lists` finds them before anything is changed.
+// After a reload: gives the doors of these listeners their new limits and times, and a door to those that need one now.
 [[nodiscard]] Outcome change_front_doors(Loop& loop, const std::vector<ListenerConfig>& listeners,
                                          const std::vector<std::unique_ptr<Pool>>& pools);
+
+// Whether all lists can be read: to be asked before anything is opened or changed, because a door does without those that cannot.
 [[nodiscard]] Outcome check_lists(const std::vector<ListenerConfig>& listeners);
 
 // Whether nothing leads to a pool that is to go; else an error that says what does.

@@ -67,10 +67,6 @@ Gatekeeper::Gatekeeper(Loop& loop, std::string listener, HashKey key)
     : loop_(loop), listener_(std::move(listener)), key_(key), timer_(loop, [this] { look_again(); }) {}
 
 Outcome Gatekeeper::change(const AdmissionConfig& config) {
-  Result<List> allowed = list_for(config.allow_file, allowed_);
-  if (!allowed) return std::move(allowed).error();
-  Result<List> denied = list_for(config.deny_file, denied_);
-  if (!denied) return std::move(denied).error();
   std::unique_ptr<Census> by_source, of_all;
   if (config.source_connections != 0) {
     const auto on_closed = [this](const Census::Connection& closed) { admission_->on_closed(ticket_of(closed.note)); };
@@ -85,8 +81,8 @@ Outcome Gatekeeper::change(const AdmissionConfig& config) {
   }
   // From here on nothing can fail.
   reading_.reset();  // what it reads may not be asked for any more; else it is found changed again
-  allowed_ = *std::move(allowed);
-  denied_ = *std::move(denied);
+  allowed_ = list_for(config.allow_file, allowed_);
+  denied_ = list_for(config.deny_file, denied_);
   remember_sources(config, std::move(by_source));
   if (of_all) of_all_ = std::move(of_all);
   if (config.total_connections == 0) of_all_.reset();
@@ -119,10 +115,13 @@ void Gatekeeper::remember_sources(const AdmissionConfig& config, std::unique_ptr
 }
 
 // One that was read before goes on; it is looked at in its time.
-Result<Gatekeeper::List> Gatekeeper::list_for(const std::string& path, const List& before) {
+Gatekeeper::List Gatekeeper::list_for(const std::string& path, const List& before) const {
   if (path == before.path) return before;
   List list{before.holds, path};
-  if (Outcome read = Gatekeeper::read(list); !read) return std::move(read).error();
+  if (const Outcome read = Gatekeeper::read(list); !read) {
+    spdlog::error("listener {}: {}; until it can be read it {}", listener_, read.error().message(),
+                  list.holds == List::Holds::WhoIsLetIn ? "lets nobody in" : "keeps nobody out");
+  }
   return list;
 }
 

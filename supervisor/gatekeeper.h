@@ -25,12 +25,14 @@ namespace holdfast {
 //
 // A file is read anew when it has changed and then stood still for a second: one that is still being written says something else than
 // it will. One that cannot be read, or has a mistake, is reported, and what held before goes on to hold: so a slip neither locks everybody
-// out nor lets everybody in. That nobody at all is to be let in is taken for such a slip.
+// out nor lets everybody in. That nobody at all is to be let in is taken for such a slip. Who takes over from another
+// supervisor and cannot read it has nothing that held before: the service goes on, and the list says nothing (nobody is allowed, nobody
+// is denied) until it can be read. All others ask `check` first.
 class Gatekeeper {
  public:
   // Whether anything is to be kept at all.
   [[nodiscard]] static bool is_needed(const AdmissionConfig& config);
-  // Errors: a list that cannot be read; limits for open connections where the kernel does not tell which are.
+  // Errors: limits for open connections where the kernel does not tell which are. A list that cannot be read is told in the log.
   [[nodiscard]] static Result<std::unique_ptr<Gatekeeper>> create(Loop& loop, std::string listener,
                                                                   const AdmissionConfig& config, HashKey key);
   // From now on with other lists and limits. What sources have done and have open counts under them too; only where it is another
@@ -86,7 +88,7 @@ class Gatekeeper {
   };
   Gatekeeper(Loop& loop, std::string listener, HashKey key);
   [[nodiscard]] static Outcome read(List& list);
-  [[nodiscard]] static Result<List> list_for(const std::string& path, const List& before);
+  [[nodiscard]] List list_for(const std::string& path, const List& before) const;
   void remember_sources(const AdmissionConfig& config, std::unique_ptr<Census> by_source);
   [[nodiscard]] bool seems_full() const { return of_all_ && of_all_->remembered() >= config_.total_connections; }
   void look_again();

@@ -16,6 +16,7 @@
 #include "front_doors.h"
 #include "launch.h"
 #include "route_question.h"
+#include "status_processes.h"
 #include "sys/control_path.h"
 #include "sys/environment.h"
 #include "sys/machine.h"
@@ -95,6 +96,7 @@ std::optional<Failure> Master::start() {
   for (const std::unique_ptr<Pool>& pool : pools_) {
     if (Outcome possible = pool->check_system(); !possible) return Failure{possible.error(), kExitFailure};
   }
+  if (Outcome read = check_lists(config_.listeners); !read) return Failure{read.error(), kExitFailure};
   end_leftovers();
   if (auto failure = open_listeners()) return failure;
   if (Outcome opened = open_front_doors(loop_, config_.listeners, pools_); !opened)
@@ -321,7 +323,7 @@ void Master::finish(int exit_code) {
 
 void Master::on_control(ControlRequest request, ControlReply reply) {
   for (const std::unique_ptr<Pool>& pool : pools_) pool->runner().catch_up();
-  if (request.verb == "status") return answer_status(std::move(reply));
+  if (request.verb == "status") return answer_status(request, std::move(reply));
   if (request.verb == "route") return answer_route(request, std::move(reply));
   if (request.verb == "clients") return answer_clients(request, std::move(reply));
   if (request.verb == "restart") return answer_restart(request, std::move(reply));
@@ -337,7 +339,11 @@ void Master::on_control(ControlRequest request, ControlReply reply) {
   reply.send(ControlFailure{"this supervisor knows no verb '" + request.verb + "'", kExitUsage, {}});
 }
 
-void Master::answer_status(ControlReply reply) const { reply.send(ControlSuccess{to_json(status())}); }
+void Master::answer_status(const ControlRequest& request, ControlReply reply) const {
+  Status answer = status();
+  if (request.is_set("processes")) look_at_processes(answer);
+  reply.send(ControlSuccess{to_json(answer)});
+}
 
 // The pool that a request names, or the only one.
 Result<Pool*> Master::pool_of(const ControlRequest& request) const {

@@ -82,7 +82,7 @@ class Master {
   void on_signal(int signal);
   void on_stop_signal();
   void on_control(ControlRequest request, ControlReply reply);
-  void answer_status(ControlReply reply) const;
+  void answer_status(const ControlRequest& request, ControlReply reply) const;
   void answer_route(const ControlRequest& request, ControlReply reply) const;
   void answer_clients(const ControlRequest& request, ControlReply reply) const;
   void answer_restart(const ControlRequest& request, ControlReply reply);
@@ -128,6 +128,7 @@ class Master {
     bool wait = false;
     std::unique_ptr<UpgradeCheck> check;
     bool checked = false;
+    std::string waits_for{};  // as it was told last
   };
   void answer_upgrade(const ControlRequest& request, ControlReply reply);
   void begin_upgrade(Upgrade upgrade);
@@ -135,7 +136,8 @@ class Master {
   void on_checked(const Outcome& outcome);
   void end_upgrade(const Error& why);
   void become_next_program();
-  [[nodiscard]] bool is_changing() const;
+  [[nodiscard]] std::string what_changes() const;
+  [[nodiscard]] bool upgrade_waits();
   enum class NodePools { Saved, Left };
   [[nodiscard]] Result<SavedState> snapshot(FdList& fds, NodePools node_pools) const;
   [[nodiscard]] Config config_of_pools() const;

@@ -53,15 +53,29 @@ void Master::begin_upgrade(Upgrade upgrade) {
   check_next_program();
 }
 
-bool Master::is_changing() const {
-  if (reload_ || !leaving_pools_.empty()) return true;
-  return std::any_of(pools_.begin(), pools_.end(), [](const auto& pool) { return pool->runner().is_changing(); });
+std::string Master::what_changes() const {
+  for (const std::unique_ptr<Pool>& pool : pools_) {
+    if (const std::string_view what = pool->runner().what_changes(); !what.empty()) {
+      return "pool " + pool->name() + ": " + std::string(what);
+    }
+  }
+  if (!leaving_pools_.empty()) return "pool " + leaving_pools_.front()->name() + " is to go and has workers";
+  return reload_ ? "a reload is under way" : "";
+}
+
+// Whether it must wait; for what is told whenever that is something else.
+bool Master::upgrade_waits() {
+  std::string what = what_changes();
+  const bool waits = !what.empty();
+  if (waits && what != upgrade_->waits_for) spdlog::info("upgrade: waiting: {}", what);
+  upgrade_->waits_for = std::move(what);
+  return waits;
 }
 
 void Master::check_next_program() {
   if (!upgrade_) return;
   if (stopping_) return end_upgrade(Error{{}, "the supervisor is stopping"});
-  if (is_changing()) return upgrade_timer_.arm(loop_.now() + kLookAgain);
+  if (upgrade_waits()) return upgrade_timer_.arm(loop_.now() + kLookAgain);
   FdList fds;
   const Result<SavedState> state = snapshot(fds, NodePools::Saved);
   if (!state) return end_upgrade(state.error());
@@ -99,7 +113,7 @@ void Master::become_next_program() {
   upgrade_->checked = false;
   // A command that checks is a child that the next program would not know.
   for (const std::unique_ptr<Pool>& pool : pools_) pool->runner().pause_checks();
-  if (is_changing()) return check_next_program();
+  if (!what_changes().empty()) return check_next_program();
   for (const std::unique_ptr<Pool>& pool : pools_) pool->let_all_in();
   for (const std::unique_ptr<Pool>& pool : pools_) pool->runner().catch_up();
   Result<std::vector<std::string>> arguments = own_arguments();

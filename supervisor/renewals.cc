@@ -10,6 +10,10 @@ void Renewals::begin(std::optional<SlotId> slot, Answer done) {
   Renewal renewal{{}, std::move(done)};
   for (std::uint32_t i = 0; i < fleet_.slots().size(); i++) {
     if (slot && slot->value != i) continue;
+    if (slot && fleet_.slots()[i].drained) {
+      return renewal.done(Error{{}, "slot " + std::to_string(i) + " is drained: undrain starts a worker in it"});
+    }
+    if (fleet_.slots()[i].drained) continue;
     const std::optional<Fleet::Worker>& incumbent = fleet_.slots()[i].incumbent;
     renewal.waiting_for[SlotId{i}] = incumbent ? std::optional(incumbent->id) : std::nullopt;
     fleet_.request_renewal(SlotId{i});
@@ -21,7 +25,9 @@ void Renewals::settle() {
   for (Renewal& renewal : renewals_) {
     std::erase_if(renewal.waiting_for, [&](const auto& waiting) {
       if (waiting.first.value >= fleet_.slots().size()) return true;  // the slot itself has gone
-      const std::optional<Fleet::Worker>& incumbent = fleet_.slots()[waiting.first.value].incumbent;
+      const Fleet::Slot& slot = fleet_.slots()[waiting.first.value];
+      if (slot.drained) return true;  // by now: nobody is to serve there
+      const std::optional<Fleet::Worker>& incumbent = slot.incumbent;
       return incumbent && std::holds_alternative<Fleet::Serving>(incumbent->phase) && incumbent->id != waiting.second;
     });
     if (renewal.waiting_for.empty()) renewal.done(Done{});

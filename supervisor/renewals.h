@@ -12,13 +12,14 @@
 namespace holdfast {
 
 // Who waits for workers to be replaced (`holdfast restart --wait`), and what becomes of it: a renewal is done when every
-// slot that it names is served by another worker than at its beginning, and has failed when one of the new ones has.
+// slot that it names is served by another worker than at its beginning, and has failed when one of the new ones has. Drained slots
+// are none of it.
 class Renewals {
  public:
   using Answer = std::function<void(Outcome)>;
   explicit Renewals(Fleet& fleet) : fleet_(fleet) {}
 
-  // Wishes it of the fleet; nothing: of every slot. `done` is called once.
+  // Wishes it of the fleet; nothing: of every slot. `done` is called once; at once, with an error, if the slot is drained.
   void begin(std::optional<SlotId> slot, Answer done);
   // After a reconcile: answers those that are complete.
   void settle();

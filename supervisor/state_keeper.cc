@@ -122,18 +122,30 @@ void StateKeeper::on_change() {
 
 void StateKeeper::keep_now() {
   counters_.arm(loop_.now() + kCounterPeriod);
+  tell(keep());
+}
+
+// Errors: the first one; everything else is done nevertheless.
+Outcome StateKeeper::keep() {
   FdList fds;
   Result<SavedState> snapshot = snapshot_(fds);
-  if (!snapshot) return tell(snapshot.error());
+  if (!snapshot) return std::move(snapshot).error();
   const SavedState state = without_connections(*std::move(snapshot));
   for (const std::size_t half : {0U, 1U}) (void)fds.add(kMemory, memory_.half(half));
   const KeptNames::Change change = kept_.change_to(files_of(fds));
-  check_room(kept_.kept().size());
+  Outcome outcome = check_room(kept_.kept().size());
+  const auto is_done = [&outcome](const Outcome& part) {
+    if (outcome && !part) outcome = part;
+    return part.has_value();
+  };
   for (const std::string& name : change.given) {
-    tell(store_descriptor(name, BorrowedFd(fds.numbers().at(name))));
+    if (!is_done(store_descriptor(name, BorrowedFd(fds.numbers().at(name))))) kept_.was_not_given(name);
   }
-  tell(memory_.write(encode(state)));
-  for (const std::string& name : change.taken_back) tell(forget_descriptor(name));
+  (void)is_done(memory_.write(encode(state)));
+  for (const std::string& name : change.taken_back) {
+    if (!is_done(forget_descriptor(name))) kept_.was_not_taken_back(name);
+  }
+  return outcome;
 }
 
 KeptNames::Files StateKeeper::files_of(const FdList& fds) {
@@ -145,12 +157,12 @@ KeptNames::Files StateKeeper::files_of(const FdList& fds) {
 }
 
 // The manager says nothing of what it drops.
-void StateKeeper::check_room(std::size_t wanted) {
+Outcome StateKeeper::check_room(std::size_t wanted) {
   const std::optional<std::size_t> room = room_of_descriptor_store();
-  if (!room || *room >= wanted) return;
-  tell(Error{{},
-             "have the service manager keep " + std::to_string(wanted) + " descriptors: it has room for " +
-                 std::to_string(*room) + " (raise FileDescriptorStoreMax= of the unit)"});
+  if (!room || *room >= wanted) return Done{};
+  return Error{{},
+               "have the service manager keep " + std::to_string(wanted) + " descriptors: it has room for " +
+                   std::to_string(*room) + " (raise FileDescriptorStoreMax= of the unit)"};
 }
 
 void StateKeeper::forget() {
@@ -167,7 +179,8 @@ void StateKeeper::save(SavedState& state, FdList& fds) const {
 }
 
 void StateKeeper::tell(const Outcome& outcome) {
-  if (outcome || std::exchange(told_of_failure_, true)) return;
+  if (std::exchange(fails_, !outcome) == !outcome) return;
+  if (outcome) return spdlog::info("what the next supervisor needs is kept again");
   spdlog::error("{}: a supervisor that is killed now takes its workers with it", outcome.error().message());
 }
 

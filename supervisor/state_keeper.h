@@ -30,7 +30,8 @@ class StateKeeper {
   static Result<std::unique_ptr<StateKeeper>> create(Loop& loop, Snapshot snapshot, std::optional<StateMemory> memory,
                                                      KeptNames::Files kept);
 
-  // Something may have changed: it is kept outside of the caller, once for many calls.
+  // Something may have changed: it is kept outside of the caller, once for many calls. What the manager could not be told it is told
+  // again within a second, for as long as that takes.
   void on_change();
   void keep_now();
   // We end in order, and nobody is to go on with anything.
@@ -41,7 +42,8 @@ class StateKeeper {
  private:
   StateKeeper(Loop& loop, Snapshot snapshot, StateMemory memory, KeptNames::Files kept);
   [[nodiscard]] static KeptNames::Files files_of(const FdList& fds);
-  void check_room(std::size_t wanted);
+  [[nodiscard]] Outcome keep();
+  [[nodiscard]] static Outcome check_room(std::size_t wanted);
   void tell(const Outcome& outcome);
 
   Loop& loop_;
@@ -49,7 +51,7 @@ class StateKeeper {
   StateMemory memory_;
   KeptNames kept_;
   bool due_ = false;
-  bool told_of_failure_ = false;
+  bool fails_ = false;                                          // as it was told last
   Timer counters_;                                              // which change without a word
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // what is deferred looks whether we are
 };

@@ -75,17 +75,24 @@ Fleet::Saved Fleet::save() const {
 void Fleet::set_stop(Stop stop) { stop_ = std::max(stop_, stop); }
 
 void Fleet::set_drained(SlotId id, bool drained) {
-  if (id.value < slots_.size()) slots_[id.value].drained = drained;
+  if (id.value >= slots_.size()) return;
+  Slot& slot = slots_[id.value];
+  slot.drained = drained;
+  if (!drained) start_anew(slot);
 }
 
 void Fleet::request_renewal(SlotId id) {
   if (id.value >= slots_.size()) return;
   Slot& slot = slots_[id.value];
   if (slot.incumbent) slot.incumbent->outdated = true;
-  if (!slot.incumbent) {
-    slot.pause = MayStart{};
-    slot.failures = 0;
-  }
+  start_anew(slot);
+}
+
+// Somebody wishes a worker there, whatever those before have come to.
+void Fleet::start_anew(Slot& slot) {
+  if (slot.incumbent) return;
+  slot.pause = MayStart{};
+  slot.failures = 0;
 }
 
 void Fleet::withdraw_renewal(SlotId id) {

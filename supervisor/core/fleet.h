@@ -147,8 +147,8 @@ class Fleet {
   void set_policy(const Policy& policy) { policy_ = policy; }
   void set_size(unsigned size) { wished_size_ = size; }
   void set_generation(Generation generation) { generation_ = generation; }
-  void set_drained(SlotId slot,
-                   bool drained);      // its workers are to go, its clients elsewhere, until that is taken back
+  // Its workers are to go, its clients elsewhere, until that is taken back; then one is started at once, as for a renewal.
+  void set_drained(SlotId slot, bool drained);
   void set_stop(Stop stop);            // never taken back: only made more urgent
   void withdraw_renewal(SlotId slot);  // unless a successor is under way already
   void request_renewal(SlotId slot);   // replace the incumbent; start at once what is delayed or resting
@@ -260,6 +260,7 @@ class Fleet {
   [[nodiscard]] bool may_take_over(const Worker& worker, TimePoint now) const;
   [[nodiscard]] double random();
 
+  static void start_anew(Slot& slot);
   void begin_stop(TimePoint now);
   void add_slots(TimePoint now);
   void bury(Slot& slot, TimePoint now, Actions& actions);

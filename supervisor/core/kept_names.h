@@ -23,8 +23,11 @@ class KeptNames {
 
   // What is kept already, at our start.
   void assume(Files kept) { kept_ = std::move(kept); }
-  // `wanted` is what there is to be kept from now on. What is answered counts as done.
+  // `wanted` is what there is to be kept from now on. What is answered counts as done, unless he could not be told of it: then it
+  // is answered again the next time.
   [[nodiscard]] Change change_to(const Files& wanted);
+  void was_not_given(const std::string& name) { kept_.erase(name); }
+  void was_not_taken_back(const std::string& name) { kept_.emplace(name, std::string()); }  // no file has this name
   [[nodiscard]] const Files& kept() const { return kept_; }
 
  private:

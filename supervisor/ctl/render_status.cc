@@ -81,9 +81,9 @@ std::string pool_line(const PoolStatus& pool, Colours colours) {
   return styled("pool " + name, Style::Bold, colours) + fitted(line, Table::kLineWidth - name.size() - 5) + "\n";
 }
 
-// "for 12s, 18s left"
+// "12s, 18s left"
 std::string drain_text(const WorkerStatus& worker) {
-  std::string text = worker.draining_for ? "for " + short_duration(*worker.draining_for) : "";
+  std::string text = worker.draining_for ? short_duration(*worker.draining_for) : "";
   if (worker.ends_in) text += (text.empty() ? "" : ", ") + short_duration(*worker.ends_in) + " left";
   return text;
 }
@@ -94,6 +94,7 @@ void add_worker(Table& table, const WorkerStatus& worker) {
              {std::to_string(worker.pid)},
              {std::to_string(worker.generation)},
              {short_duration(worker.age)},
+             {worker.resident ? short_bytes(*worker.resident) : ""},
              {""},
              {""},
              {""},
@@ -107,11 +108,12 @@ std::string buckets_text(const SlotStatus& slot) {
   return std::to_string(slot.buckets) + "/" + std::to_string(slot.home_buckets);  // some are lent, or borrowed
 }
 
-// How the last worker ended, and what should never be: connections lost at its descriptor limit, garbage on its channel.
+// What should never be (connections lost at a worker's descriptor limit, garbage on its channel), and how the last worker ended.
 Cell exit_cell(const SlotStatus& slot) {
-  std::string text = slot.last_exit ? short_exit(*slot.last_exit) : "-";
-  if (slot.lost > 0) text += ", lost " + short_count(slot.lost);
-  if (slot.protocol_errors > 0) text += ", garbage " + short_count(slot.protocol_errors);
+  std::string text;
+  if (slot.lost > 0) text += "lost " + short_count(slot.lost) + ", ";
+  if (slot.protocol_errors > 0) text += "garbage " + short_count(slot.protocol_errors) + ", ";
+  text += slot.last_exit ? short_exit(*slot.last_exit) : "-";
   return {std::move(text), slot.lost > 0 || slot.protocol_errors > 0 ? Style::Bad : Style::Plain};
 }
 
@@ -128,6 +130,7 @@ void add_slot(Table& table, const SlotStatus& slot, bool tells, bool tells_open)
              {slot.worker ? std::to_string(slot.worker->pid) : "-"},
              {slot.worker ? std::to_string(slot.worker->generation) : "-"},
              {slot.worker ? short_duration(slot.worker->age) : "-"},
+             {slot.worker && slot.worker->resident ? short_bytes(*slot.worker->resident) : "-"},
              {short_count(slot.restarts), slot.restarts > 0 ? Style::Warning : Style::Plain},
              {tells ? short_count(slot.handed + slot.accepted) : "-"},
              {short_count(slot.waiting + slot.queued)},
@@ -155,9 +158,10 @@ std::string slot_table(const PoolStatus& pool, Colours colours) {
                {"PID", Right},
                {"GEN", Right},
                {"AGE", Right},
+               {"MEM", Right},
                {"RESTARTS", Right},
                {"HANDED", Right},
-               {"WAITING", Right},
+               {"WAIT", Right},
                {"OPEN", Right},
                {"BUCKETS", Right},
                {"LAST EXIT"}});
@@ -236,6 +240,16 @@ std::string short_count(std::uint64_t count) {
   for (; value >= 999.95 && unit + 1 < kUnits.size(); ++unit) value /= 1e3;
   std::array<char, 16> text{};
   (void)std::snprintf(text.data(), text.size(), "%.1f%s", value, kUnits[unit]);
+  return text.data();
+}
+
+std::string short_bytes(std::uint64_t bytes) {
+  constexpr std::array<const char*, 5> kUnits = {"K", "M", "G", "T", "P"};
+  double value = static_cast<double>(bytes) / 1024;
+  std::size_t unit = 0;
+  for (; value >= 999.5 && unit + 1 < kUnits.size(); ++unit) value /= 1024;
+  std::array<char, 16> text{};
+  (void)std::snprintf(text.data(), text.size(), "%.*f%s", unit > 0 && value < 9.95 ? 1 : 0, value, kUnits[unit]);
   return text.data();
 }
 

@@ -15,6 +15,8 @@ namespace holdfast {
 [[nodiscard]] std::string short_duration(Duration duration);
 // "999999", "12.3M": at most seven characters.
 [[nodiscard]] std::string short_count(std::uint64_t count);
+// Of memory, in units of 1024: "812K", "97M", "1.2G": at most four characters below an exabyte.
+[[nodiscard]] std::string short_bytes(std::uint64_t bytes);
 // "SIGKILL", "SIGSEGV, core", "code 3": the words that tell, of the sentence in SlotStatus::last_exit.
 [[nodiscard]] std::string short_exit(const std::string& last_exit);
 

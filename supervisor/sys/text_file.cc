@@ -51,7 +51,7 @@ FileStamp stamp_of(const std::string& path) {
   if (::stat(path.c_str(), &status) != 0) return {};
   constexpr std::int64_t kSecond = 1'000'000'000;
   return {status.st_dev, status.st_ino, static_cast<std::uint64_t>(status.st_size),
-          status.st_mtim.tv_sec * kSecond + status.st_mtim.tv_nsec};
+          status.st_ctim.tv_sec * kSecond + status.st_ctim.tv_nsec};
 }
 
 Outcome create_text_file(const std::string& path, std::string_view text) {

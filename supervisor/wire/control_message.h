@@ -18,7 +18,8 @@ namespace holdfast {
 //   {"v":1,"ok":true,"result":{...}}
 //   {"v":1,"ok":false,"error":"no slot 9: there are 4","exit_code":2}
 //
-// "wait":true among the arguments asks for the answer when the verb is done, not when it is begun.
+// "wait":true among the arguments asks for the answer when the verb is done, not when it is begun; "processes":true has `status` look at
+// the workers' processes, which takes a look at every process of the machine.
 //
 // A request in a version that is not spoken here is answered by a failure that has "versions", the list of those that
 // are. Members that are not known are ignored, so a version can grow. The decoders are total: whatever the bytes, they

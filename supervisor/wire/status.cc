@@ -43,6 +43,7 @@ void add_life(Json& object, const WorkerStatus& worker) {
   object["ends_in_seconds"] = or_null(worker.ends_in);
   object["health"] = worker.health;
   object["last_check"] = worker.last_check;
+  object["resident_bytes"] = or_null(worker.resident);
 }
 
 void read_life(JsonMembers& members, WorkerStatus& worker) {
@@ -50,6 +51,7 @@ void read_life(JsonMembers& members, WorkerStatus& worker) {
   members.read("ends_in_seconds", worker.ends_in);
   members.read("health", worker.health);
   members.read("last_check", worker.last_check);
+  members.read("resident_bytes", worker.resident);
 }
 
 Json json_of(const WorkerStatus& worker) {

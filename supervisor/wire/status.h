@@ -37,6 +37,8 @@ struct WorkerStatus {
   std::optional<Duration> ends_in = {};       // until it is sent SIGTERM (draining) or SIGKILL (stopping)
   std::string health = {};                    // "healthy", "unhealthy"; empty: it is not checked
   std::string last_check = {};                // "GET /healthz: 503 Service Unavailable"; empty: none has ended
+  // Bytes of resident memory, those of its children among them; none: nobody has asked for a look at it (status_processes.h)
+  std::optional<std::uint64_t> resident = {};
 };
 
 struct SlotStatus {

@@ -53,12 +53,15 @@ Status busy_fleet() {
   };
   SlotStatus& serving = add(0, "serving");
   serving.worker = WorkerStatus{4712, "serving", 1, 26h + 4min};
+  serving.worker->resident = std::uint64_t{1300} << 20;
   serving.handed = 12'300'000;
   serving.open = 812;
   serving.buckets = 256;
   SlotStatus& renewing = add(1, "serving");
   renewing.worker = WorkerStatus{4713, "serving", 1, 4min + 10s};
   renewing.others = {{4720, "starting", 2, 350ms}, {4699, "draining", 1, 3h}};
+  renewing.worker->resident = 988'000;
+  renewing.others[1].resident = 65'600'000;
   renewing.restarts = 2;
   renewing.handed = 45'670;
   renewing.open = 7;
@@ -108,7 +111,7 @@ TEST(RenderStatus, TellsWhatDepartingWorkersHoldAndWhoIsIll) {
   slot.worker->health = "unhealthy";
   slot.worker->last_check = "GET /healthz: 503 Service Unavailable";
   const std::string text = render_status(status, Colours::Off);
-  EXPECT_THAT(text, testing::ContainsRegex("draining .* 31 .*for 12s, 18s left\n"));
+  EXPECT_THAT(text, testing::ContainsRegex("draining .* 31 .*12s, 18s left\n"));
   EXPECT_THAT(text, HasSubstr("\nslot 1 is unhealthy: GET /healthz: 503 Service Unavailable\n"));
   EXPECT_THAT(text, testing::ContainsRegex("accepted [0-9]+ \\+ checks 4"));
 }
@@ -166,6 +169,7 @@ TEST(RenderStatus, FitsAHundredColumnsWhateverTheNamesAndNumbersAre) {
   status.pools[0].command = {longest, longest};
   SlotStatus& slot = status.pools[0].slots[0];
   slot.worker = WorkerStatus{4'194'304, "stopping", 4'000'000, 24h * 9999};
+  slot.worker->resident = std::uint64_t{99} << 20;
   slot.slot = 255;
   slot.restarts = slot.handed = slot.waiting = slot.open = slot.lost = kMost;
   slot.buckets = 512;
@@ -185,6 +189,16 @@ TEST(RenderStatus, LetsNoNameMoveTheCursor) {
   const std::string text = render_status(status, Colours::Off);
   EXPECT_THAT(text, Not(HasSubstr("\x1b")));
   EXPECT_THAT(text, HasSubstr("two?lines"));
+}
+
+TEST(RenderStatus, MemoryIsShort) {
+  EXPECT_EQ(short_bytes(0), "0K");
+  EXPECT_EQ(short_bytes(831'488), "812K");
+  EXPECT_EQ(short_bytes(1023 << 10), "1.0M");
+  EXPECT_EQ(short_bytes(101'200'000), "97M");
+  EXPECT_EQ(short_bytes(std::uint64_t{800} << 20), "800M");
+  EXPECT_EQ(short_bytes(std::uint64_t{1} << 30), "1.0G");
+  EXPECT_EQ(short_bytes(std::numeric_limits<std::uint64_t>::max()), "16384P");
 }
 
 TEST(RenderStatus, DurationsHaveTwoUnitsAtMost) {

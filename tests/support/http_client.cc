@@ -109,6 +109,7 @@ std::optional<Response> parse_response(std::string_view bytes) {
   if (head.starts_with("http/1.") && head.size() > 12) {
     std::from_chars(head.data() + 9, head.data() + 12, response.code);
   }
+  response.is_last = head.find("\r\nconnection: close") != std::string::npos;
   std::size_t body_length = 0;
   constexpr std::string_view kLength = "\r\ncontent-length:";
   if (const std::size_t at = head.find(kLength); at != std::string::npos) {
@@ -167,7 +168,10 @@ HttpClient::HttpClient(const Endpoint& target, const std::string& source) : fd_(
 HttpClient::~HttpClient() { close(); }
 
 HttpClient::HttpClient(HttpClient&& other) noexcept
-    : fd_(std::exchange(other.fd_, -1)), ending_(other.ending_), received_(std::move(other.received_)) {}
+    : fd_(std::exchange(other.fd_, -1)),
+      ending_(other.ending_),
+      closed_in_order_(other.closed_in_order_),
+      received_(std::move(other.received_)) {}
 
 void HttpClient::send(std::string_view path, std::string_view connection) { send_raw(request_for(path, connection)); }
 
@@ -190,6 +194,7 @@ std::optional<Response> HttpClient::receive(Duration patience) {
     char buffer[4096];
     const ssize_t size = ::recv(fd_, buffer, sizeof buffer, 0);
     ending_ = Ending::Reset;
+    closed_in_order_ = size == 0 && received_.empty();
     if (size == 0 || (size < 0 && errno != EAGAIN)) return std::nullopt;
     if (size > 0) received_.append(buffer, static_cast<std::size_t>(size));
   }

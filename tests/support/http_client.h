@@ -32,6 +32,8 @@ struct Response {
   std::string body;
   std::size_t bytes = 0;  // of the whole answer
 
+  bool is_last = false;  // it says "Connection: close"
+
   // What whoami tells of itself in the body.
   int slot = -1;
   pid_t pid = -1;
@@ -58,6 +60,8 @@ class HttpClient {
 
   [[nodiscard]] bool connected() const { return fd_ >= 0; }
   [[nodiscard]] Ending ending() const { return ending_; }  // of the last thing tried
+  // Whether it ended between two answers and not by a reset.
+  [[nodiscard]] bool closed_in_order() const { return closed_in_order_; }
   void send(std::string_view path, std::string_view connection = "keep-alive");
   void send_raw(std::string_view bytes);
   // The next answer on this connection. Nothing: see `ending()`.
@@ -71,6 +75,7 @@ class HttpClient {
  private:
   int fd_ = -1;
   Ending ending_ = Ending::Refused;
+  bool closed_in_order_ = false;
   std::string received_;
 };
 

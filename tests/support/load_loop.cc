@@ -24,8 +24,9 @@ struct Attempt {
 // The connections under way and what they have told, in one thread.
 class Load {
  public:
-  Load(const LoadPlan& plan, LoadReport& report, std::atomic<std::uint64_t>& answered)
-      : plan_(plan), report_(report), answered_(answered), epoll_(::epoll_create1(EPOLL_CLOEXEC)) {}
+  Load(const LoadPlan& plan, LoadReport& report, std::atomic<std::uint64_t>& answered,
+       std::atomic<std::uint64_t>& failed)
+      : plan_(plan), report_(report), answered_(answered), failed_(failed), epoll_(::epoll_create1(EPOLL_CLOEXEC)) {}
   ~Load() { ::close(epoll_); }
   Load(const Load&) = delete;
   Load& operator=(const Load&) = delete;
@@ -102,6 +103,7 @@ class Load {
   void record(Ending ending, const std::string& source) {
     constexpr std::size_t kTold = 10;
     ++report_.endings[ending];
+    if (ending != Ending::Answered) failed_.fetch_add(1, std::memory_order_relaxed);
     if (ending != Ending::Answered && report_.failures.size() < kTold) {
       report_.failures.push_back(source + ": " + std::string(name_of(ending)));
     }
@@ -110,6 +112,7 @@ class Load {
   const LoadPlan& plan_;
   LoadReport& report_;
   std::atomic<std::uint64_t>& answered_;
+  std::atomic<std::uint64_t>& failed_;
   int epoll_;
   std::uint64_t started_ = 0;
   std::list<Attempt> attempts_;  // stable addresses: epoll holds them
@@ -160,7 +163,7 @@ LoadReport LoadLoop::finish() {
 }
 
 void LoadLoop::work() {
-  Load load(plan_, report_, answered_);
+  Load load(plan_, report_, answered_, failed_);
   for (;;) {
     while (!stopping_.load(std::memory_order_relaxed) && load.wants_more()) load.start();
     if (load.empty()) return;

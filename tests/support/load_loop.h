@@ -48,6 +48,8 @@ class LoadLoop {
 
   // Answers so far; to wait until a load flows.
   [[nodiscard]] std::uint64_t answered() const { return answered_.load(std::memory_order_relaxed); }
+  // Connections so far that ended otherwise.
+  [[nodiscard]] std::uint64_t failed() const { return failed_.load(std::memory_order_relaxed); }
   // Starts no more connections, lets those under way end, and reports.
   [[nodiscard]] LoadReport stop();
   // Waits for the planned end and reports.
@@ -59,6 +61,7 @@ class LoadLoop {
   LoadPlan plan_;
   LoadReport report_;
   std::atomic<std::uint64_t> answered_{0};
+  std::atomic<std::uint64_t> failed_{0};
   std::atomic<bool> stopping_{false};
   std::thread thread_;
 };

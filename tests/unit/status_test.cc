@@ -32,6 +32,8 @@ Status example() {
   living.others.push_back({4713, "draining", 2, 60s, 12, 3s, 7s});
   living.worker->health = "unhealthy";
   living.worker->last_check = "GET /: 503";
+  living.worker->resident = 5 << 20;
+  living.others[0].resident = 7 << 20;
   living.restarts = 2;
   living.handed = 7;
   living.open = 3;
@@ -80,9 +82,12 @@ TEST(Status, ItsJsonHasTheMembersThatScriptsReadByName) {
   EXPECT_EQ(living["health"], "unhealthy");
   EXPECT_EQ(living["last_check"], "GET /: 503");
   EXPECT_EQ(living["draining_seconds"], nullptr);
+  EXPECT_EQ(living["resident_bytes"], 5 << 20);
+  EXPECT_EQ(living["others"][0]["resident_bytes"], 7 << 20);
   EXPECT_EQ(living["last_exit"], nullptr);
   const json& dead = object["pools"][0]["slots"][1];
   EXPECT_EQ(dead["pid"], nullptr);
+  EXPECT_EQ(dead["resident_bytes"], nullptr);
   EXPECT_EQ(dead["generation"], nullptr);
   EXPECT_EQ(dead["last_exit"], "killed by signal 9 (SIGKILL)");
   EXPECT_EQ(dead["next_start_seconds"], 0.3);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <random>
 
 #include "support/supervisor.h"
@@ -51,6 +52,21 @@ TEST(Control, MoreStalledClientsThanThereIsRoomForDoNotLockTheOwnerOut) {
   std::vector<HttpClient> stalled;
   for (int i = 0; i < 60; ++i) stalled.emplace_back(endpoint("unix:" + supervisor.control()));
   EXPECT_TRUE(eventually([&] { return supervisor.status().answered(); })) << "nobody can ask while strangers stall";
+}
+
+TEST(Control, StatusTellsTheMemoryOfWorkersToWhomAsksForIt) {
+  SupervisorPlan plan;
+  plan.command = {"/bin/sh", "-c", whoami_program() + " & wait"};  // it is the worker's child that serves
+  plan.options = {"--intake", "sdk"};
+  const Supervisor supervisor(plan);
+  supervisor.wait_until_serving();
+  const auto resident = [](const std::string& json) {
+    return nlohmann::json::parse(json)["pools"][0]["slots"][0]["resident_bytes"];
+  };
+  const Ran asked = supervisor.tell("status", {"--json"});
+  EXPECT_GT(resident(asked.output).get<std::uint64_t>(), 1U << 20) << asked.output;
+  EXPECT_NE(supervisor.tell("status").output.find(" MEM "), std::string::npos);
+  EXPECT_TRUE(resident(supervisor.status().json).is_null()) << "nobody has asked";
 }
 
 TEST(Control, ClientsThatWaitForARestartDoNotLockTheOwnerOut) {

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
 #include <vector>
 
 #include "support/supervisor.h"
@@ -59,6 +61,37 @@ TEST(Drain, ConnectionsOfAReplacedWorkerCloseOverTheSpreadAndStatusTellsOfThem) 
   EXPECT_GT(closed.back().count() - closed.front().count(), 2.0);
   EXPECT_TRUE(eventually([&] { return supervisor.status().slot(0).others.empty(); }))
       << "it leaves when nothing is open";
+}
+
+TEST(Drain, WhatAWorkerHasOpenThatDoesNotTellIsLookedUp) {
+  if (std::system("node --version >/dev/null 2>&1") != 0) GTEST_SKIP() << "there is no node here";
+  const TempDirectory directory;
+  write_text(directory / "server.js",
+             "require('node:http').createServer((request, response) => {\n"
+             "  if (request.url === '/') response.end('{}');\n"  // the others wait
+             "}).listen(3000);\n");
+  SupervisorPlan plan;
+  plan.workers = 1;
+  plan.options = {"--intake", "node", "--drain-timeout", "1h"};
+  plan.command = {"node", directory / "server.js"};
+  const Supervisor supervisor(plan);
+  const StatusView before = supervisor.wait_until_serving();
+  std::vector<HttpClient> waiting;
+  for (int i = 0; i < 3; i++) {
+    waiting.emplace_back(supervisor.target());
+    waiting.back().send("/wait");
+  }
+  supervisor.wait_until("all are with the worker", [](const StatusView& status) { return status.slot(0).handed == 3; });
+  ASSERT_EQ(supervisor.tell("restart", {"--wait"}).exit_code, 0);
+  const auto departing = [&] {
+    const Ran asked = supervisor.tell("status", {"--json"});
+    const auto others = nlohmann::json::parse(asked.output)["pools"][0]["slots"][0]["others"];
+    return others.empty() ? nlohmann::json::object() : others[0];
+  };
+  EXPECT_EQ(departing().value("pid", 0), before.slot(0).pid);
+  EXPECT_TRUE(eventually([&] { return departing().value("open", 0) == 3; })) << departing();
+  waiting.pop_back();
+  EXPECT_TRUE(eventually([&] { return departing().value("open", 0) == 2; })) << departing();
 }
 
 TEST(Drain, AStopSpreadsNothing) {

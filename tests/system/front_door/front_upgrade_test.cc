@@ -96,6 +96,27 @@ TEST(FrontDoorUpgrade, AWorkerHearsOfEveryByteOfWhatCameWhileTheProgramsChanged)
   EXPECT_TRUE(client.receive()) << name_of(client.ending());
 }
 
+TEST(FrontDoorUpgrade, IsRefusedWhileAListCannotBeRead) {
+  const TempDirectory directory;
+  const std::string list = directory / "deny";
+  write_text(list, "127.0.7.0/24\n");
+  const Supervisor supervisor(passed("127.0.0.1:0,deny=" + list));
+  supervisor.wait_until_serving();
+  const std::vector<pid_t> workers = supervisor.status().pids();
+  std::filesystem::remove(list);
+  const Ran refused = supervisor.tell("upgrade", {"--wait"});
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_THAT(refused.errors, testing::HasSubstr("read " + list));
+  EXPECT_FALSE(get_once(supervisor.target(), "/", "127.0.7.1")) << "what the list said is in force";
+  EXPECT_TRUE(get_once(supervisor.target(), "/", "127.0.8.1"));
+  write_text(list, "127.0.8.0/24\n");
+  const Ran done = supervisor.tell("upgrade", {"--wait"});
+  EXPECT_EQ(done.exit_code, 0) << done.errors;
+  EXPECT_EQ(supervisor.status().pids(), workers);
+  EXPECT_TRUE(get_once(supervisor.target(), "/", "127.0.7.1"));
+  EXPECT_FALSE(get_once(supervisor.target(), "/", "127.0.8.1"));
+}
+
 TEST(FrontDoorUpgrade, WhatSourcesHaveDoneBeforeIsNotForgotten) {
   const Supervisor supervisor(passed("127.0.0.1:0,source-rate=1,source-rate-period=1h,ban-after=2,ban-time=1h"));
   supervisor.wait_until_serving();

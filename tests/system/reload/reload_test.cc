@@ -2,7 +2,9 @@
 #include <gmock/gmock.h>
 #include <signal.h>
 
+#include <future>
 #include <nlohmann/json.hpp>
+#include <tuple>
 
 #include "support/load_loop.h"
 #include "support/supervisor.h"
@@ -101,6 +103,54 @@ TEST_F(Reload, WhoseNewWorkersFailIsRolledBackUnderLoad) {
   });
   const LoadReport report = load.stop();
   EXPECT_EQ(report.failed(), 0U) << report.summary();
+}
+
+// The successor is ready, and so nothing but its canary stands between it and the clients.
+struct Fate {
+  const char* name;
+  int signal;  // to the successor
+  const char* reason;
+};
+class CanaryRollback : public Reload, public testing::WithParamInterface<std::tuple<const char*, Fate>> {};
+INSTANTIATE_TEST_SUITE_P(Successors, CanaryRollback,
+                         testing::Combine(testing::Values("pass", "steer"),
+                                          testing::Values(Fate{"Dies", SIGKILL, "killed by signal 9"},
+                                                          Fate{"Hangs", SIGSTOP, "gave no heartbeat"})),
+                         [](const auto& one) {
+                           return std::get<0>(one.param) + std::string(std::get<1>(one.param).name);
+                         });
+
+TEST_P(CanaryRollback, ASuccessorThatFailsWithinItsCanaryNeverTakesTheSlot) {
+  const auto& [plane, fate] = GetParam();
+  const std::string lines = "workers = 3\nintake = \"sdk\"\nplane = \"" + std::string(plane) +
+                            "\"\ncanary = \"1h\"\nheartbeat-timeout = \"10s\"\nkill-timeout = \"1s\"\n";
+  write(lines);
+  const Supervisor supervisor(plan(), &directory_);
+  const StatusView before = supervisor.wait_until_serving();
+  LoadLoop load(LoadPlan{supervisor.target(), ipv4_sources(100), 8, std::nullopt, "/", kPatience});
+  ASSERT_TRUE(eventually([&] { return load.answered() > 50; }));
+  write(lines + "environment = { ROUND = \"1\" }", "sh -c 'echo my last words; exec " + whoami_program() + "'");
+  std::future<Ran> reloading = std::async(std::launch::async, [&] { return reload(supervisor); });
+  const StatusView in_canary =
+      supervisor.wait_until("there is a successor that is ready", [](const StatusView& status) {
+        return status.slot(0).others.size() == 1 && status.slot(0).others[0].state == "serving";
+      });
+  const std::uint64_t answered = load.answered();
+  EXPECT_TRUE(eventually([&] { return load.answered() > answered + 50; }));
+  send_signal(in_canary.slot(0).others[0].pid, fate.signal);
+  const Ran ran = reloading.get();
+  EXPECT_EQ(ran.exit_code, 1);
+  EXPECT_THAT(ran.errors, HasSubstr("rolled back"));
+  EXPECT_THAT(ran.errors, HasSubstr("the successor in slot 0 failed"));
+  EXPECT_THAT(ran.errors, HasSubstr(fate.reason));
+  EXPECT_THAT(ran.errors, HasSubstr("my last words"));
+  const StatusView after = supervisor.wait_until_serving();
+  EXPECT_EQ(after.pids(), before.pids());
+  EXPECT_EQ(nlohmann::json::parse(after.json)["reload_failed"], true);
+  const LoadReport report = load.stop();
+  EXPECT_EQ(report.failed(), 0U) << report.summary();
+  EXPECT_TRUE(report.moved().empty());
+  EXPECT_FALSE(report.answered_by.contains(in_canary.slot(0).others[0].pid)) << "it served nobody";
 }
 
 TEST_F(Reload, WhatNeedsANewStartIsToldAndTheRestApplied) {

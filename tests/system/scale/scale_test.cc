@@ -3,6 +3,7 @@
 #include <sched.h>
 #include <signal.h>
 
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "support/load_loop.h"
@@ -122,6 +123,61 @@ TEST_P(Scale, ADrainedSlotHasNoClientsUntilItIsFilledAgain) {
   EXPECT_NE(filled.slot(0).pid, before.slot(0).pid);
   const LoadReport report = load.stop();
   EXPECT_EQ(report.failed(), 0U) << report.summary();
+}
+
+std::uint64_t epoch_of(const StatusView& status) {
+  return nlohmann::json::parse(status.json)["epoch"].get<std::uint64_t>();
+}
+
+TEST(ADrainedSlot, IsNoPartOfARestartAndHoldsNoUpgradeUp) {
+  SupervisorPlan plan;
+  plan.workers = 3;
+  const Supervisor supervisor(plan);
+  const StatusView before = supervisor.wait_until_serving();
+  ASSERT_EQ(supervisor.tell("drain", {"--wait", "1"}).exit_code, 0);
+  const Ran named = supervisor.tell("restart", {"--wait", "1"});
+  EXPECT_EQ(named.exit_code, 1);
+  EXPECT_NE(named.errors.find("slot 1 is drained"), std::string::npos) << named.errors;
+  const Ran all = supervisor.tell("restart", {"--wait"});
+  ASSERT_EQ(all.exit_code, 0) << all.errors;
+  const StatusView after = supervisor.status();
+  EXPECT_NE(after.slot(0).pid, before.slot(0).pid);
+  EXPECT_EQ(after.slot(1).state, "drained");
+  EXPECT_NE(after.slot(2).pid, before.slot(2).pid);
+  ASSERT_EQ(supervisor.tell("upgrade", {"--wait"}).exit_code, 0) << supervisor.errors();
+  EXPECT_EQ(supervisor.status().slot(1).state, "drained");
+}
+
+TEST(ADrainedSlot, EndsTheRestartThatWaitedForItAndWhatWaitedForThat) {
+  SupervisorPlan plan;
+  plan.workers = 1;
+  plan.options = {"--canary", "1h"};
+  const Supervisor supervisor(plan);
+  supervisor.wait_until_serving();
+  ASSERT_EQ(supervisor.tell("restart").exit_code, 0);
+  supervisor.wait_until("there is a successor", [](const StatusView& s) { return s.slot(0).others.size() == 1; });
+  send_signal(supervisor.pid(), SIGUSR2);
+  supervisor.wait_until_told("upgrade: waiting: pool main: a restart replaces its workers");
+  ASSERT_EQ(supervisor.tell("drain", {"0"}).exit_code, 0);
+  supervisor.wait_until("it is another program", [](const StatusView& status) { return epoch_of(status) == 1; });
+  supervisor.wait_until("it is empty", [](const StatusView& status) { return status.slot(0).state == "drained"; });
+}
+
+TEST(ADrainedSlot, WhoseWorkerAskedNotToBeRestartedIsFilledOrSaysWhyNot) {
+  SupervisorPlan plan;
+  plan.command = {"/bin/sh", "-c", "[ -e {dir}/off ] && exit 78; exec " + whoami_program()};
+  const Supervisor supervisor(plan);
+  const StatusView before = supervisor.wait_until_serving();
+  write_text(supervisor.directory() / "off", "");
+  send_signal(before.slot(0).pid, SIGKILL);
+  supervisor.wait_until("it is stopped", [](const StatusView& status) { return status.slot(0).state == "stopped"; });
+  ASSERT_EQ(supervisor.tell("drain", {"--wait", "0"}).exit_code, 0);
+  const Ran failed = supervisor.tell("undrain", {"--wait", "0"});
+  EXPECT_EQ(failed.exit_code, 1);
+  EXPECT_NE(failed.errors.find("78"), std::string::npos) << failed.errors;
+  std::filesystem::remove(supervisor.directory() / "off");
+  ASSERT_EQ(supervisor.tell("undrain", {"--wait", "0"}).exit_code, 0);
+  EXPECT_TRUE(supervisor.status().all_serving());
 }
 
 TEST(ScaleBySignal, OneWorkerMoreAndOneLess) {

@@ -146,6 +146,39 @@ routes = [{ when = { path-prefix = "/chat/" }, pool = "chat" }]
   EXPECT_TRUE(eventually([&] { return status().balanced() && status().waiting == 0; })) << status().json;
 }
 
+TEST_F(Readopt, AListThatCannotBeReadEndsNoWorker) {
+  machine_.write("/etc/holdfast/allow", "127.0.7.0/24\n");
+  machine_.write("/etc/holdfast/deny", "127.0.8.0/24\n");
+  write_config(R"([listeners.main]
+address = "127.0.0.1:8080"
+allow = "/etc/holdfast/allow"
+[listeners.other]
+address = "127.0.0.1:8081"
+deny = "/etc/holdfast/deny"
+[pools.main]
+workers = 2
+intake = "sdk"
+command = ["/run/machine/bin/whoami"]
+)");
+  start_service();
+  const Endpoint other = endpoint("127.0.0.1:8081");
+  const std::vector<pid_t> workers = status().pids();
+  ASSERT_EQ(workers.size(), 2U);
+  ASSERT_TRUE(get_once(target_, "/", "127.0.7.1"));
+  ASSERT_EQ(machine_.run({"rm", "/etc/holdfast/allow", "/etc/holdfast/deny"}).exit_code, 0);
+  kill_supervisor();
+  EXPECT_EQ(status().pids(), workers);
+  EXPECT_FALSE(get_once(target_, "/", "127.0.7.1")) << "nobody is allowed, as nobody knows who was";
+  EXPECT_TRUE(get_once(other, "/", "127.0.8.1"));
+  EXPECT_THAT(machine_.journal(kService), HasSubstr("until it can be read it lets nobody in"));
+  EXPECT_THAT(machine_.journal(kService), HasSubstr("until it can be read it keeps nobody out"));
+  machine_.write("/etc/holdfast/allow", "127.0.7.0/24\n");
+  machine_.write("/etc/holdfast/deny", "127.0.8.0/24\n");
+  EXPECT_TRUE(eventually([&] { return get_once(target_, "/", "127.0.7.1").has_value(); }));
+  EXPECT_TRUE(eventually([&] { return !get_once(other, "/", "127.0.8.1").has_value(); }));
+  EXPECT_EQ(status().pids(), workers);
+}
+
 TEST_F(Readopt, WhereNothingWasKeptTheOldWorkersAreEnded) {
   machine_.write("/run/systemd/system/holdfast@.service.d/none.conf", "[Service]\nFileDescriptorStoreMax=0\n");
   systemctl({"daemon-reload"});

@@ -25,21 +25,26 @@ TEST_P(KilledUnderLoad, TheWorkersGoOnAndNobodyIsRefused) {
   LoadLoop load(plan);
   ASSERT_TRUE(eventually([&] { return load.answered() > 50; }));
 
+  // Only what the supervisor itself held at the instant of its death ends with it: what one turn had accepted, where it passes
+  // connections. More than are open at a time that cannot be.
+  const bool steered = std::string(GetParam()).find("steer") != std::string::npos;
+  const std::uint64_t most_lost = steered ? 0 : plan.at_a_time;
   constexpr int kKills = 20 / kSlowness;
-  for (int i = 0; i < kKills / kSlowness; i++) {
+  for (int i = 0; i < kKills; i++) {
     const std::uint64_t answered = load.answered();
+    const std::uint64_t failed = load.failed();
     kill_supervisor();
     ASSERT_TRUE(eventually([&] { return load.answered() > answered + 50; })) << "kill " << i;
+    EXPECT_LE(load.failed() - failed, most_lost) << "kill " << i;
     EXPECT_EQ(status().pids(), workers) << "kill " << i;
   }
   const LoadReport report = load.stop();
   RecordProperty("connections", static_cast<int>(report.connections()));
   EXPECT_EQ(report.endings.contains(Ending::Refused), false) << report.summary();
   EXPECT_EQ(report.endings.contains(Ending::TimedOut), false) << report.summary();
-  // Only what the supervisor itself held at the instant of its death ends with it: a handful, where it passes connections.
-  constexpr std::uint64_t kMostInItsHands = 8;
-  const bool steered = std::string(GetParam()).find("steer") != std::string::npos;
-  EXPECT_LE(report.failed(), steered ? 0 : kKills * kMostInItsHands) << report.summary();
+  if (steered) {
+    EXPECT_EQ(report.failed(), 0U) << report.summary();
+  }
   for (HttpClient& client : kept) EXPECT_TRUE(client.get("/"));
   EXPECT_TRUE(eventually([&] { return status().balanced() && status().waiting == 0; })) << status().json;
   systemctl({"stop", kService});
@@ -82,7 +87,7 @@ TEST_F(Readopt, AWrappedServerGoesOn) {
 
 TEST_F(Readopt, AHungSupervisorIsReplacedAndItsWorkersGoOn) {
   machine_.write("/run/systemd/system/holdfast@.service.d/short.conf",
-                 "[Service]\nWatchdogSec=2s\nTimeoutAbortSec=1s\n");
+                 "[Service]\nWatchdogSec=10s\nTimeoutAbortSec=1s\n");
   systemctl({"daemon-reload"});
   start("intake = \"sdk\"\n");
   const std::vector<pid_t> workers = status().pids();

@@ -31,7 +31,9 @@ class FleetRules {
   // Wishes and facts.
   void set_size(unsigned size) { size_ = size; }
   void set_drained(SlotId slot, bool drained) {
-    if (slot.value < slots_.size()) slots_[slot.value].drained = drained;
+    if (slot.value >= slots_.size()) return;
+    slots_[slot.value].drained = drained;
+    if (!drained) start_anew(slots_[slot.value]);
   }
   void set_generation(Generation generation) { generation_ = generation; }
   void set_stop(Fleet::Stop stop) { stop_ = std::max(stop_, stop); }
@@ -41,10 +43,8 @@ class FleetRules {
     Slot& slot = slots_[id.value];
     if (slot.incumbent) {
       life_of(*slot.incumbent).outdated = true;
-    } else {
-      slot.pause = Pause::None;
-      slot.failures = 0;
     }
+    start_anew(slot);
   }
 
   void on_ready(WorkerId id, TimePoint now) {
@@ -181,6 +181,11 @@ class FleetRules {
     return found == lives_.end() || found->second.died ? nullptr : &found->second;
   }
 
+  static void start_anew(Slot& slot) {
+    if (slot.incumbent) return;
+    slot.pause = Pause::None;
+    slot.failures = 0;
+  }
   static bool ending(const Life& life) { return life.asked_to_end || life.killed; }
   static bool serving(const Life& life) { return life.ready && !life.drain_deadline && !ending(life) && !life.died; }
   [[nodiscard]] std::size_t departing_from(SlotId slot) const {

@@ -362,6 +362,16 @@ TEST_F(FleetTest, AStoppedSlotStartsAgainForARequestOrAnotherGeneration) {
   EXPECT_THAT(reconcile(), Contains("start worker 4 in slot 0 of generation 2"));
 }
 
+TEST_F(FleetTest, AStoppedSlotThatWasDrainedStartsWhenThatIsTakenBack) {
+  begin_serving(plain_policy(), 2);
+  exited(1, WorkerEnd::DoNotRestart);
+  (void)reconcile();
+  fleet.set_drained(SlotId{0}, true);
+  EXPECT_THAT(reconcile(), IsEmpty());
+  fleet.set_drained(SlotId{0}, false);
+  EXPECT_THAT(reconcile(), ElementsAre("start worker 3 in slot 0 of generation 1"));
+}
+
 TEST_F(FleetTest, GivesUpWhenEverySlotRestsAndNoWorkerWasEverReady) {
   begin(policy_with_start_limit(), 2);
   (void)reconcile();

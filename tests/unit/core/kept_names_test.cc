@@ -30,6 +30,22 @@ TEST(KeptNames, WhatWasKeptBeforeAndIsNotWantedGoes) {
   EXPECT_THAT(change.taken_back, ElementsAre("old"));
 }
 
+TEST(KeptNames, WhatCouldNotBeSaidIsSaidAgain) {
+  KeptNames kept;
+  (void)kept.change_to({{"a", "1"}, {"b", "2"}});
+  kept.was_not_given("b");
+  KeptNames::Change change = kept.change_to({{"a", "1"}, {"b", "2"}});
+  EXPECT_THAT(change.given, ElementsAre("b"));
+  change = kept.change_to({{"b", "2"}});
+  EXPECT_THAT(change.taken_back, ElementsAre("a"));
+  kept.was_not_taken_back("a");
+  change = kept.change_to({{"b", "2"}});
+  EXPECT_THAT(change.given, IsEmpty());
+  EXPECT_THAT(change.taken_back, ElementsAre("a"));
+  change = kept.change_to({{"b", "2"}});
+  EXPECT_THAT(change.taken_back, IsEmpty());
+}
+
 TEST(KeptNames, AFileOfTwoNamesStaysUnderTheFirstAsLongAsEitherIsWanted) {
   KeptNames kept;
   KeptNames::Change change = kept.change_to({{"listener.7", "socket 7"}, {"member.7", "socket 7"}});
