@@ -105,6 +105,12 @@ class FleetRunner {
   [[nodiscard]] bool is_known(ListenerId listener) const;
   // Listeners have come of which the next workers will show what they want of them.
   void expect_listeners() { retired_unwanted_ = false; }
+  // These will be closed once the workers are replaced: the next ones are to serve the others. None: that is over.
+  void expect_to_leave(std::vector<ListenerId> listeners) { leaving_ = std::move(listeners); }
+  // A roll has failed: the workers of before open the servers that they had.
+  void forget_node_servers() {
+    if (node_) node_->forget_servers();
+  }
 
   // At the end: resets what still waits for a worker.
   void refuse_waiting();
@@ -193,6 +199,7 @@ class FleetRunner {
 
   // Of Node.js workers: fleet_runner_node.cc.
   [[nodiscard]] std::unique_ptr<NodeWorkers> make_node_workers();
+  [[nodiscard]] std::vector<NodeServers::Offered> offered_listeners() const;
   void open_node_door();
   void on_node_accepting(WorkerId worker, bool accepts);
   void on_node_leaves(WorkerId worker, const std::string& why);
@@ -257,6 +264,7 @@ class FleetRunner {
   bool has_capture_ = true;
   bool has_steering_ = true;
   bool retired_unwanted_ = false;
+  std::vector<ListenerId> leaving_;  // though they still serve
   std::vector<Slot> slots_;
   std::map<WorkerId, Occupant> occupants_;
   std::map<SlotId, CleanUp> clean_ups_;

@@ -20,11 +20,7 @@ constexpr Duration kShortestLook = std::chrono::milliseconds(100);
 
 std::unique_ptr<NodeWorkers> FleetRunner::make_node_workers() {
   NodeWorkers::Hooks hooks;
-  hooks.listeners = [this] {
-    std::vector<ListenAddress> addresses;
-    for (const std::unique_ptr<Listener>& listener : dispatcher_.listeners()) addresses.push_back(listener->address());
-    return addresses;
-  };
+  hooks.listeners = [this] { return offered_listeners(); };
   hooks.label = [this](WorkerId worker) {
     const auto occupant = occupants_.find(worker);
     return occupant == occupants_.end() ? pool_.name : label(occupant->second.slot);
@@ -36,6 +32,16 @@ std::unique_ptr<NodeWorkers> FleetRunner::make_node_workers() {
   hooks.on_garbage = [this](const NodeInbox& inbox, const Error& error) { on_garbage(inbox, error); };
   hooks.on_room = [this] { dispatcher_.on_room(); };
   return std::make_unique<NodeWorkers>(loop_, pool_, std::move(hooks));
+}
+
+std::vector<NodeServers::Offered> FleetRunner::offered_listeners() const {
+  std::vector<NodeServers::Offered> offered;
+  for (const std::unique_ptr<Listener>& listener : dispatcher_.listeners()) {
+    const bool leaves = !listener->stays() || std::count(leaving_.begin(), leaving_.end(), listener->id()) > 0;
+    using Fate = NodeServers::Offered::Fate;
+    offered.push_back({listener->address(), listener->name(), leaves ? Fate::Leaves : Fate::Stays});
+  }
+  return offered;
 }
 
 void FleetRunner::open_node_door() {

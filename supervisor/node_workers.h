@@ -28,8 +28,8 @@ class NodeWorkers {
  public:
   // Called from the loop, or from within a call of an inbox.
   struct Hooks {
-    std::function<std::vector<ListenAddress>()> listeners;  // of the pool, by ListenerId
-    std::function<std::string(WorkerId)> label;             // for the log
+    std::function<std::vector<NodeServers::Offered>()> listeners;  // of the pool, by ListenerId
+    std::function<std::string(WorkerId)> label;                    // for the log
     std::function<void(WorkerId)> on_ready;
     std::function<void(WorkerId, bool accepts)> on_accepting;
     std::function<void(WorkerId, const std::string& why)> on_leaves;

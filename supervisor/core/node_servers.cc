@@ -18,8 +18,8 @@ bool is_meant(const ListenAddress& listener, const NodeServer& server) {
   if (const auto* path = std::get_if<UnixAddress>(&listener)) {
     return server.kind == NodeServer::Kind::Unix && path->path == server.address;
   }
-  return server.kind != NodeServer::Kind::Unix && server.port != 0 &&
-         std::get<TcpAddress>(listener).port == server.port;
+  const auto* tcp = std::get_if<TcpAddress>(&listener);
+  return tcp != nullptr && server.kind != NodeServer::Kind::Unix && server.port != 0 && tcp->port == server.port;
 }
 
 bool has_same_address(const ListenAddress& listener, const NodeServer& server) {
@@ -45,7 +45,7 @@ NodeServers::Answer NodeServers::answer(const NodeServer& server, const std::str
   }
   const std::string& shared = data_.try_emplace(*listener, data).first->second;
   Granted granted{ListenerId{*listener}, std::nullopt, shared};
-  if (const auto* bound = std::get_if<TcpAddress>(&listeners_[*listener]);
+  if (const auto* bound = std::get_if<TcpAddress>(&listeners_[*listener].address);
       bound != nullptr && server.kind != NodeServer::Kind::Unix) {
     granted.bound = *bound;
     // Told another port than it has asked for, a worker takes that for a failed bind.
@@ -64,8 +64,9 @@ std::optional<std::uint32_t> NodeServers::listener_for(const NodeServer& asked) 
   std::optional<std::uint32_t> best;
   int best_rank = 0;
   for (std::uint32_t i = 0; i < listeners_.size(); i++) {
-    if (!is_free(i)) continue;
-    const int rank = 1 + (is_meant(listeners_[i], server) ? 2 : 0) + (has_same_address(listeners_[i], server) ? 1 : 0);
+    if (!is_free(i) || listeners_[i].fate == Offered::Fate::Leaves) continue;
+    const ListenAddress& address = listeners_[i].address;
+    const int rank = 1 + (is_meant(address, server) ? 2 : 0) + (has_same_address(address, server) ? 1 : 0);
     if (rank > best_rank) best = i;
     best_rank = std::max(rank, best_rank);
   }
@@ -75,7 +76,9 @@ std::optional<std::uint32_t> NodeServers::listener_for(const NodeServer& asked) 
 
 std::string NodeServers::listed() const {
   std::string text;
-  for (const ListenAddress& listener : listeners_) text += (text.empty() ? "" : ", ") + to_text(listener);
+  for (const Offered& listener : listeners_) {
+    if (listener.fate == Offered::Fate::Stays) text += (text.empty() ? "" : ", ") + to_text(listener.address);
+  }
   return text.empty() ? "there is none" : text;
 }
 

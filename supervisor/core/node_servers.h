@@ -16,12 +16,18 @@ namespace holdfast {
 // behind a listener on port 80: the worker is told that it listens on 3000.
 //
 // A listener of the same port, or path, is the server's. Any other server gets the first listener that no server has,
-// and keeps it in all workers. The workers run the same program, so what the first one asked for is what each will.
+// and keeps it in all workers. The workers run the same program, so what the first one asked for is what each will. A
+// listener that leaves is given to nobody any more; who has it keeps it.
 class NodeServers {
  public:
-  explicit NodeServers(std::vector<ListenAddress> listeners) : listeners_(std::move(listeners)) {}
-  // The pool's listeners, as they are now; those that were there before keep their numbers.
-  void set_listeners(std::vector<ListenAddress> listeners) { listeners_ = std::move(listeners); }
+  struct Offered {
+    ListenAddress address;
+    std::string name = {};
+    enum class Fate { Stays, Leaves } fate = Fate::Stays;  // Leaves: a reload takes it away, or has done so
+  };
+  explicit NodeServers(std::vector<Offered> listeners) : listeners_(std::move(listeners)) {}
+  // The pool's listeners by ListenerId, as they are now; those that were there before keep their numbers.
+  void set_listeners(std::vector<Offered> listeners) { listeners_ = std::move(listeners); }
 
   struct Granted {
     ListenerId listener;
@@ -58,7 +64,7 @@ class NodeServers {
   [[nodiscard]] std::optional<std::uint32_t> listener_for(const NodeServer& server);
   [[nodiscard]] std::string listed() const;
 
-  std::vector<ListenAddress> listeners_;  // by ListenerId
+  std::vector<Offered> listeners_;  // by ListenerId
   std::map<NodeServer, std::uint32_t> taken_;
   std::map<std::uint32_t, std::string> data_;
 };

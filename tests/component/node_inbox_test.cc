@@ -134,7 +134,7 @@ class NodeInboxTest : public testing::Test {
 
   Pipe pipe_ = make_pipe();
   Loop loop_;
-  NodeServers servers_{{*parse_listen_address(":3000"), *parse_listen_address(":3001")}};
+  NodeServers servers_{{{*parse_listen_address(":3000")}, {*parse_listen_address(":3001")}}};
   std::unique_ptr<NodeInbox> inbox_;
   std::optional<PlayedWorker> worker_;
   std::vector<std::string> told_;

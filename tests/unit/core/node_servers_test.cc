@@ -9,8 +9,12 @@ namespace holdfast {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 
-ListenAddress listener(const char* text) { return *parse_listen_address(text); }
+NodeServers::Offered listener(const char* text) { return {*parse_listen_address(text)}; }
+NodeServers::Offered leaving(const char* text, const char* name = "") {
+  return {*parse_listen_address(text), name, NodeServers::Offered::Fate::Leaves};
+}
 NodeServer on_port(std::uint16_t port, std::uint32_t index = 0) { return {NodeServer::Kind::Tcp4, "", port, index}; }
 NodeServer on_path(const char* path) { return {NodeServer::Kind::Unix, path, 0, 0}; }
 
@@ -77,6 +81,17 @@ TEST(NodeServers, OneThatNoListenerIsLeftForIsRefused) {
   EXPECT_THAT(no.why, HasSubstr(":80"));
   servers.forget_servers();
   EXPECT_EQ(granted(servers, on_port(9100)), 0u) << "workers of another generation";
+}
+
+TEST(NodeServers, WhatLeavesIsGivenToNobodyAndWhoHasItKeepsIt) {
+  NodeServers servers({listener(":3000")});
+  EXPECT_EQ(granted(servers, on_port(3000)), 0u);
+  servers.set_listeners({leaving(":3000"), listener(":3001")});
+  EXPECT_EQ(granted(servers, on_port(3000)), 0u) << "a worker of the same program";
+  servers.forget_servers();
+  EXPECT_EQ(granted(servers, on_port(3000)), 1u) << "though the port of the other is the one that is meant";
+  EXPECT_EQ(granted(servers, on_port(9100)), 999u);
+  EXPECT_THAT(refused(servers, on_port(9100)).why, Not(HasSubstr(":3000,")));
 }
 
 TEST(NodeServers, UdpAndDescriptorsAreRefusedWithTheReason) {
