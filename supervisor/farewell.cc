@@ -32,6 +32,7 @@ std::string_view answer_of(Refusal refusal) {
     case Refusal::Connections:
     case Refusal::TotalConnections:
     case Refusal::Removed:
+    case Refusal::NoServer:
       return kNoRoom;
     default:
       return kForbidden;

@@ -201,6 +201,7 @@ class FleetRunner {
   [[nodiscard]] std::unique_ptr<NodeWorkers> make_node_workers();
   [[nodiscard]] std::vector<NodeServers::Offered> offered_listeners() const;
   void open_node_door();
+  void look_for_strays();
   void on_node_accepting(WorkerId worker, bool accepts);
   void on_node_leaves(WorkerId worker, const std::string& why);
   void on_node_came_back(WorkerId worker);
@@ -281,6 +282,7 @@ class FleetRunner {
   bool scheduled_ = false;
   bool keep_first_ = false;  // something was heard or wished that must be kept before it is acted upon
   bool recounted_ = false;
+  bool looking_for_strays_ = false;
   TimePoint due_ = kNever;  // when the fleet asked to be asked next
   Timer warming_up_;
   std::uint64_t checks_ = 0;

@@ -31,6 +31,7 @@ std::unique_ptr<NodeWorkers> FleetRunner::make_node_workers() {
   hooks.on_came_back = [this](WorkerId worker) { on_node_came_back(worker); };
   hooks.on_garbage = [this](const NodeInbox& inbox, const Error& error) { on_garbage(inbox, error); };
   hooks.on_room = [this] { dispatcher_.on_room(); };
+  hooks.on_strays = [this] { look_for_strays(); };
   return std::make_unique<NodeWorkers>(loop_, pool_, std::move(hooks));
 }
 
@@ -56,6 +57,18 @@ void FleetRunner::open_node_door() {
   };
   node_door_ = std::make_unique<NodeSessionDoor>(loop_, std::move(hooks));
   dispatcher_.set_session_door([this](Connection& connection) { return node_door_->take(connection); });
+}
+
+// Not now: we are inside a call of an inbox, or of the dispatcher.
+void FleetRunner::look_for_strays() {
+  if (std::exchange(looking_for_strays_, true)) return;
+  loop_.defer([this] {
+    looking_for_strays_ = false;
+    for (const Slot& slot : slots_) {
+      auto* const inbox = static_cast<NodeInbox*>(slot.inbox.get());
+      if (inbox != nullptr) dispatcher_.turn_away(without_checks(node_->take_strays(*inbox)), Refusal::NoServer);
+    }
+  });
 }
 
 void FleetRunner::on_node_accepting(WorkerId worker, bool accepts) {
@@ -105,6 +118,7 @@ void FleetRunner::on_node_grace_over(WorkerId worker) {
   if (needs_no_server && pool_.node.ready == NodeConfig::Ready::Listening)
     on_ready(worker, "it has lived through --start-grace");
   const bool ready = is_ready();
+  if (ready) node_->on_told(worker);
   if (!ready) occupant.grace->arm(loop_.now() + std::max(pool_.start_grace, kShortestLook));
   const std::string passed_by = what_passes_us_by(occupant);
   if (passed_by.empty()) return;

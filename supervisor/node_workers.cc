@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "node_program.h"
@@ -53,6 +54,12 @@ NodeInbox::Hooks NodeWorkers::hooks_of_inbox() {
   hooks.on_room = [this] { hooks_.on_room(); };
   hooks.on_taken_up = of_worker([this](WorkerId worker, BorrowedFd connection) { on_taken_up(worker, connection); });
   hooks.on_recount = [this] { recount_open(); };
+  hooks.stand_in = [this](const NodeInbox& inbox, ListenerId listener, const std::vector<ListenerId>& servers) {
+    const bool is_known = knows_servers_ || inbox.is_told();
+    const auto stands = is_known ? NodeServers::Stands::AlsoTheOnlyOne : NodeServers::Stands::OfTheSameName;
+    return servers_.stand_in(listener, servers, stands);
+  };
+  hooks.on_strays = [this](NodeInbox&) { hooks_.on_strays(); };
   return hooks;
 }
 
@@ -76,7 +83,9 @@ SavedNodeWorkers NodeWorkers::save() const {
 
 void NodeWorkers::adopt(const SavedNodeWorkers& saved) {
   found_ = saved.found;
+  servers_.set_listeners(hooks_.listeners());
   servers_.adopt(saved.servers);
+  knows_servers_ = !saved.servers.taken.empty();
   relay_.adopt(saved.adapters);
   sessions_.adopt({saved.sessions.begin(), saved.sessions.end()});
 }
@@ -157,7 +166,56 @@ void NodeWorkers::on_ready(WorkerId worker) {
   if (const auto inbox = inboxes_.find(worker); inbox != inboxes_.end()) inbox->second->consider_ready();
 }
 
+void NodeWorkers::on_told(WorkerId worker) {
+  const auto found = inboxes_.find(worker);
+  if (found == inboxes_.end() || found->second->is_told()) return;
+  NodeInbox& inbox = *found->second;
+  servers_.set_listeners(hooks_.listeners());
+  inbox.consider_told();
+  hooks_.on_strays();
+  if (!inbox.serves()) return;
+  knows_servers_ = true;
+  for (std::uint32_t i = 0; i < servers_.listeners().size(); i++) {
+    const NodeServers::Offered& listener = servers_.listeners()[i];
+    if (listener.fate == NodeServers::Offered::Fate::Leaves || !inbox.serves(ListenerId{i})) continue;
+    if (inbox.has_server(ListenerId{i}) || !stood_in_for_.insert(ListenerId{i}).second) continue;
+    spdlog::info("pool {}: listener {} ({}) has no server of its own: {}, the only one, serves its clients", pool_.name,
+                 listener.name, to_text(listener.address), servers_.servers_listed());
+  }
+}
+
+std::vector<Connection> NodeWorkers::take_strays(NodeInbox& inbox) {
+  std::vector<Connection> taken;
+  for (const auto& [listener, count] : inbox.strays()) {
+    const bool hopeless = !may_be_served(listener);
+    if (hopeless) report_unserved(listener);
+    std::vector<Connection> some = inbox.take_strays(listener, hopeless ? 0 : pool_.queue_limit);
+    std::move(some.begin(), some.end(), std::back_inserter(taken));
+  }
+  return taken;
+}
+
+bool NodeWorkers::may_be_served(ListenerId listener) const {
+  return std::any_of(inboxes_.begin(), inboxes_.end(), [&](const auto& entry) {
+    const NodeInbox& inbox = *entry.second;
+    return inbox.serves() && (!inbox.is_told() || inbox.serves(listener));
+  });
+}
+
+void NodeWorkers::report_unserved(ListenerId listener) {
+  if (!unserved_.insert(listener).second) return;
+  servers_.set_listeners(hooks_.listeners());
+  const NodeServers::Offered& unserved = servers_.listeners()[listener.value];
+  spdlog::error(
+      "pool {}: no server of the program is open for listener {} ({}): its clients are refused until one is. The "
+      "program's servers: {}. Have it listen there too, or take the listener away",
+      pool_.name, unserved.name, to_text(unserved.address), servers_.servers_listed());
+}
+
 void NodeWorkers::forget_servers() {
+  knows_servers_ = false;
+  unserved_.clear();
+  stood_in_for_.clear();
   servers_.forget_servers();
   found_ = NodeDialect::Auto;
 }

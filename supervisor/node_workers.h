@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,6 +37,7 @@ class NodeWorkers {
     std::function<void(WorkerId)> on_came_back;
     std::function<void(const NodeInbox&, const Error&)> on_garbage;
     std::function<void()> on_room;
+    std::function<void()> on_strays;                     // some inbox has connections that its worker has no use for
   };
   NodeWorkers(Loop& loop, const PoolConfig& pool, Hooks hooks);
 
@@ -55,6 +57,11 @@ class NodeWorkers {
   [[nodiscard]] bool on_grace_over(WorkerId worker);
   // It counts as ready, by whatever sign.
   void on_ready(WorkerId worker);
+  // It is ready, and has been given its time to open its servers.
+  void on_told(WorkerId worker);
+  // Connections in the inbox of a worker that will be served by nobody: of a listener for which no worker has a server, or
+  // that are too many to wait until this worker has one again. The log tells of each such listener once.
+  [[nodiscard]] std::vector<Connection> take_strays(NodeInbox& inbox);
   // It has ended, and its inbox has heard its last words: the others are told.
   void on_gone(WorkerId worker);
   // In which the session of Socket.IO lives. Before it counts as unknown every worker is heard: what announces it may be on its way.
@@ -68,6 +75,8 @@ class NodeWorkers {
   void guess_dialect(WorkerId worker, const NodeInbox& inbox);
   void on_granted(WorkerId worker);
   [[nodiscard]] NodeInbox::Hooks hooks_of_inbox();
+  [[nodiscard]] bool may_be_served(ListenerId listener) const;
+  void report_unserved(ListenerId listener);
   [[nodiscard]] WorkerId worker_of(const NodeInbox& inbox) const;
   [[nodiscard]] NodeServers::Answer answer(WorkerId worker, const NodeQuery& query);
   void on_taken_up(WorkerId worker, BorrowedFd connection);
@@ -83,6 +92,9 @@ class NodeWorkers {
   NodeDialect found_ = NodeDialect::Auto;
   NodeRelay relay_;
   NodeClientSessions sessions_;
+  bool knows_servers_ = false;  // a worker of this generation has had its time to open them
+  std::set<ListenerId> unserved_;                     // by anybody, which was reported; so was
+  std::set<ListenerId> stood_in_for_;
   std::map<WorkerId, NodeInbox*> inboxes_;  // of those that live
   std::unique_ptr<Census> census_;  // by worker, what is open; null: that has not mattered yet, or cannot be known
   bool cannot_count_ = false;       // which was reported

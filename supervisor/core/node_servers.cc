@@ -54,19 +54,45 @@ NodeServers::Answer NodeServers::answer(const NodeServer& server, const std::str
   return granted;
 }
 
+std::optional<ListenerId> NodeServers::stand_in(ListenerId listener, const std::vector<ListenerId>& servers,
+                                                Stands stands) const {
+  const auto is_its = [&](const auto& taken) { return taken.second == listener.value; };
+  if (listener.value >= listeners_.size() || std::any_of(taken_.begin(), taken_.end(), is_its)) return std::nullopt;
+  const Offered& asked = listeners_[listener.value];
+  const bool is_path = std::holds_alternative<UnixAddress>(asked.address);
+  std::vector<ListenerId> alike;
+  for (const ListenerId server : servers) {
+    if (server == listener || server.value >= listeners_.size()) return std::nullopt;
+    const Offered& own = listeners_[server.value];
+    if (!asked.name.empty() && own.name == asked.name) return server;
+    if (std::holds_alternative<UnixAddress>(own.address) == is_path) alike.push_back(server);
+  }
+  if (stands == Stands::OfTheSameName || alike.size() != 1) return std::nullopt;
+  return alike.front();
+}
+
+std::string NodeServers::servers_listed() const {
+  std::string text;
+  for (const auto& [server, listener] : taken_) text += (text.empty() ? "" : ", ") + to_text(server);
+  return text.empty() ? "there is none" : text;
+}
+
 std::optional<std::uint32_t> NodeServers::listener_for(const NodeServer& asked) {
   const NodeServer server = identity_of(asked);
   if (const auto known = taken_.find(server); known != taken_.end()) return known->second;
   const auto is_free = [&](std::uint32_t listener) {
     return std::none_of(taken_.begin(), taken_.end(), [&](const auto& taken) { return taken.second == listener; });
   };
-  // The same port or path counts for more than the same address, and that more than the order.
+  // The same port or path counts for more than the same address, that for more than the kind, and that for more than the
+  // order.
   std::optional<std::uint32_t> best;
   int best_rank = 0;
   for (std::uint32_t i = 0; i < listeners_.size(); i++) {
     if (!is_free(i) || listeners_[i].fate == Offered::Fate::Leaves) continue;
     const ListenAddress& address = listeners_[i].address;
-    const int rank = 1 + (is_meant(address, server) ? 2 : 0) + (has_same_address(address, server) ? 1 : 0);
+    const bool same_kind = std::holds_alternative<UnixAddress>(address) == (server.kind == NodeServer::Kind::Unix);
+    const int rank =
+        1 + (is_meant(address, server) ? 4 : 0) + (has_same_address(address, server) ? 2 : 0) + (same_kind ? 1 : 0);
     if (rank > best_rank) best = i;
     best_rank = std::max(rank, best_rank);
   }

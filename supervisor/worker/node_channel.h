@@ -44,6 +44,7 @@ struct NodeInbox::Channel {
   bool distrusted = false;  // it broke the protocol: only its answers to connections are heard, and nothing is said
   bool ended = false;       // nothing is written any more
   bool to_be_closed = false;
+  bool told = false;  // it has had its time to open its servers
   FdWatcher watcher;
 };
 

@@ -214,6 +214,61 @@ TEST_F(NodeServed, BunAsAWorkerOfClusterIsToldOf) {
   EXPECT_TRUE(supervisor.running());
 }
 
+TEST_F(NodeServed, AListenerWithoutAServerIsServedByTheOnlyOne) {
+  SupervisorPlan plan = plan_of(node("http.js", {"3000"}));
+  plan.listen = {"127.0.0.1:0", "127.0.0.1:0"};
+  const Supervisor supervisor(plan);
+  supervisor.wait_until_serving();
+  for (const std::string& source : ipv4_sources(8)) {
+    for (std::size_t listener = 0; listener < 2; listener++) {
+      const std::optional<Response> response = get_once(supervisor.target(listener), "/", source);
+      ASSERT_TRUE(response) << supervisor.errors();
+      EXPECT_EQ(response->slot, supervisor.route(source));
+    }
+  }
+  supervisor.wait_until_told("has no server of its own: server.listen(3000), the only one, serves its clients");
+  ASSERT_EQ(supervisor.tell("restart", {"--wait"}).exit_code, 0) << supervisor.errors();
+  for (const std::string& source : ipv4_sources(8)) EXPECT_TRUE(get_once(supervisor.target(1), "/", source));
+  EXPECT_EQ(supervisor.wait_until_settled().handed, 24u);
+}
+
+TEST_F(NodeServed, ClientsOfAListenerThatNoServerIsForAreRefusedAndStopNobody) {
+  SupervisorPlan plan = plan_of(node("http.js", {"3000", "3001"}), {"--queue-limit", "4", "--hold-limit", "4"});
+  plan.listen = {"127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"};
+  const Supervisor supervisor(plan);
+  supervisor.wait_until_serving();
+  std::vector<HttpClient> clients;
+  for (const std::string& source : ipv4_sources(40)) clients.emplace_back(supervisor.target(2), source);
+  for (const std::string& source : ipv4_sources(8)) {
+    EXPECT_TRUE(get_once(supervisor.target(0), "/", source)) << supervisor.errors();
+    EXPECT_TRUE(get_once(supervisor.target(1), "/", source)) << supervisor.errors();
+  }
+  const StatusView refused = supervisor.wait_until("all are refused", [](const StatusView& status) {
+    return status.listeners[2].refused.contains("no-server") && status.listeners[2].refused.at("no-server") == 40;
+  });
+  EXPECT_TRUE(refused.balanced()) << refused.json;
+  EXPECT_EQ(refused.refused.at("no-server"), 40u);
+  supervisor.wait_until_told("servers: server.listen(3000), server.listen(3001)");
+  EXPECT_EQ(supervisor.wait_until_settled().handed, 16u);
+}
+
+TEST_F(NodeServed, AServerThatIsClosedForGoodLeavesTheOthersAlone) {
+  SupervisorPlan plan = plan_of(node("http.js", {"3000", "3001"}), {"--queue-limit", "4"}, 1);
+  plan.listen = {"127.0.0.1:0", "127.0.0.1:0"};
+  const Supervisor supervisor(plan);
+  supervisor.wait_until_serving();
+  ASSERT_TRUE(get_once(supervisor.target(1), "/close"));
+  HttpClient late(supervisor.target(1));
+  late.send("/", "close");
+  EXPECT_FALSE(late.receive()) << "the other server is another service";
+  supervisor.wait_until_told("no server of the program is open for listener");
+  for (int i = 0; i < 8; i++) {
+    HttpClient client(supervisor.target(1));
+    EXPECT_TRUE(get_once(supervisor.target(0), "/")) << supervisor.errors();
+  }
+  supervisor.wait_until_settled();
+}
+
 TEST_F(NodeServed, AUdpSocketOfClusterIsRefusedAndTheRestServes) {
   const Supervisor supervisor(plan_of(node("http.js", {"3000", "udp"}), {}, 1));
   supervisor.wait_until_serving();

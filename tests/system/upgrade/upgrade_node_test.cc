@@ -82,6 +82,17 @@ TEST_F(UpgradeNode, WhatIsOnItsWayToAWorkerIsServedByItOrByTheNext) {
   EXPECT_EQ(supervisor.wait_until_settled().handed, 400U);
 }
 
+TEST_F(UpgradeNode, TheOnlyServerStandsInForOtherListenersAsBefore) {
+  SupervisorPlan two = plan();
+  two.listen = {"127.0.0.1:0", "127.0.0.1:0"};
+  const Supervisor supervisor(two);
+  supervisor.wait_until_serving();
+  upgrade(supervisor);
+  for (const std::string& source : ipv4_sources(8)) {
+    EXPECT_TRUE(get_once(supervisor.target(1), "/", source)) << supervisor.errors();
+  }
+}
+
 TEST_F(UpgradeNode, WhatIsSaidBetweenWorkersIsHeardOn) {
   const Supervisor supervisor(plan({"--node-messages", "relay"}));
   supervisor.wait_until_serving();

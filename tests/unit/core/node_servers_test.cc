@@ -113,6 +113,54 @@ TEST(NodeServers, TheDataOfTheFirstWorkerAreThoseOfAll) {
   EXPECT_EQ(data(on_port(443), "\"of the next generation\""), "\"first\"") << "clients hold tickets made with them";
 }
 
+class StandIn : public testing::Test {
+ protected:
+  [[nodiscard]] std::uint32_t of(std::uint32_t asked, const std::vector<ListenerId>& own) const {
+    return servers.stand_in(ListenerId{asked}, own, NodeServers::Stands::AlsoTheOnlyOne)
+        .value_or(ListenerId{999})
+        .value;
+  }
+  [[nodiscard]] std::uint32_t early(std::uint32_t asked, const std::vector<ListenerId>& own) const {
+    return servers.stand_in(ListenerId{asked}, own, NodeServers::Stands::OfTheSameName).value_or(ListenerId{999}).value;
+  }
+  NodeServers servers{{listener(":80"), listener(":81"), listener("unix:/run/a.sock"), listener(":82")}};
+};
+
+TEST_F(StandIn, TheOnlyServerOfItsKindTakesWhatNobodyElseHas) {
+  EXPECT_EQ(granted(servers, on_port(3000)), 0u);
+  EXPECT_EQ(of(1, {ListenerId{0}}), 0u);
+  EXPECT_EQ(of(3, {ListenerId{0}}), 0u);
+  EXPECT_EQ(of(2, {ListenerId{0}}), 999u) << "a path is of another kind";
+  EXPECT_EQ(of(2, {ListenerId{0}, ListenerId{2}}), 999u) << "it has its server";
+  EXPECT_EQ(early(1, {ListenerId{0}}), 999u) << "it may yet listen";
+  EXPECT_EQ(of(77, {ListenerId{0}}), 999u);
+}
+
+TEST_F(StandIn, WhichOfSeveralIsMeantNobodyKnows) {
+  EXPECT_EQ(granted(servers, on_port(3000)), 0u);
+  EXPECT_EQ(granted(servers, on_port(4000)), 1u);
+  EXPECT_EQ(of(3, {ListenerId{0}, ListenerId{1}}), 999u);
+  EXPECT_EQ(of(1, {ListenerId{0}}), 999u) << "another worker has that server: this one has closed it, or will open it";
+}
+
+TEST_F(StandIn, OneThatLeavesHasItsHeirInTheOneThatComesInItsPlace) {
+  using Fate = NodeServers::Offered::Fate;
+  const auto at = [](const char* text, const char* name, Fate fate) {
+    return NodeServers::Offered{*parse_listen_address(text), name, fate};
+  };
+  servers.set_listeners(
+      {at(":80", "web", Fate::Leaves), at(":90", "admin", Fate::Stays), at(":81", "web", Fate::Stays)});
+  EXPECT_EQ(granted(servers, on_port(3000)), 1u);
+  EXPECT_EQ(granted(servers, on_port(81)), 2u);
+  EXPECT_EQ(early(0, {ListenerId{1}, ListenerId{2}}), 2u);
+}
+
+TEST(NodeServers, TheKindCountsForMoreThanTheOrder) {
+  NodeServers servers({listener("unix:/run/a.sock"), listener(":80")});
+  EXPECT_EQ(granted(servers, on_port(3000)), 1u);
+  EXPECT_EQ(granted(servers, on_port(4000)), 0u) << "rather than none";
+}
+
 TEST(NodeServers, ATcpServerBehindAPathHasNoAddressToBeTold) {
   NodeServers servers({listener("unix:/run/a.sock")});
   EXPECT_FALSE(std::get<NodeServers::Granted>(servers.answer(on_port(3000), "null")).bound);
