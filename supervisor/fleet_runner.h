@@ -168,6 +168,7 @@ class FleetRunner {
   [[nodiscard]] Outcome start_clean_up(SlotId slot);
   void on_cleaned_up(SlotId slot, const ExitStatus& status);
   void watch_for_signs(Occupant& occupant, WorkerId worker);
+  void give_grace(Occupant& occupant, WorkerId worker);
   [[nodiscard]] std::unique_ptr<Capture> make_capture(Occupant& occupant, WorkerId worker, UniqueFd notifications);
   [[nodiscard]] Result<std::unique_ptr<NotifySocket>> make_notify_socket(WorkerId worker, uid_t user);
   [[nodiscard]] Result<std::unique_ptr<ConnectionSink>> make_inbox();

@@ -136,10 +136,8 @@ void FleetRunner::watch_for_signs_again(Occupant& occupant, const SavedWorker& s
     occupant.capture = make_capture(occupant, worker, std::move(notifications));
     occupant.capture->add_sockets(sockets_of(saved));
   }
-  if (saved.waits_for_grace) {
-    occupant.grace = std::make_unique<Timer>(loop_, [this, worker] { on_grace_over(worker); });
-    occupant.grace->arm(loop_.now() + pool_.start_grace);
-  }
+  // Of a Node.js worker more is to be seen even when it is ready: which servers it has.
+  if (saved.waits_for_grace || node_) give_grace(occupant, worker);
   if (!saved.takes_leave) return;
   occupant.farewell = std::make_unique<Timer>(loop_, [this, worker] { say_goodbye(worker); });
   if (!saved.took_leave) occupant.farewell->arm(loop_.now() + kHandshake);

@@ -82,6 +82,31 @@ TEST_F(UpgradeNode, WhatIsOnItsWayToAWorkerIsServedByItOrByTheNext) {
   EXPECT_EQ(supervisor.wait_until_settled().handed, 400U);
 }
 
+TEST_F(UpgradeNode, OneThatIsStillStartingIsReadyWhenItListensAndNotBefore) {
+  const TempDirectory directory;
+  // What it has beside shows that it was looked at, and by which rules.
+  write_text(directory / "app.js",
+             "const fs = require('node:fs'), http = require('node:http');\n"
+             "http.createServer().listen({ port: 0, exclusive: true });\n"
+             "const listen = () => http.createServer((q, r) => r.end('x')).listen(3000);\n"
+             "const late = setInterval(() => { if (fs.existsSync(__dirname + '/go')) { clearInterval(late); listen(); "
+             "} }, 20);\n");
+  SupervisorPlan slow = plan({"--start-grace", "100ms", "--start-timeout", "1h"}, 1);
+  slow.command = {"node", directory / "app.js"};
+  const Supervisor supervisor(slow);
+  const std::string looked_at = "is not ready so far, and it listens by itself on";
+  supervisor.wait_until_told(looked_at);
+  upgrade(supervisor);
+  EXPECT_TRUE(eventually([&] {
+    const std::string errors = supervisor.errors();
+    return errors.find(looked_at) != errors.rfind(looked_at);
+  })) << supervisor.errors();
+  EXPECT_EQ(supervisor.status().slot(0).state, "starting");
+  write_text(directory / "go", "");
+  supervisor.wait_until_serving();
+  EXPECT_TRUE(get_once(supervisor.target(), "/")) << supervisor.errors();
+}
+
 TEST_F(UpgradeNode, TheOnlyServerStandsInForOtherListenersAsBefore) {
   SupervisorPlan two = plan();
   two.listen = {"127.0.0.1:0", "127.0.0.1:0"};
