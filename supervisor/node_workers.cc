@@ -34,7 +34,7 @@ bool depends_on_open(const PoolConfig& pool) {
 }  // namespace
 
 NodeWorkers::NodeWorkers(Loop& loop, const PoolConfig& pool, Hooks hooks)
-    : loop_(loop), pool_(pool), hooks_(std::move(hooks)) {}
+    : loop_(loop), pool_(pool), hooks_(std::move(hooks)), serialization_(pool.node.serialization) {}
 
 // The hooks may be called after the worker has been forgotten: by `settle`, when the next is about to be started.
 NodeInbox::Hooks NodeWorkers::hooks_of_inbox() {
@@ -91,6 +91,8 @@ void NodeWorkers::adopt(const SavedNodeWorkers& saved) {
 }
 
 Result<UniqueFd> NodeWorkers::begin(WorkerId worker, NodeInbox& inbox) {
+  if (std::exchange(serialization_, pool_.node.serialization) != pool_.node.serialization) servers_.forget_data();
+  inbox.set_ways(session_policy(pool_.node), pool_.node.serialization);
   Result<UniqueFd> end = inbox.open_channel();
   if (!end) return end;
   inboxes_[worker] = &inbox;

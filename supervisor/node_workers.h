@@ -88,6 +88,7 @@ class NodeWorkers {
   Loop& loop_;
   const PoolConfig& pool_;
   Hooks hooks_;
+  NodeSerialization serialization_;  // in which the servers' data are
   NodeServers servers_{{}};
   NodeDialect found_ = NodeDialect::Auto;
   NodeRelay relay_;

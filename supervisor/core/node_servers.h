@@ -73,6 +73,8 @@ class NodeServers {
 
   // Workers of another generation may open other servers. The data stay: clients hold tickets made with them.
   void forget_servers() { taken_.clear(); }
+  // What comes is written in another serialization.
+  void forget_data() { data_.clear(); }
 
  private:
   [[nodiscard]] std::optional<std::uint32_t> listener_for(const NodeServer& server);

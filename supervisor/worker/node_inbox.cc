@@ -44,6 +44,12 @@ NodeInbox::NodeInbox(Loop& loop, NodeSession::Policy policy, NodeSerialization s
 
 NodeInbox::~NodeInbox() = default;
 
+void NodeInbox::set_ways(NodeSession::Policy policy, NodeSerialization serialization) {
+  settle();
+  policy_ = std::move(policy);
+  serialization_ = serialization;
+}
+
 Result<UniqueFd> NodeInbox::open_channel() {
   settle();
   Result<ChannelPair> ends = make_stream_channel();

@@ -64,6 +64,8 @@ class NodeInbox final : public ConnectionSink {
   // Its worker has said that it leaves by itself, and lives.
   [[nodiscard]] bool is_leaving() const;
 
+  // How workers are spoken to that are started from now on. The present one has ended.
+  void set_ways(NodeSession::Policy policy, NodeSerialization serialization);
   // Makes the channel for a worker that is about to be started, and answers its end: descriptor 3 of the child. Once the
   // child has it, the caller's is to be closed: else the end of the worker cannot be seen.
   [[nodiscard]] Result<UniqueFd> open_channel();
@@ -157,8 +159,8 @@ class NodeInbox final : public ConnectionSink {
   void close_channel();
 
   Loop& loop_;
-  const NodeSession::Policy policy_;
-  const NodeSerialization serialization_;
+  NodeSession::Policy policy_;
+  NodeSerialization serialization_;  // of the present channel
   Hooks hooks_;
   std::map<std::uint16_t, std::deque<Connection>> unsent_;  // by listener
   std::map<std::uint64_t, Connection> in_flight_;           // by the number that they were sent under

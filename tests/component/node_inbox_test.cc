@@ -213,6 +213,20 @@ TEST_F(NodeInboxTest, AServerThatClosesLeavesStraysOnlyWhereAnotherIsOpen) {
   EXPECT_EQ(inbox_->account().stray, 0u) << "its whole slot is lent";
 }
 
+TEST_F(NodeInboxTest, ANewWorkerIsSpokenToAsIsWishedByThen) {
+  make_and_listen();
+  worker_->die();
+  settle_down();
+  NodeSession::Policy policy;
+  policy.dialect = NodeDialect::Plain;
+  inbox_->set_ways(policy, NodeSerialization::Json);
+  start();
+  inbox_->consider_ready();
+  put(1);
+  ASSERT_TRUE(run_until(loop_, [&] { return worker_->read() && worker_->fds().size() == 1; }));
+  EXPECT_THAT(worker_->read_all(), HasSubstr("\"msg\":\"connection\""));
+}
+
 TEST_F(NodeInboxTest, OurCopyIsClosedWhenTheConnectionIsTakenUpAndNotBefore) {
   make_and_listen();
   put(1);

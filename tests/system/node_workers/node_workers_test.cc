@@ -269,6 +269,39 @@ TEST_F(NodeServed, AServerThatIsClosedForGoodLeavesTheOthersAlone) {
   supervisor.wait_until_settled();
 }
 
+TEST_F(NodeServed, AProgramForAnotherDialectThatCorrectsTheFileIsSpokenToInIt) {
+  const TempDirectory directory;
+  const std::string file = directory / "web.toml";
+  const auto write = [&](const std::string& dialect) {
+    write_text(
+        file,
+        "[listeners.web]\naddress = \"127.0.0.1:0\"\n[pools.main]\nworkers = 1\nnode-dialect = \"" + dialect +
+            "\"\nrestart-delay = \"1h\"\nrestart-delay-max = \"1h\"\nstart-grace = \"100ms\"\ncommand = [\"node\", \"" +
+            (directory / "app.js") + "\"]\n");
+  };
+  write_text(directory / "app.js",
+             "const server = require('node:http').createServer((q, r) => r.end('old'));\n"
+             "process.on('message', (message, connection) => connection && server.emit('connection', connection));\n"
+             "process.send('ready');\n");
+  write("plain");
+  SupervisorPlan plan = plan_of({}, {"-c", file}, 0);
+  plan.listen = {};
+  const Supervisor supervisor(plan);
+  const StatusView first = supervisor.wait_until_serving();
+  ASSERT_TRUE(get_once(supervisor.target(), "/"));
+  write_text(directory / "app.js",
+             "if (!require('node:cluster').isWorker) process.exit(3);\n"
+             "require('node:http').createServer((q, r) => r.end('new')).listen(3000);\n");
+  send_signal(first.slot(0).pid, SIGKILL);
+  supervisor.wait_until("it is down", [](const StatusView& status) { return status.slot(0).state == "backoff"; });
+  write("cluster");
+  const Ran ran = supervisor.tell("reload", {"--wait"});
+  ASSERT_EQ(ran.exit_code, 0) << ran.errors << supervisor.errors();
+  const std::optional<Response> response = get_once(supervisor.target(), "/");
+  ASSERT_TRUE(response) << supervisor.errors();
+  EXPECT_EQ(response->body, "new");
+}
+
 TEST_F(NodeServed, AUdpSocketOfClusterIsRefusedAndTheRestServes) {
   const Supervisor supervisor(plan_of(node("http.js", {"3000", "udp"}), {}, 1));
   supervisor.wait_until_serving();
