@@ -109,7 +109,9 @@ Outcome FleetRunner::adopt(const SavedWorker& saved, FdTable& fds) {
   steerer_.occupy(occupant.slot, occupant.turn);
   watch_for_signs_again(occupant, saved, fds);
   fleet_.on_heartbeat(saved.id, loop_.now());  // nobody has listened for a while
-  fleet_.on_stalled(saved.id, false);          // the Steerer looks at its queue anew, and tells only what has changed
+  // The Steerer looks at its queue anew, and tells only what has changed; so does a Node.js worker that has closed its servers.
+  const auto* const of_node = dynamic_cast<const NodeInbox*>(inbox_of(occupant));
+  fleet_.on_stalled(saved.id, of_node != nullptr && of_node->has_stopped_accepting());
   return Done{};
 }
 

@@ -90,6 +90,8 @@ bool NodeInbox::serves(ListenerId listener) const {
 
 bool NodeInbox::has_server(ListenerId listener) const { return channel_ && channel_->session.serves(listener); }
 
+bool NodeInbox::has_stopped_accepting() const { return channel_ && channel_->session.has_stopped_accepting(); }
+
 std::map<ListenerId, std::size_t> NodeInbox::strays() const {
   std::map<ListenerId, std::size_t> strays;
   if (!serves()) return strays;

@@ -107,6 +107,23 @@ TEST_F(UpgradeNode, OneThatIsStillStartingIsReadyWhenItListensAndNotBefore) {
   EXPECT_TRUE(get_once(supervisor.target(), "/")) << supervisor.errors();
 }
 
+TEST_F(UpgradeNode, OneThatHasClosedItsServersIsGivenNobodyAfterwards) {
+  const Supervisor supervisor(plan());
+  supervisor.wait_until_serving();
+  std::string client;
+  for (const std::string& source : ipv4_sources(40)) {
+    if (supervisor.route(source) == 0) client = source;
+  }
+  ASSERT_TRUE(get_once(supervisor.target(), "/close", client));
+  const auto is_lent = [](const StatusView& status) { return status.slot(0).buckets == 0; };
+  supervisor.wait_until("its clients go elsewhere", is_lent);
+  upgrade(supervisor);
+  supervisor.wait_until("they still do", is_lent);
+  const std::optional<Response> response = get_once(supervisor.target(), "/", client);
+  ASSERT_TRUE(response) << supervisor.errors();
+  EXPECT_EQ(response->slot, 1);
+}
+
 TEST_F(UpgradeNode, TheOnlyServerStandsInForOtherListenersAsBefore) {
   SupervisorPlan two = plan();
   two.listen = {"127.0.0.1:0", "127.0.0.1:0"};
