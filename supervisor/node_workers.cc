@@ -16,6 +16,9 @@ namespace {
 
 // Of a message that is written to the log.
 constexpr std::size_t kLoggedMessage = 1000;
+// Of one worker's servers: a program may try again and again.
+constexpr std::size_t kRefusalsTold = 8;
+constexpr Duration kComplaintInterval = std::chrono::seconds(10);
 
 NodeSession::Policy session_policy(const NodeConfig& config) {
   NodeSession::Policy policy;
@@ -224,6 +227,8 @@ void NodeWorkers::forget_servers() {
 
 void NodeWorkers::on_gone(WorkerId worker) {
   inboxes_.erase(worker);
+  refused_.erase(worker);
+  hooks_.on_strays();
   sessions_.on_gone(worker);
   for (const NodeAdapterGone& gone : relay_.on_gone(worker)) {
     for (const auto& [other, inbox] : inboxes_) tell(other, gone);
@@ -248,7 +253,9 @@ NodeServers::Answer NodeWorkers::answer(WorkerId worker, const NodeQuery& query)
   servers_.set_listeners(hooks_.listeners());
   NodeServers::Answer answer = servers_.answer(query.server, query.data);
   if (const auto* refused = std::get_if<NodeServers::Refused>(&answer)) {
-    spdlog::error("{}: {}", hooks_.label(worker), refused->why);
+    std::set<NodeServer>& told = refused_[worker];
+    if (told.size() < kRefusalsTold && told.insert(query.server).second)
+      spdlog::error("{}: {}", hooks_.label(worker), refused->why);
   } else {
     on_granted(worker);
   }

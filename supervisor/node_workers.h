@@ -94,6 +94,7 @@ class NodeWorkers {
   NodeRelay relay_;
   NodeClientSessions sessions_;
   bool knows_servers_ = false;  // a worker of this generation has had its time to open them
+  std::map<WorkerId, std::set<NodeServer>> refused_;  // which was reported
   std::set<ListenerId> unserved_;                     // by anybody, which was reported; so was
   std::set<ListenerId> stood_in_for_;
   std::map<WorkerId, NodeInbox*> inboxes_;  // of those that live

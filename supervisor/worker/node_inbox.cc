@@ -17,6 +17,8 @@ namespace {
 
 // What may wait for a worker that does not read: its hang is noticed before long.
 constexpr std::size_t kMostUnread = 4 * kLongestNodeMessage;
+// Answers: a worker has a few servers, and Node.js waits for the answer to one descriptor before it sends the next.
+constexpr std::size_t kMostUnreadAnswers = 16384;
 // As much as Node.js writes at once. A read ends at each descriptor, and a worker sends us none worth mentioning.
 constexpr std::size_t kReadSize = 64 * 1024;
 // Reads in one turn: a worker that floods its channel does not stop the others.
@@ -120,7 +122,7 @@ NodeSigns NodeInbox::signs() const { return channel_ ? channel_->session.signs()
 
 bool NodeInbox::say(const NodeOrder& order) {
   if (!channel_ || channel_->ended || channel_->unread_bytes > kMostUnread) return false;
-  perform(NodeSession::Send{order});
+  append(order, Asked::No);
   write();
   return true;
 }
@@ -273,10 +275,18 @@ void NodeInbox::perform_all(const NodeSession::Effects& effects) {
   }
 }
 
+void NodeInbox::append(const NodeOrder& order, Asked asked) {
+  Channel::Unread message{encode(order, serialization_), asked == Asked::Yes};
+  channel_->unread_bytes += message.bytes.size();
+  if (message.asked_for) channel_->asked_for++;
+  channel_->unread.push_back(std::move(message));
+}
+
 void NodeInbox::perform(const NodeSession::Send& effect) {
-  if (!channel_) return;
-  channel_->unread.push_back(encode(effect.order, serialization_));
-  channel_->unread_bytes += channel_->unread.back().size();
+  if (!channel_ || channel_->distrusted) return;
+  append(effect.order, Asked::Yes);
+  if (channel_->asked_for > kMostUnreadAnswers)
+    distrust(*channel_, Error{{}, "it asks, and does not read what it is answered"});
 }
 
 void NodeInbox::perform(const NodeSession::TakenUp& effect) {
@@ -338,11 +348,13 @@ void NodeInbox::write() {
 
 bool NodeInbox::write_line() {
   if (channel_->unread.empty()) return false;
-  std::string& line = channel_->unread.front();
-  const std::size_t length = send(line, std::nullopt);
+  Channel::Unread& message = channel_->unread.front();
+  const std::size_t length = send(message.bytes, std::nullopt);
   channel_->unread_bytes -= length;
-  line.erase(0, length);
-  if (line.empty()) channel_->unread.pop_front();
+  message.bytes.erase(0, length);
+  if (!message.bytes.empty()) return true;
+  if (message.asked_for) channel_->asked_for--;
+  channel_->unread.pop_front();
   return true;
 }
 
@@ -371,7 +383,7 @@ bool NodeInbox::write_connection() {
   in_flight_.emplace(last_sent_, std::move(connection));
   first->pop_front();
   if (length < bytes.size()) {  // the descriptor went with the first byte
-    channel_->unread.push_front(bytes.substr(length));
+    channel_->unread.push_front({bytes.substr(length)});
     channel_->unread_bytes += bytes.size() - length;
   }
   return true;

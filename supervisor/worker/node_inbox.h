@@ -133,6 +133,8 @@ class NodeInbox final : public ConnectionSink {
   void distrust(Channel& channel, const Error& error);
   void finish_turn();
 
+  enum class Asked { No, Yes };
+  void append(const NodeOrder& order, Asked asked);
   void perform_all(const NodeSession::Effects& effects);
   void perform(const NodeSession::Send& effect);
   void perform(const NodeSession::TakenUp& effect);

@@ -213,6 +213,19 @@ TEST_F(NodeInboxTest, AServerThatClosesLeavesStraysOnlyWhereAnotherIsOpen) {
   EXPECT_EQ(inbox_->account().stray, 0u) << "its whole slot is lent";
 }
 
+TEST_F(NodeInboxTest, OneThatAsksAndDoesNotReadIsDistrusted) {
+  make_and_listen();
+  std::string lines;
+  for (int i = 0; i < 1000; i++) lines += "{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Socket\"}\n";
+  bool distrusted = false;
+  for (int i = 0; i < 200 && !distrusted; i++) {
+    worker_->say(lines);
+    settle_down();
+    distrusted = std::any_of(told_.begin(), told_.end(), [](const auto& t) { return t.starts_with("garbage"); });
+  }
+  EXPECT_TRUE(told("garbage: it asks, and does not read what it is answered"));
+}
+
 TEST_F(NodeInboxTest, ANewWorkerIsSpokenToAsIsWishedByThen) {
   make_and_listen();
   worker_->die();
