@@ -22,6 +22,9 @@ bool is_meant(const ListenAddress& listener, const NodeServer& server) {
   return tcp != nullptr && server.kind != NodeServer::Kind::Unix && server.port != 0 && tcp->port == server.port;
 }
 
+// In either serialization: what a server that shares nothing says.
+bool is_missing(const std::string& data) { return data.empty() || data == "null" || data == "0"; }
+
 bool has_same_address(const ListenAddress& listener, const NodeServer& server) {
   const auto* tcp = std::get_if<TcpAddress>(&listener);
   return tcp != nullptr && IpAddress::parse(server.address) == tcp->address;
@@ -43,7 +46,8 @@ NodeServers::Answer NodeServers::answer(const NodeServer& server, const std::str
     return Refused{EADDRNOTAVAIL, to_text(server) + ": each listener has its server already (" + listed() +
                                       "): give this one a listener too, with the same port (-l)"};
   }
-  const std::string& shared = data_.try_emplace(*listener, data).first->second;
+  std::string& shared = data_[*listener];
+  if (is_missing(shared)) shared = data;  // as Node's primary does: a server of TLS would throw at it
   Granted granted{ListenerId{*listener}, std::nullopt, shared};
   if (const auto* bound = std::get_if<TcpAddress>(&listeners_[*listener].address);
       bound != nullptr && server.kind != NodeServer::Kind::Unix) {

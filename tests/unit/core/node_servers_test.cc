@@ -113,6 +113,21 @@ TEST(NodeServers, TheDataOfTheFirstWorkerAreThoseOfAll) {
   EXPECT_EQ(data(on_port(443), "\"of the next generation\""), "\"first\"") << "clients hold tickets made with them";
 }
 
+TEST(NodeServers, WhatTheFirstHadNotTheNextMayFillIn) {
+  for (const char* const none : {"null", "0"}) {  // in either serialization
+    NodeServers servers({listener(":443")});
+    const auto data = [&](const char* own) {
+      return std::get<NodeServers::Granted>(servers.answer(on_port(443), own)).data;
+    };
+    EXPECT_EQ(data(none), none) << "a program without TLS";
+    EXPECT_EQ(data("\"keys\""), "\"keys\"") << "one with it would throw at none";
+    EXPECT_EQ(data("\"others\""), "\"keys\"");
+    EXPECT_EQ(data(none), "\"keys\"");
+    servers.forget_data();
+    EXPECT_EQ(data("\"others\""), "\"others\"");
+  }
+}
+
 class StandIn : public testing::Test {
  protected:
   [[nodiscard]] std::uint32_t of(std::uint32_t asked, const std::vector<ListenerId>& own) const {
