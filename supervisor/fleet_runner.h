@@ -213,6 +213,7 @@ class FleetRunner {
   void settle_upkeep();
   void settle_upkeep(WorkerId worker, Occupant& occupant);
   [[nodiscard]] bool wants_checks() const;
+  [[nodiscard]] bool is_passed_connections() const;  // its workers are, by us
   [[nodiscard]] HealthWatch::Hooks hooks_of_watch(WorkerId worker);
   [[nodiscard]] std::uint16_t listener_for_check(const Occupant& occupant) const;
   [[nodiscard]] Result<SpawnPlan> plan_check(const Occupant& occupant) const;

@@ -302,6 +302,42 @@ TEST_F(NodeServed, AProgramForAnotherDialectThatCorrectsTheFileIsSpokenToInIt) {
   EXPECT_EQ(response->body, "new");
 }
 
+TEST_F(NodeServed, AnUnhealthyOneIsGivenNobodyUntilItPassesAgain) {
+  const TempDirectory directory;
+  write_text(directory / "app.js",
+             "const fs = require('node:fs'), http = require('node:http');\n"
+             "const ill = () => fs.existsSync(`${__dirname}/ill-${process.env.NODE_APP_INSTANCE}`);\n"
+             "const answer = (q, r) => r.writeHead(q.url === '/healthz' && ill() ? 503 : 200).end('x');\n"
+             "http.createServer(answer).listen(3000);\n");
+  SupervisorPlan plan = plan_of(
+      {"node", directory / "app.js"},
+      {"--health-http", "/healthz", "--health-interval", "100ms", "--health-fail", "2", "--health-timeout", "5s"});
+  plan.listen = {"unix:{dir}/none", "127.0.0.1:0"};  // checks must come by a listener that the program serves
+  const Supervisor supervisor(plan);
+  const StatusView before = supervisor.wait_until_serving();
+  write_text(directory / "ill-0", "");
+  const StatusView ill = supervisor.wait_until("its clients go elsewhere", [](const StatusView& status) {
+    return status.slot(0).health == "unhealthy" && status.slot(0).buckets == 0;
+  });
+  EXPECT_EQ(ill.slot(0).last_check, "GET /healthz: 503 Service Unavailable");
+  EXPECT_EQ(ill.slot(1).health, "healthy");
+  EXPECT_TRUE(ill.balanced()) << ill.json;
+  EXPECT_GT(ill.checks, 0u);
+  std::filesystem::remove(directory / "ill-0");
+  supervisor.wait_until("they are back", [&](const StatusView& status) {
+    return status.slot(0).health == "healthy" && status.slot(0).buckets == before.slot(0).buckets;
+  });
+  EXPECT_EQ(supervisor.status().restarts(), 0u);
+}
+
+TEST_F(NodeServed, OneThatHasTakenUpEnoughIsReplaced) {
+  const Supervisor supervisor(plan_of(node("http.js", {"3000"}), {"--recycle-connections", "5"}, 1));
+  const pid_t first = supervisor.wait_until_serving().slot(0).pid;
+  for (int i = 0; i < 10; i++) EXPECT_TRUE(get_once(supervisor.target(), "/"));
+  supervisor.wait_until("another serves",
+                        [&](const StatusView& status) { return status.all_serving() && status.slot(0).pid != first; });
+}
+
 TEST_F(NodeServed, AUdpSocketOfClusterIsRefusedAndTheRestServes) {
   const Supervisor supervisor(plan_of(node("http.js", {"3000", "udp"}), {}, 1));
   supervisor.wait_until_serving();
