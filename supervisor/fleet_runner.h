@@ -15,7 +15,6 @@
 #include "launch.h"
 #include "loop/loop.h"
 #include "loop/timer.h"
-#include "node_session_door.h"
 #include "node_workers.h"
 #include "occupant.h"
 #include "renewals.h"
@@ -25,6 +24,7 @@
 #include "wire/saved_state.h"
 #include "wire/status.h"
 #include "worker/inbox.h"
+#include "worker/node_session_door.h"
 #include "worker/notify_socket.h"
 #include "worker/worker_process.h"
 
@@ -290,6 +290,7 @@ class FleetRunner {
   std::uint64_t checks_ = 0;
   bool is_sampling_ = false;
   TimePoint next_check_complaint_{};
+  TimePoint next_overflow_complaint_{};
   std::map<const CommandCheck*, std::unique_ptr<CommandCheck>> buried_;  // killed, and not ended yet
   Timer sampling_;                                                       // of what recycling looks at
   Timer retiring_;

@@ -15,6 +15,7 @@ namespace {
 // A worker that leaves has mostly ended by then. One that does not gets a successor beside it.
 constexpr Duration kLeaveTime = std::chrono::milliseconds(500);
 constexpr Duration kShortestLook = std::chrono::milliseconds(100);
+constexpr Duration kComplaintInterval = std::chrono::seconds(10);
 
 }  // namespace
 
@@ -31,6 +32,9 @@ std::unique_ptr<NodeWorkers> FleetRunner::make_node_workers() {
   hooks.on_came_back = [this](WorkerId worker) { on_node_came_back(worker); };
   hooks.on_garbage = [this](const NodeInbox& inbox, const Error& error) { on_garbage(inbox, error); };
   hooks.on_room = [this] { dispatcher_.on_room(); };
+  hooks.on_session = [this](const std::string& session) {
+    if (node_door_) node_door_->on_session(session);
+  };
   hooks.on_strays = [this] { look_for_strays(); };
   return std::make_unique<NodeWorkers>(loop_, pool_, std::move(hooks));
 }
@@ -55,8 +59,20 @@ void FleetRunner::open_node_door() {
   hooks.on_placed = [this](Connection connection, std::optional<SlotId> slot) {
     dispatcher_.admit(std::move(connection), slot);
   };
+  hooks.on_overflow = [this] {
+    if (loop_.now() < next_overflow_complaint_) return;
+    next_overflow_complaint_ = loop_.now() + kComplaintInterval;
+    spdlog::warn(
+        "pool {}: more than {} connections have not said yet which session they ask for: those that came first are "
+        "placed "
+        "by their addresses",
+        pool_.name, NodeSessionDoor::kMostWaiting);
+  };
   node_door_ = std::make_unique<NodeSessionDoor>(loop_, std::move(hooks));
-  dispatcher_.set_session_door([this](Connection& connection) { return node_door_->take(connection); });
+  dispatcher_.set_session_door([this](Connection& connection) {
+    node_door_->take(std::move(connection));
+    return true;
+  });
 }
 
 // Not now: we are inside a call of an inbox, or of the dispatcher.

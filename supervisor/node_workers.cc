@@ -237,7 +237,8 @@ void NodeWorkers::on_gone(WorkerId worker) {
 
 std::optional<WorkerId> NodeWorkers::worker_with(const std::string& session) {
   if (const std::optional<WorkerId> known = sessions_.worker_of(session)) return known;
-  const std::map<WorkerId, NodeInbox*> inboxes = inboxes_;  // a hook may change them
+  if (std::exchange(heard_all_at_, loop_.now()) == loop_.now()) return std::nullopt;  // once in a turn
+  const std::map<WorkerId, NodeInbox*> inboxes = inboxes_;                            // a hook may change them
   for (const auto& [worker, inbox] : inboxes) inbox->catch_up();
   return sessions_.worker_of(session);
 }
@@ -264,7 +265,11 @@ NodeServers::Answer NodeWorkers::answer(WorkerId worker, const NodeQuery& query)
 
 void NodeWorkers::on_heard(WorkerId from, const NodeSession::Heard& heard) {
   if (const auto* text = std::get_if<NodeText>(&heard.message)) return on_text(from, text->payload);
-  if (const auto* session = std::get_if<NodeClientSession>(&heard.message)) return sessions_.on_session(from, *session);
+  if (const auto* session = std::get_if<NodeClientSession>(&heard.message)) {
+    sessions_.on_session(from, *session);
+    if (session->open) hooks_.on_session(session->id);
+    return;
+  }
   const auto& message = std::get<NodeAdapterMessage>(heard.message);
   std::vector<WorkerId> others;
   for (const auto& [worker, inbox] : inboxes_) others.push_back(worker);

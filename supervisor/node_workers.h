@@ -37,6 +37,7 @@ class NodeWorkers {
     std::function<void(WorkerId)> on_came_back;
     std::function<void(const NodeInbox&, const Error&)> on_garbage;
     std::function<void()> on_room;
+    std::function<void(const std::string&)> on_session;  // of Socket.IO: it has begun
     std::function<void()> on_strays;                     // some inbox has connections that its worker has no use for
   };
   NodeWorkers(Loop& loop, const PoolConfig& pool, Hooks hooks);
@@ -93,6 +94,7 @@ class NodeWorkers {
   NodeDialect found_ = NodeDialect::Auto;
   NodeRelay relay_;
   NodeClientSessions sessions_;
+  TimePoint heard_all_at_{};    // the turn in which the workers were last heard for the sake of a session
   bool knows_servers_ = false;  // a worker of this generation has had its time to open them
   std::map<WorkerId, std::set<NodeServer>> refused_;  // which was reported
   std::set<ListenerId> unserved_;                     // by anybody, which was reported; so was
