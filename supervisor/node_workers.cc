@@ -294,7 +294,11 @@ void NodeWorkers::on_text(WorkerId from, const std::string& payload) {
 
 void NodeWorkers::tell(WorkerId worker, const NodeOrder& order) {
   if (inboxes_.at(worker)->say(order)) return;
-  spdlog::debug("{}: a message for it was dropped: it does not read its channel", hooks_.label(worker));
+  dropped_++;
+  if (loop_.now() < next_complaint_) return;
+  next_complaint_ = loop_.now() + kComplaintInterval;
+  spdlog::warn("{}: a message for it was dropped: it does not read its channel ({} were dropped in the pool so far)",
+               hooks_.label(worker), dropped_);
 }
 
 }  // namespace holdfast

@@ -67,6 +67,8 @@ class NodeWorkers {
   void on_gone(WorkerId worker);
   // In which the session of Socket.IO lives. Before it counts as unknown every worker is heard: what announces it may be on its way.
   [[nodiscard]] std::optional<WorkerId> worker_with(const std::string& session);
+  // Messages between workers that did not reach one, because it did not read.
+  [[nodiscard]] std::uint64_t dropped() const { return dropped_; }
   // Finds out which of the connections that they have taken up are closed. Bounded in time: of many, a part at each call.
   void recount_open();
   // Workers of another program are coming.
@@ -102,6 +104,8 @@ class NodeWorkers {
   std::map<WorkerId, NodeInbox*> inboxes_;  // of those that live
   std::unique_ptr<Census> census_;  // by worker, what is open; null: that has not mattered yet, or cannot be known
   bool cannot_count_ = false;       // which was reported
+  std::uint64_t dropped_ = 0;       // messages for workers that did not read
+  TimePoint next_complaint_{};
 };
 
 }  // namespace holdfast

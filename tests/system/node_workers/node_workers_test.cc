@@ -338,6 +338,29 @@ TEST_F(NodeServed, OneThatHasTakenUpEnoughIsReplaced) {
                         [&](const StatusView& status) { return status.all_serving() && status.slot(0).pid != first; });
 }
 
+TEST_F(NodeServed, MessagesForOneThatDoesNotReadAreCountedAndToldOf) {
+  const TempDirectory directory;
+  write_text(directory / "app.js",
+             "const much = 'x'.repeat(14 << 20);\n"
+             "require('node:http').createServer((q, r) => {\n"
+             "  for (let i = 0; i < 5; i++) process.send({ much });\n"
+             "  process.send('one too many');\n"
+             "  r.end('x');\n"
+             "}).listen(3000);\n");
+  const Supervisor supervisor(
+      plan_of({"node", directory / "app.js"}, {"--node-messages", "relay", "--heartbeat-timeout", "0"}));
+  const StatusView status = supervisor.wait_until_serving();
+  std::string client;
+  for (const std::string& source : ipv4_sources(40)) {
+    if (supervisor.route(source) == 1) client = source;
+  }
+  send_signal(status.slot(0).pid, SIGSTOP);
+  ASSERT_TRUE(eventually([&] { return process_state(status.slot(0).pid) == "T"; }));
+  ASSERT_TRUE(get_once(supervisor.target(), "/", client));
+  supervisor.wait_until_told("a message for it was dropped: it does not read its channel", 3 * kPatience);
+  EXPECT_THAT(supervisor.status().json, Not(HasSubstr(R"("node_messages_dropped": 0)")));
+}
+
 TEST_F(NodeServed, AUdpSocketOfClusterIsRefusedAndTheRestServes) {
   const Supervisor supervisor(plan_of(node("http.js", {"3000", "udp"}), {}, 1));
   supervisor.wait_until_serving();
