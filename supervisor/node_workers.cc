@@ -99,6 +99,7 @@ Result<UniqueFd> NodeWorkers::begin(WorkerId worker, NodeInbox& inbox) {
   Result<UniqueFd> end = inbox.open_channel();
   if (!end) return end;
   inboxes_[worker] = &inbox;
+  program_.reset();                                      // it may be another one than the last that was started
   if (!needs_server(found_)) (void)inbox.adopt(found_);  // refused where a dialect was wished
   return end;
 }
@@ -117,8 +118,8 @@ bool NodeWorkers::on_grace_over(WorkerId worker) {
 }
 
 void NodeWorkers::guess_dialect(WorkerId worker, const NodeInbox& inbox) {
-  const NodeProgram program = read_node_program(pool_.command, pool_.working_directory);
-  const std::optional<NodeGuess> guess = guess_node_dialect(program, inbox.signs());
+  if (!program_) program_ = read_node_program(pool_.command, pool_.working_directory);
+  const std::optional<NodeGuess> guess = guess_node_dialect(*program_, inbox.signs());
   if (!guess) return;
   found_ = guess->dialect;
   spdlog::info(

@@ -18,6 +18,7 @@
 #include "core/result.h"
 #include "listener/census.h"
 #include "loop/loop.h"
+#include "node_program.h"
 #include "worker/node_inbox.h"
 
 namespace holdfast {
@@ -94,6 +95,7 @@ class NodeWorkers {
   NodeSerialization serialization_;  // in which the servers' data are
   NodeServers servers_{{}};
   NodeDialect found_ = NodeDialect::Auto;
+  std::optional<NodeProgram> program_;  // as it was when the last worker was started; none: nobody has asked for it
   NodeRelay relay_;
   NodeClientSessions sessions_;
   TimePoint heard_all_at_{};    // the turn in which the workers were last heard for the sake of a session

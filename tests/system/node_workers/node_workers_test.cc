@@ -361,6 +361,28 @@ TEST_F(NodeServed, MessagesForOneThatDoesNotReadAreCountedAndToldOf) {
   EXPECT_THAT(supervisor.status().json, Not(HasSubstr(R"("node_messages_dropped": 0)")));
 }
 
+TEST_F(NodeServed, ItsScriptIsReadOnceForEachWorkerThatIsStarted) {
+  const TempDirectory directory;
+  const std::string script =
+      "require('node:http').createServer().listen({ port: 0, exclusive: true }, () => console.log('up'));\n";
+  write_text(directory / "app.js", script);
+  const Supervisor supervisor(
+      plan_of({"node", directory / "app.js"},
+              {"--start-grace", "2s", "--start-timeout", "7s", "--kill-timeout", "1s", "--restart-delay", "0"}, 1));
+  wait_until_written(supervisor, "up");
+  // While it is stopped it is not at work, and so its script is read before the log tells where it listens.
+  const std::string looked_at = "is not ready so far, and it listens by itself on";
+  const pid_t first = supervisor.status().slot(0).pid;
+  send_signal(first, SIGSTOP);
+  EXPECT_TRUE(eventually([&] { return process_state(first) == "T"; }));
+  if (supervisor.errors().find(looked_at) != std::string::npos) GTEST_SKIP() << "it was looked at while it started";
+  supervisor.wait_until_told(looked_at);
+  write_text(directory / "app.js", "const library = 'sticky-session';\n" + script);
+  supervisor.wait_until_told("it is taken for a worker of the dialect sticky-session");
+  const std::string log = supervisor.errors();
+  EXPECT_LT(log.find("started pid", log.find("started pid") + 1), log.find("it is taken for")) << log;
+}
+
 TEST_F(NodeServed, AUdpSocketOfClusterIsRefusedAndTheRestServes) {
   const Supervisor supervisor(plan_of(node("http.js", {"3000", "udp"}), {}, 1));
   supervisor.wait_until_serving();
