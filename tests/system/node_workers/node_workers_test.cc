@@ -135,7 +135,7 @@ TEST_F(NodeServed, WhatAnOldWorkerHadNotTakenUpIsServedByItsSuccessor) {
 
 TEST_F(NodeServed, OneThatHangsIsReplaced) {
   const Supervisor supervisor(
-      plan_of(node("http.js", {"3000"}), {"--heartbeat-timeout", "2s", "--kill-timeout", "100ms"}, 1));
+      plan_of(node("http.js", {"3000"}), {"--heartbeat-timeout", "6s", "--kill-timeout", "100ms"}, 1));
   const pid_t first = supervisor.wait_until_serving().slot(0).pid;
   HttpClient blocking(supervisor.target());
   blocking.send("/block");
