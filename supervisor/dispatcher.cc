@@ -227,6 +227,10 @@ void Dispatcher::refuse(std::vector<Connection> connections, Refusal refusal) {
   }
 }
 
+void Dispatcher::turn_away(std::vector<Connection> connections, Refusal refusal) {
+  for (Connection& connection : connections) refuse_politely(std::move(connection), refusal);
+}
+
 std::string Dispatcher::pause_reason() const {
   switch (pause_) {
     case Pause::No:

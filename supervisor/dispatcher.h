@@ -125,6 +125,8 @@ class Dispatcher {
   void on_limits_changed();
   // Closes connections that will never reach a worker.
   void refuse(std::vector<Connection> connections, Refusal refusal);
+  // The same, and each is told as its listener tells it.
+  void turn_away(std::vector<Connection> connections, Refusal refusal);
   // The same for all that have no place yet: there will be none.
   void refuse_unplaced();
 

@@ -28,7 +28,7 @@ std::uint16_t family_of(const Endpoint& endpoint) {
 
 std::uint64_t load_of(const ConnectionSink& inbox) {
   const ConnectionSink::Account account = inbox.account();
-  return account.waiting + account.open;
+  return ConnectionSink::queued(account) + account.open;
 }
 
 // Tells the clients of a bucket apart: by their address and what else they are placed by.
@@ -310,7 +310,7 @@ bool Dispatcher::has_room(SlotId id, Bounds bounds) const {
   if (slot.inbox == nullptr) return false;
   if (bounds == Bounds::Held && is_at_limit(slot)) return false;
   const ConnectionSink::Account account = slot.inbox->account();
-  return account.waiting < (slot.state == SlotState::Serving ? pool_.queue_limit : pool_.hold_limit);
+  return ConnectionSink::queued(account) < (slot.state == SlotState::Serving ? pool_.queue_limit : pool_.hold_limit);
 }
 
 // Whether no key makes one slot heavy with such connections.

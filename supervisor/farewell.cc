@@ -30,6 +30,7 @@ std::string_view status_of(Refusal refusal) {
     case Refusal::Connections:
     case Refusal::TotalConnections:
     case Refusal::Removed:
+    case Refusal::NoServer:
       return kNoRoom;
     default:
       return kForbidden;

@@ -16,7 +16,6 @@
 #include "launch.h"
 #include "loop/loop.h"
 #include "loop/timer.h"
-#include "node_session_door.h"
 #include "node_workers.h"
 #include "occupant.h"
 #include "renewals.h"
@@ -26,6 +25,7 @@
 #include "wire/saved_state.h"
 #include "wire/status.h"
 #include "worker/inbox.h"
+#include "worker/node_session_door.h"
 #include "worker/notify_socket.h"
 #include "worker/worker_process.h"
 
@@ -103,6 +103,12 @@ class FleetRunner {
   [[nodiscard]] bool is_known(ListenerId listener) const;
   // Listeners have come of which the next workers will show what they want of them.
   void expect_listeners() { retired_unwanted_ = false; }
+  // These will be closed once the workers are replaced: the next ones are to serve the others. None: that is over.
+  void expect_to_leave(std::vector<ListenerId> listeners) { leaving_ = std::move(listeners); }
+  // A roll has failed: the workers of before open the servers that they had.
+  void forget_node_servers() {
+    if (node_) node_->forget_servers();
+  }
 
   // At the end: resets what still waits for a worker.
   void refuse_waiting();
@@ -160,6 +166,7 @@ class FleetRunner {
   [[nodiscard]] Outcome start_clean_up(SlotId slot);
   void on_cleaned_up(SlotId slot, const ExitStatus& status);
   void watch_for_signs(Occupant& occupant, WorkerId worker);
+  void give_grace(Occupant& occupant, WorkerId worker);
   [[nodiscard]] std::unique_ptr<Capture> make_capture(Occupant& occupant, WorkerId worker, UniqueFd notifications);
   [[nodiscard]] Result<std::unique_ptr<NotifySocket>> make_notify_socket(WorkerId worker, uid_t user);
   [[nodiscard]] Result<std::unique_ptr<ConnectionSink>> make_inbox();
@@ -191,7 +198,9 @@ class FleetRunner {
 
   // Of Node.js workers: fleet_runner_node.cc.
   [[nodiscard]] std::unique_ptr<NodeWorkers> make_node_workers();
+  [[nodiscard]] std::vector<NodeServers::Offered> offered_listeners() const;
   void open_node_door();
+  void look_for_strays();
   void on_node_accepting(WorkerId worker, bool accepts);
   void on_node_leaves(WorkerId worker, const std::string& why);
   void on_node_came_back(WorkerId worker);
@@ -202,6 +211,7 @@ class FleetRunner {
   void settle_upkeep();
   void settle_upkeep(WorkerId worker, Occupant& occupant);
   [[nodiscard]] bool wants_checks() const;
+  [[nodiscard]] bool is_passed_connections() const;  // its workers are, by us
   [[nodiscard]] HealthWatch::Hooks hooks_of_watch(WorkerId worker);
   [[nodiscard]] std::uint16_t listener_for_check(const Occupant& occupant) const;
   [[nodiscard]] Result<SpawnPlan> plan_check(const Occupant& occupant) const;
@@ -255,6 +265,7 @@ class FleetRunner {
   bool has_capture_ = true;
   bool has_steering_ = true;
   bool retired_unwanted_ = false;
+  std::vector<ListenerId> leaving_;  // though they still serve
   std::vector<Slot> slots_;
   std::map<WorkerId, Occupant> occupants_;
   std::map<SlotId, CleanUp> clean_ups_;
@@ -271,11 +282,13 @@ class FleetRunner {
   bool scheduled_ = false;
   bool keep_first_ = false;  // something was heard or wished that must be kept before it is acted upon
   bool recounted_ = false;
+  bool looking_for_strays_ = false;
   TimePoint due_ = kNever;  // when the fleet asked to be asked next
   Timer warming_up_;
   std::uint64_t checks_ = 0;
   bool is_sampling_ = false;
   TimePoint next_check_complaint_{};
+  TimePoint next_overflow_complaint_{};
   std::map<const CommandCheck*, std::unique_ptr<CommandCheck>> buried_;  // killed, and not ended yet
   Timer sampling_;                                                       // of what recycling looks at
   Timer retiring_;

@@ -15,16 +15,13 @@ namespace {
 // A worker that leaves has mostly ended by then. One that does not gets a successor beside it.
 constexpr Duration kLeaveTime = std::chrono::milliseconds(500);
 constexpr Duration kShortestLook = std::chrono::milliseconds(100);
+constexpr Duration kComplaintInterval = std::chrono::seconds(10);
 
 }  // namespace
 
 std::unique_ptr<NodeWorkers> FleetRunner::make_node_workers() {
   NodeWorkers::Hooks hooks;
-  hooks.listeners = [this] {
-    std::vector<ListenAddress> addresses;
-    for (const std::unique_ptr<Listener>& listener : dispatcher_.listeners()) addresses.push_back(listener->address());
-    return addresses;
-  };
+  hooks.listeners = [this] { return offered_listeners(); };
   hooks.label = [this](WorkerId worker) {
     const auto occupant = occupants_.find(worker);
     return occupant == occupants_.end() ? pool_.name : label(occupant->second.slot);
@@ -35,7 +32,21 @@ std::unique_ptr<NodeWorkers> FleetRunner::make_node_workers() {
   hooks.on_came_back = [this](WorkerId worker) { on_node_came_back(worker); };
   hooks.on_garbage = [this](const NodeInbox& inbox, const Error& error) { on_garbage(inbox, error); };
   hooks.on_room = [this] { dispatcher_.on_room(); };
+  hooks.on_session = [this](const std::string& session) {
+    if (node_door_) node_door_->on_session(session);
+  };
+  hooks.on_strays = [this] { look_for_strays(); };
   return std::make_unique<NodeWorkers>(loop_, pool_, std::move(hooks));
+}
+
+std::vector<NodeServers::Offered> FleetRunner::offered_listeners() const {
+  std::vector<NodeServers::Offered> offered;
+  for (const std::unique_ptr<Listener>& listener : dispatcher_.listeners()) {
+    const bool leaves = !listener->stays() || std::count(leaving_.begin(), leaving_.end(), listener->id()) > 0;
+    using Fate = NodeServers::Offered::Fate;
+    offered.push_back({listener->address(), listener->name(), leaves ? Fate::Leaves : Fate::Stays});
+  }
+  return offered;
 }
 
 void FleetRunner::open_node_door() {
@@ -48,8 +59,32 @@ void FleetRunner::open_node_door() {
   hooks.on_placed = [this](Connection connection, std::optional<SlotId> slot) {
     dispatcher_.admit(std::move(connection), slot);
   };
+  hooks.on_overflow = [this] {
+    if (loop_.now() < next_overflow_complaint_) return;
+    next_overflow_complaint_ = loop_.now() + kComplaintInterval;
+    spdlog::warn(
+        "pool {}: more than {} connections have not said yet which session they ask for: those that came first are "
+        "placed "
+        "by their addresses",
+        pool_.name, NodeSessionDoor::kMostWaiting);
+  };
   node_door_ = std::make_unique<NodeSessionDoor>(loop_, std::move(hooks));
-  dispatcher_.set_session_door([this](Connection& connection) { return node_door_->take(connection); });
+  dispatcher_.set_session_door([this](Connection& connection) {
+    node_door_->take(std::move(connection));
+    return true;
+  });
+}
+
+// Not now: we are inside a call of an inbox, or of the dispatcher.
+void FleetRunner::look_for_strays() {
+  if (std::exchange(looking_for_strays_, true)) return;
+  loop_.defer([this] {
+    looking_for_strays_ = false;
+    for (const Slot& slot : slots_) {
+      auto* const inbox = static_cast<NodeInbox*>(slot.inbox.get());
+      if (inbox != nullptr) dispatcher_.turn_away(without_checks(node_->take_strays(*inbox)), Refusal::NoServer);
+    }
+  });
 }
 
 void FleetRunner::on_node_accepting(WorkerId worker, bool accepts) {
@@ -99,6 +134,7 @@ void FleetRunner::on_node_grace_over(WorkerId worker) {
   if (needs_no_server && pool_.node.ready == NodeConfig::Ready::Listening)
     on_ready(worker, "it has lived through --start-grace");
   const bool ready = is_ready();
+  if (ready) node_->on_told(worker);
   if (!ready) occupant.grace->arm(loop_.now() + std::max(pool_.start_grace, kShortestLook));
   const std::string passed_by = what_passes_us_by(occupant);
   if (passed_by.empty()) return;

@@ -109,7 +109,9 @@ Outcome FleetRunner::adopt(const SavedWorker& saved, FdTable& fds) {
   steerer_.occupy(occupant.slot, occupant.turn);
   watch_for_signs_again(occupant, saved, fds);
   fleet_.on_heartbeat(saved.id, loop_.now());  // nobody has listened for a while
-  fleet_.on_stalled(saved.id, false);          // the Steerer looks at its queue anew, and tells only what has changed
+  // The Steerer looks at its queue anew, and tells only what has changed; so does a Node.js worker that has closed its servers.
+  const auto* const of_node = dynamic_cast<const NodeInbox*>(inbox_of(occupant));
+  fleet_.on_stalled(saved.id, of_node != nullptr && of_node->has_stopped_accepting());
   return Done{};
 }
 
@@ -136,10 +138,8 @@ void FleetRunner::watch_for_signs_again(Occupant& occupant, const SavedWorker& s
     occupant.capture = make_capture(occupant, worker, std::move(notifications));
     occupant.capture->add_sockets(sockets_of(saved));
   }
-  if (saved.waits_for_grace) {
-    occupant.grace = std::make_unique<Timer>(loop_, [this, worker] { on_grace_over(worker); });
-    occupant.grace->arm(loop_.now() + pool_.start_grace);
-  }
+  // Of a Node.js worker more is to be seen even when it is ready: which servers it has.
+  if (saved.waits_for_grace || node_) give_grace(occupant, worker);
   if (!saved.takes_leave) return;
   occupant.farewell = std::make_unique<Timer>(loop_, [this, worker] { say_goodbye(worker); });
   if (!saved.took_leave) occupant.farewell->arm(loop_.now() + kHandshake);

@@ -61,8 +61,7 @@ void FleetRunner::on_captured(WorkerId worker, std::size_t listener) {
   occupant.bound = true;
   if (steerer_.is_datagram(listener)) return on_ready(worker, "it serves " + steerer_.name_of(listener));
   // Some look whether the socket listens already, as ours does, and then never call listen.
-  if (!occupant.grace) occupant.grace = std::make_unique<Timer>(loop_, [this, worker] { on_grace_over(worker); });
-  occupant.grace->arm(loop_.now() + pool_.start_grace);
+  give_grace(occupant, worker);
 }
 
 void FleetRunner::on_grace_over(WorkerId worker) {
@@ -132,10 +131,7 @@ void FleetRunner::on_other_bind(WorkerId worker, const std::string& address) {
   Occupant& occupant = occupants_.at(worker);
   if (occupant.other_binds.size() >= kBindsTold) return;
   occupant.other_binds.push_back(address);
-  if (settlement_.intake() == Intake::Capture && !occupant.grace) {
-    occupant.grace = std::make_unique<Timer>(loop_, [this, worker] { on_grace_over(worker); });
-    occupant.grace->arm(loop_.now() + pool_.start_grace);
-  }
+  if (settlement_.intake() == Intake::Capture && !occupant.grace) give_grace(occupant, worker);
   // It was taken for one that serves the inherited sockets, because it had lived for so long without a bind.
   if (pool_.intake == Intake::Auto && settlement_.intake() == Intake::ListenFds) {
     spdlog::warn("{}: {}", label(occupant.slot), missing_sign(occupant));

@@ -95,8 +95,14 @@ void FleetRunner::watch_for_signs(Occupant& occupant, WorkerId worker) {
   const std::optional<Intake> intake = settlement_.intake();
   const bool may_tell_nothing = !intake || intake == Intake::ListenFds || intake == Intake::None;
   if (!may_tell_nothing && !node_) return;
-  occupant.grace =
-      std::make_unique<Timer>(loop_, [this, worker] { node_ ? on_node_grace_over(worker) : on_grace_over(worker); });
+  give_grace(occupant, worker);
+}
+
+void FleetRunner::give_grace(Occupant& occupant, WorkerId worker) {
+  if (!occupant.grace) {
+    occupant.grace =
+        std::make_unique<Timer>(loop_, [this, worker] { node_ ? on_node_grace_over(worker) : on_grace_over(worker); });
+  }
   occupant.grace->arm(loop_.now() + pool_.start_grace);
 }
 

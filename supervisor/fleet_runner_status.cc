@@ -35,7 +35,10 @@ PoolStatus FleetRunner::status() const {
   pool.command = pool_.command;
   pool.intake = settlement_.intake() ? value_text(*settlement_.intake()) : "auto";
   pool.plane = settlement_.intake() ? value_text(settlement_.plane()) : "auto";
-  if (node_) pool.node_dialect = value_text(node_->dialect());
+  if (node_) {
+    pool.node_dialect = value_text(node_->dialect());
+    pool.node_messages_dropped = node_->dropped();
+  }
   pool.counts_connections = settlement_.plane() == Plane::Pass || settlement_.intake() == Intake::Sdk;
   for (std::uint32_t i = 0; i < std::min(slots_.size(), fleet_.slots().size()); i++) {
     const Slot& slot = slots_[i];

@@ -24,14 +24,18 @@ double position_of(WorkerId worker) { return static_cast<double>((worker.value *
 
 }  // namespace
 
+bool FleetRunner::is_passed_connections() const {
+  return settlement_.intake() == Intake::Sdk || settlement_.intake() == Intake::Node;
+}
+
 bool FleetRunner::wants_checks() const {
   if (!pool_.health.command.empty()) return true;
-  return !pool_.health.http.empty() && settlement_.intake() == Intake::Sdk;
+  return !pool_.health.http.empty() && is_passed_connections();
 }
 
 // After each change of the configuration, and when it is known what the workers are.
 void FleetRunner::settle_upkeep() {
-  if (!pool_.health.http.empty() && settlement_.intake() && settlement_.intake() != Intake::Sdk) {
+  if (!pool_.health.http.empty() && settlement_.intake() && !is_passed_connections()) {
     spdlog::error(
         "pool {}: health-http checks workers that are passed connections, and these are not: use health-command",
         pool_.name);
@@ -93,9 +97,12 @@ HealthWatch::Hooks FleetRunner::hooks_of_watch(WorkerId worker) {
   return hooks;
 }
 
-// A worker knows a connection by its listener: any that it knows, and that has connections.
+// A worker knows a connection by its listener: any that it knows, and that has connections. A Node.js worker knows those of its
+// servers.
 std::uint16_t FleetRunner::listener_for_check(const Occupant& occupant) const {
+  const auto* const of_node = dynamic_cast<const NodeInbox*>(inbox_of(occupant));
   for (const ListenerId id : occupant.listeners) {
+    if (of_node != nullptr && !of_node->serves(id)) continue;
     const bool datagrams = std::holds_alternative<UdpAddress>(dispatcher_.listeners()[id.value]->address());
     if (!datagrams) return static_cast<std::uint16_t>(id.value);
   }

@@ -80,7 +80,7 @@ void HealthWatch::begin_http() {
     health_.on_void();
     return hooks_.on_cannot_check(pair.error().message());
   }
-  taken_up_at_ = account.taken + account.waiting + 1;
+  taken_up_at_ = account.taken + ConnectionSink::queued(account) + 1;
   const std::uint64_t id = kIdsOfChecks | std::uint64_t{worker_.value} << kWorkerShift | (checks_ & kNumberMask);
   const ConnectionRecord record = describe(*pair, id, loop_.now());
   http_ = std::make_unique<HttpCheck>(loop_, std::move(pair->ours), pool_.health.http,

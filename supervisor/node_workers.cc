@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "node_program.h"
@@ -15,6 +16,9 @@ namespace {
 
 // Of a message that is written to the log.
 constexpr std::size_t kLoggedMessage = 1000;
+// Of one worker's servers: a program may try again and again.
+constexpr std::size_t kRefusalsTold = 8;
+constexpr Duration kComplaintInterval = std::chrono::seconds(10);
 
 NodeSession::Policy session_policy(const NodeConfig& config) {
   NodeSession::Policy policy;
@@ -33,7 +37,7 @@ bool depends_on_open(const PoolConfig& pool) {
 }  // namespace
 
 NodeWorkers::NodeWorkers(Loop& loop, const PoolConfig& pool, Hooks hooks)
-    : loop_(loop), pool_(pool), hooks_(std::move(hooks)) {}
+    : loop_(loop), pool_(pool), hooks_(std::move(hooks)), serialization_(pool.node.serialization) {}
 
 // The hooks may be called after the worker has been forgotten: by `settle`, when the next is about to be started.
 NodeInbox::Hooks NodeWorkers::hooks_of_inbox() {
@@ -53,6 +57,12 @@ NodeInbox::Hooks NodeWorkers::hooks_of_inbox() {
   hooks.on_room = [this] { hooks_.on_room(); };
   hooks.on_taken_up = of_worker([this](WorkerId worker, BorrowedFd connection) { on_taken_up(worker, connection); });
   hooks.on_recount = [this] { recount_open(); };
+  hooks.stand_in = [this](const NodeInbox& inbox, ListenerId listener, const std::vector<ListenerId>& servers) {
+    const bool is_known = knows_servers_ || inbox.is_told();
+    const auto stands = is_known ? NodeServers::Stands::AlsoTheOnlyOne : NodeServers::Stands::OfTheSameName;
+    return servers_.stand_in(listener, servers, stands);
+  };
+  hooks.on_strays = [this](NodeInbox&) { hooks_.on_strays(); };
   return hooks;
 }
 
@@ -76,15 +86,20 @@ SavedNodeWorkers NodeWorkers::save() const {
 
 void NodeWorkers::adopt(const SavedNodeWorkers& saved) {
   found_ = saved.found;
+  servers_.set_listeners(hooks_.listeners());
   servers_.adopt(saved.servers);
+  knows_servers_ = !saved.servers.taken.empty();
   relay_.adopt(saved.adapters);
   sessions_.adopt({saved.sessions.begin(), saved.sessions.end()});
 }
 
 Result<UniqueFd> NodeWorkers::begin(WorkerId worker, NodeInbox& inbox) {
+  if (std::exchange(serialization_, pool_.node.serialization) != pool_.node.serialization) servers_.forget_data();
+  inbox.set_ways(session_policy(pool_.node), pool_.node.serialization);
   Result<UniqueFd> end = inbox.open_channel();
   if (!end) return end;
   inboxes_[worker] = &inbox;
+  program_.reset();                                      // it may be another one than the last that was started
   if (!needs_server(found_)) (void)inbox.adopt(found_);  // refused where a dialect was wished
   return end;
 }
@@ -103,8 +118,8 @@ bool NodeWorkers::on_grace_over(WorkerId worker) {
 }
 
 void NodeWorkers::guess_dialect(WorkerId worker, const NodeInbox& inbox) {
-  const NodeProgram program = read_node_program(pool_.command, pool_.working_directory);
-  const std::optional<NodeGuess> guess = guess_node_dialect(program, inbox.signs());
+  if (!program_) program_ = read_node_program(pool_.command, pool_.working_directory);
+  const std::optional<NodeGuess> guess = guess_node_dialect(*program_, inbox.signs());
   if (!guess) return;
   found_ = guess->dialect;
   spdlog::info(
@@ -157,13 +172,64 @@ void NodeWorkers::on_ready(WorkerId worker) {
   if (const auto inbox = inboxes_.find(worker); inbox != inboxes_.end()) inbox->second->consider_ready();
 }
 
+void NodeWorkers::on_told(WorkerId worker) {
+  const auto found = inboxes_.find(worker);
+  if (found == inboxes_.end() || found->second->is_told()) return;
+  NodeInbox& inbox = *found->second;
+  servers_.set_listeners(hooks_.listeners());
+  inbox.consider_told();
+  hooks_.on_strays();
+  if (!inbox.serves()) return;
+  knows_servers_ = true;
+  for (std::uint32_t i = 0; i < servers_.listeners().size(); i++) {
+    const NodeServers::Offered& listener = servers_.listeners()[i];
+    if (listener.fate == NodeServers::Offered::Fate::Leaves || !inbox.serves(ListenerId{i})) continue;
+    if (inbox.has_server(ListenerId{i}) || !stood_in_for_.insert(ListenerId{i}).second) continue;
+    spdlog::info("pool {}: listener {} ({}) has no server of its own: {}, the only one, serves its clients", pool_.name,
+                 listener.name, to_text(listener.address), servers_.servers_listed());
+  }
+}
+
+std::vector<Connection> NodeWorkers::take_strays(NodeInbox& inbox) {
+  std::vector<Connection> taken;
+  for (const auto& [listener, count] : inbox.strays()) {
+    const bool hopeless = !may_be_served(listener);
+    if (hopeless) report_unserved(listener);
+    std::vector<Connection> some = inbox.take_strays(listener, hopeless ? 0 : pool_.queue_limit);
+    std::move(some.begin(), some.end(), std::back_inserter(taken));
+  }
+  return taken;
+}
+
+bool NodeWorkers::may_be_served(ListenerId listener) const {
+  return std::any_of(inboxes_.begin(), inboxes_.end(), [&](const auto& entry) {
+    const NodeInbox& inbox = *entry.second;
+    return inbox.serves() && (!inbox.is_told() || inbox.serves(listener));
+  });
+}
+
+void NodeWorkers::report_unserved(ListenerId listener) {
+  if (!unserved_.insert(listener).second) return;
+  servers_.set_listeners(hooks_.listeners());
+  const NodeServers::Offered& unserved = servers_.listeners()[listener.value];
+  spdlog::error(
+      "pool {}: no server of the program is open for listener {} ({}): its clients are refused until one is. The "
+      "program's servers: {}. Have it listen there too, or take the listener away",
+      pool_.name, unserved.name, to_text(unserved.address), servers_.servers_listed());
+}
+
 void NodeWorkers::forget_servers() {
+  knows_servers_ = false;
+  unserved_.clear();
+  stood_in_for_.clear();
   servers_.forget_servers();
   found_ = NodeDialect::Auto;
 }
 
 void NodeWorkers::on_gone(WorkerId worker) {
   inboxes_.erase(worker);
+  refused_.erase(worker);
+  hooks_.on_strays();
   sessions_.on_gone(worker);
   for (const NodeAdapterGone& gone : relay_.on_gone(worker)) {
     for (const auto& [other, inbox] : inboxes_) tell(other, gone);
@@ -172,7 +238,8 @@ void NodeWorkers::on_gone(WorkerId worker) {
 
 std::optional<WorkerId> NodeWorkers::worker_with(const std::string& session) {
   if (const std::optional<WorkerId> known = sessions_.worker_of(session)) return known;
-  const std::map<WorkerId, NodeInbox*> inboxes = inboxes_;  // a hook may change them
+  if (std::exchange(heard_all_at_, loop_.now()) == loop_.now()) return std::nullopt;  // once in a turn
+  const std::map<WorkerId, NodeInbox*> inboxes = inboxes_;                            // a hook may change them
   for (const auto& [worker, inbox] : inboxes) inbox->catch_up();
   return sessions_.worker_of(session);
 }
@@ -188,7 +255,9 @@ NodeServers::Answer NodeWorkers::answer(WorkerId worker, const NodeQuery& query)
   servers_.set_listeners(hooks_.listeners());
   NodeServers::Answer answer = servers_.answer(query.server, query.data);
   if (const auto* refused = std::get_if<NodeServers::Refused>(&answer)) {
-    spdlog::error("{}: {}", hooks_.label(worker), refused->why);
+    std::set<NodeServer>& told = refused_[worker];
+    if (told.size() < kRefusalsTold && told.insert(query.server).second)
+      spdlog::error("{}: {}", hooks_.label(worker), refused->why);
   } else {
     on_granted(worker);
   }
@@ -197,7 +266,11 @@ NodeServers::Answer NodeWorkers::answer(WorkerId worker, const NodeQuery& query)
 
 void NodeWorkers::on_heard(WorkerId from, const NodeSession::Heard& heard) {
   if (const auto* text = std::get_if<NodeText>(&heard.message)) return on_text(from, text->payload);
-  if (const auto* session = std::get_if<NodeClientSession>(&heard.message)) return sessions_.on_session(from, *session);
+  if (const auto* session = std::get_if<NodeClientSession>(&heard.message)) {
+    sessions_.on_session(from, *session);
+    if (session->open) hooks_.on_session(session->id);
+    return;
+  }
   const auto& message = std::get<NodeAdapterMessage>(heard.message);
   std::vector<WorkerId> others;
   for (const auto& [worker, inbox] : inboxes_) others.push_back(worker);
@@ -222,7 +295,11 @@ void NodeWorkers::on_text(WorkerId from, const std::string& payload) {
 
 void NodeWorkers::tell(WorkerId worker, const NodeOrder& order) {
   if (inboxes_.at(worker)->say(order)) return;
-  spdlog::debug("{}: a message for it was dropped: it does not read its channel", hooks_.label(worker));
+  dropped_++;
+  if (loop_.now() < next_complaint_) return;
+  next_complaint_ = loop_.now() + kComplaintInterval;
+  spdlog::warn("{}: a message for it was dropped: it does not read its channel ({} were dropped in the pool so far)",
+               hooks_.label(worker), dropped_);
 }
 
 }  // namespace holdfast

@@ -32,13 +32,16 @@ void Pool::apply(PoolChange change, std::function<void(Outcome)> done) {
   }
   if (!coming.empty()) runner_.expect_listeners();
   begin_leaving(leaving);
+  runner_.expect_to_leave(leaving);
   runner_.roll([this, before, coming, leaving, finish](const Outcome& outcome) {
+    runner_.expect_to_leave({});
     if (outcome) {
       keep_change(coming, leaving);
     } else {
       config_ = before;
       runner_.on_policy_changed();
       dispatcher_.on_limits_changed();
+      runner_.forget_node_servers();
       undo_change(coming, leaving);
     }
     finish(outcome);

@@ -189,7 +189,7 @@ class Finder {
   // Whether its workers may turn out to be such that we give connections to them ourselves.
   static bool by_channel(const PoolConfig& pool) {
     const Intake intake = chosen_intake(pool);
-    return intake == Intake::Sdk || intake == Intake::Auto;
+    return intake == Intake::Sdk || intake == Intake::Node || intake == Intake::Auto;
   }
 
   static bool is_printable(const std::string& text) {

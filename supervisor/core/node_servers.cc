@@ -18,9 +18,12 @@ bool is_meant(const ListenAddress& listener, const NodeServer& server) {
   if (const auto* path = std::get_if<UnixAddress>(&listener)) {
     return server.kind == NodeServer::Kind::Unix && path->path == server.address;
   }
-  return server.kind != NodeServer::Kind::Unix && server.port != 0 &&
-         std::get<TcpAddress>(listener).port == server.port;
+  const auto* tcp = std::get_if<TcpAddress>(&listener);
+  return tcp != nullptr && server.kind != NodeServer::Kind::Unix && server.port != 0 && tcp->port == server.port;
 }
+
+// In either serialization: what a server that shares nothing says.
+bool is_missing(const std::string& data) { return data.empty() || data == "null" || data == "0"; }
 
 bool has_same_address(const ListenAddress& listener, const NodeServer& server) {
   const auto* tcp = std::get_if<TcpAddress>(&listener);
@@ -43,9 +46,10 @@ NodeServers::Answer NodeServers::answer(const NodeServer& server, const std::str
     return Refused{EADDRNOTAVAIL, to_text(server) + ": each listener has its server already (" + listed() +
                                       "): give this one a listener too, with the same port (-l)"};
   }
-  const std::string& shared = data_.try_emplace(*listener, data).first->second;
+  std::string& shared = data_[*listener];
+  if (is_missing(shared)) shared = data;  // as Node's primary does: a server of TLS would throw at it
   Granted granted{ListenerId{*listener}, std::nullopt, shared};
-  if (const auto* bound = std::get_if<TcpAddress>(&listeners_[*listener]);
+  if (const auto* bound = std::get_if<TcpAddress>(&listeners_[*listener].address);
       bound != nullptr && server.kind != NodeServer::Kind::Unix) {
     granted.bound = *bound;
     // Told another port than it has asked for, a worker takes that for a failed bind.
@@ -54,18 +58,45 @@ NodeServers::Answer NodeServers::answer(const NodeServer& server, const std::str
   return granted;
 }
 
+std::optional<ListenerId> NodeServers::stand_in(ListenerId listener, const std::vector<ListenerId>& servers,
+                                                Stands stands) const {
+  const auto is_its = [&](const auto& taken) { return taken.second == listener.value; };
+  if (listener.value >= listeners_.size() || std::any_of(taken_.begin(), taken_.end(), is_its)) return std::nullopt;
+  const Offered& asked = listeners_[listener.value];
+  const bool is_path = std::holds_alternative<UnixAddress>(asked.address);
+  std::vector<ListenerId> alike;
+  for (const ListenerId server : servers) {
+    if (server == listener || server.value >= listeners_.size()) return std::nullopt;
+    const Offered& own = listeners_[server.value];
+    if (!asked.name.empty() && own.name == asked.name) return server;
+    if (std::holds_alternative<UnixAddress>(own.address) == is_path) alike.push_back(server);
+  }
+  if (stands == Stands::OfTheSameName || alike.size() != 1) return std::nullopt;
+  return alike.front();
+}
+
+std::string NodeServers::servers_listed() const {
+  std::string text;
+  for (const auto& [server, listener] : taken_) text += (text.empty() ? "" : ", ") + to_text(server);
+  return text.empty() ? "there is none" : text;
+}
+
 std::optional<std::uint32_t> NodeServers::listener_for(const NodeServer& asked) {
   const NodeServer server = identity_of(asked);
   if (const auto known = taken_.find(server); known != taken_.end()) return known->second;
   const auto is_free = [&](std::uint32_t listener) {
     return std::none_of(taken_.begin(), taken_.end(), [&](const auto& taken) { return taken.second == listener; });
   };
-  // The same port or path counts for more than the same address, and that more than the order.
+  // The same port or path counts for more than the same address, that for more than the kind, and that for more than the
+  // order.
   std::optional<std::uint32_t> best;
   int best_rank = 0;
   for (std::uint32_t i = 0; i < listeners_.size(); i++) {
-    if (!is_free(i)) continue;
-    const int rank = 1 + (is_meant(listeners_[i], server) ? 2 : 0) + (has_same_address(listeners_[i], server) ? 1 : 0);
+    if (!is_free(i) || listeners_[i].fate == Offered::Fate::Leaves) continue;
+    const ListenAddress& address = listeners_[i].address;
+    const bool same_kind = std::holds_alternative<UnixAddress>(address) == (server.kind == NodeServer::Kind::Unix);
+    const int rank =
+        1 + (is_meant(address, server) ? 4 : 0) + (has_same_address(address, server) ? 2 : 0) + (same_kind ? 1 : 0);
     if (rank > best_rank) best = i;
     best_rank = std::max(rank, best_rank);
   }
@@ -75,7 +106,9 @@ std::optional<std::uint32_t> NodeServers::listener_for(const NodeServer& asked) 
 
 std::string NodeServers::listed() const {
   std::string text;
-  for (const ListenAddress& listener : listeners_) text += (text.empty() ? "" : ", ") + to_text(listener);
+  for (const Offered& listener : listeners_) {
+    if (listener.fate == Offered::Fate::Stays) text += (text.empty() ? "" : ", ") + to_text(listener.address);
+  }
   return text.empty() ? "there is none" : text;
 }
 

@@ -33,6 +33,7 @@ NodeSession::NodeSession(Policy policy, Saved saved)
       last_heard_(saved.last_heard),
       next_number_(saved.next_number) {
   policy_.connection_message = std::move(saved.connection_message);
+  for (const Server& server : servers_) claimed_.push_back(server.listener);
 }
 
 NodeSession::Saved NodeSession::save() const {
@@ -73,6 +74,7 @@ NodeSession::Effects NodeSession::answer(const NodeQuery& query, const NodeServe
   if (policy_.dialect == NodeDialect::Auto) policy_.connection_message.clear();
   const std::uint16_t port = granted.bound ? granted.bound->port : std::uint16_t{0};
   servers_.push_back(Server{key, query.server, port, granted.listener, false});
+  if (std::count(claimed_.begin(), claimed_.end(), granted.listener) == 0) claimed_.push_back(granted.listener);
   return Effects{Send{NodeGranted{query.number, next_number_++, key, granted.bound, granted.data}}};
 }
 

@@ -143,6 +143,12 @@ class NodeSession {
   [[nodiscard]] std::size_t in_flight() const { return in_flight_.size(); }
   [[nodiscard]] bool is_open() const { return phase_ == Phase::Open; }
   [[nodiscard]] bool is_leaving() const { return phase_ == Phase::Leaving; }
+  // It is open, takes connections by its servers, and has one at least.
+  [[nodiscard]] bool serves() const { return phase_ == Phase::Open && by_newconn() && has_open_server(); }
+  [[nodiscard]] bool serves(ListenerId listener) const { return serves() && open_server(listener) != nullptr; }
+  // The listeners of all servers that it was ever granted, as far as that is known: closed ones may be opened again.
+  [[nodiscard]] const std::vector<ListenerId>& claimed() const { return claimed_; }
+  [[nodiscard]] bool has_stopped_accepting() const { return stopped_accepting_; }
   // Before it is ready: what it has done so far, and what it may be doing instead of listening. For the log.
   [[nodiscard]] std::string why_not_ready() const;
 
@@ -181,7 +187,8 @@ class NodeSession {
   bool listens_ = false;  // it was granted a server, once at least
   NodeSigns signs_;
   std::vector<Server> servers_;  // granted or open
-  unsigned granted_ = 0;         // ever; their keys are numbers
+  std::vector<ListenerId> claimed_;
+  unsigned granted_ = 0;  // ever; their keys are numbers
   std::deque<InFlight> in_flight_;
   unsigned window_;  // how many may be on the way: most_in_flight, or fewer after it was full
   TimePoint full_until_{};

@@ -60,6 +60,8 @@ std::string_view to_text(Refusal refusal) {
       return "max-connections";
     case Refusal::Removed:
       return "listener-removed";
+    case Refusal::NoServer:
+      return "no-server";
   }
   return "unknown";
 }

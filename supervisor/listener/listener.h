@@ -45,8 +45,9 @@ enum class Refusal {
   SourceConnections,  // its source has as many open as it may have
   TotalConnections,   // its listener has as many open as it may have
   Connections,        // its pool has as many open as it may have, and it has waited for one of them to be closed
+  NoServer,           // its workers are Node.js programs that listen, and none of their servers is its listener's
 };
-inline constexpr Refusal kLastRefusal = Refusal::Connections;
+inline constexpr Refusal kLastRefusal = Refusal::NoServer;
 [[nodiscard]] std::string_view to_text(Refusal refusal);
 [[nodiscard]] std::optional<Refusal> refusal_of(std::string_view text);
 

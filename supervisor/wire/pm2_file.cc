@@ -100,7 +100,9 @@ Result<Pm2App> read_app(const Json& json) {
   // Without a mode of its own an application with `instances` is in cluster mode.
   app.cluster = json.contains("instances");
   for (const auto& [key, value] : json.items()) {
-    if (value.is_null() || value == false) continue;
+    // What PM2 does by default needs no word; of `autorestart` that is true.
+    const bool is_default = key == "autorestart" ? truth_of(value) : value == false;
+    if (value.is_null() || is_default) continue;
     if (const auto reader = readers().find(key); reader != readers().end()) {
       reader->second(value, app);
     } else {

@@ -129,7 +129,10 @@ void read(JsonMembers& members, SlotStatus& slot) {
 
 Json json_of(const PoolStatus& pool) {
   Json object = {{"name", pool.name}, {"command", Json(pool.command)}, {"intake", pool.intake}, {"plane", pool.plane}};
-  if (!pool.node_dialect.empty()) object["node_dialect"] = pool.node_dialect;
+  if (!pool.node_dialect.empty()) {
+    object["node_dialect"] = pool.node_dialect;
+    object["node_messages_dropped"] = pool.node_messages_dropped;
+  }
   object["counts_connections"] = pool.counts_connections;
   object["slots"] = Json::array();
   for (const SlotStatus& slot : pool.slots) object["slots"].push_back(json_of(slot));
@@ -142,6 +145,7 @@ void read(JsonMembers& members, PoolStatus& pool) {
   members.read("intake", pool.intake);
   members.read("plane", pool.plane);
   members.read("node_dialect", pool.node_dialect);
+  members.read("node_messages_dropped", pool.node_messages_dropped);
   members.read("counts_connections", pool.counts_connections);
   members.each("slots", [&](JsonMembers& slot) { read(slot, pool.slots.emplace_back()); });
 }

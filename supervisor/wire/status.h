@@ -72,6 +72,7 @@ struct PoolStatus {
   // Of Node.js workers: "cluster", "socket.io", ...; "auto" while that is open. Empty: they are none. How many connections
   // they have open Node.js does not tell.
   std::string node_dialect = {};
+  std::uint64_t node_messages_dropped = 0;  // between these: for one that did not read its channel
 };
 
 struct Status {

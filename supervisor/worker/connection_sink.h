@@ -40,11 +40,14 @@ class ConnectionSink {
   // up.
   struct Account {
     std::uint64_t waiting;
-    std::uint64_t taken;     // by all workers of this inbox; `lost` among them
-    std::uint64_t accepted;  // by all of them from sockets of the slot, which are no business of the channel
-    std::uint64_t open;      // taken or accepted by the present worker and not closed, as far as that is known
-    std::uint64_t lost;      // by all workers of this inbox
+    std::uint64_t taken;      // by all workers of this inbox; `lost` among them
+    std::uint64_t accepted;   // by all of them from sockets of the slot, which are no business of the channel
+    std::uint64_t open;       // taken or accepted by the present worker and not closed, as far as that is known
+    std::uint64_t lost;       // by all workers of this inbox
+    std::uint64_t stray = 0;  // of those that wait, for which the worker has no use: they stand in nobody's way
   };
+  // What takes up room among those that wait.
+  [[nodiscard]] static std::uint64_t queued(const Account& account) { return account.waiting - account.stray; }
   [[nodiscard]] virtual Account account() const = 0;
   [[nodiscard]] std::uint64_t waiting() const { return account().waiting; }
   // Where no worker tells what it closes: looks at what is open now, for somebody whose decision depends on it.

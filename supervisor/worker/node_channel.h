@@ -33,8 +33,13 @@ struct NodeInbox::Channel {
   UniqueFd fd;
   NodeStream stream;
   NodeSession session;
-  std::deque<std::string> unread;  // messages that are to be sent; of the first, what is left
+  struct Unread {
+    std::string bytes;
+    bool asked_for = false;  // by the worker, which a flood of questions would have grow without end
+  };
+  std::deque<Unread> unread;  // messages that are to be sent; of the first, what is left
   std::size_t unread_bytes = 0;
+  std::size_t asked_for = 0;  // messages
   Blocked blocked = Blocked::No;
   std::optional<TimePoint> unread_since;  // the worker's queue is full
   TimePoint retry_at = kNever;            // while blocked otherwise
@@ -44,6 +49,7 @@ struct NodeInbox::Channel {
   bool distrusted = false;  // it broke the protocol: only its answers to connections are heard, and nothing is said
   bool ended = false;       // nothing is written any more
   bool to_be_closed = false;
+  bool told = false;  // it has had its time to open its servers
   FdWatcher watcher;
 };
 

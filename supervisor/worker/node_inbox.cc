@@ -17,6 +17,8 @@ namespace {
 
 // What may wait for a worker that does not read: its hang is noticed before long.
 constexpr std::size_t kMostUnread = 4 * kLongestNodeMessage;
+// Answers: a worker has a few servers, and Node.js waits for the answer to one descriptor before it sends the next.
+constexpr std::size_t kMostUnreadAnswers = 16384;
 // As much as Node.js writes at once. A read ends at each descriptor, and a worker sends us none worth mentioning.
 constexpr std::size_t kReadSize = 64 * 1024;
 // Reads in one turn: a worker that floods its channel does not stop the others.
@@ -44,6 +46,12 @@ NodeInbox::NodeInbox(Loop& loop, NodeSession::Policy policy, NodeSerialization s
 
 NodeInbox::~NodeInbox() = default;
 
+void NodeInbox::set_ways(NodeSession::Policy policy, NodeSerialization serialization) {
+  settle();
+  policy_ = std::move(policy);
+  serialization_ = serialization;
+}
+
 Result<UniqueFd> NodeInbox::open_channel() {
   settle();
   Result<ChannelPair> ends = make_stream_channel();
@@ -67,6 +75,41 @@ void NodeInbox::consider_ready() {
 
 std::string NodeInbox::why_not_ready() const { return channel_ ? channel_->session.why_not_ready() : std::string(); }
 
+void NodeInbox::consider_told() {
+  if (!channel_) return;
+  channel_->told = true;
+  write();
+}
+
+bool NodeInbox::is_told() const { return channel_ && channel_->told; }
+
+bool NodeInbox::serves() const { return channel_ && channel_->session.serves(); }
+
+bool NodeInbox::serves(ListenerId listener) const {
+  return channel_ &&
+         (channel_->session.by_newconn() ? channel_->session.serves(way_of(listener)) : channel_->session.is_open());
+}
+
+bool NodeInbox::has_server(ListenerId listener) const { return channel_ && channel_->session.serves(listener); }
+
+bool NodeInbox::has_stopped_accepting() const { return channel_ && channel_->session.has_stopped_accepting(); }
+
+std::map<ListenerId, std::size_t> NodeInbox::strays() const {
+  std::map<ListenerId, std::size_t> strays;
+  if (!serves()) return strays;
+  for (const auto& [listener, queue] : unsent_) {
+    if (!queue.empty() && !serves(ListenerId{listener})) strays.emplace(ListenerId{listener}, queue.size());
+  }
+  return strays;
+}
+
+std::vector<Connection> NodeInbox::take_strays(ListenerId listener, std::size_t kept) {
+  std::deque<Connection>& queue = unsent_[static_cast<std::uint16_t>(listener.value)];
+  std::vector<Connection> taken;
+  for (; queue.size() > kept; queue.pop_back()) taken.push_back(std::move(queue.back()));
+  return taken;
+}
+
 bool NodeInbox::adopt(NodeDialect found) {
   if (!channel_ || !channel_->session.adopt(found)) return false;
   write();
@@ -79,7 +122,7 @@ NodeSigns NodeInbox::signs() const { return channel_ ? channel_->session.signs()
 
 bool NodeInbox::say(const NodeOrder& order) {
   if (!channel_ || channel_->ended || channel_->unread_bytes > kMostUnread) return false;
-  perform(NodeSession::Send{order});
+  append(order, Asked::No);
   write();
   return true;
 }
@@ -108,7 +151,9 @@ void NodeInbox::want_room(bool wanted) {
 ConnectionSink::Account NodeInbox::account() const {
   std::uint64_t waiting = in_flight_.size() + came_back_.size();
   for (const auto& [listener, queue] : unsent_) waiting += queue.size();
-  return Account{.waiting = waiting, .taken = taken_, .accepted = 0, .open = open_, .lost = 0};
+  std::uint64_t stray = 0;
+  for (const auto& [listener, count] : strays()) stray += count;
+  return Account{.waiting = waiting, .taken = taken_, .accepted = 0, .open = open_, .lost = 0, .stray = stray};
 }
 
 TimePoint NodeInbox::heartbeat(TimePoint now) const {
@@ -201,6 +246,7 @@ void NodeInbox::hear(Channel& channel, std::string_view bytes) {
   const Result<NodeSession::Effects> effects = channel.session.on_message(*message, loop_.now());
   if (!effects) return distrust(channel, effects.error());
   perform_all(*effects);
+  if (std::holds_alternative<NodeClosed>(*message) && hooks_.on_strays && !settling_) hooks_.on_strays(*this);
 }
 
 // What it had taken up must be known all the same: given to another worker, such a connection would be served twice.
@@ -229,10 +275,18 @@ void NodeInbox::perform_all(const NodeSession::Effects& effects) {
   }
 }
 
+void NodeInbox::append(const NodeOrder& order, Asked asked) {
+  Channel::Unread message{encode(order, serialization_), asked == Asked::Yes};
+  channel_->unread_bytes += message.bytes.size();
+  if (message.asked_for) channel_->asked_for++;
+  channel_->unread.push_back(std::move(message));
+}
+
 void NodeInbox::perform(const NodeSession::Send& effect) {
-  if (!channel_) return;
-  channel_->unread.push_back(encode(effect.order, serialization_));
-  channel_->unread_bytes += channel_->unread.back().size();
+  if (!channel_ || channel_->distrusted) return;
+  append(effect.order, Asked::Yes);
+  if (channel_->asked_for > kMostUnreadAnswers)
+    distrust(*channel_, Error{{}, "it asks, and does not read what it is answered"});
 }
 
 void NodeInbox::perform(const NodeSession::TakenUp& effect) {
@@ -276,21 +330,31 @@ void NodeInbox::perform(const NodeSession::Finish&) {
 
 void NodeInbox::perform(const NodeSession::Heard& effect) { hooks_.on_heard(*this, effect); }
 
+ListenerId NodeInbox::way_of(ListenerId listener) const {
+  const NodeSession& session = channel_->session;
+  const std::vector<ListenerId>& servers = session.claimed();
+  if (!session.by_newconn() || session.serves(listener) || servers.empty() || !hooks_.stand_in) return listener;
+  return hooks_.stand_in(*this, listener, servers).value_or(listener);
+}
+
 void NodeInbox::write() {
   // A hook may end the channel.
   while (channel_ && !channel_->ended && !channel_->distrusted && channel_->blocked == Blocked::No &&
          (write_line() || write_connection() || write_drain() || write_end())) {
   }
   watch();
+  if (hooks_.on_strays && !settling_ && !strays().empty()) hooks_.on_strays(*this);
 }
 
 bool NodeInbox::write_line() {
   if (channel_->unread.empty()) return false;
-  std::string& line = channel_->unread.front();
-  const std::size_t length = send(line, std::nullopt);
+  Channel::Unread& message = channel_->unread.front();
+  const std::size_t length = send(message.bytes, std::nullopt);
   channel_->unread_bytes -= length;
-  line.erase(0, length);
-  if (line.empty()) channel_->unread.pop_front();
+  message.bytes.erase(0, length);
+  if (!message.bytes.empty()) return true;
+  if (message.asked_for) channel_->asked_for--;
+  channel_->unread.pop_front();
   return true;
 }
 
@@ -299,12 +363,12 @@ bool NodeInbox::write_connection() {
   // Of those that may go, the one that came first.
   std::deque<Connection>* first = nullptr;
   for (auto& [listener, queue] : unsent_) {
-    if (queue.empty() || !channel_->session.may_send(ListenerId{listener}, now)) continue;
+    if (queue.empty() || !channel_->session.may_send(way_of(ListenerId{listener}), now)) continue;
     if (first == nullptr || queue.front().record.id < first->front().record.id) first = &queue;
   }
   if (first == nullptr) return false;
   Connection& connection = first->front();
-  const ListenerId listener{connection.record.listener};
+  const ListenerId listener = way_of(ListenerId{connection.record.listener});
   // A server of `cluster` sees to that itself; a program that gets a socket by message does not.
   if (!channel_->session.by_newconn()) set_no_delay(connection.fd);
   const std::string bytes = encode(channel_->session.connection_order(listener), serialization_);
@@ -319,7 +383,7 @@ bool NodeInbox::write_connection() {
   in_flight_.emplace(last_sent_, std::move(connection));
   first->pop_front();
   if (length < bytes.size()) {  // the descriptor went with the first byte
-    channel_->unread.push_front(bytes.substr(length));
+    channel_->unread.push_front({bytes.substr(length)});
     channel_->unread_bytes += bytes.size() - length;
   }
   return true;
@@ -328,7 +392,7 @@ bool NodeInbox::write_connection() {
 bool NodeInbox::write_drain() {
   if (!unsent_drain_) return false;
   for (const auto& [listener, queue] : unsent_) {
-    if (!queue.empty() && channel_->session.takes(ListenerId{listener}, loop_.now())) return false;
+    if (!queue.empty() && channel_->session.takes(way_of(ListenerId{listener}), loop_.now())) return false;
   }
   unsent_drain_.reset();
   perform_all(channel_->session.drain());

@@ -28,11 +28,14 @@ namespace holdfast {
 // channel in a message of its own, and our copy stays here until the worker has taken it up (core/node_session.h). So,
 // unlike an Inbox, each worker has a channel of its own, and what was on its way to one that has ended is here again.
 //
+// Connections go to the worker's server for their listener, or to the one that stands in for it. Where there is neither
+// they are strays: they wait in nobody's way, and the owner may take them.
+//
 // waiting = unsent + on their way. How many connections a worker has open Node does not tell: it is known as far as the owner
 // finds it out, and says so.
 class NodeInbox final : public ConnectionSink {
  public:
-  // Called from the loop, or from within a call of this inbox. All of them are needed but the last two.
+  // Called from the loop, or from within a call of this inbox. All of them are needed but the last four.
   struct Hooks {
     std::function<NodeServers::Answer(NodeInbox&, const NodeQuery&)> on_query;  // its reason is the owner's to log
     std::function<void(NodeInbox&)> on_ready;
@@ -45,6 +48,10 @@ class NodeInbox final : public ConnectionSink {
     std::function<void()> on_room;                             // it has taken something up, and that was wanted
     std::function<void(NodeInbox&, BorrowedFd)> on_taken_up;   // each connection, while it is still ours as well
     std::function<void()> on_recount;                          // what is open should be known now
+    // Which of the worker's servers stands in for a listener that has none there (NodeServers::stand_in).
+    std::function<std::optional<ListenerId>(const NodeInbox&, ListenerId, const std::vector<ListenerId>& servers)>
+        stand_in;
+    std::function<void(NodeInbox&)> on_strays;  // there are some here, or may be for another reason than before
   };
   NodeInbox(Loop& loop, NodeSession::Policy policy, NodeSerialization serialization, Hooks hooks);
   ~NodeInbox() override;
@@ -57,6 +64,8 @@ class NodeInbox final : public ConnectionSink {
   // Its worker has said that it leaves by itself, and lives.
   [[nodiscard]] bool is_leaving() const;
 
+  // How workers are spoken to that are started from now on. The present one has ended.
+  void set_ways(NodeSession::Policy policy, NodeSerialization serialization);
   // Makes the channel for a worker that is about to be started, and answers its end: descriptor 3 of the child. Once the
   // child has it, the caller's is to be closed: else the end of the worker cannot be seen.
   [[nodiscard]] Result<UniqueFd> open_channel();
@@ -66,6 +75,17 @@ class NodeInbox final : public ConnectionSink {
   // The worker counts as ready though it has not said so (NodeSession::on_ready).
   void consider_ready();
   [[nodiscard]] std::string why_not_ready() const;
+  // It has had its time to open its servers. What it has no server for by then it will not have one for.
+  void consider_told();
+  [[nodiscard]] bool is_told() const;
+  // Whether it has open servers; and whether one of them takes the connections of this listener.
+  [[nodiscard]] bool serves() const;
+  [[nodiscard]] bool serves(ListenerId listener) const;
+  [[nodiscard]] bool has_server(ListenerId listener) const;  // of its own
+  [[nodiscard]] bool has_stopped_accepting() const;
+  // Connections that it has no use for, by listener; and those of one beyond the first so many.
+  [[nodiscard]] std::map<ListenerId, std::size_t> strays() const;
+  [[nodiscard]] std::vector<Connection> take_strays(ListenerId listener, std::size_t kept);
   // The worker, which has not called listen(), is taken for one of this dialect (NodeSession::adopt).
   [[nodiscard]] bool adopt(NodeDialect found);
   [[nodiscard]] bool takes_by_message() const;
@@ -113,6 +133,8 @@ class NodeInbox final : public ConnectionSink {
   void distrust(Channel& channel, const Error& error);
   void finish_turn();
 
+  enum class Asked { No, Yes };
+  void append(const NodeOrder& order, Asked asked);
   void perform_all(const NodeSession::Effects& effects);
   void perform(const NodeSession::Send& effect);
   void perform(const NodeSession::TakenUp& effect);
@@ -125,6 +147,8 @@ class NodeInbox final : public ConnectionSink {
   void perform(const NodeSession::Finish&);
   void perform(const NodeSession::Heard& effect);
 
+  // The listener by whose server those of this one go.
+  [[nodiscard]] ListenerId way_of(ListenerId listener) const;
   void write();
   // Each answers whether it has done something, and so whether there may be more to do.
   [[nodiscard]] bool write_line();
@@ -137,8 +161,8 @@ class NodeInbox final : public ConnectionSink {
   void close_channel();
 
   Loop& loop_;
-  const NodeSession::Policy policy_;
-  const NodeSerialization serialization_;
+  NodeSession::Policy policy_;
+  NodeSerialization serialization_;  // of the present channel
   Hooks hooks_;
   std::map<std::uint16_t, std::deque<Connection>> unsent_;  // by listener
   std::map<std::uint64_t, Connection> in_flight_;           // by the number that they were sent under

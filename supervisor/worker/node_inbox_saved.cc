@@ -32,8 +32,8 @@ std::unique_ptr<NodeInbox> NodeInbox::adopt(Loop& loop, NodeSession::Policy poli
   Channel& channel = *inbox->channel_;
   channel.stream.push(bytes_of(saved.channel->heard));
   for (const std::string& message : saved.channel->to_send) {
-    channel.unread.push_back(bytes_of(message));
-    channel.unread_bytes += channel.unread.back().size();
+    channel.unread.push_back({bytes_of(message)});
+    channel.unread_bytes += channel.unread.back().bytes.size();
   }
   channel.distrusted = saved.channel->distrusted;
   channel.ended = saved.channel->ended;
@@ -59,7 +59,7 @@ SavedNodeInbox NodeInbox::save(FdList& fds) const {
   channel.fd = fds.add("node", channel_->fd);
   channel.session = channel_->session.save();
   channel.heard = hex_of(channel_->stream.rest());
-  for (const std::string& message : channel_->unread) channel.to_send.push_back(hex_of(message));
+  for (const Channel::Unread& message : channel_->unread) channel.to_send.push_back(hex_of(message.bytes));
   channel.distrusted = channel_->distrusted;
   channel.ended = channel_->ended;
   channel.to_be_closed = channel_->to_be_closed;

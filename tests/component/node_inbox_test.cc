@@ -94,6 +94,8 @@ class NodeInboxTest : public testing::Test {
     };
     hooks.on_garbage = [this](NodeInbox&, const Error& error) { told_.push_back("garbage: " + error.message()); };
     hooks.on_room = [this] { rooms_++; };
+    hooks.stand_in = [this](const NodeInbox&, ListenerId, const std::vector<ListenerId>&) { return stands_in_; };
+    hooks.on_strays = [this](NodeInbox&) { told_.push_back("strays"); };
     inbox_ = std::make_unique<NodeInbox>(loop_, std::move(policy), NodeSerialization::Json, std::move(hooks));
   }
   void start() {
@@ -134,10 +136,11 @@ class NodeInboxTest : public testing::Test {
 
   Pipe pipe_ = make_pipe();
   Loop loop_;
-  NodeServers servers_{{*parse_listen_address(":3000"), *parse_listen_address(":3001")}};
+  NodeServers servers_{{{*parse_listen_address(":3000")}, {*parse_listen_address(":3001")}}};
   std::unique_ptr<NodeInbox> inbox_;
   std::optional<PlayedWorker> worker_;
   std::vector<std::string> told_;
+  std::optional<ListenerId> stands_in_;
   int rooms_ = 0;
   int answered_ = 0;
   std::uint64_t last_ = 0;
@@ -159,6 +162,82 @@ TEST_F(NodeInboxTest, WhatIsPutInBeforeTheWorkerListensWaits) {
   }));
   EXPECT_FALSE(inbox_->unsent());
   EXPECT_EQ(inbox_->waiting(), 4u) << "on their way";
+}
+
+TEST_F(NodeInboxTest, WhatTheWorkerHasNoServerForStandsInNobodysWayAndMayBeTaken) {
+  make_and_listen();
+  put(5, 1);
+  EXPECT_TRUE(told("strays"));
+  put(1);
+  ASSERT_TRUE(run_until(loop_, [&] { return worker_->read() && worker_->fds().size() == 1; }));
+  EXPECT_EQ(inbox_->account().waiting, 6u);
+  EXPECT_EQ(inbox_->account().stray, 5u);
+  EXPECT_EQ(ConnectionSink::queued(inbox_->account()), 1u);
+  EXPECT_THAT(inbox_->strays(), ElementsAre(std::pair(ListenerId{1}, std::size_t{5})));
+  EXPECT_EQ(inbox_->take_strays(ListenerId{1}, 2).size(), 3u);
+  EXPECT_EQ(inbox_->account().waiting, 3u);
+  EXPECT_THAT(take_back(), ElementsAre(1u, 2u)) << "those that came last were taken";
+}
+
+TEST_F(NodeInboxTest, AServerThatStandsInGetsThemWithItsOwnKey) {
+  make_and_listen();
+  put(1, 1);
+  stands_in_ = ListenerId{0};
+  EXPECT_TRUE(inbox_->strays().empty());
+  inbox_->consider_told();
+  put(1);
+  ASSERT_TRUE(run_until(loop_, [&] {
+    (void)worker_->read();
+    return worker_->fds().size() == 2;
+  }));
+  const std::string text = worker_->read_all();
+  EXPECT_NE(text.find("holdfast:1"), text.rfind("holdfast:1")) << text;
+  EXPECT_EQ(inbox_->account().stray, 0u);
+}
+
+TEST_F(NodeInboxTest, AServerThatClosesLeavesStraysOnlyWhereAnotherIsOpen) {
+  make_and_listen();
+  worker_->say(listening(3001));
+  settle_down();
+  put(1, 1);
+  EXPECT_THAT(inbox_->strays(), IsEmpty());
+  EXPECT_FALSE(told("strays"));
+  worker_->say(R"({"cmd":"NODE_CLUSTER","act":"close","key":"holdfast:2","seq":5})"
+               "\n");
+  ASSERT_TRUE(run_until(loop_, [&] { return told("strays"); })) << "there may be some in another inbox";
+  put(1, 1);
+  EXPECT_EQ(inbox_->account().stray, 1u);
+  worker_->say(R"({"cmd":"NODE_CLUSTER","act":"close","key":"holdfast:1","seq":6})"
+               "\n");
+  ASSERT_TRUE(run_until(loop_, [&] { return told("stops accepting"); }));
+  EXPECT_EQ(inbox_->account().stray, 0u) << "its whole slot is lent";
+}
+
+TEST_F(NodeInboxTest, OneThatAsksAndDoesNotReadIsDistrusted) {
+  make_and_listen();
+  std::string lines;
+  for (int i = 0; i < 1000; i++) lines += "{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Socket\"}\n";
+  bool distrusted = false;
+  for (int i = 0; i < 200 && !distrusted; i++) {
+    worker_->say(lines);
+    settle_down();
+    distrusted = std::any_of(told_.begin(), told_.end(), [](const auto& t) { return t.starts_with("garbage"); });
+  }
+  EXPECT_TRUE(told("garbage: it asks, and does not read what it is answered"));
+}
+
+TEST_F(NodeInboxTest, ANewWorkerIsSpokenToAsIsWishedByThen) {
+  make_and_listen();
+  worker_->die();
+  settle_down();
+  NodeSession::Policy policy;
+  policy.dialect = NodeDialect::Plain;
+  inbox_->set_ways(policy, NodeSerialization::Json);
+  start();
+  inbox_->consider_ready();
+  put(1);
+  ASSERT_TRUE(run_until(loop_, [&] { return worker_->read() && worker_->fds().size() == 1; }));
+  EXPECT_THAT(worker_->read_all(), HasSubstr("\"msg\":\"connection\""));
 }
 
 TEST_F(NodeInboxTest, OurCopyIsClosedWhenTheConnectionIsTakenUpAndNotBefore) {

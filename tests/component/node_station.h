@@ -65,14 +65,14 @@ class NodeStation {
   }
 
   explicit NodeStation(Plan plan) : plan_(std::move(plan)), servers_({}) {
-    std::vector<ListenAddress> addresses;
+    std::vector<NodeServers::Offered> offered;
     for (const std::string& text : plan_.listen) {
       Result<ListeningSocket> socket = listen_on(*parse_listen_address(text), 512);
       EXPECT_TRUE(socket) << (socket ? "" : socket.error().message());
-      addresses.push_back(socket->bound);
+      offered.push_back({socket->bound});
       listeners_.push_back(*std::move(socket));
     }
-    servers_ = NodeServers(addresses);
+    servers_ = NodeServers(std::move(offered));
     workers_.resize(plan_.workers);
     for (unsigned i = 0; i < plan_.workers; i++) workers_[i].inbox = make_inbox(workers_[i], i);
     for (std::size_t i = 0; i < listeners_.size(); i++) {

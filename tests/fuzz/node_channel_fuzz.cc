@@ -50,7 +50,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string bytes(data, data + size);
   NodeSession session({size % 2 == 0 ? NodeDialect::Auto : NodeDialect::SocketIo});
   session.on_ready();
-  NodeServers servers({*parse_listen_address(":80"), *parse_listen_address("unix:/run/x.sock")});
+  NodeServers servers({{*parse_listen_address(":80")}, {*parse_listen_address("unix:/run/x.sock")}});
   NodeLines lines(4096);
   std::uint64_t connection = 0;
   // In pieces: where they are cut must make no difference.

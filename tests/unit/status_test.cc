@@ -111,7 +111,9 @@ TEST(Status, OnlyNodeWorkersHaveADialect) {
   Status status = example();
   EXPECT_FALSE(json::parse(to_json(status))["pools"][0].contains("node_dialect"));
   status.pools[0].node_dialect = "socket.io";
+  status.pools[0].node_messages_dropped = 7;
   EXPECT_EQ(json::parse(to_json(status))["pools"][0]["node_dialect"], "socket.io");
+  EXPECT_EQ(parse_status(to_json(status))->pools[0].node_messages_dropped, 7u);
   EXPECT_EQ(parse_status(to_json(status))->pools[0].node_dialect, "socket.io");
 }
 

@@ -2,7 +2,7 @@
 """Unmodified Node.js programs behind the real supervisor: node.py HOLDFAST TRIAL [NODE]
 
 Each trial ends with 0, or says what went wrong; 77: something that it needs is not here. NODE: the program (default: node), or a version that
-`install --nodes` has put under nodes/, for which a few rounds will do."""
+`install --nodes` has put under nodes/, for which fewer rounds will do where there are many."""
 import json
 import os
 import pathlib
@@ -109,18 +109,25 @@ class Load:
 
     def __init__(self, port, clients=8):
         self.port, self.stopping, self.answers, self.failures, self.slots = port, False, 0, [], {}
-        self.threads = [threading.Thread(target=self.work, args=(number,)) for number in range(clients)]
+        self.sources = [f"127.0.2.{1 + number}" for number in range(clients)]
+        self.done = dict.fromkeys(self.sources, 0)  # requests of each, whatever became of them
+        self.threads = [threading.Thread(target=self.work, args=(source,)) for source in self.sources]
         for thread in self.threads:
             thread.start()
 
-    def work(self, number):
+    def work(self, source):
         while not self.stopping:
-            source = f"127.0.2.{1 + number}"
             try:
                 self.slots.setdefault(source, set()).add(ask(self.port, source=source)["slot"])
                 self.answers += 1
             except (OSError, ValueError) as error:
-                self.failures.append(f"{source}: {error!r}")
+                self.failures.append((source, repr(error)))
+            self.done[source] += 1
+
+    def wait_for_all(self):
+        """Until everybody has seen how the request ends that is under way, and one more."""
+        before = dict(self.done)
+        until("everybody is served", lambda: all(self.done[source] >= before[source] + 2 for source in self.sources))
 
     def stop(self):
         self.stopping = True
@@ -129,7 +136,7 @@ class Load:
 
 
 def restarts(holdfast, node, few):
-    count = 10 if few else 50
+    count = 20 if few else 50
     with Supervised(holdfast, node, HERE / "workers/http.js", "3000") as server:
         load = Load(server.port())
         for number in range(count):
@@ -145,20 +152,29 @@ def restarts(holdfast, node, few):
 
 
 def kills(holdfast, node, few):
-    count = 5 if few else 20
+    count = 20
     with Supervised(holdfast, node, HERE / "workers/http.js", "3000", options=("--restart-delay", "0", "--restart-delay-step", "1ms",
                     "--restart-delay-max", "1ms", "--start-limit", "0")) as server:
         load = Load(server.port())
+        cut = 0
         for number in range(count):
+            load.wait_for_all()
             before = until("all serve", server.pids)
             os.kill(before[number % 2], signal.SIGKILL)
             until("it is replaced", lambda: set(server.pids()) - set(before))
+            load.wait_for_all()
+            # A request that the killed worker had begun is gone with it, cut off in the middle: one of each of its clients at most,
+            # for each has one at a time.
+            failures, cut = load.failures[cut:], len(load.failures)
+            sources = [source for source, _ in failures]
+            begun = all(load.slots[source] == {number % 2} and not any(word in error for word in ("refused", "timed out"))
+                        for source, error in failures)
+            if not begun or len(sources) != len(set(sources)):
+                load.stop()
+                sys.exit(f"kill {number} of slot {number % 2}: {failures}, {load.slots}")
         load.stop()
         server.expect_settled()
-        # A request that the killed worker had begun is gone with it: at most those of the clients that it served at that moment.
         print(f"{count} kills, {load.answers} requests, {len(load.failures)} cut with their worker")
-        if len(load.failures) > count * len(load.threads) or any("refused" in failure for failure in load.failures):
-            sys.exit(str(load.failures[:5]))
 
 
 def bodies(holdfast, node, few):
@@ -182,11 +198,23 @@ def addresses(holdfast, node, few):
         if mapped["remote"] not in ("::ffff:127.0.0.9", "127.0.0.9"):
             sys.exit(f"a v4-mapped client is {mapped}")
         if link is None:
-            return print("no link-local address here: v4-mapped only")
+            skip("no link-local address here: v4-mapped only")
         text = ":".join(link[0][i:i + 4] for i in range(0, 32, 4)) + "%" + link[5]
         seen = {ask(server.port(), target=text)["slot"] for _ in range(4)}
         if len(seen) != 1:
             sys.exit(f"a link-local client met the slots {seen}")
+
+
+def libraries(holdfast, node, few):
+    """Programs of the sticky libraries, found out by themselves where that is possible."""
+    need_packages()
+    for name, dialect in ("sticky-session", "sticky-session"), ("recipe", "sticky-session-0"), ("sticky-cluster", "auto"), ("sticky-listen", "sticky-listen"):
+        with Supervised(holdfast, node, HERE / "workers/sticky.js", name, options=("--node-dialect", dialect)) as server:
+            for source in (f"127.0.4.{host}" for host in range(1, 9)):
+                seen = {ask(server.port(), source=source)["slot"] for _ in range(2)}
+                if len(seen) != 1:
+                    sys.exit(f"{name}: a client met the slots {seen}")
+            server.expect_settled()
 
 
 def need_packages():
@@ -195,10 +223,6 @@ def need_packages():
 
 
 def socketio(holdfast, node, few):
-    if few:
-        talk(holdfast, node, 50, "upgrade")
-        talk(holdfast, node, 50, "upgrade", serialization="advanced")
-        return
     for transport in "polling", "websocket", "upgrade":
         talk(holdfast, node, 200, transport)
     talk(holdfast, node, 200, "polling", serialization="advanced")
@@ -260,7 +284,7 @@ def machines(holdfast, node, few):
         redis.wait()
 
 
-TRIALS = {trial.__name__: trial for trial in (restarts, kills, bodies, addresses, socketio, browser, machines)}
+TRIALS = {trial.__name__: trial for trial in (restarts, kills, bodies, addresses, libraries, socketio, browser, machines)}
 
 
 def main():

@@ -135,7 +135,7 @@ TEST_F(NodeServed, WhatAnOldWorkerHadNotTakenUpIsServedByItsSuccessor) {
 
 TEST_F(NodeServed, OneThatHangsIsReplaced) {
   const Supervisor supervisor(
-      plan_of(node("http.js", {"3000"}), {"--heartbeat-timeout", "2s", "--kill-timeout", "100ms"}, 1));
+      plan_of(node("http.js", {"3000"}), {"--heartbeat-timeout", "6s", "--kill-timeout", "100ms"}, 1));
   const pid_t first = supervisor.wait_until_serving().slot(0).pid;
   HttpClient blocking(supervisor.target());
   blocking.send("/block");
@@ -212,6 +212,175 @@ TEST_F(NodeServed, BunAsAWorkerOfClusterIsToldOf) {
   supervisor.wait_until_told("Bun's own cluster protocol");
   EXPECT_THAT(supervisor.errors(), HasSubstr("run it with Node.js or Deno, or without `cluster`"));
   EXPECT_TRUE(supervisor.running());
+}
+
+TEST_F(NodeServed, AListenerWithoutAServerIsServedByTheOnlyOne) {
+  SupervisorPlan plan = plan_of(node("http.js", {"3000"}));
+  plan.listen = {"127.0.0.1:0", "127.0.0.1:0"};
+  const Supervisor supervisor(plan);
+  supervisor.wait_until_serving();
+  for (const std::string& source : ipv4_sources(8)) {
+    for (std::size_t listener = 0; listener < 2; listener++) {
+      const std::optional<Response> response = get_once(supervisor.target(listener), "/", source);
+      ASSERT_TRUE(response) << supervisor.errors();
+      EXPECT_EQ(response->slot, supervisor.route(source));
+    }
+  }
+  supervisor.wait_until_told("has no server of its own: server.listen(3000), the only one, serves its clients");
+  ASSERT_EQ(supervisor.tell("restart", {"--wait"}).exit_code, 0) << supervisor.errors();
+  for (const std::string& source : ipv4_sources(8)) EXPECT_TRUE(get_once(supervisor.target(1), "/", source));
+  EXPECT_EQ(supervisor.wait_until_settled().handed, 24u);
+}
+
+TEST_F(NodeServed, ClientsOfAListenerThatNoServerIsForAreRefusedAndStopNobody) {
+  SupervisorPlan plan = plan_of(node("http.js", {"3000", "3001"}), {"--queue-limit", "4", "--hold-limit", "4"});
+  plan.listen = {"127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"};
+  const Supervisor supervisor(plan);
+  supervisor.wait_until_serving();
+  std::vector<HttpClient> clients;
+  for (const std::string& source : ipv4_sources(40)) clients.emplace_back(supervisor.target(2), source);
+  for (const std::string& source : ipv4_sources(8)) {
+    EXPECT_TRUE(get_once(supervisor.target(0), "/", source)) << supervisor.errors();
+    EXPECT_TRUE(get_once(supervisor.target(1), "/", source)) << supervisor.errors();
+  }
+  const StatusView refused = supervisor.wait_until("all are refused", [](const StatusView& status) {
+    return status.listeners[2].refused.contains("no-server") && status.listeners[2].refused.at("no-server") == 40;
+  });
+  EXPECT_TRUE(refused.balanced()) << refused.json;
+  EXPECT_EQ(refused.refused.at("no-server"), 40u);
+  supervisor.wait_until_told("servers: server.listen(3000), server.listen(3001)");
+  EXPECT_EQ(supervisor.wait_until_settled().handed, 16u);
+}
+
+TEST_F(NodeServed, AServerThatIsClosedForGoodLeavesTheOthersAlone) {
+  SupervisorPlan plan = plan_of(node("http.js", {"3000", "3001"}), {"--queue-limit", "4"}, 1);
+  plan.listen = {"127.0.0.1:0", "127.0.0.1:0"};
+  const Supervisor supervisor(plan);
+  supervisor.wait_until_serving();
+  ASSERT_TRUE(get_once(supervisor.target(1), "/close"));
+  HttpClient late(supervisor.target(1));
+  late.send("/", "close");
+  EXPECT_FALSE(late.receive()) << "the other server is another service";
+  supervisor.wait_until_told("no server of the program is open for listener");
+  for (int i = 0; i < 8; i++) {
+    HttpClient client(supervisor.target(1));
+    EXPECT_TRUE(get_once(supervisor.target(0), "/")) << supervisor.errors();
+  }
+  supervisor.wait_until_settled();
+}
+
+TEST_F(NodeServed, AProgramForAnotherDialectThatCorrectsTheFileIsSpokenToInIt) {
+  const TempDirectory directory;
+  const std::string file = directory / "web.toml";
+  const auto write = [&](const std::string& dialect) {
+    write_text(
+        file,
+        "[listeners.web]\naddress = \"127.0.0.1:0\"\n[pools.main]\nworkers = 1\nnode-dialect = \"" + dialect +
+            "\"\nrestart-delay = \"1h\"\nrestart-delay-max = \"1h\"\nstart-grace = \"100ms\"\ncommand = [\"node\", \"" +
+            (directory / "app.js") + "\"]\n");
+  };
+  write_text(directory / "app.js",
+             "const server = require('node:http').createServer((q, r) => r.end('old'));\n"
+             "process.on('message', (message, connection) => connection && server.emit('connection', connection));\n"
+             "process.send('ready');\n");
+  write("plain");
+  SupervisorPlan plan = plan_of({}, {"-c", file}, 0);
+  plan.listen = {};
+  const Supervisor supervisor(plan);
+  const StatusView first = supervisor.wait_until_serving();
+  ASSERT_TRUE(get_once(supervisor.target(), "/"));
+  write_text(directory / "app.js",
+             "if (!require('node:cluster').isWorker) process.exit(3);\n"
+             "require('node:http').createServer((q, r) => r.end('new')).listen(3000);\n");
+  send_signal(first.slot(0).pid, SIGKILL);
+  supervisor.wait_until("it is down", [](const StatusView& status) { return status.slot(0).state == "backoff"; });
+  write("cluster");
+  const Ran ran = supervisor.tell("reload", {"--wait"});
+  ASSERT_EQ(ran.exit_code, 0) << ran.errors << supervisor.errors();
+  const std::optional<Response> response = get_once(supervisor.target(), "/");
+  ASSERT_TRUE(response) << supervisor.errors();
+  EXPECT_EQ(response->body, "new");
+}
+
+TEST_F(NodeServed, AnUnhealthyOneIsGivenNobodyUntilItPassesAgain) {
+  const TempDirectory directory;
+  write_text(directory / "app.js",
+             "const fs = require('node:fs'), http = require('node:http');\n"
+             "const ill = () => fs.existsSync(`${__dirname}/ill-${process.env.NODE_APP_INSTANCE}`);\n"
+             "const answer = (q, r) => r.writeHead(q.url === '/healthz' && ill() ? 503 : 200).end('x');\n"
+             "http.createServer(answer).listen(3000);\n");
+  SupervisorPlan plan = plan_of(
+      {"node", directory / "app.js"},
+      {"--health-http", "/healthz", "--health-interval", "100ms", "--health-fail", "2", "--health-timeout", "5s"});
+  plan.listen = {"unix:{dir}/none", "127.0.0.1:0"};  // checks must come by a listener that the program serves
+  const Supervisor supervisor(plan);
+  const StatusView before = supervisor.wait_until_serving();
+  write_text(directory / "ill-0", "");
+  const StatusView ill = supervisor.wait_until("its clients go elsewhere", [](const StatusView& status) {
+    return status.slot(0).health == "unhealthy" && status.slot(0).buckets == 0;
+  });
+  EXPECT_EQ(ill.slot(0).last_check, "GET /healthz: 503 Service Unavailable");
+  EXPECT_EQ(ill.slot(1).health, "healthy");
+  EXPECT_TRUE(ill.balanced()) << ill.json;
+  EXPECT_GT(ill.checks, 0u);
+  std::filesystem::remove(directory / "ill-0");
+  supervisor.wait_until("they are back", [&](const StatusView& status) {
+    return status.slot(0).health == "healthy" && status.slot(0).buckets == before.slot(0).buckets;
+  });
+  EXPECT_EQ(supervisor.status().restarts(), 0u);
+}
+
+TEST_F(NodeServed, OneThatHasTakenUpEnoughIsReplaced) {
+  const Supervisor supervisor(plan_of(node("http.js", {"3000"}), {"--recycle-connections", "5"}, 1));
+  const pid_t first = supervisor.wait_until_serving().slot(0).pid;
+  for (int i = 0; i < 10; i++) EXPECT_TRUE(get_once(supervisor.target(), "/"));
+  supervisor.wait_until("another serves",
+                        [&](const StatusView& status) { return status.all_serving() && status.slot(0).pid != first; });
+}
+
+TEST_F(NodeServed, MessagesForOneThatDoesNotReadAreCountedAndToldOf) {
+  const TempDirectory directory;
+  write_text(directory / "app.js",
+             "const much = 'x'.repeat(14 << 20);\n"
+             "require('node:http').createServer((q, r) => {\n"
+             "  for (let i = 0; i < 5; i++) process.send({ much });\n"
+             "  process.send('one too many');\n"
+             "  r.end('x');\n"
+             "}).listen(3000);\n");
+  const Supervisor supervisor(
+      plan_of({"node", directory / "app.js"}, {"--node-messages", "relay", "--heartbeat-timeout", "0"}));
+  const StatusView status = supervisor.wait_until_serving();
+  std::string client;
+  for (const std::string& source : ipv4_sources(40)) {
+    if (supervisor.route(source) == 1) client = source;
+  }
+  send_signal(status.slot(0).pid, SIGSTOP);
+  ASSERT_TRUE(eventually([&] { return process_state(status.slot(0).pid) == "T"; }));
+  ASSERT_TRUE(get_once(supervisor.target(), "/", client));
+  supervisor.wait_until_told("a message for it was dropped: it does not read its channel", 3 * kPatience);
+  EXPECT_THAT(supervisor.status().json, Not(HasSubstr(R"("node_messages_dropped": 0)")));
+}
+
+TEST_F(NodeServed, ItsScriptIsReadOnceForEachWorkerThatIsStarted) {
+  const TempDirectory directory;
+  const std::string script =
+      "require('node:http').createServer().listen({ port: 0, exclusive: true }, () => console.log('up'));\n";
+  write_text(directory / "app.js", script);
+  const Supervisor supervisor(
+      plan_of({"node", directory / "app.js"},
+              {"--start-grace", "2s", "--start-timeout", "7s", "--kill-timeout", "1s", "--restart-delay", "0"}, 1));
+  wait_until_written(supervisor, "up");
+  // While it is stopped it is not at work, and so its script is read before the log tells where it listens.
+  const std::string looked_at = "is not ready so far, and it listens by itself on";
+  const pid_t first = supervisor.status().slot(0).pid;
+  send_signal(first, SIGSTOP);
+  EXPECT_TRUE(eventually([&] { return process_state(first) == "T"; }));
+  if (supervisor.errors().find(looked_at) != std::string::npos) GTEST_SKIP() << "it was looked at while it started";
+  supervisor.wait_until_told(looked_at);
+  write_text(directory / "app.js", "const library = 'sticky-session';\n" + script);
+  supervisor.wait_until_told("it is taken for a worker of the dialect sticky-session");
+  const std::string log = supervisor.errors();
+  EXPECT_LT(log.find("started pid", log.find("started pid") + 1), log.find("it is taken for")) << log;
 }
 
 TEST_F(NodeServed, AUdpSocketOfClusterIsRefusedAndTheRestServes) {

@@ -82,6 +82,59 @@ TEST_F(UpgradeNode, WhatIsOnItsWayToAWorkerIsServedByItOrByTheNext) {
   EXPECT_EQ(supervisor.wait_until_settled().handed, 400U);
 }
 
+TEST_F(UpgradeNode, OneThatIsStillStartingIsReadyWhenItListensAndNotBefore) {
+  const TempDirectory directory;
+  // What it has beside shows that it was looked at, and by which rules.
+  write_text(directory / "app.js",
+             "const fs = require('node:fs'), http = require('node:http');\n"
+             "http.createServer().listen({ port: 0, exclusive: true });\n"
+             "const listen = () => http.createServer((q, r) => r.end('x')).listen(3000);\n"
+             "const late = setInterval(() => { if (fs.existsSync(__dirname + '/go')) { clearInterval(late); listen(); "
+             "} }, 20);\n");
+  SupervisorPlan slow = plan({"--start-grace", "100ms", "--start-timeout", "1h"}, 1);
+  slow.command = {"node", directory / "app.js"};
+  const Supervisor supervisor(slow);
+  const std::string looked_at = "is not ready so far, and it listens by itself on";
+  supervisor.wait_until_told(looked_at);
+  upgrade(supervisor);
+  EXPECT_TRUE(eventually([&] {
+    const std::string errors = supervisor.errors();
+    return errors.find(looked_at) != errors.rfind(looked_at);
+  })) << supervisor.errors();
+  EXPECT_EQ(supervisor.status().slot(0).state, "starting");
+  write_text(directory / "go", "");
+  supervisor.wait_until_serving();
+  EXPECT_TRUE(get_once(supervisor.target(), "/")) << supervisor.errors();
+}
+
+TEST_F(UpgradeNode, OneThatHasClosedItsServersIsGivenNobodyAfterwards) {
+  const Supervisor supervisor(plan());
+  supervisor.wait_until_serving();
+  std::string client;
+  for (const std::string& source : ipv4_sources(40)) {
+    if (supervisor.route(source) == 0) client = source;
+  }
+  ASSERT_TRUE(get_once(supervisor.target(), "/close", client));
+  const auto is_lent = [](const StatusView& status) { return status.slot(0).buckets == 0; };
+  supervisor.wait_until("its clients go elsewhere", is_lent);
+  upgrade(supervisor);
+  supervisor.wait_until("they still do", is_lent);
+  const std::optional<Response> response = get_once(supervisor.target(), "/", client);
+  ASSERT_TRUE(response) << supervisor.errors();
+  EXPECT_EQ(response->slot, 1);
+}
+
+TEST_F(UpgradeNode, TheOnlyServerStandsInForOtherListenersAsBefore) {
+  SupervisorPlan two = plan();
+  two.listen = {"127.0.0.1:0", "127.0.0.1:0"};
+  const Supervisor supervisor(two);
+  supervisor.wait_until_serving();
+  upgrade(supervisor);
+  for (const std::string& source : ipv4_sources(8)) {
+    EXPECT_TRUE(get_once(supervisor.target(1), "/", source)) << supervisor.errors();
+  }
+}
+
 TEST_F(UpgradeNode, WhatIsSaidBetweenWorkersIsHeardOn) {
   const Supervisor supervisor(plan({"--node-messages", "relay"}));
   supervisor.wait_until_serving();

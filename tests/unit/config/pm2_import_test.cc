@@ -16,6 +16,14 @@ std::string imported(const char* json) {
   return apps ? import_pm2(*apps) : "";
 }
 
+TEST(Pm2Import, WhatIsNotRestartedHasNoLikeAndWhatIsNeedsNoWord) {
+  const std::string app = R"({"script": "a.js", "instances": 1, "autorestart": )";
+  for (const char* const no : {"false", "\"false\""}) {
+    EXPECT_THAT(imported((app + no + "}").c_str()), HasSubstr("# autorestart: workers are always restarted"));
+  }
+  EXPECT_THAT(imported((app + "true}").c_str()), Not(HasSubstr("autorestart")));
+}
+
 TEST(Pm2Import, AClusterApplicationBecomesAPoolWithAListener) {
   const std::string toml = imported(R"({"apps": [{"name": "web", "script": "./server.js", "args": "--quiet -x",
       "instances": "max", "exec_mode": "cluster", "env": {"PORT": 8080, "NODE_ENV": "production"},

@@ -277,6 +277,12 @@ TEST(Validate, HealthChecksAndRecyclingMustBePossible) {
                 p.intake = Intake::Capture;
               }),
               IsEmpty());
+  EXPECT_THAT(pool([](PoolConfig& p) {
+                p.health.http = "/";
+                p.recycle.connections = 5;
+                p.command = {"node", "server.js"};
+              }),
+              IsEmpty());
   EXPECT_THAT(pool([](PoolConfig& p) { p.health.policy.interval = 1ms; }), ElementsAre(HasSubstr("health-interval")));
   EXPECT_THAT(pool([](PoolConfig& p) { p.health.policy.timeout = 0ms; }), ElementsAre(HasSubstr("health-timeout")));
   EXPECT_THAT(pool([](PoolConfig& p) { p.health.policy.fail = p.health.policy.pass = 0; }),

@@ -1,4 +1,4 @@
-#include "node_session_door.h"
+#include "worker/node_session_door.h"
 
 #include <algorithm>
 #include <array>
@@ -14,7 +14,6 @@ namespace holdfast {
 
 namespace {
 
-constexpr std::size_t kMostWaiting = 4096;
 constexpr std::size_t kLongestTarget = 4096;  // of what is looked at: Engine.IO's are below 200 bytes
 constexpr Duration kPatience = std::chrono::seconds(2);
 // Between two looks at a request of which a part has come: it stays readable, so watching it would spin.
@@ -38,18 +37,22 @@ std::optional<std::string_view> target_in(std::string_view text) {
 struct NodeSessionDoor::Waiting {
   Connection connection;
   TimePoint until;
-  TimePoint look_at = kNever;
+  TimePoint due = kNever;
+  std::string session;                     // which it asks for; empty: that is not known yet
   std::optional<TimePoint> unknown_until;  // its session is not known yet
   std::unique_ptr<FdWatcher> watcher;
 };
 
-NodeSessionDoor::NodeSessionDoor(Loop& loop, Hooks hooks)
-    : loop_(loop), hooks_(std::move(hooks)), timer_(loop, [this] { on_due(); }) {}
+NodeSessionDoor::NodeSessionDoor(Loop& loop, Hooks hooks, std::size_t most_waiting)
+    : loop_(loop), hooks_(std::move(hooks)), most_waiting_(most_waiting), timer_(loop, [this] { on_due(); }) {}
 
 NodeSessionDoor::~NodeSessionDoor() = default;
 
-bool NodeSessionDoor::take(Connection& connection) {
-  if (waiting_.size() >= kMostWaiting) return false;
+void NodeSessionDoor::take(Connection connection) {
+  if (waiting_.size() >= most_waiting_) {
+    hooks_.on_overflow();
+    let_through(waiting_.begin()->first, std::nullopt);
+  }
   const std::uint64_t id = connection.record.id;
   auto waiting = std::make_unique<Waiting>();
   waiting->connection = std::move(connection);
@@ -57,9 +60,15 @@ bool NodeSessionDoor::take(Connection& connection) {
   waiting->watcher =
       std::make_unique<FdWatcher>(loop_, waiting->connection.fd, [this, id](FdWatcher::Ready) { look(id); });
   waiting->watcher->watch(FdWatcher::Interest::Readable);
-  arm(waiting->until);
+  const TimePoint until = waiting->until;
   waiting_.emplace(id, std::move(waiting));
-  return true;
+  look_at(id, until);
+}
+
+// Not now: we may be inside a call of a worker's inbox, which is not to be given anything in the middle of that.
+void NodeSessionDoor::on_session(const std::string& session) {
+  const auto [first, last] = unknown_.equal_range(session);
+  for (auto waiting = first; waiting != last; ++waiting) look_at(waiting->second, loop_.now());
 }
 
 std::vector<SavedConnection> NodeSessionDoor::save(FdList& fds) const {
@@ -77,26 +86,40 @@ void NodeSessionDoor::look(std::uint64_t id) {
   std::array<char, kLongestTarget> buffer;
   const Peeked peeked = peek(waiting.connection.fd, buffer);
   if (peeked.state == Peeked::State::Ended) return let_through(id, std::nullopt);  // the worker will see how
-  if (peeked.state == Peeked::State::Empty) return waiting.watcher->watch(FdWatcher::Interest::Readable);
+  if (peeked.state == Peeked::State::Empty) {
+    waiting.watcher->watch(FdWatcher::Interest::Readable);
+    return look_at(id, waiting.until);
+  }
+  waiting.watcher->watch(FdWatcher::Interest::None);
   const std::optional<std::string_view> target = target_in({buffer.data(), peeked.length});
-  if (!target && loop_.now() < waiting.until) return look_again(waiting);
-  const std::string session(session_in(target.value_or(std::string_view())));
+  if (!target) return look_at(id, std::min(loop_.now() + kLookAgain, waiting.until));
+  const std::string session(session_in(*target));
   if (session.empty()) return let_through(id, std::nullopt);
   const std::optional<SlotId> slot = hooks_.slot_of(session);
-  if (!waiting.unknown_until) waiting.unknown_until = loop_.now() + kAnnouncement;
-  if (!slot && loop_.now() < *waiting.unknown_until) return look_again(waiting);
-  let_through(id, slot);
+  if (slot || (waiting.unknown_until && loop_.now() >= *waiting.unknown_until)) return let_through(id, slot);
+  if (!waiting.unknown_until) {
+    waiting.unknown_until = loop_.now() + kAnnouncement;
+    waiting.session = session;
+    unknown_.emplace(session, id);
+  }
+  look_at(id, *waiting.unknown_until);
 }
 
-void NodeSessionDoor::look_again(Waiting& waiting) {
-  waiting.watcher->watch(FdWatcher::Interest::None);
-  waiting.look_at = loop_.now() + kLookAgain;
-  arm(waiting.look_at);
+void NodeSessionDoor::look_at(std::uint64_t id, TimePoint when) {
+  Waiting& waiting = *waiting_.at(id);
+  due_.erase({waiting.due, id});
+  waiting.due = when;
+  due_.insert({when, id});
+  timer_.arm(due_.begin()->first);
 }
 
 void NodeSessionDoor::let_through(std::uint64_t id, std::optional<SlotId> slot) {
   const std::shared_ptr<Waiting> waiting = std::move(waiting_.at(id));
   waiting_.erase(id);
+  due_.erase({waiting->due, id});
+  const auto [first, last] = unknown_.equal_range(waiting->session);
+  const auto own = std::find_if(first, last, [&](const auto& entry) { return entry.second == id; });
+  if (own != last) unknown_.erase(own);
   waiting->watcher->watch(FdWatcher::Interest::None);
   // We may be inside the watcher's callback.
   loop_.defer([watcher = std::shared_ptr<FdWatcher>(std::move(waiting->watcher))] {});
@@ -105,27 +128,18 @@ void NodeSessionDoor::let_through(std::uint64_t id, std::optional<SlotId> slot) 
 
 void NodeSessionDoor::on_due() {
   const TimePoint now = loop_.now();
-  next_ = kNever;
   std::vector<std::uint64_t> due;
-  for (const auto& [id, waiting] : waiting_) {
-    if (now >= waiting->until || now >= waiting->look_at) due.push_back(id);
-  }
+  for (auto next = due_.begin(); next != due_.end() && next->first <= now; ++next) due.push_back(next->second);
   for (const std::uint64_t id : due) {
-    if (!waiting_.contains(id)) continue;
-    if (now >= waiting_.at(id)->until) {
+    const auto waiting = waiting_.find(id);
+    if (waiting == waiting_.end()) continue;
+    if (now >= waiting->second->until) {
       let_through(id, std::nullopt);
     } else {
-      waiting_.at(id)->look_at = kNever;
       look(id);
     }
   }
-  for (const auto& [id, waiting] : waiting_) arm(std::min(waiting->until, waiting->look_at));
-}
-
-void NodeSessionDoor::arm(TimePoint due) {
-  if (due >= next_) return;
-  next_ = due;
-  timer_.arm(due);
+  timer_.arm(due_.empty() ? kNever : due_.begin()->first);
 }
 
 }  // namespace holdfast
