@@ -106,7 +106,7 @@ std::size_t Bus::deliver(std::string_view topic, std::string_view data, std::uin
   const std::vector<std::byte> record =
       encode_bus_record({HF_BUS_PUBLISH, topic, "", data}, {.sequence = sequence, .node = node});
   keep(topic, sequence, record);
-  tails_.on_message(topic, sequence, data);
+  tails_.on_message(topic, sequence, data, data.size());
   const std::span<const Number> found = subscriptions_.find(topic);
   const std::vector<Number> targets(found.begin(), found.end());
   for (const Number target : targets) push_own(target, record);
@@ -188,7 +188,7 @@ void Bus::on_publish(Arrival& arrival, const BusRecord& record) {
   if (!record.is_large) keep(record.name, sequence, bytes);
   if (!tails_.empty() || (fleet_ && !record.is_large)) {
     const std::string_view data(reinterpret_cast<const char*>(record.data.data()), record.data.size());
-    tails_.on_message(record.name, sequence, data);
+    tails_.on_message(record.name, sequence, data, record.is_large ? record.size : data.size());
     if (fleet_ && !record.is_large) fleet_->publish(record.name, data);
   }
   add(arrival, record, subscriptions_.find(record.name));
