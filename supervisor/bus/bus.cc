@@ -314,7 +314,7 @@ void Bus::disconnect(Number number, const std::string& why) {
   const auto at = members_.find(number);
   if (at == members_.end() || at->second.port->has_ended()) return;
   if (why != "it has closed its end") {
-    spdlog::error("{}: taken off the bus: {}", at->second.label, why);
+    spdlog::error("{}: taken off the bus: {}: it serves on without, until it is restarted", at->second.label, why);
     disconnected_++;
   }
   at->second.port->end();
