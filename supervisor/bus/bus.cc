@@ -151,7 +151,14 @@ void Bus::subscribe(Number number, const BusSubscribe& wish) {
   if (subscriptions_.add(number, wish.pattern)) member.subscriptions++;
   if (member.subscriptions > HF_BUS_MAX_SUBSCRIPTIONS) return disconnect(number, "it has more than 1024 subscriptions");
   if (wish.after == HF_BUS_ONLY_NEW) return;
-  for (const Retained::Message& kept : retained_.after(wish.pattern, wish.after)) push_own(number, *kept.bytes);
+  if (history_left_ > 0) historians_[{number, std::string(wish.pattern)}] = wish.after;
+  replay(number, wish.pattern, wish.after, sequence_);
+}
+
+void Bus::replay(Number number, std::string_view pattern, std::uint64_t after, std::uint64_t last) {
+  for (const Retained::Message& kept : retained_.after(pattern, after)) {
+    if (kept.sequence <= last) push_own(number, *kept.bytes);
+  }
 }
 
 void Bus::on_messages(Arrival& arrival, const std::vector<BusRecord>& records) {
@@ -337,6 +344,7 @@ void Bus::leave(Number number) {
   subscriptions_.remove_all(number);
   on_callee_gone(number);
   credits_.forget(number);
+  std::erase_if(historians_, [&](const auto& one) { return one.first.first == number; });
   members_.erase(number);
 }
 

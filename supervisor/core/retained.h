@@ -34,7 +34,8 @@ class Retained {
 
   // How many messages of the topic are kept: by the most generous pattern that matches.
   [[nodiscard]] unsigned depth(std::string_view topic) const;
-  // Nothing happens where the depth is 0. Numbers grow.
+  // Nothing happens where the depth is 0. Numbers grow, but for those of an earlier time that are known late: these take their place
+  // before what is newer, as far as there is room.
   void keep(std::string_view topic, Message message);
   // What was published after `sequence` under topics of the pattern, in order.
   [[nodiscard]] std::vector<Message> after(std::string_view pattern, std::uint64_t sequence) const;
