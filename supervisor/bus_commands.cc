@@ -4,6 +4,7 @@
 
 #include "asking.h"
 #include "client_commands.h"
+#include "core/printable.h"
 #include "exit_code.h"
 #include "standard_output.h"
 #include "sys/text_file.h"
@@ -33,7 +34,11 @@ std::string text_of(const TailAnswer& answer, OutputForm form) {
     return text;
   }
   if (answer.dropped > 0) text += "# " + std::to_string(answer.dropped) + " messages were too many to be shown\n";
-  for (const TailMessage& message : answer.messages) text += message.topic + "\t" + message.data + "\n";
+  for (const TailMessage& message : answer.messages) {
+    const bool is_shown = message.data.size() == message.size;
+    text += printable(message.topic) + "\t" +
+            (is_shown ? printable(message.data) : "(" + std::to_string(message.size) + " bytes)") + "\n";
+  }
   return text;
 }
 

@@ -31,8 +31,12 @@ Outcome Master::make_bus() {
   if (config_.bus.redis.empty()) return holdfast::Done{};
   const Result<RedisUrl> url = parse_redis_url(config_.bus.redis);
   if (!url) return url.error();
-  FleetLink::Settings settings{
-      *url, 0, host_name() + "/" + config_.name, {}, config_.bus.stream, config_.bus.stream_length};
+  FleetLink::Settings settings;
+  settings.url = *url;
+  settings.fleet = config_.bus.fleet;
+  settings.machine = host_name() + "/" + config_.name;
+  settings.stream = config_.bus.stream;
+  settings.stream_length = config_.bus.stream_length;
   settings.place = settings.machine + ":" + config_.control_path;
   bus_->connect_fleet(std::move(settings));
   return holdfast::Done{};
@@ -73,10 +77,10 @@ void Master::answer_emit(const ControlRequest& request, ControlReply reply) {
   bus_->emit(packet->channel, packet->payload, [kept, channel = packet->channel](const Result<std::uint64_t>& heard) {
     if (!heard) return kept->send(ControlFailure{"emit: " + heard.error().message(), kExitFailure, {}});
     if (*heard > 0) return kept->send(ControlSuccess{"{\"servers\":" + std::to_string(*heard) + "}"});
-    kept->send(ControlFailure{"no server listens to " + channel +
-                                  ": is its redis-adapter at the same Redis and database, with the default key?",
-                              kExitFailure,
-                              {}});
+    kept->send(ControlFailure{
+        "no server listens to " + channel + ": is its redis-adapter at the same Redis, with the default key?",
+        kExitFailure,
+        {}});
   });
 }
 

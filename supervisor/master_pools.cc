@@ -53,7 +53,9 @@ void Master::on_finished(Pool& pool) {
     loop_.defer([gone = std::shared_ptr<Pool>(std::move(*leaving))] {});
     leaving_pools_.erase(leaving);
   }
-  if (stopping_ && finished_pools_ == pools_.size() && leaving_pools_.empty()) finish(exit_code_);
+  if (stopping_ && finished_pools_ == pools_.size() && leaving_pools_.empty()) {
+    bus_->settle([this] { finish(exit_code_); });
+  }
 }
 
 void Master::on_give_up(Pool& pool, const std::string& why) {

@@ -6,14 +6,16 @@
 
 namespace chat {
 
-void Room::add_line(const std::string& id, const Text& line) {
+void Room::add_line(const std::string& id, std::uint64_t sequence, const Text& line) {
   if (!known_.insert(id).second) return;
-  lines_.push_back({id, line});
+  const auto older =
+      std::find_if(lines_.rbegin(), lines_.rend(), [&](const Line& one) { return one.sequence < sequence; });
+  lines_.insert(older.base(), {id, sequence, line});
   if (lines_.size() > kHistory) {
     known_.erase(lines_.front().id);
     lines_.pop_front();
   }
-  tell(line);
+  if (known_.contains(id)) tell(line);
 }
 
 void Room::tell(const Text& text) const {

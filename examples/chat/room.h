@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <memory>
 #include <set>
@@ -19,8 +20,9 @@ class Room {
 
   void enter(Session& session) { here_.insert(&session); }
   void leave(Session& session) { here_.erase(&session); }
-  // Keeps the line and hands it to everybody here. One that is known is ignored: after a restart some come twice.
-  void add_line(const std::string& id, const Text& line);
+  // Keeps the line and hands it to everybody here. One that is known is ignored: after a restart some come twice. `sequence`: of the bus;
+  // what was said before this machine was there may come late, and takes its place before what is newer, as far as there is room.
+  void add_line(const std::string& id, std::uint64_t sequence, const Text& line);
   // Hands it to everybody here.
   void tell(const Text& text) const;
 
@@ -30,6 +32,7 @@ class Room {
  private:
   struct Line {
     std::string id;
+    std::uint64_t sequence;
     Text text;
   };
   std::deque<Line> lines_;

@@ -3,7 +3,9 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/ip/tcp.hpp>
+#include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <nlohmann/json.hpp>
@@ -21,7 +23,9 @@ namespace {
 
 constexpr std::size_t kMaxName = 32;
 constexpr std::size_t kMaxText = 2000;
-constexpr std::size_t kMaxRooms = 1000;  // that this worker remembers
+constexpr std::size_t kMaxRooms = 1000;    // that this worker remembers
+constexpr std::size_t kMaxPending = 1000;  // messages that the bus has no room for
+constexpr auto kPause = std::chrono::milliseconds(20);
 constexpr auto kExitMargin = std::chrono::milliseconds(100);
 
 std::int64_t milliseconds_of_day_and_date() {
@@ -49,7 +53,8 @@ Server::Server(boost::asio::io_context& context, hf_worker* worker, std::string 
       worker_(worker),
       machine_(std::move(machine)),
       events_(context, ::dup(hf_fd(worker))),
-      deadline_(context) {}
+      deadline_(context),
+      again_(context) {}
 
 void Server::run() {
   // 0: the lines that the supervisor keeps come first, so a worker that was just started knows what was said.
@@ -60,6 +65,7 @@ void Server::run() {
   hf_ready(worker_);
   watch();
   context_.run();
+  send_pending();
   if (sessions_.empty()) hf_drained(worker_);
   for (Session* session : sessions_) session->forget_server();
 }
@@ -138,6 +144,9 @@ void Server::on_text(Session& session, const std::string& text) {
   if (type == "kill") (void)::kill(::getpid(), SIGKILL);  // what the button is for: see that nothing is lost
   const std::string said = member(wish, "text", kMaxText);
   if (type != "say" || session.room.empty() || said.empty()) return;
+  if (pending_.size() >= kMaxPending) {
+    return session.send(text_of({{"type", "notice"}, {"text", "too much is said at once: say it again"}}));
+  }
   // Unique everywhere, so that pages know a line that they have seen.
   const std::string id = machine_ + "-" + std::to_string(::getpid()) + "-" + std::to_string(++last_line_);
   publish(session.room, "said",
@@ -152,25 +161,49 @@ void Server::on_text(Session& session, const std::string& text) {
 
 void Server::join(Session& session, const std::string& room, const std::string& name) {
   if (!is_room_name(room) || name.empty()) return;
-  if (!rooms_.contains(room) && rooms_.size() >= kMaxRooms) {
-    std::erase_if(rooms_, [](const auto& one) { return one.second.is_empty(); });
-  }
   on_left(session);
+  Room* const found = room_of(room);
+  if (found == nullptr) return session.send(text_of({{"type", "notice"}, {"text", "there are too many rooms"}}));
   session.room = room;
   session.name = name;
-  rooms_[room].enter(session);
-  session.send(std::make_shared<const std::string>(rooms_[room].history()));
+  found->enter(session);
+  session.send(std::make_shared<const std::string>(found->history()));
   notice(room, name + " is here");
+}
+
+Room* Server::room_of(const std::string& name) {
+  const auto known = rooms_.find(name);
+  if (known != rooms_.end()) return &known->second;
+  if (rooms_.size() >= kMaxRooms) {
+    const auto left = std::find_if(rooms_.begin(), rooms_.end(), [](const auto& one) { return one.second.is_empty(); });
+    if (left == rooms_.end()) return nullptr;
+    rooms_.erase(left);
+  }
+  return &rooms_[name];
 }
 
 void Server::notice(const std::string& room, const std::string& text) {
   publish(room, "notice", *text_of({{"type", "notice"}, {"text", text}}));
 }
 
-void Server::publish(const std::string& room, const char* what, const std::string& json) {
-  const std::string topic = "chat." + room + "." + what;
-  if (hf_publish(worker_, topic.c_str(), json.data(), json.size()) < 0) {
-    (void)std::fprintf(stderr, "chat: %s\n", hf_error_text());
+void Server::publish(const std::string& room, const char* what, std::string json) {
+  if (pending_.size() >= kMaxPending) return;  // who comes and goes is worth less than what is said
+  pending_.push_back({"chat." + room + "." + what, std::move(json)});
+  if (pending_.size() == 1) send_pending();
+}
+
+void Server::send_pending() {
+  while (!pending_.empty()) {
+    const Pending& next = pending_.front();
+    const int status = hf_publish(worker_, next.topic.c_str(), next.json.data(), next.json.size());
+    if (status == -EAGAIN) {
+      again_.expires_after(kPause);
+      return again_.async_wait([this](error_code error) {
+        if (!error) send_pending();
+      });
+    }
+    if (status < 0) (void)std::fprintf(stderr, "chat: %s\n", hf_error_text());
+    pending_.pop_front();
   }
 }
 
@@ -187,7 +220,8 @@ void Server::on_message(const hf_message& message) {
   // From a script (`holdfast publish`) anything may come.
   const Json line = Json::parse(*text, nullptr, false);
   const std::string id = line.is_object() ? member(line, "id", 200) : "";
-  if (!id.empty() && is_room_name(room)) rooms_[room].add_line(id, text);
+  Room* const found = !id.empty() && is_room_name(room) ? room_of(room) : nullptr;
+  if (found != nullptr) found->add_line(id, message.sequence, text);
 }
 
 void Server::begin_drain(std::uint64_t deadline_ns) {

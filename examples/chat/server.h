@@ -6,6 +6,7 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <set>
 #include <string>
@@ -38,7 +39,11 @@ class Server {
   void on_message(const hf_message& message);
   void begin_drain(std::uint64_t deadline_ns);
   void join(Session& session, const std::string& room, const std::string& name);
-  void publish(const std::string& room, const char* what, const std::string& json);
+  // What the bus has no room for now goes as soon as it has.
+  void publish(const std::string& room, const char* what, std::string json);
+  void send_pending();
+  // Null: there are too many rooms, and somebody is in each.
+  Room* room_of(const std::string& name);
   void notice(const std::string& room, const std::string& text);
 
   boost::asio::io_context& context_;
@@ -46,6 +51,12 @@ class Server {
   std::string machine_;
   boost::asio::posix::stream_descriptor events_;
   boost::asio::steady_timer deadline_;
+  struct Pending {
+    std::string topic;
+    std::string json;
+  };
+  std::deque<Pending> pending_;
+  boost::asio::steady_timer again_;
   std::map<std::string, Room> rooms_;
   std::set<Session*> sessions_;
   std::uint64_t last_line_ = 0;

@@ -58,9 +58,18 @@ void Connector::accept() {
   });
 }
 
+// Who waits in our queue is taken in, and sent away with the others: the kernel would reset him. (Between the last look and the close
+// somebody may come still; with net.ipv4.tcp_migrate_req=1 the kernel gives him to the next connector of this slot.)
 void Connector::on_leaving() {
-  error_code ignored;
-  (void)acceptor_.close(ignored);
+  error_code error;
+  (void)acceptor_.cancel(error);
+  (void)acceptor_.non_blocking(true, error);
+  for (;;) {
+    Tcp::socket socket = acceptor_.accept(error);
+    if (error) break;
+    take_in(std::move(socket));
+  }
+  (void)acceptor_.close(error);
 }
 
 void Connector::on_line(Player& player, const Json& line) {
@@ -83,10 +92,14 @@ void Connector::enter(Player& player, const std::string& room, const std::string
         R"({"route":"error","text":"a room has a name of small letters, digits and -, and you have one"})");
   }
   leave(player);
+  Room& here = rooms_[room];
+  if (here.empty() && worker().subscribe(topic_of(room).c_str()) < 0) {
+    complain(holdfast::Worker::error_text());
+    rooms_.erase(room);
+    return player.send(R"({"route":"error","text":"the room cannot be heard now: try again"})");
+  }
   player.room = room;
   player.user = user;
-  Room& here = rooms_[room];
-  if (here.empty() && worker().subscribe(topic_of(room).c_str()) < 0) complain(holdfast::Worker::error_text());
   here.insert(&player);
   ask(&player, room, {{"do", "enter"}, {"user", user}});
 }

@@ -120,7 +120,7 @@ std::size_t Bus::deliver(std::string_view topic, std::string_view data, std::uin
   const std::vector<std::byte> record =
       encode_bus_record({HF_BUS_PUBLISH, topic, "", data}, {.sequence = sequence, .node = node});
   keep(topic, sequence, record);
-  tails_.on_message(topic, sequence, data);
+  tails_.on_message(topic, sequence, data, data.size());
   const std::span<const Number> found = subscriptions_.find(topic);
   if (found.empty()) return 0;
   const std::vector<Number> targets(found.begin(), found.end());  // one of them may be taken off over it
@@ -172,11 +172,19 @@ void Bus::subscribe(Number number, const BusSubscribe& wish) {
   if (subscriptions_.add(number, wish.pattern)) member.subscriptions++;
   if (member.subscriptions > HF_BUS_MAX_SUBSCRIPTIONS) return disconnect(number, "it has more than 1024 subscriptions");
   if (wish.after == HF_BUS_ONLY_NEW) return;
-  const std::vector<Retained::Message> kept = retained_.after(wish.pattern, wish.after);
-  credits_.on_delivered(number, kept.size() * kFound);
+  if (history_left_ > 0) historians_[{number, std::string(wish.pattern)}] = wish.after;
   // A number that we have not reached is another supervisor's.
   const bool is_all = wish.after == 0 || (wish.after <= sequence_ && retained_.has_all_after(wish.pattern, wish.after));
-  member.port->replay(kept, is_all ? BusPort::Kept::All : BusPort::Kept::NotAll);
+  replay(number, wish.pattern, wish.after, sequence_, is_all ? BusPort::Kept::All : BusPort::Kept::NotAll);
+}
+
+void Bus::replay(Number number, std::string_view pattern, std::uint64_t after, std::uint64_t last, BusPort::Kept all) {
+  Member& member = members_.at(number);
+  if (member.port->has_ended()) return;
+  std::vector<Retained::Message> kept = retained_.after(pattern, after);
+  std::erase_if(kept, [&](const Retained::Message& message) { return message.sequence > last; });
+  credits_.on_delivered(number, kept.size() * kFound);
+  member.port->replay(kept, all);
   touch(number);
 }
 
@@ -230,7 +238,7 @@ void Bus::on_publish(Arrival& arrival, const BusRecord& record) {
   }
   if (!tails_.empty() || fleet_) {
     const std::string_view data(reinterpret_cast<const char*>(record.data.data()), record.data.size());
-    tails_.on_message(record.name, sequence, data);
+    tails_.on_message(record.name, sequence, data, record.is_large ? record.size : data.size());
     if (fleet_) record.is_large ? fleet_->skip(record.name) : fleet_->publish(record.name, data);
   }
   add(arrival, record, subscriptions_.find(record.name));
@@ -383,6 +391,7 @@ void Bus::leave(Number number) {
   subscriptions_.remove_all(number);
   on_callee_gone(number);
   credits_.forget(number);
+  std::erase_if(historians_, [&](const auto& one) { return one.first.first == number; });
   members_.erase(number);
 }
 

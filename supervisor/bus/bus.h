@@ -73,6 +73,8 @@ class Bus {
   void connect_fleet(FleetLink::Settings settings);
   // To others than us that share it: what they understand (wire/socketio_packet.h).
   void emit(std::string_view channel, std::string_view payload, FleetLink::OnEmitted on_emitted);
+  // Before the end: `done` is called once the other machines' Redis has what was published, or cannot have it.
+  void settle(std::function<void()> done);
   // Another configuration.
   void set_config(const BusConfig& config);
   // Slots have come, gone, begun or ceased to serve, perhaps. Looked at in the end of the turn.
@@ -114,6 +116,7 @@ class Bus {
   };
 
   Member& open_port(Number number, std::string label, UniqueFd end);
+  void adopt_link(const SavedBus& saved, After after);
   void adopt_member(const SavedMember& saved, const SavedMessages& messages, FdTable& fds);
   void on_frame(Number from, BusArrived arrived);
   void on_messages(Arrival& arrival, const std::vector<BusRecord>& records);
@@ -149,6 +152,11 @@ class Bus {
   // Whether it is on the bus.
   [[nodiscard]] bool hears(std::optional<Number> number) const;
   void subscribe(Number member, const BusSubscribe& wish);
+  // What is kept after `after`, up to `last`.
+  void replay(Number member, std::string_view pattern, std::uint64_t after, std::uint64_t last);
+  // What the stream had before we were there (bus_fleet.cc).
+  void on_history(std::string_view topic, std::string_view data, std::uint64_t node);
+  void on_history_end();
   void welcome(Number number, Member& member);
   void keep(std::string_view topic, std::uint64_t sequence, std::span<const std::byte> record);
   void disconnect(Number number, const std::string& why);
@@ -182,6 +190,12 @@ class Bus {
   bool silent_ = false;         // between `adopt` and `resume`
   std::set<Number> unclaimed_;  // adopted, and nobody has asked for it
   SavedLink link_before_;       // of the program before us
+  FleetStream::Past past_ = FleetStream::Past::Wanted;
+  // Until the stream has shown its past: who has asked for it, for which topics, and after which number. The numbers of the past are
+  // below those of all that is published meanwhile.
+  std::map<std::pair<Number, std::string>, std::uint64_t> historians_;
+  std::uint64_t history_ = 0;       // the last number of the past
+  std::uint64_t history_left_ = 0;  // that may come; 0: it is known, or there is none
   std::vector<std::pair<std::uint64_t, std::string>> streamed_before_;
   std::uint64_t published_ = 0;
   std::uint64_t undelivered_ = 0;     // sent or asked, and nobody was there

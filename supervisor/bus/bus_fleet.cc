@@ -13,10 +13,8 @@ void Bus::connect_fleet(FleetLink::Settings settings) {
   settings.node = node_;
   FleetLink::Hooks hooks;
   hooks.on_message = [this](auto topic, auto data, auto node) { (void)deliver(topic, data, node); };
-  hooks.on_history = [this](auto topic, auto data, auto node) {
-    const std::uint64_t sequence = ++sequence_;
-    keep(topic, sequence, encode_bus_record({HF_BUS_PUBLISH, topic, "", data}, {.sequence = sequence, .node = node}));
-  };
+  hooks.on_history = [this](auto topic, auto data, auto node) { on_history(topic, data, node); };
+  hooks.on_history_end = [this] { on_history_end(); };
   hooks.on_addressed = [this](const FleetMessage& message) { on_addressed(message); };
   hooks.on_gone = [this](std::uint64_t node) {
     if (const auto peer = peers_.find(node); peer != peers_.end()) {
@@ -25,9 +23,33 @@ void Bus::connect_fleet(FleetLink::Settings settings) {
     }
   };
   hooks.on_machines = [this] { tell_pools(); };
+  if (!settings.stream.empty() && past_ == FleetStream::Past::Wanted) {
+    history_ = sequence_;
+    history_left_ = FleetStream::kHistory;
+    sequence_ += history_left_;
+  }
   fleet_ = std::make_unique<FleetLink>(loop_, std::move(settings), std::move(hooks));
-  fleet_->adopt(link_before_);
+  fleet_->adopt(link_before_, past_);
   for (auto& [number, bytes] : std::exchange(streamed_before_, {})) fleet_->adopt_waiting(number, std::move(bytes));
+}
+
+// It takes its place before what was published meanwhile.
+void Bus::on_history(std::string_view topic, std::string_view data, std::uint64_t node) {
+  if (history_left_ == 0) return;
+  history_left_--;
+  const std::uint64_t sequence = ++history_;
+  keep(topic, sequence, encode_bus_record({HF_BUS_PUBLISH, topic, "", data}, {.sequence = sequence, .node = node}));
+}
+
+// Whoever has asked before it was there gets it now.
+void Bus::on_history_end() {
+  history_left_ = 0;
+  for (const auto& [asked, after] : std::exchange(historians_, {})) replay(asked.first, asked.second, after, history_);
+}
+
+void Bus::settle(std::function<void()> done) {
+  if (!fleet_) return done();
+  fleet_->settle(std::move(done));
 }
 
 void Bus::emit(std::string_view channel, std::string_view payload, FleetLink::OnEmitted on_emitted) {

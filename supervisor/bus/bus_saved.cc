@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -174,8 +175,8 @@ Result<SavedBus> Bus::save(FdList& fds, Messages messages) const {
   for (const auto& [node, number] : peers_) saved.peers.push_back({node, number});
   if (messages == Messages::Left) return saved;
   if (fleet_) {
-    for (const StreamBacklog::Message& message : fleet_->backlog()) {
-      saved.streamed.push_back({message.number, bytes.add(std::as_bytes(std::span(message.bytes)))});
+    for (const StreamBacklog::Message* const message : fleet_->backlog().messages()) {
+      saved.streamed.push_back({message->number, bytes.add(std::as_bytes(std::span(message->bytes)))});
     }
   }
   for (const auto& [topic, message] : retained_.all()) {
@@ -200,7 +201,7 @@ void Bus::adopt(const SavedBus& saved, FdTable& fds, After after) {
   gone_delivered_ = saved.gone_delivered;
   gone_dropped_ = saved.gone_dropped;
   disconnected_ = saved.disconnected;
-  if (is_exact) link_before_ = saved.link;
+  adopt_link(saved, after);
   const SavedMessages messages(saved.bytes, fds);
   for (const SavedKept& kept : saved.kept) {
     const auto record = messages.records(kept.record);
@@ -226,6 +227,20 @@ void Bus::adopt(const SavedBus& saved, FdTable& fds, After after) {
   for (const SavedCall& call : saved.calls) {
     calls_.adopt(call.id, {call.caller, call.number, call.callee, call.deadline});
   }
+}
+
+// After a sudden end the stream is read on from where we know that he was: what our workers miss comes, and what he has read after
+// that comes twice. What he has published himself they have had from him.
+void Bus::adopt_link(const SavedBus& saved, After after) {
+  if (after == After::Upgrade) {
+    link_before_ = saved.link;
+    if (!saved.link.stream_position.empty()) past_ = FleetStream::Past::Known;
+    return;
+  }
+  link_before_.stream_position = saved.link.stream_position;
+  link_before_.stream_missing = saved.link.stream_missing;
+  link_before_.stream_heard = saved.link.stream_heard;
+  link_before_.stream_heard.push_back({saved.node, std::numeric_limits<std::uint64_t>::max()});
 }
 
 void Bus::adopt_member(const SavedMember& saved, const SavedMessages& messages, FdTable& fds) {

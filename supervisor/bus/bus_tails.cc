@@ -48,10 +48,10 @@ Outcome BusTails::ask(std::uint64_t id, std::string_view pattern, Answer answer_
   return Done{};
 }
 
-void BusTails::on_message(std::string_view topic, std::uint64_t sequence, std::string_view data) {
+void BusTails::on_message(std::string_view topic, std::uint64_t sequence, std::string_view data, std::uint64_t size) {
   for (auto& [id, session] : sessions_) {
     if (!topic_matches(session.pattern, topic)) continue;
-    session.messages.push_back({std::string(topic), sequence, std::string(data)});
+    session.messages.push_back({std::string(topic), sequence, std::string(data), size});
     session.bytes += weight(session.messages.back());
     while (session.bytes > kMaxBytes && session.messages.size() > 1) {
       session.bytes -= weight(session.messages.front());

@@ -25,7 +25,8 @@ class BusTails {
 
   // A new session when `session` is 0. Errors: too many of them, no such session, no pattern.
   [[nodiscard]] Outcome ask(std::uint64_t session, std::string_view pattern, Answer answer);
-  void on_message(std::string_view topic, std::uint64_t sequence, std::string_view data);
+  // `size`: of the message; `data` is empty where that is too large to be shown.
+  void on_message(std::string_view topic, std::uint64_t sequence, std::string_view data, std::uint64_t size);
   [[nodiscard]] bool empty() const { return sessions_.empty(); }
 
  private:

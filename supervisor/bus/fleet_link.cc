@@ -18,12 +18,14 @@ namespace holdfast {
 
 namespace {
 
-constexpr std::string_view kChannel = "holdfast:bus";
 constexpr Duration kBeat = std::chrono::seconds(2);
 constexpr Duration kSilence = 3 * kBeat;                 // after which whoever should beat has gone
-constexpr Duration kPatience = std::chrono::seconds(5);  // from the first packet to the answer to PING
-// Without an answer: then Redis takes less than we say, and what comes is not sent.
-constexpr std::size_t kMaxUnanswered = std::size_t{32} << 20;
+constexpr Duration kPatience = std::chrono::seconds(5);  // from the first packet until all connections are ready
+constexpr Duration kSettling = std::chrono::seconds(2);  // what the end of the program waits for Redis
+// That waits: then Redis takes less than we say, and what comes is not sent.
+constexpr std::size_t kMaxOutgoing = std::size_t{32} << 20;
+// That is on its way: enough for a link of 25 MB/s and 10 ms.
+constexpr std::size_t kMaxOnWay = std::size_t{256} << 10;
 constexpr BackoffPolicy kBackoff = {.first = std::chrono::milliseconds(100),
                                     .step = std::chrono::milliseconds(200),
                                     .factor = 2.0,
@@ -35,8 +37,15 @@ double random_fraction() {
   return std::uniform_real_distribution<double>(0, 1)(random);
 }
 
+// Channels are of the whole server: the number of the database keeps apart what keys keep apart by themselves.
+std::string name_in(const FleetLink::Settings& settings, std::string_view what) {
+  return fmt::format("{}:{}:{}", settings.fleet, settings.url.database, what);
+}
+
 // Where one machine is told something.
-std::string channel_of(std::uint64_t node) { return fmt::format("{}:{:016x}", kChannel, node); }
+std::string channel_of(std::string_view channel, std::uint64_t node) {
+  return fmt::format("{}:{:016x}", channel, node);
+}
 
 }  // namespace
 
@@ -45,8 +54,13 @@ FleetLink::FleetLink(Loop& loop, Settings settings, Hooks hooks)
       settings_(std::move(settings)),
       hooks_(std::move(hooks)),
       machines_(kSilence),
-      stream_(settings_.stream_length, {.on_message = [this](auto bytes) { on_streamed(bytes, hooks_.on_message); },
-                                        .on_history = [this](auto bytes) { on_streamed(bytes, hooks_.on_history); }}),
+      channel_(name_in(settings_, "bus")),
+      stream_(name_in(settings_, "stream"), settings_.stream_length,
+              {.on_message = [this](auto bytes) { on_streamed(bytes); },
+               .on_history = [this](auto bytes) { on_history(bytes); },
+               .on_history_end = [this] { hooks_.on_history_end(); },
+               .on_kept = [this] { finish_settling(); }}),
+      settle_timer_(loop, [this] { std::exchange(settled_, nullptr)(); }),
       timer_(loop, [this] { on_due(); }) {
   connect();
 }
@@ -66,8 +80,8 @@ void FleetLink::connect_to(const std::string& address) {
   ready_ = 0;
   speaks_ = make(address, [this] { on_ready(); });
   listens_ = make(address, [this] {
-    listens_->subscribe(kChannel);
-    listens_->subscribe(channel_of(settings_.node));
+    listens_->subscribe(channel_);
+    listens_->subscribe(channel_of(channel_, settings_.node));
     on_ready();
   });
   if (!settings_.stream.empty()) reads_ = make(address, [this] { on_ready(); });
@@ -97,6 +111,7 @@ void FleetLink::on_lost(const std::string& why) {
   if (is_connected()) reconnects_++;
   ready_ = 0;
   stream_.on_lost();
+  drop_outgoing();
   failures_++;
   const Duration delay = backoff_delay(kBackoff, failures_, random_fraction());
   trouble_ = why;
@@ -110,6 +125,7 @@ void FleetLink::on_lost(const std::string& why) {
                reads = std::shared_ptr<RedisConnection>(std::move(reads_)),
                resolver = std::shared_ptr<Resolver>(std::move(resolver_))] {});
   timer_.arm(loop_.now() + delay);
+  if (settled_) settle_timer_.arm(loop_.now());
 }
 
 bool FleetLink::is_streamed(std::string_view topic) const {
@@ -126,12 +142,11 @@ void FleetLink::publish(std::string_view topic, std::string_view data) {
     return;
   }
   message.sequence = ++sequence_;
-  if (!is_connected() || speaks_->unanswered() > kMaxUnanswered) {
+  if (!is_connected() || outgoing_bytes_ > kMaxOutgoing) {
     unsent_++;
     return;
   }
-  sent_++;
-  speaks_->command({"PUBLISH", kChannel, encode(message)});
+  push({channel_, encode(message), message.sequence});
 }
 
 void FleetLink::skip(std::string_view topic) {
@@ -140,10 +155,59 @@ void FleetLink::skip(std::string_view topic) {
 }
 
 bool FleetLink::tell(std::uint64_t to, FleetMessage message) {
-  if (!is_connected() || speaks_->unanswered() > kMaxUnanswered) return false;
+  if (!is_connected() || outgoing_bytes_ > kMaxOutgoing) return false;
   message.node = settings_.node;
-  speaks_->command({"PUBLISH", channel_of(to), encode(message)});
+  push({channel_of(channel_, to), encode(message), 0});
   return true;
+}
+
+void FleetLink::push(Outgoing outgoing) {
+  outgoing_bytes_ += outgoing.bytes.size();
+  outgoing_.push_back(std::move(outgoing));
+  send();
+}
+
+void FleetLink::send() {
+  while (is_connected() && !outgoing_.empty() && on_way_ < kMaxOnWay) {
+    const Outgoing next = std::move(outgoing_.front());
+    outgoing_.pop_front();
+    const std::size_t size = next.bytes.size();
+    outgoing_bytes_ -= size;
+    on_way_ += size;
+    if (next.sequence != 0) sent_++;
+    speaks_->command({"PUBLISH", next.channel, next.bytes}, [this, size] {
+      on_way_ -= size;
+      send();
+      finish_settling();
+    });
+  }
+}
+
+void FleetLink::drop_outgoing() {
+  unsent_ = unsent_by_now();
+  outgoing_.clear();
+  outgoing_bytes_ = on_way_ = 0;
+}
+
+std::uint64_t FleetLink::unsent_by_now() const {
+  const auto waiting =
+      std::count_if(outgoing_.begin(), outgoing_.end(), [](const Outgoing& one) { return one.sequence != 0; });
+  return unsent_ + static_cast<std::uint64_t>(waiting);
+}
+
+void FleetLink::settle(std::function<void()> done) {
+  settled_ = [this, done = std::move(done)] {
+    if (const std::uint64_t lost = stream_.waiting(); lost > 0) {
+      spdlog::warn("bus: {} messages of the stream are lost: Redis has not said that it keeps them", lost);
+    }
+    done();
+  };
+  settle_timer_.arm(loop_.now() + (is_connected() ? kSettling : Duration::zero()));
+  finish_settling();
+}
+
+void FleetLink::finish_settling() {
+  if (settled_ && stream_.waiting() == 0 && outgoing_.empty() && on_way_ == 0) settle_timer_.arm(loop_.now());
 }
 
 void FleetLink::emit(std::string_view channel, std::string_view payload, OnEmitted on_emitted) {
@@ -190,15 +254,28 @@ void FleetLink::on_beat(const FleetMessage& heard) {
   if (news == Newcomer && is_connected()) beat();  // it need not wait to know of us
 }
 
-void FleetLink::on_streamed(std::string_view bytes, const decltype(Hooks::on_message)& hook) {
-  const std::optional<FleetMessage> message = decode_fleet_message(bytes);
-  if (!message || message->kind != FleetMessage::Kind::Message) {
-    malformed_++;
-    return;
-  }
-  if (message->node == settings_.node || !stream_order_.on_message(message->node, message->sequence)) return;
+std::optional<FleetMessage> FleetLink::streamed_in(std::string_view bytes) {
+  std::optional<FleetMessage> message = decode_fleet_message(bytes);
+  if (message && message->kind == FleetMessage::Kind::Message) return message;
+  malformed_++;
+  return std::nullopt;
+}
+
+void FleetLink::on_streamed(std::string_view bytes) {
+  const std::optional<FleetMessage> message = streamed_in(bytes);
+  if (!message || message->node == settings_.node) return;
+  if (!stream_order_.on_message(message->node, message->sequence)) return;
   received_++;
-  hook(message->topic, message->data, message->node);
+  hooks_.on_message(message->topic, message->data, message->node);
+}
+
+// Also what our workers have heard already, where we go on with those of a supervisor that was killed: it had kept it.
+void FleetLink::on_history(std::string_view bytes) {
+  const std::optional<FleetMessage> message = streamed_in(bytes);
+  if (!message || message->node == settings_.node) return;
+  if (stream_order_.on_message(message->node, message->sequence)) received_++;
+  if (!history_order_.on_message(message->node, message->sequence)) return;
+  hooks_.on_history(message->topic, message->data, message->node);
 }
 
 void FleetLink::on_due() {
@@ -212,7 +289,11 @@ void FleetLink::on_due() {
 
 void FleetLink::beat() {
   const std::string about = to_json(FleetMachine{settings_.machine, settings_.place, pools_});
-  speaks_->command({"PUBLISH", kChannel, encode({FleetMessage::Kind::Beat, settings_.node, sequence_, "", about})});
+  // What waits has not been said yet.
+  const auto next =
+      std::find_if(outgoing_.begin(), outgoing_.end(), [](const Outgoing& one) { return one.sequence != 0; });
+  const std::uint64_t last = next == outgoing_.end() ? sequence_ : next->sequence - 1;
+  speaks_->command({"PUBLISH", channel_, encode({FleetMessage::Kind::Beat, settings_.node, last, "", about})});
   timer_.arm(loop_.now() + kBeat);
 }
 
@@ -231,7 +312,7 @@ SavedLink FleetLink::save() const {
   SavedLink saved;
   saved.sequence = sequence_;
   saved.sent = sent_;
-  saved.unsent = unsent_;
+  saved.unsent = unsent_by_now();
   saved.received = received_;
   saved.malformed = malformed_;
   saved.reconnects = reconnects_;
@@ -245,7 +326,7 @@ SavedLink FleetLink::save() const {
   return saved;
 }
 
-void FleetLink::adopt(const SavedLink& saved) {
+void FleetLink::adopt(const SavedLink& saved, FleetStream::Past past) {
   sequence_ = saved.sequence;
   sent_ = saved.sent;
   unsent_ = saved.unsent;
@@ -260,7 +341,7 @@ void FleetLink::adopt(const SavedLink& saved) {
   order_.adopt(heard_in(saved.heard), saved.missing);
   stream_sequence_ = saved.stream_sequence;
   stream_order_.adopt(heard_in(saved.stream_heard), saved.stream_missing);
-  stream_.adopt(saved.stream_position);
+  stream_.adopt(saved.stream_position, past);
   for (const SavedLink::Machine& machine : saved.machines) {
     (void)machines_.on_beat(machine.node, parse_fleet_machine(machine.about), loop_.now());
   }

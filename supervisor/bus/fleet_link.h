@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -36,6 +38,7 @@ class FleetLink {
  public:
   struct Settings {
     RedisUrl url;
+    std::string fleet;  // its name: others on the same Redis are not heard
     std::uint64_t node = 0;
     std::string machine;              // for people
     std::string place;                // the same after a restart, and nobody else's
@@ -44,7 +47,9 @@ class FleetLink {
   };
   struct Hooks {
     std::function<void(std::string_view topic, std::string_view data, std::uint64_t node)> on_message;
+    // What the stream had before we were there (bus/fleet_stream.h).
     std::function<void(std::string_view topic, std::string_view data, std::uint64_t node)> on_history;
+    std::function<void()> on_history_end;
     std::function<void(const FleetMessage& message)> on_addressed;  // for a worker of ours
     std::function<void(std::uint64_t node)> on_gone;
     std::function<void()> on_machines;  // the others, or their pools, are not what they were
@@ -58,7 +63,7 @@ class FleetLink {
   void publish(std::string_view topic, std::string_view data);
   // A message that is too large to cross: the others miss it, and know by its number that they do.
   void skip(std::string_view topic);
-  // To one machine; its `node` is filled in. False: Redis is away.
+  // To one machine; its `node` is filled in. False: Redis is away, or takes less than we say.
   [[nodiscard]] bool tell(std::uint64_t to, FleetMessage message);
   // Something of others than us, as it is; answers how many heard it.
   using OnEmitted = std::function<void(const Result<std::uint64_t>&)>;
@@ -69,14 +74,24 @@ class FleetLink {
   [[nodiscard]] const std::string& place() const { return settings_.place; }
   [[nodiscard]] FleetLinkStatus status() const;
 
+  // Before the end: `done` is called once Redis has taken everything, or cannot take it in time; then the log says what is lost. Not
+  // from inside this, unless there is nothing to wait for.
+  void settle(std::function<void()> done);
+
   // What it counts, and who is there, for the program that goes on where we stop. What waits to be kept by the stream is carried as
   // bytes, beside it.
   [[nodiscard]] SavedLink save() const;
-  [[nodiscard]] const std::deque<StreamBacklog::Message>& backlog() const { return stream_.backlog(); }
-  void adopt(const SavedLink& saved);
+  [[nodiscard]] const StreamBacklog& backlog() const { return stream_.backlog(); }
+  void adopt(const SavedLink& saved, FleetStream::Past past);
   void adopt_waiting(std::uint64_t number, std::string bytes);
 
  private:
+  // Published and not with Redis yet; little of it is on its way at any time, so that a beat behind it comes in time.
+  struct Outgoing {
+    std::string channel;
+    std::string bytes;
+    std::uint64_t sequence;  // 0: for one machine
+  };
   void connect();
   void connect_to(const std::string& address);
   [[nodiscard]] std::unique_ptr<RedisConnection> make(const std::string& address, std::function<void()> on_ready);
@@ -84,7 +99,14 @@ class FleetLink {
   void on_lost(const std::string& why);
   void on_bytes(std::string_view bytes);
   void on_beat(const FleetMessage& beat);
-  void on_streamed(std::string_view bytes, const decltype(Hooks::on_message)& hook);
+  void on_streamed(std::string_view bytes);
+  void on_history(std::string_view bytes);
+  [[nodiscard]] std::optional<FleetMessage> streamed_in(std::string_view bytes);
+  void push(Outgoing outgoing);
+  void send();
+  void drop_outgoing();
+  [[nodiscard]] std::uint64_t unsent_by_now() const;
+  void finish_settling();
   void on_due();
   void beat();
   void forget_the_silent();
@@ -98,8 +120,13 @@ class FleetLink {
   FleetMachines machines_;
   FleetOrder order_;
   FleetOrder stream_order_;
+  FleetOrder history_order_;
+  std::string channel_;  // of all machines
   FleetStream stream_;
-  std::vector<FleetPool> pools_;       // ours
+  std::vector<FleetPool> pools_;  // ours
+  std::deque<Outgoing> outgoing_;
+  std::size_t outgoing_bytes_ = 0;
+  std::size_t on_way_ = 0;             // bytes that Redis has not acknowledged
   std::uint64_t sequence_ = 0;         // of what was last published, sent or not
   std::uint64_t stream_sequence_ = 0;  // the same for the stream
   std::uint64_t sent_ = 0;
@@ -115,6 +142,8 @@ class FleetLink {
   std::unique_ptr<RedisConnection> speaks_;
   std::unique_ptr<RedisConnection> listens_;
   std::unique_ptr<RedisConnection> reads_;
+  std::function<void()> settled_;
+  Timer settle_timer_;
   Timer timer_;  // the next beat, the end of patience, the next attempt
 };
 

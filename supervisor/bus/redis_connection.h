@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <deque>
 #include <functional>
 #include <initializer_list>
@@ -15,19 +16,22 @@
 #include "loop/loop.h"
 #include "sys/unique_fd.h"
 
-struct redisAsyncContext;
+struct redisReader;
 struct redisReply;
 
 namespace holdfast {
 
-// One connection to Redis (hiredis, on our loop). It connects, says who we are, chooses the database, and then takes commands.
+// One connection to Redis on our loop. It connects, says who we are, chooses the database, and then takes commands. hiredis
+// connects and reads the answers; its own asynchronous interface is not used, because it ends the process (assert) where a server says
+// what nobody has asked for.
+//
 // It ends once: whatever goes wrong is told by `on_lost`, and then there is another one to be made. Nothing here waits.
 class RedisConnection {
  public:
   struct Hooks {
     std::function<void()> on_ready;
     std::function<void(const std::string& why)> on_lost;
-    std::function<void(std::string_view bytes)> on_message;  // of the channel that is subscribed to
+    std::function<void(std::string_view bytes)> on_message;  // of the channels that are subscribed to
   };
   // `address`: numeric, for the host of the URL.
   RedisConnection(Loop& loop, const RedisUrl& url, const std::string& address, Hooks hooks);
@@ -36,40 +40,44 @@ class RedisConnection {
   RedisConnection& operator=(const RedisConnection&) = delete;
 
   // An answer that is an error is the end of the connection: none of ours is refused in the course of things.
-  void command(std::initializer_list<std::string_view> words);
+  using Then = std::function<void()>;
+  void command(std::initializer_list<std::string_view> words, Then then = {});
   // Somebody wants to see the answer, also one that is an error; it is borrowed. None comes once the connection is lost.
   using OnAnswer = std::function<void(const redisReply& answer)>;
   void ask(std::span<const std::string_view> words, OnAnswer on_answer);
+  // From here on it hears, and takes no more commands but this one. Once it is ready.
   void subscribe(std::string_view channel);
 
-  // Bytes of commands that have had no answer yet.
-  [[nodiscard]] std::size_t unanswered() const { return unanswered_; }
+  // Whether all that was asked has been answered.
+  [[nodiscard]] bool is_idle() const { return asked_.empty(); }
 
  private:
-  struct Adapter;
   [[nodiscard]] Outcome begin(const std::string& address);
-  void on_connected(int status);
   void greet();
-  void on_answer(const redisReply* reply);
-  void on_heard(const redisReply* reply);
+  void on_ready(FdWatcher::Ready ready);
+  void read();
+  void take_answers();
+  void take(const redisReply& reply);
+  void on_heard(const redisReply& reply) const;
+  void write(std::span<const std::string_view> words);
+  void flush();
   void lose(const std::string& why);
-  void watch();
+
+  struct FreeReader {
+    void operator()(redisReader* reader) const noexcept;
+  };
 
   Loop& loop_;
   RedisUrl url_;
   Hooks hooks_;
-  redisAsyncContext* context_ = nullptr;  // hiredis frees it when the connection ends
-  bool wants_read_ = false;
-  bool wants_write_ = false;
+  std::unique_ptr<redisReader, FreeReader> reader_;
+  std::string unsent_ = {};
+  std::size_t sent_ = 0;        // of that
+  std::size_t unfinished_ = 0;  // bytes of an answer that has not come as a whole yet
+  bool hears_ = false;
   bool lost_ = false;
-  unsigned greetings_ = 0;  // answers that are due before we are ready
-  struct Asked {
-    std::size_t size;
-    OnAnswer on_answer;
-  };
-  std::deque<Asked> asked_ = {};  // what has had no answer yet
-  std::size_t unanswered_ = 0;    // bytes of it
-  UniqueFd copy_;                 // hiredis closes its descriptor while we may be watching
+  std::deque<OnAnswer> asked_ = {};  // what has had no answer yet
+  UniqueFd socket_;
   std::optional<FdWatcher> watcher_;
 };
 

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "config/option_rows.h"
+#include "config/values.h"
 #include "core/redis_url.h"
 #include "core/topic.h"
 
@@ -32,6 +33,22 @@ Option redis_row() {
     const Result<RedisUrl> url = parse_redis_url(text);
     if (!text.empty() && !url) return url.error();
     config.bus.redis = text;
+    return Done{};
+  };
+  return option;
+}
+
+// A part of the names of channels and keys, between colons.
+Option fleet_row() {
+  Option option = bus_row(
+      "fleet", "NAME", Effect::NeedsRestart,
+      "Machines that share the Redis server and this name hear each other: letters, digits, '.', '_' and '-'",
+      [](auto& b) -> auto& { return b.fleet; });
+  option.set = [](Config& config, const Place&, const Value& value) -> Outcome {
+    std::string text;
+    if (Outcome read = read_value(value, text); !read) return read;
+    if (!is_name(text)) return Error{{}, "'" + text + "' may have letters, digits, '.', '_' and '-' only"};
+    config.bus.fleet = text;
     return Done{};
   };
   return option;
@@ -90,6 +107,7 @@ Option stream_row() {
 std::vector<Option> bus_options() {
   return {
       redis_row(),
+      fleet_row(),
       bus_row(
           "queue", "N", Effect::Live, "KiB of messages that may wait for a worker",
           [](auto& b) -> auto& { return b.queue; }),

@@ -168,6 +168,7 @@ struct PoolConfig {
 // Messages between workers.
 struct BusConfig {
   std::string redis;                       // core/redis_url.h; empty: this machine alone
+  std::string fleet = "holdfast";          // of machines that share it; others on the same Redis do not hear them
   unsigned queue = 8192;                   // KiB that may wait for a worker
   BusFull full = BusFull::DropOldest;      // what happens beyond
   std::map<std::string, unsigned> retain;  // pattern of topics -> messages that are kept of each

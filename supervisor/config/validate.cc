@@ -64,6 +64,21 @@ class Finder {
             has_file_
                 ? R"(there is no listener: write [listeners.main] with an address, for instance address = ":8080")"
                 : "there is no listener: give one with -l, for instance -l :8080");
+    check_bus();
+  }
+
+  void check_bus() {
+    const BusConfig& bus = config_.bus;
+    const auto key = [](const char* word) { return KeyPath{Scope::Bus, "", word, ""}; };
+    const std::string redis = called(key("redis"));
+    require(bus.stream.empty() || !bus.redis.empty(), {key("stream")},
+            called(key("stream")) + " goes through Redis: it needs " + redis);
+    require(bus.stream_length > 0, {key("stream-length")}, called(key("stream-length")) + " 0 would keep nothing");
+    for (const PoolConfig& pool : config_.pools) {
+      require(
+          pool.scope == PoolScope::Machine || !bus.redis.empty(), {of(pool, "scope")},
+          called(of(pool, "scope")) + " fleet shares the pool with other machines through Redis: it needs " + redis);
+    }
   }
 
   void check_pool(const PoolConfig& pool) {

@@ -39,7 +39,10 @@ void Retained::keep(std::string_view topic, Message message) {
     by_age_.splice(by_age_.end(), by_age_, ring->second.age);
   }
   bytes_ += message.bytes->size();
-  ring->second.messages.push_back(std::move(message));
+  std::deque<Message>& messages = ring->second.messages;
+  const auto place = std::find_if(messages.rbegin(), messages.rend(),
+                                  [&](const Message& older) { return older.sequence < message.sequence; });
+  messages.insert(place.base(), std::move(message));
   trim(ring->second, kept);
   while (bytes_ > max_bytes_ && by_age_.front() != topic) forget(rings_.find(by_age_.front()));
   while (bytes_ > max_bytes_) trim(ring->second, static_cast<unsigned>(ring->second.messages.size()) - 1);

@@ -34,7 +34,8 @@ class Retained {
 
   // How many messages of the topic are kept: by the most generous pattern that matches.
   [[nodiscard]] unsigned depth(std::string_view topic) const;
-  // Nothing happens where the depth is 0. Numbers grow.
+  // Nothing happens where the depth is 0. Numbers grow, but for those of an earlier time that are known late: these take their place
+  // before what is newer, as far as there is room.
   void keep(std::string_view topic, Message message);
   // One that would be kept by its topic, and cannot.
   void on_not_kept(std::string_view topic, std::uint64_t sequence);

@@ -197,7 +197,16 @@ std::string bus_line(const BusStatus& bus, Colours colours) {
     line += "\nfleet  " + fleet.redis + "  sent " + std::to_string(fleet.sent) + "  received " +
             std::to_string(fleet.received) + "  missing " + std::to_string(fleet.missing) + "  unsent " +
             std::to_string(fleet.unsent);
+    std::string more;
+    const auto add = [&](const char* name, std::uint64_t count) {
+      if (count > 0) more += std::string("  ") + name + " " + std::to_string(count);
+    };
+    add("waiting", fleet.waiting);
+    add("malformed", fleet.malformed);
+    add("reconnects", fleet.reconnects);
+    if (!more.empty()) line += "\n" + more;
     if (!fleet.trouble.empty()) line += "\n  " + styled("away: ", Style::Bad, colours) + fleet.trouble;
+    if (!fleet.stream_trouble.empty()) line += "\n  " + styled("stream: ", Style::Bad, colours) + fleet.stream_trouble;
     for (const std::string& machine : fleet.machines) line += "\n  hears " + machine;
   }
   return line + "\n";

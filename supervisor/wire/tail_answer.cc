@@ -8,8 +8,10 @@ namespace holdfast {
 std::string to_json(const TailAnswer& answer) {
   Json object = {{"session", answer.session}, {"dropped", answer.dropped}, {"messages", Json::array()}};
   for (const TailMessage& message : answer.messages) {
-    object["messages"].push_back(
-        {{"topic", message.topic}, {"sequence", message.sequence}, {"data", to_base64(message.data)}});
+    object["messages"].push_back({{"topic", message.topic},
+                                  {"sequence", message.sequence},
+                                  {"size", message.size},
+                                  {"data", to_base64(message.data)}});
   }
   return json_text(object);
 }
@@ -28,6 +30,8 @@ Result<TailAnswer> parse_tail_answer(std::string_view json) {
     std::string data;
     one.read("data", data);
     message.data = from_base64(data).value_or("");
+    message.size = message.data.size();
+    one.read("size", message.size);
   });
   if (!fault.empty()) return Error{{}, "read messages of the bus: " + fault};
   return answer;

@@ -13,7 +13,8 @@ namespace holdfast {
 struct TailMessage {
   std::string topic;
   std::uint64_t sequence = 0;
-  std::string data;  // any bytes; base64 in the JSON form
+  std::string data;        // any bytes; base64 in the JSON form
+  std::uint64_t size = 0;  // of the message; one that is larger than 64 KiB is told without its data
 };
 struct TailAnswer {
   std::uint64_t session = 0;

@@ -125,6 +125,22 @@ TEST(RenderStatus, TellsTheDialectOfNodeWorkersAndNotWhatTheyDoNotTell) {
   EXPECT_THAT(text, Not(HasSubstr(" 812 "))) << "how many connections are open";
 }
 
+TEST(RenderStatus, TellsWhatTheBusHasAgainstItsRedis) {
+  Status status = busy_fleet();
+  status.bus.fleet.redis = "redis://cache:6379/0";
+  EXPECT_THAT(render_status(status, Colours::Off), Not(HasSubstr("waiting 3  ")));
+  status.bus.fleet.stream_trouble = "OOM command not allowed";
+  status.bus.fleet.waiting = 3;
+  status.bus.fleet.malformed = 2;
+  status.bus.fleet.reconnects = 1;
+  status.bus.fleet.machines = {"elm/chat"};
+  EXPECT_THAT(render_status(status, Colours::Off),
+              HasSubstr("\nfleet  redis://cache:6379/0  sent 0  received 0  missing 0  unsent 0\n"
+                        "  waiting 3  malformed 2  reconnects 1\n"
+                        "  stream: OOM command not allowed\n"
+                        "  hears elm/chat\n"));
+}
+
 TEST(RenderStatus, UsesColoursOnATerminalOnly) {
   expect_golden("status_colours.txt", render_status(busy_fleet(), Colours::On));
   EXPECT_THAT(render_status(busy_fleet(), Colours::Off), Not(HasSubstr("\x1b")));

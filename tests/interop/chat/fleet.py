@@ -42,6 +42,7 @@ class WebSocket:
         return self
 
     async def read(self):
+        text = b""
         while True:
             head = await self.reader.readexactly(2)
             size = head[1] & 127
@@ -53,8 +54,10 @@ class WebSocket:
                 raise Gone("closed")
             if kind == 9:
                 self.write(data, 10)
-            if kind == 1:
-                return json.loads(data)
+            if kind <= 1:  # a long text comes in parts
+                text += data
+                if head[0] & 128:
+                    return json.loads(text)
 
     def write(self, data, kind=1):
         mask = os.urandom(4)
@@ -74,6 +77,8 @@ class Person:
         self.room = f"room-{number % ROOMS}"
         self.seen = collections.Counter()  # texts
         self.known = set()  # ids
+        self.here = set()  # those that have come over this connection
+        self.twice = []  # those that have come over one connection more than once
         self.served, self.socket = None, None
         self.unsure = []  # what was said and not heard yet
 
@@ -81,6 +86,7 @@ class Person:
         while True:
             try:
                 self.socket = await WebSocket.connect(self.port, self.source)
+                self.here = set()
                 while True:
                     self.hear(await self.socket.read())
             except (OSError, EOFError, Gone):
@@ -98,9 +104,13 @@ class Person:
             for line in what["lines"]:
                 self.hear(line)
             self.served = self.coming
-        elif what["type"] == "line" and what["id"] not in self.known:
-            self.known.add(what["id"])
-            self.seen[what["text"]] += 1
+        elif what["type"] == "line":
+            if what["id"] in self.here:
+                self.twice.append(what["text"])
+            self.here.add(what["id"])
+            if what["id"] not in self.known:
+                self.known.add(what["id"])
+                self.seen[what["text"]] += 1
 
     def say(self, text):
         self.socket.say({"type": "say", "text": text})
@@ -134,9 +144,32 @@ class Trial:
                 person.say(text)
         await until(f"all have seen what was said {what}", lambda: all(self.has_all(p) for p in self.people),
                     lambda: f"{sum(1 for p in self.people if not self.has_all(p))} have not, e.g. {next((p.served, dict(p.seen)) for p in self.people if not self.has_all(p))}")
+        await until(f"all agree on what was said meanwhile ({what})", lambda: not self.disagreement(), self.disagreement)
         for person in self.people:
-            twice = [text for text, times in person.seen.items() if times != 1]
+            twice = [text for text, times in person.seen.items() if times != 1] + person.twice
             assert not twice, f"person {person.number} saw more than once: {twice}"
+
+    async def chatter(self, speakers):
+        """Some go on talking while something is killed, less than a room's history holds. What they say is lost with the connection that
+        it was on; but what one has seen, all in the room see."""
+        for _ in range(60):
+            for person in speakers:
+                if person.served and person.socket:
+                    self.count += 1
+                    person.say(f"meanwhile {self.count}")
+            await asyncio.sleep(0.05)
+
+    def while_talking(self, speakers=None):
+        return asyncio.create_task(self.chatter(speakers or self.people[:ROOMS]))
+
+    def disagreement(self):
+        for room in range(ROOMS):
+            here = self.people[room::ROOMS]
+            said = set().union(*({text for text in person.seen if text.startswith("meanwhile")} for person in here))
+            for person in here:
+                if not said <= person.seen.keys():
+                    return f"person {person.number} has not seen {sorted(said - person.seen.keys())[:5]}"
+        return ""
 
     def has_all(self, person):
         return all(text in person.seen for text in self.said[person.room])
@@ -147,6 +180,7 @@ class Trial:
 
 class Fleet:
     def __init__(self, binaries, port, state):
+        self.state = state
         self.environment = os.environ | {"BINARIES": str(binaries), "CHAT_PORT": str(port), "FLEET_STATE": str(state)}
 
     def do(self, *words):
@@ -167,29 +201,39 @@ async def storm(fleet, port):
     assert len(machines) == 2 and len(slots) == 8, f"both machines and all slots have people: {machines}, {slots}"
     await trial.talk("to begin with")
 
+    # What elm hears over the bus, each line once.
+    heard = open(fleet.state.parent / "heard", "w+")
+    tail = subprocess.Popen([FLEET, "tail", "elm", "chat.*.said", "--json"], env=fleet.environment, stdin=subprocess.DEVNULL, stdout=heard)
+
     # A worker of each machine.
+    talk = trial.while_talking()
     victims = {next(p.served for p in people if p.served[0] == machine) for machine in machines}
     for _, _, pid in victims:
         os.kill(pid, 9)
     dead = {pid for _, _, pid in victims}
     await until("the workers are replaced", lambda: all(p.served and p.served[2] not in dead for p in people))
     assert trial.places() == home, "whoever was cut off comes back to his machine and slot"
+    await talk
     await trial.talk("after two workers were killed")
 
     # What stands before them.
+    talk = trial.while_talking()
     fleet.do("kill", "haproxy")
     await until("everybody was cut off", lambda: not any(p.served for p in people))
     fleet.do("start-haproxy")
     await trial.all_are_served()
     assert trial.places() == home, "HAProxy comes back with the same order"
+    await talk
     await trial.talk("after HAProxy was killed")
 
-    # A machine.
+    # A machine. Who is there may see what nobody else will, so those of the other one talk.
+    talk = trial.while_talking([p for p in people if p.served[0] == "elm"][:ROOMS])
     fleet.do("kill", "oak")
     await until("all are at the other machine", lambda: all(p.served and p.served[0] == "elm" for p in people))
     moved = trial.places()
     assert all(now == before for now, before in zip(moved, home) if before[0] == "elm"), "nobody of the other machine moves"
     assert all(now[1] == before[1] for now, before in zip(moved, home)), "the slot is the same on every machine"
+    await talk
     await trial.talk("while oak was away")
     fleet.do("start-machine", "oak")
     status = lambda: json.loads(subprocess.run([FLEET, "status", "elm", "--json"], env=fleet.environment, capture_output=True, text=True).stdout)
@@ -202,7 +246,12 @@ async def storm(fleet, port):
     await trial.talk("when oak was back")
     for life in lives:
         life.cancel()
-    print(f"{PEOPLE} people in {ROOMS} rooms on {dict(machines)}: {trial.count} lines, each seen once by everybody in its room")
+    tail.terminate()
+    tail.wait()
+    heard.seek(0)
+    ids = collections.Counter(json.loads(base64.b64decode(message["data"]))["id"] for line in heard for message in json.loads(line)["messages"])
+    assert ids and max(ids.values()) == 1, f"elm heard over the bus more than once: {[one for one, times in ids.items() if times > 1][:5]}"
+    print(f"{PEOPLE} people in {ROOMS} rooms on {dict(machines)}: {trial.count} lines, none seen by some of a room alone, or twice; elm heard {len(ids)} over the bus")
 
 
 def main():

@@ -198,6 +198,13 @@ TEST(Bus, ScriptsPublishAndLookOn) {
   EXPECT_TRUE(eventually([&] { return fixture.stats(1)["text"] == "rain"; }));
   EXPECT_EQ(fixture.ask(0, "/say?t=news.evening&m=sun"), "status=0");
   EXPECT_TRUE(eventually([&] { return text_of(plan.output_file).find("news.evening\tsun\n") != std::string::npos; }));
+  EXPECT_EQ(fixture.supervisor().tell("publish", {"news.bell", "two\nlines\x1b[2J"}).exit_code, 0);
+  EXPECT_EQ(fixture.ask(0, "/large?t=news.large&size=100000"), "status=0");
+  EXPECT_TRUE(eventually([&] {
+    const std::string shown = text_of(plan.output_file);
+    return shown.find("news.bell\ttwo\\nlines\\x1b[2J\n") != std::string::npos &&
+           shown.find("news.large\t(100000 bytes)\n") != std::string::npos;
+  })) << text_of(plan.output_file);
   const Ran wrong = fixture.supervisor().tell("publish", {"news..x", "y"});
   EXPECT_EQ(wrong.exit_code, 2);
   EXPECT_NE(wrong.errors.find("news..x"), std::string::npos) << wrong.errors;

@@ -5,6 +5,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
 #include "system/bus/redis_fixture.h"
 
 namespace holdfast::test {
@@ -72,11 +77,85 @@ TEST(BusFleet, AMessageThatIsTooLongForAWorkerIsRefusedAndHarmsNobody) {
   message += std::string("\3\0", 2) + "a.b" + std::string(100 * 1024, 'x');
   write_text(directory / "message", message);
   ASSERT_EQ(
-      run({"sh", "-c", redis.shell_command() + " -x publish holdfast:bus < " + (directory / "message")}).exit_code, 0);
+      run({"sh", "-c", redis.shell_command() + " -x publish holdfast:0:bus < " + (directory / "message")}).exit_code,
+      0);
   EXPECT_TRUE(eventually([&] { return fleet(oak, "malformed") == 1; }));
   EXPECT_EQ(ask(oak, "/say?t=a.b&m=hello"), "status=0");
   EXPECT_TRUE(eventually([&] { return number(oak, "received") == 1; })) << number(oak, "received");
   EXPECT_EQ(number(oak, "faults"), 0u);
+}
+
+TEST(BusFleet, WhatIsOnItsWayWhenRedisIsKilledIsCountedToo) {
+  if (Redis::is_missing()) GTEST_SKIP() << "there is no redis-server here";
+  const TempDirectory directory;
+  Redis redis(directory);
+  const Supervisor oak(machine(redis.url()));
+  const Supervisor elm(machine(redis.url()));
+  oak.wait_until_serving();
+  elm.wait_until_serving();
+  ASSERT_EQ(ask(elm, "/subscribe?p=flood.**"), "status=0");
+  ASSERT_TRUE(eventually([&] { return is_fleet(oak, elm); }));
+  constexpr std::uint64_t kFlood = 400'000;
+  (void)ask(oak, "/flood?t=flood.a&n=" + std::to_string(kFlood));
+  ASSERT_TRUE(eventually([&] { return number(elm, "received") > 0; }));
+  redis.kill();
+  ASSERT_TRUE(eventually([&] { return !is_connected(oak) && !is_connected(elm); }));
+  ASSERT_LT(number(elm, "received"), kFlood) << "the test must kill it in the midst";
+  redis.start();
+  const auto account = [&] { return fleet(elm, "received") + fleet(elm, "missing"); };
+  EXPECT_TRUE(eventually([&] { return number(oak, "left") == 0 && account() == kFlood; })) << account();
+  EXPECT_GT(fleet(elm, "missing"), 0u);
+  EXPECT_TRUE(eventually([&] { return number(elm, "received") + number(elm, "lost") == fleet(elm, "received"); }));
+  EXPECT_EQ(number(elm, "disorder"), 0u);
+}
+
+TEST(BusFleet, FleetsOfAnotherNameOrDatabaseDoNotMix) {
+  if (Redis::is_missing()) GTEST_SKIP() << "there is no redis-server here";
+  const TempDirectory directory;
+  const Redis redis(directory);
+  const auto member = [&](const std::string& more, const std::string& name) {
+    SupervisorPlan plan = machine(redis.url() + more);
+    plan.options.insert(plan.options.end(), {"--bus-fleet", name, "--set", R"(bus.stream=["kept"])"});
+    return plan;
+  };
+  const Supervisor oak(member("", "shop"));
+  const Supervisor elm(member("", "shop"));
+  const Supervisor stranger(member("", "game"));
+  for (const Supervisor* each : {&oak, &elm, &stranger}) {
+    each->wait_until_serving();
+    ASSERT_EQ(ask(*each, "/subscribe?p=**"), "status=0");
+  }
+  ASSERT_TRUE(eventually([&] { return is_fleet(oak, elm) && is_connected(stranger); }));
+  for (const char* topic : {"kept", "any"}) ASSERT_EQ(ask(oak, std::string("/say?m=hello&t=") + topic), "status=0");
+  EXPECT_TRUE(eventually([&] { return number(elm, "received") == 2; }));
+  EXPECT_EQ(ask(stranger, "/say?t=any&m=end"), "status=0");
+  EXPECT_TRUE(eventually([&] { return number(stranger, "received") == 1 && fleet(stranger, "sent") == 1; }));
+  EXPECT_EQ(fleet(stranger, "received"), 0u);
+  EXPECT_TRUE(link_of(stranger)["machines"].empty());
+}
+
+TEST(BusFleet, ARedisThatCannotWriteToItsDiskStillCarriesTheBus) {
+  if (Redis::is_missing()) GTEST_SKIP() << "there is no redis-server here";
+  const TempDirectory directory;
+  const std::string place = directory / "place";
+  std::filesystem::create_directory(place);
+  const Redis redis(directory, {"--dir", place, "--save", "3600", "1"});
+  std::filesystem::remove(place);
+  ASSERT_EQ(redis.command({"set", "a", "b"}).exit_code, 0);
+  (void)redis.command({"bgsave"});
+  ASSERT_TRUE(eventually([&] { return redis.command({"ping"}).output.starts_with("MISCONF"); }));
+  SupervisorPlan plan = machine(redis.url());
+  plan.options.insert(plan.options.end(), {"--set", R"(bus.stream=["kept"])"});
+  const Supervisor oak(plan);
+  const Supervisor elm(plan);
+  oak.wait_until_serving();
+  elm.wait_until_serving();
+  ASSERT_TRUE(eventually([&] { return is_fleet(oak, elm); })) << oak.errors();
+  ASSERT_EQ(ask(elm, "/subscribe?p=**"), "status=0");
+  EXPECT_EQ(ask(oak, "/say?t=kept&m=later"), "status=0");
+  oak.wait_until_told("Redis does not keep the messages of the stream: MISCONF");
+  EXPECT_EQ(ask(oak, "/say?t=any&m=now"), "status=0");
+  EXPECT_TRUE(eventually([&] { return number(elm, "received") == 1; }));
 }
 
 TEST(BusFleet, ARedisThatHangsIsLeft) {
@@ -113,26 +192,61 @@ TEST(BusFleet, AWrongPasswordIsToldAndHarmsNobody) {
   EXPECT_TRUE(eventually([&] { return is_connected(right); }));
 }
 
+// A server of the test's own: what it says, to whoever comes.
+class Stranger {
+ public:
+  explicit Stranger(const std::string& path)
+      : listener_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path.copy(address.sun_path, sizeof address.sun_path - 1);
+    EXPECT_EQ(::bind(listener_, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+    EXPECT_EQ(::listen(listener_, 64), 0);
+  }
+  ~Stranger() {
+    for (const int client : clients_) ::close(client);
+    ::close(listener_);
+  }
+  Stranger(const Stranger&) = delete;
+  Stranger& operator=(const Stranger&) = delete;
+
+  // To those who have come by now. They stay.
+  void say(std::string_view text) {
+    for (int client = -1; (client = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC)) >= 0;) {
+      clients_.push_back(client);
+      (void)::send(client, text.data(), text.size(), MSG_NOSIGNAL);
+    }
+  }
+
+ private:
+  int listener_;
+  std::vector<int> clients_;
+};
+
+std::string trouble_of(const Supervisor& supervisor) { return link_of(supervisor).value("trouble", std::string()); }
+
 TEST(BusFleet, SomethingThatIsNoRedisIsToldAndHarmsNobody) {
   const TempDirectory directory;
-  const std::string path = directory / "nonsense";
-  const int listener = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  path.copy(address.sun_path, sizeof address.sun_path - 1);
-  ASSERT_EQ(::bind(listener, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
-  ASSERT_EQ(::listen(listener, 64), 0);
-  const Supervisor oak(machine("unix://" + path));
+  Stranger stranger(directory / "nonsense");
+  const Supervisor oak(machine("unix://" + (directory / "nonsense")));
   oak.wait_until_serving();
-  for (int i = 0; i < 2; ++i) {
-    const int client = ::accept(listener, nullptr, nullptr);
-    ASSERT_GE(client, 0);
-    (void)::send(client, "HTTP/1.1 400 Bad Request\r\n\r\n", 28, MSG_NOSIGNAL);
-    ::close(client);
-  }
-  oak.wait_until_told("bus: no connection");
+  EXPECT_TRUE(eventually([&] {
+    stranger.say("HTTP/1.1 400 Bad Request\r\n\r\n");
+    return trouble_of(oak).find("Protocol error") != std::string::npos;
+  })) << trouble_of(oak);
+  oak.wait_until_told("Protocol error");
   EXPECT_TRUE(get_once(oak.target(), "/stats"));
-  ::close(listener);
+}
+
+TEST(BusFleet, OneThatNeverAnswersIsLeftAndHarmsNobody) {
+  const TempDirectory directory;
+  Stranger stranger(directory / "silent");
+  const Supervisor oak(machine("unix://" + (directory / "silent")));
+  oak.wait_until_serving();
+  EXPECT_TRUE(eventually([&] {
+    stranger.say("");
+    return get_once(oak.target(), "/stats").has_value() && trouble_of(oak) == "it did not answer within 5 s";
+  })) << trouble_of(oak);
 }
 
 }  // namespace

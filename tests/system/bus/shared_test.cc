@@ -164,6 +164,36 @@ TEST(BusStream, WhoComesLaterIsToldByItsOwnSupervisorWhatWasSaid) {
   EXPECT_TRUE(eventually([&] { return number(elm, "received") == 10; })) << number(elm, "received");
 }
 
+// A machine that starts before Redis does, as containers may.
+TEST(BusStream, WhatWasSaidComesLateToWhoHasAskedForItEarly) {
+  if (Redis::is_missing()) GTEST_SKIP() << "there is no redis-server here";
+  const TempDirectory directory;
+  Redis redis(directory, {"--appendonly", "yes", "--appendfsync", "always"});
+  {
+    const Supervisor oak(streaming_machine(redis.url()));
+    oak.wait_until_serving();
+    (void)ask(oak, "/flood?t=flood.a&n=30");
+    ASSERT_TRUE(eventually([&] { return fleet(oak, "sent") == 30 && fleet(oak, "waiting") == 0; }));
+  }
+  redis.kill();
+  SupervisorPlan plan = streaming_machine(redis.url());
+  plan.options.insert(plan.options.end(), {"--set", R"(bus.retain={ "**" = 10 })"});
+  const Supervisor elm(plan);
+  elm.wait_until_serving();
+  ASSERT_EQ(ask(elm, "/subscribe?p=flood.**&after=0"), "status=0");
+  ASSERT_EQ(ask(elm, "/say?t=flood.a&m=meanwhile"), "status=0");
+  ASSERT_TRUE(eventually([&] { return number(elm, "received") == 1; }));
+  redis.start();
+  EXPECT_TRUE(eventually([&] { return number(elm, "received") == 10; })) << number(elm, "received");
+  EXPECT_TRUE(eventually([&] { return is_connected(elm) && fleet(elm, "waiting") == 0; }));
+  // What was said meanwhile is newer, and stays the last.
+  ASSERT_EQ(ask(elm, "/unsubscribe?p=flood.**"), "status=0");
+  ASSERT_EQ(ask(elm, "/say?t=flood.b&m=unheard"), "status=0");
+  ASSERT_EQ(ask(elm, "/subscribe?p=flood.a&after=0"), "status=0");
+  EXPECT_TRUE(eventually([&] { return number(elm, "received") == 20; })) << number(elm, "received");
+  EXPECT_NE(ask(elm, "/stats").find("text=meanwhile\n"), std::string::npos);
+}
+
 // A server without memory, or whose disk is full, refuses what it would have to keep.
 TEST(BusStream, WhatRedisRefusesWaitsAndIsTold) {
   if (Redis::is_missing()) GTEST_SKIP() << "there is no redis-server here";

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "system/bus/redis_fixture.h"
 #include "system/systemd/readopt.h"
 
 namespace holdfast::test {
@@ -177,6 +178,45 @@ command = ["/run/machine/bin/whoami"]
   EXPECT_TRUE(eventually([&] { return get_once(target_, "/", "127.0.7.1").has_value(); }));
   EXPECT_TRUE(eventually([&] { return !get_once(other, "/", "127.0.8.1").has_value(); }));
   EXPECT_EQ(status().pids(), workers);
+}
+
+// The position in the stream is in the kept state, a second old at most: what came since comes twice, but nothing is left out.
+TEST_F(Readopt, WorkersMissNothingOfTheStream) {
+  if (Redis::is_missing()) GTEST_SKIP() << "there is no redis-server here";
+  const std::string redis = "redis://127.0.0.1:6390/0";
+  ASSERT_EQ(machine_.run({"redis-server", "--daemonize", "yes", "--port", "6390", "--bind", "127.0.0.1", "--save", ""})
+                .exit_code,
+            0);
+  start("intake = \"sdk\"\n[bus]\nredis = \"" + redis + "\"\nstream = [\"flood.**\"]\nstream-length = 1000000\n",
+        R"("/run/machine/bin/bus_worker")");
+  SupervisorPlan plan = machine(redis);
+  plan.options.insert(plan.options.end(),
+                      {"--set", R"(bus.stream=["flood.**"])", "--set", "bus.stream-length=1000000"});
+  const Supervisor oak(plan);
+  oak.wait_until_serving();
+  const auto ask_here = [&](const std::string& path) {
+    const std::optional<Response> response = get_once(target_, path);
+    return response ? response->body : "";
+  };
+  const auto has = [&](const std::string& line) {
+    return ask_here("/stats").find("\n" + line + "\n") != std::string::npos;
+  };
+  ASSERT_EQ(ask_here("/subscribe?p=flood.**"), "status=0");
+  ASSERT_TRUE(eventually([&] { return is_connected(oak) && fleet(oak, "waiting") == 0; }));
+  (void)ask(oak, "/flood?t=flood.a&n=100");
+  ASSERT_TRUE(eventually([&] { return has("received=100"); })) << ask_here("/stats");
+  // What is decided is kept at once, and all else with it.
+  const int ours = has("slot=0") ? 0 : has("slot=1") ? 1 : 2;
+  const int other = (ours + 1) % 3;
+  tell({"drain", std::to_string(other)});
+  ASSERT_TRUE(eventually([&] { return status().slot(other).state == "drained"; })) << status().json;
+  // Some of it while nobody reads.
+  (void)ask(oak, "/flood?t=flood.a&n=50000");
+  kill_supervisor();
+  ASSERT_TRUE(eventually([&] { return number(oak, "left") == 0; }));
+  ASSERT_EQ(ask(oak, "/say?t=flood.b&m=end"), "status=0");
+  EXPECT_TRUE(eventually([&] { return has("text=end"); })) << ask_here("/stats");
+  EXPECT_TRUE(has("gaps=0")) << ask_here("/stats");
 }
 
 TEST_F(Readopt, WhereNothingWasKeptTheOldWorkersAreEnded) {

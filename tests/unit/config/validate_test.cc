@@ -252,6 +252,21 @@ TEST(Mistakes, OfSeveralPoolsAreFoundInEach) {
       << "it may serve the bus alone";
 }
 
+TEST(Validate, WhatGoesThroughRedisNeedsOne) {
+  const auto with = [](const std::function<void(Config&)>& change) { return mistakes_after(change); };
+  EXPECT_THAT(with([](Config& c) { c.bus.stream = {"chat.**"}; }), ElementsAre(HasSubstr("it needs --bus-redis")));
+  EXPECT_THAT(with([](Config& c) { c.pools.front().scope = PoolScope::Fleet; }),
+              ElementsAre(HasSubstr("--scope fleet shares the pool with other machines through Redis")));
+  EXPECT_THAT(with([](Config& c) { c.bus.stream_length = 0; }),
+              ElementsAre("--bus-stream-length 0 would keep nothing"));
+  EXPECT_THAT(with([](Config& c) {
+                c.bus.redis = "redis://cache";
+                c.bus.stream = {"chat.**"};
+                c.pools.front().scope = PoolScope::Fleet;
+              }),
+              IsEmpty());
+}
+
 TEST(Validate, HealthChecksAndRecyclingMustBePossible) {
   const auto pool = [](const std::function<void(PoolConfig&)>& change) {
     return mistakes_after([&](Config& config) {

@@ -205,6 +205,16 @@ TEST(Retained, KeepsTheLastOfEachTopicAndReplaysThemInOrder) {
   EXPECT_EQ(retained.depth("chat.loud"), 3u) << "the more generous rule";
 }
 
+TEST(Retained, WhatIsKnownLateTakesItsPlaceBeforeWhatIsNewer) {
+  Retained retained(1 << 20);
+  retained.set_rules({{"**", 4}});
+  retained.keep("a", {101, bytes_of(10)});
+  retained.keep("a", {102, bytes_of(10)});
+  for (std::uint64_t i = 1; i <= 5; i++) retained.keep("a", {i, bytes_of(10)});
+  EXPECT_THAT(sequences(retained.after("a", 0)), ElementsAre(4, 5, 101, 102));
+  EXPECT_EQ(retained.bytes(), 40u);
+}
+
 TEST(Retained, ForgetsWhatNewRulesDoNotKeep) {
   Retained retained(1 << 20);
   retained.set_rules({{"**", 5}});

@@ -86,14 +86,34 @@ TEST(StreamBacklog, KeepsWhatIsNotAcknowledgedAndIsBounded) {
   StreamBacklog backlog(100);
   for (std::uint64_t number = 1; number <= 10; number++) EXPECT_EQ(backlog.push(number, std::string(10, 'x')), 0u);
   EXPECT_EQ(backlog.push(11, std::string(25, 'x')), 3u) << "the oldest have to go";
-  EXPECT_EQ(backlog.messages().front().number, 4u);
-  backlog.on_kept(8);
-  EXPECT_EQ(backlog.messages().size(), 3u);
-  EXPECT_EQ(backlog.bytes(), 45u);
-  backlog.on_kept(8);
-  backlog.on_kept(11);
+  EXPECT_EQ(backlog.size(), 8u);
+  EXPECT_EQ(backlog.begin(35, 100).size(), 4u) << "4 to 7";
+  EXPECT_TRUE(backlog.begin(35, 100).empty()) << "one batch at a time";
+  EXPECT_EQ(backlog.push(12, std::string(20, 'x')), 2u) << "the oldest that are not on their way";
+  EXPECT_EQ(backlog.messages()[3]->number, 7u);
+  EXPECT_EQ(backlog.messages()[4]->number, 10u);
+  backlog.on_kept();
+  EXPECT_EQ(backlog.bytes(), 55u);
+  (void)backlog.begin(1000, 100);
+  backlog.on_kept();
   EXPECT_EQ(backlog.bytes(), 0u);
-  EXPECT_EQ(backlog.push(12, std::string(1000, 'x')), 0u) << "one that is larger than all is kept alone";
+  EXPECT_EQ(backlog.push(13, std::string(1000, 'x')), 0u) << "one that is larger than all is kept alone";
+}
+
+TEST(StreamBacklog, WhatIsRefusedComesAgainBeforeAnythingNewer) {
+  StreamBacklog backlog(1000);
+  for (std::uint64_t number = 1; number <= 5; number++) (void)backlog.push(number, std::string(10, 'x'));
+  const auto numbers = [](std::span<const StreamBacklog::Message> batch) {
+    std::vector<std::uint64_t> found;
+    for (const StreamBacklog::Message& message : batch) found.push_back(message.number);
+    return found;
+  };
+  EXPECT_THAT(numbers(backlog.begin(1000, 2)), ElementsAre(1, 2));
+  (void)backlog.push(6, std::string(10, 'x'));
+  backlog.on_refused();
+  EXPECT_THAT(numbers(backlog.begin(1000, 3)), ElementsAre(1, 2, 3));
+  backlog.on_kept();
+  EXPECT_THAT(numbers(backlog.begin(1000, 100)), ElementsAre(4, 5, 6));
 }
 
 }  // namespace
