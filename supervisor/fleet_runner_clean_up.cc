@@ -13,6 +13,10 @@ void FleetRunner::perform(const Fleet::CleanUpSlot& action) {
   if (started) return;
   spdlog::error("{}: cannot start the clean-up: {}", label(action.slot), started.error().message());
   slots_[action.slot.value].last_exit = "its clean-up was not started: " + started.error().message();
+  const std::string why =
+      fmt::format("the clean-up of slot {} was not started: {}", action.slot.value, started.error().message());
+  renewals_.fail(action.slot, why);
+  fail_roll(why);
   fleet_.on_cleaned_up(action.slot, false);
   schedule();
 }
@@ -53,6 +57,9 @@ void FleetRunner::on_cleaned_up(SlotId slot, const ExitStatus& status) {
     spdlog::error("{}: its clean-up {}{}", label(slot), to_text(status), wrote);
     slots_[slot.value].last_exit = "its clean-up " + to_text(status);
     slots_[slot.value].last_lines = ended->process->last_lines();
+    const std::string why = fmt::format("the clean-up of slot {} {}{}", slot.value, to_text(status), wrote);
+    renewals_.fail(slot, why);
+    fail_roll(why);
   }
   fleet_.on_cleaned_up(slot, done);
   schedule();

@@ -78,6 +78,15 @@ TEST_F(Group, WhoseOneWorkerDiesIsStartedAnewInOrderAfterOneCleanUp) {
   EXPECT_TRUE(eventually([&] { return children_of(supervisor.pid()).size() == 3; }));
 }
 
+TEST_F(Group, WhoseCleanUpFailsTellsWhoWaitsForItsRestart) {
+  const Supervisor supervisor(plan("restart-group = \"all\"", "true", "echo no such device; exit 3"), &directory_);
+  supervisor.wait_until_serving();
+  const Ran ran = supervisor.tell("restart", {"--wait"});
+  EXPECT_EQ(ran.exit_code, 1);
+  EXPECT_THAT(ran.errors, HasSubstr("the clean-up of slot 0 exited with code 3"));
+  EXPECT_THAT(ran.errors, HasSubstr("no such device"));
+}
+
 TEST_F(Group, AWorkerOfNoneComesBackAloneAfterItsOwnCleanUp) {
   const Supervisor supervisor(plan(""), &directory_);
   const StatusView before = supervisor.wait_until_serving();
