@@ -256,7 +256,8 @@ void Master::on_signal(int signal) {
     case SIGTTOU:
       return change_size(signal == SIGTTIN ? 1 : -1);
     case SIGWINCH:
-      return drain_all();
+      // By this the terminal says that its window has another size.
+      return has_terminal() ? spdlog::debug("SIGWINCH is the terminal's: ignored") : drain_all();
     case SIGUSR2:
       return begin_upgrade({});
     default:

@@ -10,6 +10,8 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "sys/unique_fd.h"
+
 namespace holdfast {
 
 namespace {
@@ -57,6 +59,8 @@ std::vector<std::pair<std::string, std::string>> inherited_environment(
   variables.insert(variables.end(), chosen.begin(), chosen.end());
   return variables;
 }
+
+bool has_terminal() { return static_cast<bool>(UniqueFd(::open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC))); }
 
 void open_standard_streams() {
   int fd = 0;

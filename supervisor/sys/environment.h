@@ -23,6 +23,9 @@ namespace holdfast {
 // back).
 void ignore_broken_pipes();
 
+// Whether somebody started us from a terminal, which tells us of its own affairs by signals then.
+[[nodiscard]] bool has_terminal();
+
 // Makes sure that 0, 1 and 2 are open, on /dev/null where they were closed: else the next descriptor would take the number, and be
 // written to as if it were the log.
 void open_standard_streams();

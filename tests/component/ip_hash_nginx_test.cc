@@ -78,7 +78,8 @@ void expect_the_same_server(const std::vector<Server>& servers) {
                  .environment = {},
                  .output_file = directory / "out",
                  .error_file = directory / "err",
-                 .open_files = {}});
+                 .open_files = {},
+                 .terminal = {}});
   const Endpoint v4 = endpoint("127.0.0.1:8080"), v6 = endpoint("[::1]:8080");
   ASSERT_TRUE(eventually([&] { return !nginx.running() || get_once(v6, "/ready").has_value(); }));
   ASSERT_TRUE(nginx.running()) << text_of(directory / "err");

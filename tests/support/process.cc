@@ -98,7 +98,8 @@ Process::Process(const ProcessPlan& plan) {
     return;
   }
   // The child, until the exec: only what is safe after a fork of a threaded program.
-  (void)::setpgid(0, 0);
+  (void)::setsid();
+  if (!plan.terminal.empty() && ::open(plan.terminal.c_str(), O_RDWR | O_CLOEXEC) < 0) ::_exit(127);
   (void)::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(127);
   redirect("/dev/null", 0);

@@ -19,9 +19,10 @@ struct ProcessPlan {
   std::string output_file;
   std::string error_file;
   std::optional<rlim_t> open_files;  // soft and hard NOFILE
+  std::string terminal;              // its controlling terminal; empty: none
 };
 
-// A child process in a group of its own. It dies with the test. No core is written.
+// A child process in a session of its own. It dies with the test. No core is written.
 class Process {
  public:
   explicit Process(const ProcessPlan& plan);

@@ -81,6 +81,7 @@ Supervisor::Supervisor(SupervisorPlan plan, const TempDirectory* directory, cons
   process.output_file = output_file_;
   process.error_file = error_file_;
   process.open_files = plan.open_files;
+  process.terminal = plan.terminal;
   process_ = std::make_unique<Process>(process);
 }
 

@@ -28,6 +28,7 @@ struct SupervisorPlan {
   std::vector<std::string> command = {whoami_program()};
   std::vector<std::string> environment;  // NAME=VALUE, beside ours
   std::optional<rlim_t> open_files;
+  std::string terminal;  // its controlling terminal; empty: none
 };
 
 // The real supervisor, in a directory of its own with its control socket, its output in files. When it goes, it is

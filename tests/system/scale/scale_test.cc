@@ -1,9 +1,16 @@
 // More workers, fewer, and none in a slot for a while: nobody fails, and only the clients move that must.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <termios.h>
 
+#include <array>
+#include <cstdio>
 #include <filesystem>
+#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "support/load_loop.h"
@@ -193,6 +200,31 @@ TEST(ScaleBySignal, OneWorkerMoreAndOneLess) {
   supervisor.wait_until("all are drained", [](const StatusView& status) {
     return status.slot(0).state == "drained" && status.slot(1).state == "drained";
   });
+}
+
+// Every terminal sends it when its window changes.
+TEST(ScaleBySignal, AWindowThatChangesDrainsNobody) {
+  const auto closed = [](std::FILE* file) { (void)std::fclose(file); };
+  const std::unique_ptr<std::FILE, decltype(closed)> file(::fdopen(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), "r+"),
+                                                          closed);
+  ASSERT_NE(file, nullptr);
+  const int terminal = ::fileno(file.get());
+  ASSERT_TRUE(::grantpt(terminal) == 0 && ::unlockpt(terminal) == 0);
+  std::array<char, 64> name{};
+  ASSERT_EQ(::ptsname_r(terminal, name.data(), name.size()), 0);
+  SupervisorPlan plan;
+  plan.workers = 2;
+  plan.options = {"--log-level", "debug"};
+  plan.terminal = name.data();
+  const Supervisor supervisor(plan);
+  const StatusView before = supervisor.wait_until_serving();
+  const winsize narrow{20, 40, 0, 0};
+  ASSERT_EQ(::ioctl(terminal, TIOCSWINSZ, &narrow), 0);
+  supervisor.wait_until_told("SIGWINCH");
+  send_signal(supervisor.pid(), SIGTTIN);  // what comes after it
+  const StatusView after = supervisor.wait_until(
+      "there are three", [](const StatusView& s) { return s.slots.size() == 3 && s.all_serving(); });
+  EXPECT_EQ(after.slot(0).pid, before.slot(0).pid);
 }
 
 // Within ten seconds, which is how often it looks.
