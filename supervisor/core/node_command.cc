@@ -80,8 +80,8 @@ std::vector<std::pair<std::string, std::string>> node_environment(NodeDialect di
       {"NODE_CHANNEL_SERIALIZATION_MODE", serialization == NodeSerialization::Json ? "json" : "advanced"},
       {"NODE_APP_INSTANCE", std::to_string(slot.value)},  // PM2's name for it
   };
-  // Zero would make it a worker without a number.
-  if (is_cluster_worker(dialect)) variables.emplace_back("NODE_UNIQUE_ID", std::to_string(worker.value + 1));
+  // As in a primary of Node's own the first worker is number 1, each further one the next.
+  if (is_cluster_worker(dialect)) variables.emplace_back("NODE_UNIQUE_ID", std::to_string(worker.value));
   return variables;
 }
 

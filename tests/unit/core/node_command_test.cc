@@ -53,14 +53,14 @@ TEST(NodeCommand, AWorkerNeedsAScript) {
 }
 
 TEST(NodeCommand, TheEnvironmentTellsWhereTheChannelIs) {
-  const auto cluster = node_environment(NodeDialect::Auto, WorkerId{0}, SlotId{3});
+  const auto cluster = node_environment(NodeDialect::Auto, WorkerId{1}, SlotId{3});
   EXPECT_THAT(cluster, Contains(Pair("NODE_CHANNEL_FD", "3")));
   EXPECT_THAT(cluster, Contains(Pair("NODE_UNIQUE_ID", "1")));
   EXPECT_THAT(cluster, Contains(Pair("NODE_CHANNEL_SERIALIZATION_MODE", "json")));
-  EXPECT_THAT(node_environment(NodeDialect::Auto, WorkerId{0}, SlotId{3}, NodeSerialization::Advanced),
+  EXPECT_THAT(node_environment(NodeDialect::Auto, WorkerId{1}, SlotId{3}, NodeSerialization::Advanced),
               Contains(Pair("NODE_CHANNEL_SERIALIZATION_MODE", "advanced")));
   EXPECT_THAT(cluster, Contains(Pair("NODE_APP_INSTANCE", "3")));
-  EXPECT_THAT(node_environment(NodeDialect::Plain, WorkerId{0}, SlotId{0}), Not(Contains(Key("NODE_UNIQUE_ID"))));
+  EXPECT_THAT(node_environment(NodeDialect::Plain, WorkerId{1}, SlotId{0}), Not(Contains(Key("NODE_UNIQUE_ID"))));
 }
 
 }  // namespace
