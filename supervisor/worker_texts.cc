@@ -10,7 +10,7 @@ namespace holdfast {
 namespace {
 
 // Lines of a dead worker's output that a report repeats; status has all that are kept.
-constexpr std::size_t kReportedLines = 5;
+constexpr std::size_t kReportedLines = 20;  // a stack trace tells its reason at the top
 
 }  // namespace
 
