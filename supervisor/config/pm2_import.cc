@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -17,7 +19,8 @@ struct Advice {
   std::string_view text;
 };
 // What people ask for next. Other keys are only named.
-constexpr std::array<Advice, 12> kAdvice{{
+constexpr std::array<Advice, 13> kAdvice{{
+    {"env_file", "a file of variables is not read: write them under environment"},
     {"watch", "nothing restarts workers when files change: `holdfast restart` does when you say so"},
     {"cron_restart", "no restarts by the clock: call `holdfast restart` from a timer"},
     {"autorestart", "workers are always restarted; exit codes that mean otherwise: no-restart-codes"},
@@ -49,23 +52,46 @@ class Writer {
     text_.clear();
     const std::string name = name_of(app.name);
     advise(app);
-    const auto port = app.environment.find("PORT");
-    if (app.cluster) {
-      if (port == app.environment.end()) comment("the port of listen() in " + app.script + " is not known: correct it");
-      text_ += "[listeners." + key_text(name) + "]\n";
-      text_ += "address = " + quoted(":" + (port == app.environment.end() ? "3000" : port->second)) + "\n";
-      text_ += "pool = " + quoted(name) + "\n\n";
-    }
+    if (app.cluster) write_listener(app, name);
     text_ += "[pools." + key_text(name) + "]\n";
     text_ += "command = " + command_of(app) + "\n";
     write_life(app);
-    if (app.environment.empty()) return std::move(text_) + "\n";
-    text_ += "\n[pools." + key_text(name) + ".environment]\n";
-    for (const auto& [variable, value] : app.environment) text_ += key_text(variable) + " = " + quoted(value) + "\n";
+    write_environment("pools." + key_text(name), app.environment);
+    for (const auto& [environment, variables] : app.environments) write_overlay(app, name, environment, variables);
     return std::move(text_) + "\n";
   }
 
  private:
+  using Variables = std::map<std::string, std::string>;
+
+  void write_listener(const Pm2App& app, const std::string& name) {
+    const auto port = app.environment.find("PORT");
+    if (port == app.environment.end()) comment("the port of listen() in " + app.script + " is not known: correct it");
+    // Two applications cannot have the same, whatever theirs are.
+    const std::string text = port == app.environment.end() ? std::to_string(next_port_++) : port->second;
+    text_ += "[listeners." + key_text(name) + "]\n";
+    text_ += "address = " + quoted(":" + text) + "\n";
+    text_ += "pool = " + quoted(name) + "\n\n";
+  }
+
+  void write_environment(const std::string& where, const Variables& variables) {
+    if (variables.empty()) return;
+    text_ += "\n[" + where + ".environment]\n";
+    for (const auto& [variable, value] : variables) text_ += key_text(variable) + " = " + quoted(value) + "\n";
+  }
+
+  // What `pm2 start --env NAME` lays over the rest.
+  void write_overlay(const Pm2App& app, const std::string& name, const std::string& environment,
+                     const Variables& variables) {
+    const std::string overlay = "environments." + key_text(name_of(environment));
+    if (const auto port = variables.find("PORT"); app.cluster && port != variables.end()) {
+      text_ += "\n[" + overlay + ".listeners." + key_text(name) + "]\naddress = " + quoted(":" + port->second) + "\n";
+    }
+    Variables all = variables;
+    all.insert(app.environment.begin(), app.environment.end());
+    write_environment(overlay + ".pools." + key_text(name), all);
+  }
+
   static std::string command_of(const Pm2App& app) {
     std::vector<Scalar> words;
     if (!app.interpreter.empty()) words.push_back(Scalar{app.interpreter});
@@ -85,12 +111,10 @@ class Writer {
       others.emplace_back("max_memory_restart");
     for (const std::string& key : others) {
       const auto known = std::find_if(kAdvice.begin(), kAdvice.end(), [&](const Advice& a) { return a.key == key; });
-      if (key.starts_with("env_")) {
-        comment(key + ": write it as [environments." + key.substr(4) + ".pools." + key_text(name_of(app.name)) +
-                ".environment], chosen by --environment");
-      } else {
-        comment(key + ": " + (known == kAdvice.end() ? "has no equivalent" : std::string(known->text)));
-      }
+      comment(key + ": " + (known == kAdvice.end() ? "has no equivalent" : std::string(known->text)));
+    }
+    for (const auto& [environment, variables] : app.environments) {
+      comment("env_" + environment + ": chosen by `--environment " + name_of(environment) + "`");
     }
   }
 
@@ -101,6 +125,8 @@ class Writer {
 
   void write_life(const Pm2App& app) {
     if (!app.working_directory.empty()) key("working-directory", quoted(app.working_directory));
+    if (!app.user.empty()) key("user", quoted(app.user));
+    if (!app.group.empty()) key("group", quoted(app.group));
     if (!app.cluster) key("intake", quoted("none"));
     if (app.instances > 0) key("workers", std::to_string(app.instances));
     if (app.wait_ready && app.cluster) key("node-ready", quoted("message"));
@@ -121,6 +147,7 @@ class Writer {
   }
 
   std::string text_;
+  int next_port_ = 3000;
 };
 
 }  // namespace

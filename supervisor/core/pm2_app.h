@@ -17,6 +17,9 @@ struct Pm2App {
   std::vector<std::string> interpreter_arguments;
   std::string working_directory;
   std::map<std::string, std::string> environment;
+  std::map<std::string, std::map<std::string, std::string>> environments;  // env_NAME, laid over it by `--env NAME`
+  std::string user;
+  std::string group;
   bool cluster = false;  // several processes behind one port
   int instances = 1;     // 0: one for each CPU; below: that many fewer than CPUs
   bool wait_ready = false;

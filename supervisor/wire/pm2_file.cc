@@ -4,7 +4,9 @@
 #include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
+#include <utility>
 
 namespace holdfast {
 
@@ -14,7 +16,7 @@ using Json = nlohmann::json;
 
 std::string text_of(const Json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
 
-// PM2 takes "a b" for two arguments.
+// PM2 takes "a b" for two arguments, and what is in quotes for one.
 std::vector<std::string> words_of(const Json& value) {
   std::vector<std::string> words;
   if (value.is_array()) {
@@ -22,11 +24,20 @@ std::vector<std::string> words_of(const Json& value) {
     return words;
   }
   const std::string text = text_of(value);
-  for (std::size_t at = 0; (at = text.find_first_not_of(" \t", at)) != std::string::npos;) {
-    const std::size_t end = std::min(text.find_first_of(" \t", at), text.size());
-    words.push_back(text.substr(at, end - at));
-    at = end;
+  std::optional<std::string> word;
+  char quote = 0;
+  for (const char c : text) {
+    if (quote == 0 && (c == ' ' || c == '\t')) {
+      if (word) words.push_back(*std::exchange(word, std::nullopt));
+    } else if (c == quote || (quote == 0 && (c == '"' || c == '\''))) {
+      quote = quote == 0 ? c : '\0';
+      if (!word) word.emplace();
+    } else {
+      if (!word) word.emplace();
+      word->push_back(c);
+    }
   }
+  if (word) words.push_back(*word);
   return words;
 }
 
@@ -51,9 +62,21 @@ int instances_of(const Json& value) {
   return static_cast<int>(number_of(value).value_or(1));
 }
 
-void read_environment(const Json& value, Pm2App& app) {
-  if (!value.is_object()) return;
-  for (const auto& [name, text] : value.items()) app.environment[name] = text_of(text);
+std::map<std::string, std::string> environment_of(const Json& value) {
+  std::map<std::string, std::string> environment;
+  for (const auto& [name, text] : value.items()) environment[name] = text_of(text);
+  return environment;
+}
+
+// What PM2 runs a script with that names no interpreter: by the end of its name; without one it is a program by itself.
+std::string interpreter_for(std::string_view script) {
+  static const std::map<std::string_view, const char*> by_end{{".sh", "bash"}, {".py", "python3"}, {".rb", "ruby"},
+                                                              {".php", "php"}, {".pl", "perl"},    {".ts", "ts-node"}};
+  const std::string_view name = script.substr(script.rfind('/') + 1);
+  const std::size_t dot = name.rfind('.');
+  if (dot == std::string_view::npos) return "";
+  const auto known = by_end.find(name.substr(dot));
+  return known == by_end.end() ? "node" : known->second;
 }
 
 void read_codes(const Json& value, Pm2App& app) {
@@ -76,7 +99,10 @@ const std::map<std::string, Reader, std::less<>>& readers() {
       {"interpreter_args", interpreter_arguments},
       {"node_args", interpreter_arguments},
       {"cwd", [](const Json& v, Pm2App& a) { a.working_directory = text_of(v); }},
-      {"env", read_environment},
+      {"env", [](const Json& v, Pm2App& a) { a.environment = environment_of(v); }},
+      {"uid", [](const Json& v, Pm2App& a) { a.user = text_of(v); }},
+      {"user", [](const Json& v, Pm2App& a) { a.user = text_of(v); }},
+      {"gid", [](const Json& v, Pm2App& a) { a.group = text_of(v); }},
       {"exec_mode", mode},
       {"execute_mode", mode},
       {"instances", [](const Json& v, Pm2App& a) { a.instances = instances_of(v); }},
@@ -105,11 +131,17 @@ Result<Pm2App> read_app(const Json& json) {
     if (value.is_null() || is_default) continue;
     if (const auto reader = readers().find(key); reader != readers().end()) {
       reader->second(value, app);
+    } else if (key.starts_with("env_") && value.is_object()) {
+      app.environments[key.substr(4)] = environment_of(value);
     } else {
       app.others.push_back(key);
     }
   }
   if (app.script.empty()) return Error{{}, "application '" + app.name + "' has no script"};
+  if (!json.contains("interpreter") && !json.contains("exec_interpreter"))
+    app.interpreter = interpreter_for(app.script);
+  // Only Node.js has a cluster; everything else PM2 runs as so many processes that bind for themselves.
+  if (app.interpreter != "node" && !app.interpreter.ends_with("/node")) app.cluster = false;
   if (app.name.empty()) {
     const std::size_t name = app.script.rfind('/') + 1;
     app.name = app.script.substr(

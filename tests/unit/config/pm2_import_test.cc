@@ -47,12 +47,42 @@ TEST(Pm2Import, AForkApplicationBindsForItself) {
 
 TEST(Pm2Import, WhatHasNoEquivalentIsSaid) {
   const std::string toml = imported(R"({"apps": [{"script": "a b/my app.js", "instances": 2, "watch": true,
-      "vizion": true, "env_staging": {"A": "1"}}]})");
+      "vizion": true, "env_file": ".env"}]})");
   EXPECT_THAT(toml, HasSubstr("# watch: nothing restarts workers when files change"));
   EXPECT_THAT(toml, HasSubstr("# vizion: has no equivalent\n"));
-  EXPECT_THAT(toml, HasSubstr("# env_staging: write it as [environments.staging.pools.my_app.environment]"));
+  EXPECT_THAT(toml, HasSubstr("# env_file: a file of variables is not read"));
   EXPECT_THAT(toml, HasSubstr("the port of listen() in a b/my app.js is not known"));
   EXPECT_THAT(toml, HasSubstr("[pools.my_app]\n"));
+}
+
+TEST(Pm2Import, WhatEnvironmentsAddIsLaidOverTheRest) {
+  const std::string toml = imported(R"({"apps": [{"name": "web", "script": "app.js", "instances": 2,
+      "env": {"PORT": 3000, "A": "1"}, "env_production": {"PORT": 80, "B": "2"}}]})");
+  EXPECT_THAT(toml, HasSubstr("# env_production: chosen by `--environment production`\n"));
+  EXPECT_THAT(toml, HasSubstr("[environments.production.listeners.web]\naddress = \":80\"\n"));
+  EXPECT_THAT(toml,
+              HasSubstr("[environments.production.pools.web.environment]\nA = \"1\"\nB = \"2\"\nPORT = \"80\"\n"));
+}
+
+TEST(Pm2Import, WhoRunsAScriptIsReadFromItsName) {
+  EXPECT_THAT(imported(R"({"script": "npm", "args": "start"})"), HasSubstr("command = [\"npm\", \"start\"]\n"));
+  EXPECT_THAT(imported(R"({"script": "./x.sh"})"), HasSubstr("command = [\"bash\", \"./x.sh\"]\n"));
+  EXPECT_THAT(imported(R"({"script": "./serve", "instances": 2})"),
+              HasSubstr("command = [\"./serve\"]\nintake = \"none\"\n"));
+  EXPECT_THAT(imported(R"({"script": "a.js", "args": "--x \"a b\" 'c d'"})"),
+              HasSubstr("command = [\"node\", \"a.js\", \"--x\", \"a b\", \"c d\"]\n"));
+}
+
+TEST(Pm2Import, WhoItRunsAsIsTheUserOfThePool) {
+  EXPECT_THAT(imported(R"({"script": "a.js", "uid": "www", "gid": "web"})"),
+              HasSubstr("user = \"www\"\ngroup = \"web\"\n"));
+}
+
+TEST(Pm2Import, TwoWhosePortsAreNotKnownDoNotMeet) {
+  const std::string toml =
+      imported(R"([{"name": "a", "script": "a.js", "instances": 1}, {"name": "b", "script": "b.js", "instances": 1}])");
+  EXPECT_THAT(toml, HasSubstr("address = \":3000\"\npool = \"a\""));
+  EXPECT_THAT(toml, HasSubstr("address = \":3001\"\npool = \"b\""));
 }
 
 TEST(Pm2Import, WhatIsNoEcosystemFileIsAnError) {
