@@ -118,7 +118,7 @@ std::vector<Option> bus_options() {
       retain_row(),
       stream_row(),
       bus_row(
-          "stream-length", "N", Effect::NeedsRestart, "About how many messages that stream keeps",
+          "stream-length", "N", Effect::NeedsRestart, "About how many messages the stream of a topic keeps",
           [](auto& b) -> auto& { return b.stream_length; }),
       row(
           Scope::Pool, kPool, "scope", "SCOPE", kGroup, Effect::Live,

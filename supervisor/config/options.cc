@@ -369,7 +369,7 @@ std::vector<Option> make_options() {
           [](auto& p) -> auto& { return p.fleet.restart_group; }),
       clean_up_row(restart),
       pool_row(
-          "clean-up-timeout", "TIME", restart, Effect::Live, "How long that program may take",
+          "clean-up-timeout", "TIME", restart, Effect::Live, "How long the clean-up may take",
           [](auto& p) -> auto& { return p.clean_up_timeout; }),
       pool_row(
           "linger", "N", restart, Effect::Live,
