@@ -275,7 +275,7 @@ std::vector<ClientsAnswer::Source> Gatekeeper::heaviest(std::size_t count) {
   for (const Admission::Source& source : admission_->heaviest(count, loop_.now())) {
     const unsigned bits = source.address.is_v6() ? config_.source.v6 : config_.source.v4;
     sources.push_back({source.address.text() + "/" + std::to_string(bits), source.connections, source.seen,
-                       source.refusals, source.banned});
+                       source.refused, source.banned});
   }
   return sources;
 }

@@ -47,6 +47,7 @@ AdmissionVerdict Admission::on_connection(const IpAddress& address, TimePoint no
   AdmissionVerdict verdict = judge(entry, now);
   const bool admitted = verdict.refused_by == AdmissionLimit::None;
   ++entry.seen;
+  if (verdict.refused_by != AdmissionLimit::None || verdict.dry_run != AdmissionLimit::None) ++entry.refused;
   record_refusal(entry, admitted ? verdict.dry_run : verdict.refused_by, now);
   if (!admitted) {
     verdict.wait = wait_of(entry, now);
@@ -79,13 +80,13 @@ std::vector<Admission::Source> Admission::heaviest(std::size_t count, TimePoint 
   std::vector<Source> sources;
   sources.reserve(entries_.size());
   for (const Entry& entry : entries_) {
-    sources.push_back({entry.address, entry.connections, entry.refusals, entry.seen, now < entry.banned_until});
+    sources.push_back({entry.address, entry.connections, entry.seen, entry.refused, now < entry.banned_until});
   }
   count = std::min(count, sources.size());
   const auto heavier = [](const Source& a, const Source& b) {
     if (a.connections != b.connections) return a.connections > b.connections;
     if (a.seen != b.seen) return a.seen > b.seen;
-    if (a.refusals != b.refusals) return a.refusals > b.refusals;
+    if (a.refused != b.refused) return a.refused > b.refused;
     return a.address < b.address;
   };
   std::partial_sort(sources.begin(), sources.begin() + static_cast<std::ptrdiff_t>(count), sources.end(), heavier);

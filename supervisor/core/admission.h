@@ -85,8 +85,8 @@ class Admission {
   struct Source {
     IpAddress address;         // the prefix
     unsigned connections = 0;  // open
-    unsigned refusals = 0;     // since the first one that still counts
     unsigned seen = 0;         // connections since it is remembered
+    unsigned refused = 0;      // of these; in a dry run those that would have been
     bool banned = false;
   };
   [[nodiscard]] std::vector<Source> heaviest(std::size_t count, TimePoint now) const;
@@ -115,6 +115,7 @@ class Admission {
     std::uint32_t connections = 0;
     std::uint32_t refusals = 0;
     std::uint32_t seen = 0;
+    std::uint32_t refused = 0;
     std::uint32_t next_in_chain = 0;
     std::uint32_t newer = 0;
     std::uint32_t older = 0;

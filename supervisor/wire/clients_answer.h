@@ -15,7 +15,7 @@ struct ClientsAnswer {
     std::string address;        // the prefix: "203.0.113.7/32"
     std::uint64_t open = 0;     // connections, where they are counted
     std::uint64_t seen = 0;     // connections since it is remembered
-    std::uint64_t refused = 0;  // of the last minute, as far as they count for a ban
+    std::uint64_t refused = 0;  // of these; in a dry run those that would have been
     bool banned = false;
   };
   struct Listener {

@@ -181,6 +181,7 @@ TEST(Admission, NamesTheHeaviestSources) {
   EXPECT_EQ(heaviest[0].address, ip("10.0.2.0"));
   EXPECT_EQ(heaviest[0].connections, 3U);
   EXPECT_TRUE(heaviest[0].banned);
+  EXPECT_EQ(heaviest[0].refused, 1U) << "whatever becomes of the count that a ban goes by";
   EXPECT_EQ(heaviest[1].address, ip("10.0.1.0"));
   EXPECT_FALSE(heaviest[1].banned);
   EXPECT_EQ(admission.heaviest(10, kStart).size(), 3U);
