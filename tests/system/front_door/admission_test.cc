@@ -179,7 +179,7 @@ TEST(Admission, WhoComesMostIsShown) {
   const auto listeners = nlohmann::json::parse(ran.output)["listeners"];
   ASSERT_EQ(listeners.size(), 2u);
   EXPECT_EQ(listeners[0]["sources"][0],
-            (nlohmann::json{{"address", "127.0.7.2/32"}, {"open", 0}, {"seen", 4}, {"refused", 0}, {"banned", true}}));
+            (nlohmann::json{{"address", "127.0.7.2/32"}, {"open", 0}, {"seen", 4}, {"refused", 2}, {"banned", true}}));
   EXPECT_EQ(listeners[0]["sources"][1]["address"], "127.0.7.1/32");
   EXPECT_FALSE(listeners[1]["remembers"]);
   const Ran text = supervisor.tell("clients", {"--count", "1"});
