@@ -285,15 +285,24 @@ void FleetRunner::perform(const Fleet::StopSlot& action) {
       label(action.slot), action.slot.value);
 }
 
+std::string FleetRunner::why_no_successor(SlotId number) const {
+  const Slot& slot = slots_[number.value];
+  return fmt::format("the successor in slot {} failed ({}){}", number.value, slot.last_exit.value_or("unknown"),
+                     quote(slot.last_lines));
+}
+
+// Whoever wished a new worker there hears that there is none, and wishes no more of the kind.
+void FleetRunner::fail_renewal(SlotId slot, const std::string& why) {
+  renewals_.fail(slot, why);
+  fail_roll(why);
+}
+
 void FleetRunner::perform(const Fleet::AbandonRenewal& action) {
-  const Slot& slot = slots_[action.slot.value];
-  const std::string why = "the successor in slot " + std::to_string(action.slot.value) + " failed (" +
-                          slot.last_exit.value_or("unknown") + ")" + quote(slot.last_lines);
+  const std::string why = why_no_successor(action.slot);
   const bool served = fleet_.slots()[action.slot.value].incumbent.has_value();
   spdlog::error("{}: restart abandoned, {}: {}", label(action.slot),
                 served ? "the present worker serves on" : "a new worker is started as after a crash", why);
-  renewals_.fail(action.slot, why);
-  fail_roll(why);
+  fail_renewal(action.slot, why);
 }
 
 void FleetRunner::perform(const Fleet::GiveUp&) {
@@ -368,11 +377,16 @@ void FleetRunner::on_exit(WorkerId worker, const ExitStatus& status) {
   const bool final =
       status.is_known && status.signal == 0 && std::count(final_codes.begin(), final_codes.end(), status.code) > 0;
   steerer_.vacate(occupant.slot, occupant.turn);
+  const bool was_successor = known != nullptr && fleet_.stop() == Fleet::Stop::No &&
+                             fleet_.slots()[occupant.slot.value].successor &&
+                             fleet_.slots()[occupant.slot.value].successor->id == worker;
   fleet_.on_exited(worker, final ? Fleet::WorkerEnd::DoNotRestart : Fleet::WorkerEnd::Ended, loop_.now());
   if (occupant.own_inbox) {
     occupant.own_inbox->settle();  // what it had not taken up is there again
     place_again(*occupant.own_inbox);
     retire(occupant.slot, std::move(occupant.own_inbox));
+    // Now, and not when the fleet says so: by then the next slot would have its turn.
+    if (was_successor) fail_renewal(occupant.slot, why_no_successor(occupant.slot));
   } else if (slot.inbox) {
     slot.inbox->settle();
     if (slot.inbox->is_shut()) replace_inbox(occupant.slot);

@@ -235,6 +235,8 @@ class FleetRunner {
   void fail_wishes(const std::string& why);
   void settle_roll();
   void fail_roll(const std::string& why);
+  void fail_renewal(SlotId slot, const std::string& why);
+  [[nodiscard]] std::string why_no_successor(SlotId slot) const;
 
   // A worker that is replaced in the steer plane goes on accepting so long at least: handshakes that had begun at its
   // socket end there.

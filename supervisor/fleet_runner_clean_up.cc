@@ -15,8 +15,7 @@ void FleetRunner::perform(const Fleet::CleanUpSlot& action) {
   slots_[action.slot.value].last_exit = "its clean-up was not started: " + started.error().message();
   const std::string why =
       fmt::format("the clean-up of slot {} was not started: {}", action.slot.value, started.error().message());
-  renewals_.fail(action.slot, why);
-  fail_roll(why);
+  fail_renewal(action.slot, why);
   fleet_.on_cleaned_up(action.slot, false);
   schedule();
 }
@@ -58,8 +57,7 @@ void FleetRunner::on_cleaned_up(SlotId slot, const ExitStatus& status) {
     slots_[slot.value].last_exit = "its clean-up " + to_text(status);
     slots_[slot.value].last_lines = ended->process->last_lines();
     const std::string why = fmt::format("the clean-up of slot {} {}{}", slot.value, to_text(status), wrote);
-    renewals_.fail(slot, why);
-    fail_roll(why);
+    fail_renewal(slot, why);
   }
   fleet_.on_cleaned_up(slot, done);
   schedule();

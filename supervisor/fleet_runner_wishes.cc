@@ -118,7 +118,10 @@ void FleetRunner::fail_roll(const std::string& why) {
                 roll_back_to_->value, why);
   generation_ = *std::exchange(roll_back_to_, std::nullopt);
   fleet_.set_generation(generation_);
-  std::exchange(rolled_, nullptr)(Error{{}, why + "; the workers of before serve on"});
+  const char* const now = pool_.fleet.restart_group == Fleet::RestartGroup::All
+                              ? "the workers are started again as before"
+                              : "the workers of before serve on";
+  std::exchange(rolled_, nullptr)(Error{{}, std::string(now) + ": " + why});
   schedule();
 }
 

@@ -105,6 +105,18 @@ TEST_F(Reload, WhoseNewWorkersFailIsRolledBackUnderLoad) {
   EXPECT_EQ(report.failed(), 0U) << report.summary();
 }
 
+TEST_F(Reload, WhatFailsInOneSlotIsTriedInNoOther) {
+  const Supervisor supervisor(plan(), &directory_);
+  const StatusView before = supervisor.wait_until_serving();
+  write("workers = 3\nstart-order = \"together\"", "sh -c '[ {slot} = 0 ] && exit 3; exec " + whoami_program() + "'");
+  const Ran ran = reload(supervisor);
+  EXPECT_EQ(ran.exit_code, 1);
+  EXPECT_THAT(ran.errors, HasSubstr("the workers of before serve on: "));
+  EXPECT_EQ(reload(supervisor).exit_code, 1) << "so all that the first one began has ended";
+  EXPECT_EQ(supervisor.status().pids(), before.pids());
+  EXPECT_THAT(supervisor.errors(), testing::Not(testing::ContainsRegex("web/[12]: started pid [0-9]+ as successor")));
+}
+
 // The successor is ready, and so nothing but its canary stands between it and the clients.
 struct Fate {
   const char* name;
