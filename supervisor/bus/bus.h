@@ -153,7 +153,7 @@ class Bus {
   [[nodiscard]] bool hears(std::optional<Number> number) const;
   void subscribe(Number member, const BusSubscribe& wish);
   // What is kept after `after`, up to `last`.
-  void replay(Number member, std::string_view pattern, std::uint64_t after, std::uint64_t last);
+  void replay(Number member, std::string_view pattern, std::uint64_t after, std::uint64_t last, BusPort::Kept all);
   // What the stream had before we were there (bus_fleet.cc).
   void on_history(std::string_view topic, std::string_view data, std::uint64_t node);
   void on_history_end();

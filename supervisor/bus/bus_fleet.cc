@@ -44,7 +44,9 @@ void Bus::on_history(std::string_view topic, std::string_view data, std::uint64_
 // Whoever has asked before it was there gets it now.
 void Bus::on_history_end() {
   history_left_ = 0;
-  for (const auto& [asked, after] : std::exchange(historians_, {})) replay(asked.first, asked.second, after, history_);
+  for (const auto& [asked, after] : std::exchange(historians_, {})) {
+    replay(asked.first, asked.second, after, history_, BusPort::Kept::All);
+  }
 }
 
 void Bus::settle(std::function<void()> done) {
