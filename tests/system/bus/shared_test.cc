@@ -17,7 +17,9 @@ SupervisorPlan shared_machine(const std::string& redis, unsigned workers = 1) {
 
 SupervisorPlan streaming_machine(const std::string& redis) {
   SupervisorPlan plan = machine(redis);
-  plan.options.insert(plan.options.end(), {"--set", R"(bus.stream=["flood.**"])"});
+  // Longer than what is published while nobody reads: what is trimmed before is missed, as it must be.
+  plan.options.insert(plan.options.end(),
+                      {"--set", R"(bus.stream=["flood.**"])", "--set", "bus.stream-length=1000000"});
   return plan;
 }
 
