@@ -44,7 +44,8 @@ struct NodeInbox::Channel {
   std::optional<TimePoint> unread_since;  // the worker's queue is full
   TimePoint retry_at = kNever;            // while blocked otherwise
   TimePoint last_connection_at{};
-  TimePoint answers_at = kNever;  // while answers gather: when they are read
+  TimePoint answers_from = kNever;  // while answers gather: from when on they are read in passing,
+  TimePoint answers_at = kNever;    // and when for their own sake
   std::uint64_t sent_by_then = 0;
   bool distrusted = false;  // it broke the protocol: only its answers to connections are heard, and nothing is said
   bool ended = false;       // nothing is written any more

@@ -26,9 +26,10 @@ constexpr int kReadsPerTurn = 16;
 // More than a channel holds.
 constexpr int kMostReadsOfOne = 1024;
 constexpr Duration kRetryAfter = std::chrono::milliseconds(5);
-// Connections that come closer to each other than this have their answers gather for as long: each would else wake us
-// once or twice, which costs as much as passing it.
+// The answers to connections that come closer to each other than this gather for as long, and are read when we are awake
+// for other connections. Each would else wake us once or twice, which costs as much as passing it.
 constexpr Duration kAnswersGather = std::chrono::milliseconds(1);
+constexpr Duration kAnswersWait = std::chrono::milliseconds(3);  // at most
 
 bool is_answer(const NodeMessage& message) {
   return std::holds_alternative<NodeHandleArrived>(message) || std::holds_alternative<NodeHandleMissing>(message) ||
@@ -130,6 +131,8 @@ bool NodeInbox::say(const NodeOrder& order) {
 void NodeInbox::put(Connection connection) { unsent_[connection.record.listener].push_back(std::move(connection)); }
 
 std::vector<UniqueFd> NodeInbox::flush() {
+  // By the timer, which is next, and not here: what is heard may be for those who are calling us.
+  if (channel_ && loop_.now() >= channel_->answers_from) channel_->answers_at = TimePoint{};
   write();
   return {};
 }
@@ -186,7 +189,8 @@ void NodeInbox::on_due() {
   }
   if (channel_ && loop_.now() >= channel_->answers_at) {
     const bool more_came = std::exchange(channel_->sent_by_then, last_sent_) != last_sent_;
-    channel_->answers_at = more_came ? loop_.now() + kAnswersGather : kNever;
+    channel_->answers_from = channel_->answers_at = kNever;
+    if (more_came) let_answers_gather();
     return read(Hear::WhatCameAtOnce);
   }
   write();
@@ -377,7 +381,7 @@ bool NodeInbox::write_connection() {
   channel_->session.on_sent(++last_sent_, listener, now);
   const bool close_together = now - std::exchange(channel_->last_connection_at, now) < kAnswersGather;
   if (close_together && channel_->answers_at == kNever) {
-    channel_->answers_at = now + kAnswersGather;
+    let_answers_gather();
     channel_->sent_by_then = last_sent_;
   }
   in_flight_.emplace(last_sent_, std::move(connection));
@@ -428,7 +432,7 @@ std::size_t NodeInbox::send(std::string_view bytes, std::optional<BorrowedFd> fd
 
 void NodeInbox::watch() {
   if (!channel_) return timer_.disarm();
-  if (!may_let_answers_gather()) channel_->answers_at = kNever;
+  if (!may_let_answers_gather()) channel_->answers_from = channel_->answers_at = kNever;
   using Interest = FdWatcher::Interest;
   const bool writable = channel_->blocked == Blocked::QueueFull;
   const bool deaf = channel_->ended || channel_->answers_at != kNever;
@@ -442,6 +446,11 @@ void NodeInbox::watch() {
 bool NodeInbox::may_let_answers_gather() const {
   return channel_->blocked == Blocked::No && channel_->session.is_open() && !channel_->ended && !unsent() &&
          !unsent_drain_ && !room_wanted_;
+}
+
+void NodeInbox::let_answers_gather() {
+  channel_->answers_from = loop_.now() + kAnswersGather;
+  channel_->answers_at = loop_.now() + kAnswersWait;
 }
 
 void NodeInbox::close_channel() {

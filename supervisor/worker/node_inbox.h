@@ -158,6 +158,7 @@ class NodeInbox final : public ConnectionSink {
   [[nodiscard]] std::size_t send(std::string_view bytes, std::optional<BorrowedFd> fd);
   void watch();
   [[nodiscard]] bool may_let_answers_gather() const;
+  void let_answers_gather();
   void close_channel();
 
   Loop& loop_;
