@@ -7,6 +7,8 @@
 #include <iterator>
 #include <utility>
 
+#include "config/chosen_intake.h"
+
 namespace holdfast {
 
 namespace {
@@ -31,6 +33,7 @@ Dispatcher::Dispatcher(Loop& loop, const PoolConfig& pool, HashKey hash_key, con
       table_(table),
       slots_(table.slots()),
       available_(table.slots(), true),
+      gather_(chosen_intake(pool) == Intake::Node ? kNodeGatherTick : kGatherTick),
       resume_(loop,
               [this] {
                 if (pause_ == Pause::NoDescriptors) set_pause(Pause::No);
@@ -313,7 +316,7 @@ void Dispatcher::end_turn(std::size_t accepted) {
   const Gather::Mode before = gather_.mode();
   const Gather::Mode mode = gather_.on_turn(accepted, loop_.now());
   if (mode != before) return watch_listeners();
-  if (mode == Gather::Mode::Gathering && pause_ == Pause::No && started_) tick_->arm(kGatherTick);
+  if (mode == Gather::Mode::Gathering && pause_ == Pause::No && started_) tick_->arm(gather_.tick());
 }
 
 void Dispatcher::flush() {
@@ -361,7 +364,7 @@ void Dispatcher::watch_listeners() {
   }
   if (!tick_) return;
   if (gathering) {
-    tick_->arm(kGatherTick);
+    tick_->arm(gather_.tick());
   } else {
     tick_->disarm();
   }

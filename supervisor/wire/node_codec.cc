@@ -1,5 +1,7 @@
 #include "wire/node_codec.h"
 
+#include <algorithm>
+
 #include "wire/json_members.h"
 #include "wire/node_decoding.h"
 #include "wire/node_fields.h"
@@ -25,7 +27,14 @@ std::string shown(std::string_view line) {
 
 // ---- What is said to a worker.
 
-std::string in_quotes(std::string_view text) { return json_text(Json(text)); }
+std::string in_quotes(std::string_view text) {
+  // As our own names are, one of which goes with every connection.
+  const bool is_plain = std::all_of(text.begin(), text.end(), [](char c) { return c >= '-' && c <= 'z' && c != '\\'; });
+  if (!is_plain) return json_text(Json(text));
+  std::string quoted(1, '"');
+  quoted.append(text).push_back('"');
+  return quoted;
+}
 
 std::string cluster(std::int64_t number) { return R"({"cmd":"NODE_CLUSTER","seq":)" + std::to_string(number); }
 

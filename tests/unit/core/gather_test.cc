@@ -27,7 +27,8 @@ constexpr Duration kWork = microseconds(8);  // of the supervisor, for a turn th
 // is over, while gathering at each tick.
 class Server {
  public:
-  explicit Server(std::uint64_t seed, Duration work = kWork) : random_(seed), work_(work) {}
+  explicit Server(std::uint64_t seed, Duration work = kWork, Duration tick = kGatherTick)
+      : random_(seed), work_(work), gather_(tick) {}
 
   // `count` clients that each come again `away` after they were taken up, give or take a half, until `end` from now.
   void add_clients(unsigned count, Duration away, Duration end) {
@@ -48,7 +49,7 @@ class Server {
     while (true) {
       const bool gathering = gather_.mode() == Mode::Gathering;
       if (!gathering && arrivals_.empty()) break;
-      const TimePoint turn = std::max(free_, gathering ? last_turn_ + kGatherTick : arrivals_.top().when);
+      const TimePoint turn = std::max(free_, gathering ? last_turn_ + gather_.tick() : arrivals_.top().when);
       if (turn >= end) break;
       take(turn);
     }
@@ -132,6 +133,24 @@ TEST(Gather, StartsSoonFor64ClientsAtATimeAndGoesOn) {
   EXPECT_GT(server.gathering() - before, milliseconds(1900)) << server.taken() << " connections";
 }
 
+// Fifty clients that each wait 5 ms for their answer, as beside two Node.js workers: three for each 300 us.
+TEST(Gather, WithALongTickGathersFewerConnections) {
+  Server server(random_seed(), kWork, kNodeGatherTick);
+  server.add_clients(50, milliseconds(5), seconds(3));
+  server.play(seconds(1));
+  const Duration before = server.gathering();
+  server.play(seconds(1));
+  EXPECT_GT(server.gathering() - before, milliseconds(900))
+      << server.starts() << " starts, " << server.taken() << " connections";
+}
+
+TEST(Gather, WithALongTickLeavesFourClientsAlone) {
+  Server server(random_seed(), kWork, kNodeGatherTick);
+  server.add_clients(4, microseconds(400), seconds(20));
+  server.play(seconds(20));
+  EXPECT_LT(server.gathering(), seconds(3)) << server.starts() << " trials";
+}
+
 TEST(Gather, TriesItForFourClientsAndLeavesThemAlone) {
   Server server(random_seed());
   server.add_clients(4, microseconds(100), seconds(20));
@@ -154,7 +173,7 @@ TEST(Gather, GoesOnForManyAfterItWasNotWorthItForAFew) {
 // What was measured with 64 clients at a time on two busy cores: 94 turns of 100 find one connection, the others
 // thirty.
 TEST(Gather, StartsWhenMostTurnsFindOneAndFewFindDozens) {
-  Gather gather;
+  Gather gather(kGatherTick);
   TimePoint now{seconds(1000)};
   for (int turn = 0; gather.mode() == Mode::Watching && turn < 1000; ++turn) {
     const std::size_t connections = turn % 16 == 15 ? 30 : 1;
