@@ -208,7 +208,8 @@ def addresses(holdfast, node, few):
 def libraries(holdfast, node, few):
     """Programs of the sticky libraries, found out by themselves where that is possible."""
     need_packages()
-    for name, dialect in ("sticky-session", "sticky-session"), ("recipe", "sticky-session-0"), ("sticky-cluster", "auto"), ("sticky-listen", "sticky-listen"):
+    dialects = (("sticky-session", "sticky-session"), ("sticky-session-0", "sticky-session-0"), ("recipe", "sticky-session-0"), ("sticky-cluster", "auto"), ("sticky-listen", "sticky-listen"))
+    for name, dialect in dialects:
         with Supervised(holdfast, node, HERE / "workers/sticky.js", name, options=("--node-dialect", dialect)) as server:
             for source in (f"127.0.4.{host}" for host in range(1, 9)):
                 seen = {ask(server.port(), source=source)["slot"] for _ in range(2)}
@@ -227,19 +228,20 @@ def socketio(holdfast, node, few):
         talk(holdfast, node, 200, transport)
     talk(holdfast, node, 200, "polling", serialization="advanced")
     talk(holdfast, node, 200, "polling", roaming=True)
+    talk(holdfast, node, 200, "upgrade", library="@socket.io/sticky-1")
 
 
-def talk(holdfast, node, clients, transport, serialization="json", roaming=False):
+def talk(holdfast, node, clients, transport, serialization="json", roaming=False, library="@socket.io/sticky"):
     need_packages()
     options = ["--node-dialect", "socket.io", "--drain-timeout", "1s", "--node-serialization", serialization]
     if roaming:  # only their sessions tell who they are
         options += ["--node-sticky-by", "session"]
-    with Supervised(holdfast, node, HERE / "workers/socketio.js", options=options) as server:
+    with Supervised(holdfast, node, HERE / "workers/socketio.js", library, options=options) as server:
         command = ["node", HERE / "clients/socketio.js", f"http://127.0.0.1:{server.port()}", str(clients), transport, "2", "kill", serialization]
         done = subprocess.run(command + ["roaming"] * roaming, capture_output=True, text=True, timeout=5 * PATIENCE)
         if done.returncode != 0:
-            sys.exit(f"{transport}, {serialization}: {done.stdout}{done.stderr}{server.text()[-3000:]}")
-        print(f"{clients} clients by {transport}, {serialization}{', by session' if roaming else ''}")
+            sys.exit(f"{library}, {transport}, {serialization}: {done.stdout}{done.stderr}{server.text()[-3000:]}")
+        print(f"{clients} clients of {library} by {transport}, {serialization}{', by session' if roaming else ''}")
 
 
 def browser(holdfast, node, few):

@@ -1,10 +1,11 @@
-// Socket.IO over several workers: @socket.io/sticky and @socket.io/cluster-adapter, as their READMEs have it.
+// Socket.IO over several workers: @socket.io/sticky (or the one that the argument names) and @socket.io/cluster-adapter, as their READMEs
+// have it.
 'use strict';
 const cluster = require('node:cluster');
 const http = require('node:http');
 const { Server } = require('socket.io');
 const { createAdapter } = require('@socket.io/cluster-adapter');
-const { setupWorker } = require('@socket.io/sticky');
+const { setupWorker } = require(process.argv[2] || '@socket.io/sticky');
 
 if (!cluster.isWorker) throw new Error('not a worker');
 const server = http.createServer((request, response) => {

@@ -11,6 +11,8 @@ const server = http.createServer((request, response) => {
 const library = process.argv[2];
 if (library === 'sticky-session') {
   if (!require('sticky-session').listen(server, 3000)) throw new Error('not a worker');
+} else if (library === 'sticky-session-0') {
+  require('sticky-session-0')(() => server).listen(3000);
 } else if (library === 'sticky-cluster') {
   require('sticky-cluster')((callback) => callback(server), { port: 3000 });
 } else if (library === 'sticky-listen') {
