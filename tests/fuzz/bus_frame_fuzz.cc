@@ -2,18 +2,14 @@
 // can be given to others, and a stamp changes nothing that was read.
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <span>
 #include <vector>
 
+#include "check.h"
 #include "core/topic.h"
 #include "wire/bus_frames.h"
 
 namespace {
-
-void check(bool holds) {
-  if (!holds) std::abort();
-}
 
 void check_record(const holdfast::BusRecord& record, std::size_t size) {
   check(record.offset <= size && record.length <= size - record.offset);

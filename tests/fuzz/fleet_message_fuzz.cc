@@ -2,20 +2,12 @@
 // bus, where it is for workers, and is the same when it is written and read again.
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <string_view>
 
+#include "check.h"
 #include "wire/bus_frames.h"
 #include "wire/fleet_beat.h"
 #include "wire/fleet_message.h"
-
-namespace {
-
-void check(bool holds) {
-  if (!holds) std::abort();
-}
-
-}  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace holdfast;

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 
+#include "check.h"
 #include "core/node_session.h"
 #include "wire/json_scan.h"
 #include "wire/node_codec.h"
@@ -17,10 +17,6 @@ namespace {
 using namespace holdfast;
 
 constexpr TimePoint kNow{std::chrono::seconds(1000)};
-
-void check(bool holds) {
-  if (!holds) std::abort();
-}
 
 // One line, and what is inside it is JSON.
 void check_line(const std::string& text) {

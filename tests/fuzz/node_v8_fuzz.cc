@@ -2,9 +2,9 @@
 // let through can be shown, and what it says of a server can be said again.
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <string_view>
 
+#include "check.h"
 #include "wire/node_codec.h"
 #include "wire/node_frames.h"
 #include "wire/v8_reader.h"
@@ -14,10 +14,6 @@ namespace {
 using namespace holdfast;
 
 constexpr auto kAdvanced = NodeSerialization::Advanced;
-
-void check(bool holds) {
-  if (!holds) std::abort();
-}
 
 // Every token lies behind the one before it, and what has begun has an end.
 void walk(std::string_view message) {

@@ -30,6 +30,15 @@ struct SupervisorPlan {
   std::optional<rlim_t> open_files;
   std::string terminal;  // its controlling terminal; empty: none
 };
+// All that the configuration file says, and nothing beside it.
+[[nodiscard]] inline SupervisorPlan plan_of_file(const std::string& file) {
+  SupervisorPlan plan;
+  plan.listen.clear();
+  plan.workers = 0;
+  plan.options = {"-c", file};
+  plan.command.clear();
+  return plan;
+}
 
 // The real supervisor, in a directory of its own with its control socket, its output in files. When it goes, it is
 // ended if it still runs, and whatever is left behind (a process, a socket file) is a failure of the test.

@@ -324,14 +324,7 @@ class AdmissionReload : public testing::Test {
                "[supervisor]\nname = \"front\"\n[listeners.http]\naddress = \"127.0.0.1:0\"\n" + limits +
                    "[pools.web]\nintake = \"sdk\"\nworkers = 2\ncommand = [\"" + whoami_program() + "\"]\n" + of_pool);
   }
-  [[nodiscard]] SupervisorPlan plan() const {
-    SupervisorPlan plan;
-    plan.listen.clear();
-    plan.workers = 0;
-    plan.command.clear();
-    plan.options = {"-c", directory_ / "front.toml"};
-    return plan;
-  }
+  [[nodiscard]] SupervisorPlan plan() const { return plan_of_file(directory_ / "front.toml"); }
   TempDirectory directory_;
 };
 

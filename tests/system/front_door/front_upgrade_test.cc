@@ -31,12 +31,7 @@ TEST(FrontDoorUpgrade, WhoWaitsAtTheDoorIsServedByTheNextProgram) {
           worker +
           "key = [\"cookie(sid)\", \"remote-address\"]\nweights = [3, 1]\nplacement = \"crc32\"\n[pools.chat]\n" +
           worker);
-  SupervisorPlan plan;
-  plan.listen.clear();
-  plan.workers = 0;
-  plan.command.clear();
-  plan.options = {"-c", directory / "front.toml"};
-  const Supervisor supervisor(plan);
+  const Supervisor supervisor(plan_of_file(directory / "front.toml"));
   supervisor.wait_until("all serve", [](const StatusView& status) {
     const auto json = nlohmann::json::parse(status.json);
     for (const auto& pool : json["pools"]) {

@@ -186,12 +186,7 @@ class FrontDoorRoutes : public testing::Test {
     const std::string worker = "intake = \"sdk\"\nworkers = 2\ncommand = [\"" + whoami_program() + "\"]\n";
     write_text(file_, "[supervisor]\nname = \"routes\"\n[listeners.http]\naddress = \"127.0.0.1:0\"\n" + more +
                           "routes = [\n" + routes + "]\n[pools.web]\n" + worker + "[pools.chat]\n" + worker);
-    SupervisorPlan plan;
-    plan.listen.clear();
-    plan.workers = 0;
-    plan.command.clear();
-    plan.options = {"-c", file_};
-    return std::make_unique<Supervisor>(plan);
+    return std::make_unique<Supervisor>(plan_of_file(file_));
   }
   [[nodiscard]] Ran check(const std::string& routes) {
     write_text(file_, "[listeners.http]\naddress = \":8080\"\nroutes = [\n" + routes +
@@ -303,12 +298,7 @@ class MovingRoutes : public FrontDoorRoutes {
   }
   [[nodiscard]] std::unique_ptr<Supervisor> start_at(const std::string& address) const {
     write(address);
-    SupervisorPlan plan;
-    plan.listen.clear();
-    plan.workers = 0;
-    plan.command.clear();
-    plan.options = {"-c", file_};
-    auto supervisor = std::make_unique<Supervisor>(plan);
+    auto supervisor = std::make_unique<Supervisor>(plan_of_file(file_));
     supervisor->wait_until("all serve", all_serve);
     return supervisor;
   }

@@ -151,12 +151,7 @@ TEST(MaxConnections, WhoWaitedWhenTheLimitCameIsServedUnderIt) {
                    whoami_program() + "\"]\n" + limits);
   };
   write("");
-  SupervisorPlan plan;
-  plan.listen.clear();
-  plan.workers = 0;
-  plan.command.clear();
-  plan.options = {"-c", directory / "web.toml"};
-  const Supervisor supervisor(plan);
+  const Supervisor supervisor(plan_of_file(directory / "web.toml"));
   const pid_t worker = supervisor.wait_until_serving().slot(0).pid;
   ASSERT_EQ(::kill(worker, SIGSTOP), 0);
   std::vector<HttpClient> clients;

@@ -20,12 +20,7 @@ class PrefaceTimeout : public testing::Test {
     listener_ = listener;
     pool_ = pool;
     write("1h");
-    SupervisorPlan plan;
-    plan.listen.clear();
-    plan.workers = 0;
-    plan.command.clear();
-    plan.options = {"-c", directory_ / "front.toml"};
-    auto supervisor = std::make_unique<Supervisor>(plan);
+    auto supervisor = std::make_unique<Supervisor>(plan_of_file(directory_ / "front.toml"));
     supervisor->wait_until_serving();
     return supervisor;
   }

@@ -149,12 +149,7 @@ class RouteThroughADoor : public testing::Test {
                    "  { when = { header = \"X-Blocked\" }, refuse = true },\n  { when = { sni = \"*.chat\" }, pool = "
                    "\"chat\" },\n]\n[listeners.plain]\naddress = \"127.0.0.1:0\"\npool = \"chat\"\n[pools.web]\n" +
                    worker + "key = [\"cookie(sid)\", \"remote-address\"]\n[pools.chat]\n" + worker);
-    SupervisorPlan plan;
-    plan.listen.clear();
-    plan.workers = 0;
-    plan.command.clear();
-    plan.options = {"-c", directory_ / "front.toml"};
-    supervisor_ = std::make_unique<Supervisor>(plan);
+    supervisor_ = std::make_unique<Supervisor>(plan_of_file(directory_ / "front.toml"));
     supervisor_->wait_until("all serve", [](const StatusView& status) {
       const auto json = nlohmann::json::parse(status.json);
       for (const auto& pool : json["pools"]) {

@@ -23,12 +23,7 @@ class Group : public testing::Test {
                           "; exec " + whoami_program() +
                           "\"]\nclean-up = [\"/bin/sh\", \"-c\", \"echo clean {slot} >> " + log_ + "; " + clean_up +
                           "\"]\n");
-    SupervisorPlan plan;
-    plan.listen = {};
-    plan.workers = 0;
-    plan.command = {};
-    plan.options = {"-c", file_};
-    return plan;
+    return plan_of_file(file_);
   }
   [[nodiscard]] std::vector<std::string> log() const {
     std::istringstream text(text_of(log_));

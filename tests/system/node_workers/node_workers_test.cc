@@ -92,45 +92,43 @@ TEST_F(NodeServed, ItIsReplacedUnderLoadWithoutASignalHandlerAndNobodyNotices) {
   EXPECT_TRUE(eventually([&] { return children_of(supervisor.pid()).size() == 2; })) << "the old workers stay";
 }
 
-TEST_F(NodeServed, WhatADeadWorkerHadNotTakenUpIsServedByTheNext) {
-  const Supervisor supervisor(plan_of(node("http.js", {"3000"}), {"--heartbeat-timeout", "0"}, 1));
-  const pid_t first = supervisor.wait_until_serving().slot(0).pid;
-  send_signal(first, SIGSTOP);
-  ASSERT_TRUE(eventually([&] { return process_state(first) == "T"; }));
+// Thirty, who wait for a worker that does nothing.
+std::vector<HttpClient> clients_of_a_stopped_one(const Supervisor& supervisor, pid_t worker) {
+  send_signal(worker, SIGSTOP);
+  EXPECT_TRUE(eventually([&] { return process_state(worker) == "T"; }));
   std::vector<HttpClient> clients;
   for (const std::string& source : ipv4_sources(30)) {
     clients.emplace_back(supervisor.target(), source);
     clients.back().send("/", "close");
   }
   supervisor.wait_until("all wait", [](const StatusView& status) { return status.waiting == 30; });
-  send_signal(first, SIGKILL);
+  return clients;
+}
+
+void expect_others_serve(const Supervisor& supervisor, pid_t worker, std::vector<HttpClient>& clients) {
   for (HttpClient& client : clients) {
     const std::optional<Response> response = client.receive();
     ASSERT_TRUE(response) << name_of(client.ending()) << supervisor.errors();
-    EXPECT_NE(response->pid, first);
+    EXPECT_NE(response->pid, worker);
   }
-  EXPECT_EQ(supervisor.wait_until_settled().handed, 30u);
+  EXPECT_EQ(supervisor.wait_until_settled().handed, clients.size());
+}
+
+TEST_F(NodeServed, WhatADeadWorkerHadNotTakenUpIsServedByTheNext) {
+  const Supervisor supervisor(plan_of(node("http.js", {"3000"}), {"--heartbeat-timeout", "0"}, 1));
+  const pid_t first = supervisor.wait_until_serving().slot(0).pid;
+  std::vector<HttpClient> clients = clients_of_a_stopped_one(supervisor, first);
+  send_signal(first, SIGKILL);
+  expect_others_serve(supervisor, first, clients);
 }
 
 TEST_F(NodeServed, WhatAnOldWorkerHadNotTakenUpIsServedByItsSuccessor) {
   const Supervisor supervisor(plan_of(
       node("http.js", {"3000"}), {"--heartbeat-timeout", "0", "--drain-timeout", "1s", "--kill-timeout", "1s"}, 1));
   const pid_t first = supervisor.wait_until_serving().slot(0).pid;
-  send_signal(first, SIGSTOP);
-  ASSERT_TRUE(eventually([&] { return process_state(first) == "T"; }));
-  std::vector<HttpClient> clients;
-  for (const std::string& source : ipv4_sources(30)) {
-    clients.emplace_back(supervisor.target(), source);
-    clients.back().send("/", "close");
-  }
-  supervisor.wait_until("all wait", [](const StatusView& status) { return status.waiting == 30; });
+  std::vector<HttpClient> clients = clients_of_a_stopped_one(supervisor, first);
   EXPECT_EQ(supervisor.tell("restart", {"--wait"}).exit_code, 0);
-  for (HttpClient& client : clients) {
-    const std::optional<Response> response = client.receive();
-    ASSERT_TRUE(response) << name_of(client.ending()) << supervisor.errors();
-    EXPECT_NE(response->pid, first);
-  }
-  EXPECT_EQ(supervisor.wait_until_settled().handed, 30u);
+  expect_others_serve(supervisor, first, clients);
 }
 
 TEST_F(NodeServed, OneThatHangsIsReplaced) {

@@ -50,14 +50,7 @@ class ReloadListeners : public testing::TestWithParam<Way> {
             "command = [" + (command.empty() ? GetParam().command : command) + "]\n" + lines + "\n";
     write_text(file_, text);
   }
-  [[nodiscard]] SupervisorPlan plan() const {
-    SupervisorPlan plan;
-    plan.listen = {};
-    plan.workers = 0;
-    plan.command = {};
-    plan.options = {"-c", file_};
-    return plan;
-  }
+  [[nodiscard]] SupervisorPlan plan() const { return plan_of_file(file_); }
   [[nodiscard]] static Ran reload(const Supervisor& supervisor) { return supervisor.tell("reload", {"--wait"}); }
   [[nodiscard]] static std::optional<ListenerView> find(const StatusView& status, const std::string& name) {
     for (const ListenerView& listener : status.listeners) {

@@ -26,14 +26,7 @@ class ReloadPools : public testing::Test {
   static std::string web() { return pool("web"); }
   void write(const std::string& text) { write_text(file_, text); }
 
-  [[nodiscard]] SupervisorPlan plan() const {
-    SupervisorPlan plan;
-    plan.listen = {};
-    plan.workers = 0;
-    plan.command = {};
-    plan.options = {"-c", file_};
-    return plan;
-  }
+  [[nodiscard]] SupervisorPlan plan() const { return plan_of_file(file_); }
   [[nodiscard]] static Ran reload(const Supervisor& supervisor) { return supervisor.tell("reload", {"--wait"}); }
   [[nodiscard]] static std::vector<std::string> pools_of(const StatusView& status) {
     std::vector<std::string> names;

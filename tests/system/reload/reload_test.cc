@@ -23,14 +23,7 @@ class Reload : public testing::Test {
                "[listeners.main]\naddress = \"127.0.0.1:0\"\n[pools.web]\ncommand = [\"/bin/sh\", \"-c\", \"exec " +
                    command + "\"]\n" + lines + "\n");
   }
-  [[nodiscard]] SupervisorPlan plan() const {
-    SupervisorPlan plan;
-    plan.listen = {};
-    plan.workers = 0;
-    plan.command = {};
-    plan.options = {"-c", file_};
-    return plan;
-  }
+  [[nodiscard]] SupervisorPlan plan() const { return plan_of_file(file_); }
   [[nodiscard]] static Ran reload(const Supervisor& supervisor) { return supervisor.tell("reload", {"--wait"}); }
 
   TempDirectory directory_;

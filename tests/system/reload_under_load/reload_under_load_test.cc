@@ -89,12 +89,7 @@ INSTANTIATE_TEST_SUITE_P(InPlane, ReloadUnderLoad, testing::Values("pass", "stee
 
 TEST_P(ReloadUnderLoad, FiftyReloadsAndRestartsFailNobody) {
   write(0);
-  SupervisorPlan plan;
-  plan.listen = {};
-  plan.workers = 0;
-  plan.command = {};
-  plan.options = {"-c", file_};
-  const Supervisor supervisor(plan, &directory_);
+  const Supervisor supervisor(plan_of_file(file_), &directory_);
   supervisor.wait_until_serving();
   KeptOpen kept(supervisor.target());
   ASSERT_TRUE(eventually([&] { return kept.answered() >= kKeptOpen; }));

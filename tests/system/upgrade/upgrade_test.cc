@@ -162,12 +162,7 @@ TEST(Upgrade, WaitsForTheEndOfAReload) {
                          "\"]\nworkers = 3\ncanary = \"200ms\"\nenvironment = { ROUND = \"" + round + "\" }\n");
   };
   write("0");
-  SupervisorPlan plan;
-  plan.listen = {};
-  plan.workers = 0;
-  plan.command = {};
-  plan.options = {"-c", file};
-  const Supervisor supervisor(plan, &directory);
+  const Supervisor supervisor(plan_of_file(file), &directory);
   supervisor.wait_until_serving();
   LoadLoop load(LoadPlan{supervisor.target(), ipv4_sources(100), 8, std::nullopt, "/", kPatience});
   ASSERT_TRUE(eventually([&] { return load.answered() > 50; }));
@@ -195,12 +190,7 @@ TEST(Upgrade, KeepsTheConfigurationInForceWhateverTheFileSaysByNow) {
   const std::string file = directory / "web.toml";
   write_text(file, "[listeners.main]\naddress = \"127.0.0.1:0\"\n[pools.web]\ncommand = [\"" + whoami_program() +
                        "\"]\nworkers = 2\n");
-  SupervisorPlan plan;
-  plan.listen = {};
-  plan.workers = 0;
-  plan.command = {};
-  plan.options = {"-c", file};
-  const Supervisor supervisor(plan, &directory);
+  const Supervisor supervisor(plan_of_file(file), &directory);
   const StatusView before = supervisor.wait_until_serving();
   write_text(file, "not a configuration at all");
   const Ran ran = upgrade(supervisor);
