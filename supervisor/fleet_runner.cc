@@ -104,6 +104,7 @@ void FleetRunner::on_policy_changed() {
 
 void FleetRunner::catch_up() {
   if (scheduled_) reconcile();
+  steerer_.catch_up();
 }
 
 void FleetRunner::refuse_waiting() {

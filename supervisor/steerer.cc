@@ -175,11 +175,14 @@ Outcome Steerer::grow(unsigned slots) {
 void Steerer::refresh() {
   if (std::exchange(refresh_due_, true)) return;
   loop_.defer([this, alive = std::weak_ptr(alive_)] {
-    if (alive.expired()) return;
-    refresh_due_ = false;
-    attach_everywhere();
-    watch();
+    if (!alive.expired()) catch_up();
   });
+}
+
+void Steerer::catch_up() {
+  if (!std::exchange(refresh_due_, false)) return;
+  attach_everywhere();
+  watch();
 }
 
 void Steerer::begin_stop() {

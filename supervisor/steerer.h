@@ -70,8 +70,9 @@ class Steerer {
   // There are sockets for so many slots at least; of slots that leave they stay, and what comes there is ours.
   [[nodiscard]] Outcome grow(unsigned slots);
   void set_hash_key(HashKey key);
-  // The dispatcher's routes have changed.
+  // The dispatcher's routes have changed: the kernel is told after the callback that is running, or by `catch_up`.
   void refresh();
+  void catch_up();
   // No new client: what waits is served as long as workers live.
   void begin_stop();
   // Nobody is left: what waits is reset, and everything is closed.
