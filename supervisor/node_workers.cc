@@ -63,6 +63,7 @@ NodeInbox::Hooks NodeWorkers::hooks_of_inbox() {
     return servers_.stand_in(listener, servers, stands);
   };
   hooks.on_strays = [this](NodeInbox&) { hooks_.on_strays(); };
+  hooks.before_acting = hooks_.before_acting;
   return hooks;
 }
 

@@ -40,6 +40,7 @@ class NodeWorkers {
     std::function<void()> on_room;
     std::function<void(const std::string&)> on_session;  // of Socket.IO: it has begun
     std::function<void()> on_strays;                     // some inbox has connections that its worker has no use for
+    std::function<void()> before_acting;                 // NodeInbox::Hooks
   };
   NodeWorkers(Loop& loop, const PoolConfig& pool, Hooks hooks);
 
