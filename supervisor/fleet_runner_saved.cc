@@ -171,7 +171,7 @@ void FleetRunner::save(SavedPool& saved, FdList& fds, SavedFor what) const {
   saved.fleet = fleet_.save();
   saved.last_generation = last_generation_;
   saved.handed_before = handed_before_;
-  if (node_) saved.node = node_->save();
+  if (node_) saved.node = node_->save(what);
   if (node_door_) saved.at_session_door = node_door_->save(fds);
   for (const Slot& slot : slots_) {
     SavedSlot& written = saved.slots.emplace_back();

@@ -46,7 +46,7 @@ class NodeWorkers {
 
   [[nodiscard]] std::unique_ptr<NodeInbox> make_inbox();
   // For a program that goes on where this one stops: what the workers have in common; their inboxes are saved by who has them.
-  [[nodiscard]] SavedNodeWorkers save() const;
+  [[nodiscard]] SavedNodeWorkers save(SavedFor what) const;
   void adopt(const SavedNodeWorkers& saved);
   [[nodiscard]] std::unique_ptr<NodeInbox> adopt_inbox(const SavedNodeInbox& saved, FdTable& fds);
   void adopt_worker(WorkerId worker, NodeInbox& inbox);

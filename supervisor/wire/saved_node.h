@@ -16,8 +16,8 @@
 
 namespace holdfast {
 
-// What a pool of Node.js workers hands on (wire/saved_state.h). To a program that goes on after a sudden end it does not hand on
-// connections and parts of messages: they end with who had them.
+// What a pool of Node.js workers hands on (wire/saved_state.h). To a program that goes on after a sudden end it does
+// not hand on connections and parts of messages: they end with who had them.
 
 // A worker's end of it is the worker's alone.
 struct SavedNodeChannel {
@@ -48,7 +48,7 @@ struct SavedNodeWorkers {
   NodeDialect found = NodeDialect::Auto;
   NodeServers::Saved servers;
   std::map<std::string, NodeRelay::Adapter> adapters;
-  std::map<std::string, WorkerId> sessions;
+  std::vector<NodeClientSessions::Saved> sessions;
 };
 
 }  // namespace holdfast

@@ -140,11 +140,17 @@ void members(Form& form, NodeRelay::Adapter& adapter) {
 }
 
 template <class Form>
+void members(Form& form, NodeClientSessions::Saved& sessions) {
+  form("worker", sessions.worker);
+  form("ids", sessions.ids);
+}
+
+template <class Form>
 void members(Form& form, SavedNodeWorkers& workers) {
   form("found", workers.found);
   form("servers", workers.servers);
   form("adapters", workers.adapters);
-  form("sessions", workers.sessions);
+  form("sessions_of", workers.sessions);
 }
 
 }  // namespace holdfast

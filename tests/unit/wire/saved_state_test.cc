@@ -74,7 +74,7 @@ SavedState busy_state() {
   pool.node = SavedNodeWorkers{NodeDialect::SocketIo,
                                {{{{NodeServer::Kind::Tcp6, "::", 3000, 0}, 1}}, {{1, "\"keys\""}}},
                                {{"uid", {WorkerId{7}, "/chat"}}},
-                               {{"session", WorkerId{7}}}};
+                               {{WorkerId{7}, "session"}}};
   pool.at_session_door = {{"connection.61", "02"}};
   SavedWorker& worker = pool.workers.emplace_back();
   worker.id = WorkerId{7};
@@ -127,7 +127,8 @@ TEST(SavedState, ComesBackAsItWas) {
   EXPECT_EQ(session.servers[0].asked, 6);
   EXPECT_EQ(session.unsure->asked, 77);
   EXPECT_TRUE(read->pools[0].slots[0].node_inbox->channel->cut);
-  EXPECT_EQ(read->pools[0].node->sessions.at("session"), WorkerId{7});
+  EXPECT_EQ(read->pools[0].node->sessions.at(0).worker, WorkerId{7});
+  EXPECT_EQ(read->pools[0].node->sessions.at(0).ids, "session");
 }
 
 TEST(SavedState, IgnoresMembersThatItDoesNotKnow) {
