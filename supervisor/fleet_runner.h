@@ -63,14 +63,13 @@ class FleetRunner {
   // Goes on with the workers of another one, in place of nobody: before `start`, after Dispatcher and Steerer have adopted. A
   // worker of which nothing can be had is given up, and replaced like one that has ended.
   [[nodiscard]] Outcome adopt(const SavedPool& saved, FdTable& fds);
-  void save(SavedPool& saved, FdList& fds) const;
-  // After `adopt` of a state that is older than its channels: Inbox::recount for all; and `start` finds out what the workers had said
-  // by then without anybody having written it down.
+  void save(SavedPool& saved, FdList& fds, SavedFor what) const;
+  // After `adopt` of a state that is older than its channels: Inbox::recount and NodeInbox::recover for all; and
+  // `start` finds out what the workers had said by then without anybody having written it down.
   void recount();
   // What cannot be saved and comes to an end, in words: somebody waits for a reload, a restart, another size; new slots get their
   // clients; a process of ours runs that is no worker. Empty: there is nothing of the kind.
   [[nodiscard]] std::string_view what_changes() const;
-  [[nodiscard]] bool has_node_workers() const { return node_ != nullptr; }
   // Ends the health checks of all workers that live; `resume_checks` begins them anew.
   void pause_checks();
   void resume_checks();
@@ -178,7 +177,7 @@ class FleetRunner {
                                                                     FdTable& fds);
   void watch_for_signs_again(Occupant& occupant, const SavedWorker& saved, FdTable& fds);
   void give_up_unknown_workers();
-  [[nodiscard]] SavedWorker save(WorkerId worker, const Occupant& occupant, FdList& fds) const;
+  [[nodiscard]] SavedWorker save(WorkerId worker, const Occupant& occupant, FdList& fds, SavedFor what) const;
   [[nodiscard]] ConnectionSink* inbox_of(const Occupant& occupant) const;
   [[nodiscard]] std::optional<WorkerId> worker_on(const ConnectionSink& inbox) const;
   [[nodiscard]] std::string label(SlotId slot) const;

@@ -36,6 +36,7 @@ std::unique_ptr<NodeWorkers> FleetRunner::make_node_workers() {
     if (node_door_) node_door_->on_session(session);
   };
   hooks.on_strays = [this] { look_for_strays(); };
+  hooks.before_acting = hooks_.before_acting;
   return std::make_unique<NodeWorkers>(loop_, pool_, std::move(hooks));
 }
 

@@ -162,7 +162,7 @@ void FleetRunner::give_up_unknown_workers() {
   }
 }
 
-void FleetRunner::save(SavedPool& saved, FdList& fds) const {
+void FleetRunner::save(SavedPool& saved, FdList& fds, SavedFor what) const {
   saved.found = settlement_.found();
   saved.has_capture = has_capture_;
   saved.has_steering = has_steering_;
@@ -171,12 +171,13 @@ void FleetRunner::save(SavedPool& saved, FdList& fds) const {
   saved.fleet = fleet_.save();
   saved.last_generation = last_generation_;
   saved.handed_before = handed_before_;
-  if (node_) saved.node = node_->save();
+  if (node_) saved.node = node_->save(what);
   if (node_door_) saved.at_session_door = node_door_->save(fds);
   for (const Slot& slot : slots_) {
     SavedSlot& written = saved.slots.emplace_back();
     if (const auto* inbox = dynamic_cast<const Inbox*>(slot.inbox.get())) written.inbox = inbox->save(fds);
-    if (const auto* inbox = dynamic_cast<const NodeInbox*>(slot.inbox.get())) written.node_inbox = inbox->save(fds);
+    if (const auto* inbox = dynamic_cast<const NodeInbox*>(slot.inbox.get()))
+      written.node_inbox = inbox->save(fds, what);
     written.starts = slot.starts;
     written.retired_handed = slot.retired_handed;
     written.retired_accepted = slot.retired_accepted;
@@ -185,11 +186,12 @@ void FleetRunner::save(SavedPool& saved, FdList& fds) const {
     written.last_exit = slot.last_exit;
     written.last_lines = slot.last_lines;
   }
-  for (const auto& [id, occupant] : occupants_) saved.workers.push_back(save(id, occupant, fds));
+  for (const auto& [id, occupant] : occupants_) saved.workers.push_back(save(id, occupant, fds, what));
 }
 
 void FleetRunner::recount() {
   const auto recount = [this](ConnectionSink* sink) {
+    if (auto* const of_node = dynamic_cast<NodeInbox*>(sink)) return of_node->recover();
     auto* const inbox = dynamic_cast<Inbox*>(sink);
     if (inbox == nullptr) return;
     dispatcher_.redispatch(without_checks(inbox->recount()));
@@ -210,7 +212,7 @@ void FleetRunner::hear_again() {
   }
 }
 
-SavedWorker FleetRunner::save(WorkerId worker, const Occupant& occupant, FdList& fds) const {
+SavedWorker FleetRunner::save(WorkerId worker, const Occupant& occupant, FdList& fds, SavedFor what) const {
   SavedWorker saved;
   saved.id = worker;
   saved.slot = occupant.slot;
@@ -224,7 +226,7 @@ SavedWorker FleetRunner::save(WorkerId worker, const Occupant& occupant, FdList&
   saved.holds_sockets = occupant.holds_sockets;
   if (const auto* inbox = dynamic_cast<const Inbox*>(occupant.own_inbox.get())) saved.own_inbox = inbox->save(fds);
   if (const auto* inbox = dynamic_cast<const NodeInbox*>(occupant.own_inbox.get()))
-    saved.own_node_inbox = inbox->save(fds);
+    saved.own_node_inbox = inbox->save(fds, what);
   saved.output = occupant.process->output().save(fds);
   if (occupant.notify) {
     saved.notify = fds.add("notify", occupant.notify->descriptor());

@@ -138,8 +138,7 @@ class Master {
   void become_next_program();
   [[nodiscard]] std::string what_changes() const;
   [[nodiscard]] bool upgrade_waits();
-  enum class NodePools { Saved, Left };
-  [[nodiscard]] Result<SavedState> snapshot(FdList& fds, NodePools node_pools) const;
+  [[nodiscard]] Result<SavedState> snapshot(FdList& fds, SavedFor what) const;
   [[nodiscard]] Config config_of_pools() const;
   [[nodiscard]] std::optional<Failure> take_over();
   void resume();

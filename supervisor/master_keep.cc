@@ -5,7 +5,6 @@
 #include <csignal>
 #include <utility>
 
-#include "config/chosen_intake.h"
 #include "exit_code.h"
 #include "master.h"
 #include "sys/service_manager.h"
@@ -23,10 +22,6 @@ void Master::begin_keeping() {
   if (!has_service_manager()) {
     return spdlog::warn("keep-state systemd: no systemd has started us: if we are killed the workers leave");
   }
-  for (const PoolConfig& pool : config_.pools) {
-    if (chosen_intake(pool) != Intake::Node) continue;
-    spdlog::warn("keep-state systemd: pool {} is not kept: if we are killed its Node.js workers leave", pool.name);
-  }
   std::optional<StateMemory> memory;
   KeptNames::Files files;
   if (std::optional<KeptState> kept = std::exchange(kept_, std::nullopt)) {
@@ -34,7 +29,7 @@ void Master::begin_keeping() {
     files = std::move(kept->names);
   }
   Result<std::unique_ptr<StateKeeper>> keeper = StateKeeper::create(
-      loop_, [this](FdList& fds) { return snapshot(fds, NodePools::Left); }, std::move(memory), std::move(files));
+      loop_, [this](FdList& fds) { return snapshot(fds, SavedFor::SuddenEnd); }, std::move(memory), std::move(files));
   if (!keeper) return spdlog::error("{}: if we are killed the workers are lost", keeper.error().message());
   keeper_ = *std::move(keeper);
   keeper_->keep_now();

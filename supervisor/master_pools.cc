@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "bus/bus.h"
-#include "config/chosen_intake.h"
 #include "core/bucket_table.h"
 #include "exit_code.h"
 #include "master.h"
@@ -29,7 +28,7 @@ std::unique_ptr<Pool> Master::make_pool(const PoolConfig& config) {
   hooks.before_acting = [this] {
     if (keeper_) keeper_->keep_now();
   };
-  hooks.workers_survive_us = keeps_workers() && chosen_intake(config) != Intake::Node;
+  hooks.workers_survive_us = keeps_workers();
   hooks.on_finished = [this, self] { on_finished(**self); };
   hooks.on_give_up = [this, self](const std::string& why) { on_give_up(**self, why); };
   hooks.on_line = [this](OutputStream stream, std::string_view line) {

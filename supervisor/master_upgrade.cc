@@ -77,7 +77,7 @@ void Master::check_next_program() {
   if (stopping_) return end_upgrade(Error{{}, "the supervisor is stopping"});
   if (upgrade_waits()) return upgrade_timer_.arm(loop_.now() + kLookAgain);
   FdList fds;
-  const Result<SavedState> state = snapshot(fds, NodePools::Saved);
+  const Result<SavedState> state = snapshot(fds, SavedFor::Upgrade);
   if (!state) return end_upgrade(state.error());
   const Result<UniqueFd> text = sealed_text(encode(*state));
   if (!text) return end_upgrade(text.error());
@@ -119,7 +119,7 @@ void Master::become_next_program() {
   Result<std::vector<std::string>> arguments = own_arguments();
   if (!arguments) return end_upgrade(arguments.error());
   FdList fds;
-  Result<SavedState> state = snapshot(fds, NodePools::Saved);
+  Result<SavedState> state = snapshot(fds, SavedFor::Upgrade);
   if (!state) return end_upgrade(state.error());
   if (upgrade_->reply && upgrade_->wait) {
     state->waiting = fds.add("client", upgrade_->reply->connection());
@@ -138,9 +138,7 @@ void Master::become_next_program() {
   end_upgrade(become(upgrade_->binary, *arguments, *text, inherited));
 }
 
-// The channel of a Node.js worker is good only where it is known what was said on it last: `NodePools::Left` leaves such pools
-// out, and whoever goes on starts them anew.
-Result<SavedState> Master::snapshot(FdList& fds, NodePools node_pools) const {
+Result<SavedState> Master::snapshot(FdList& fds, SavedFor what) const {
   const Config config = config_of_pools();
   SavedState state;
   state.version = HOLDFAST_VERSION;
@@ -166,10 +164,8 @@ Result<SavedState> Master::snapshot(FdList& fds, NodePools node_pools) const {
   state.gone_handed = account_of_gone_.handed;
   state.gone_refused = account_of_gone_.refused;
   state.control = fds.add("control", control_->socket());
-  for (const std::unique_ptr<Pool>& pool : pools_) {
-    if (node_pools == NodePools::Saved || !pool->runner().has_node_workers()) state.pools.push_back(pool->save(fds));
-  }
-  Result<SavedBus> bus = bus_->save(fds, node_pools == NodePools::Saved ? Bus::Messages::Saved : Bus::Messages::Left);
+  for (const std::unique_ptr<Pool>& pool : pools_) state.pools.push_back(pool->save(fds, what));
+  Result<SavedBus> bus = bus_->save(fds, what == SavedFor::Upgrade ? Bus::Messages::Saved : Bus::Messages::Left);
   if (!bus) return std::move(bus).error();
   state.bus = *std::move(bus);
   const auto& members = state.bus.members;

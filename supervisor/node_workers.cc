@@ -63,6 +63,7 @@ NodeInbox::Hooks NodeWorkers::hooks_of_inbox() {
     return servers_.stand_in(listener, servers, stands);
   };
   hooks.on_strays = [this](NodeInbox&) { hooks_.on_strays(); };
+  hooks.before_acting = hooks_.before_acting;
   return hooks;
 }
 
@@ -79,9 +80,10 @@ void NodeWorkers::adopt_worker(WorkerId worker, NodeInbox& inbox) {
   if (inbox.is_leaving()) hooks_.on_leaves(worker, "it disconnected by itself");
 }
 
-SavedNodeWorkers NodeWorkers::save() const {
-  const NodeClientSessions::Workers& sessions = sessions_.workers();
-  return {found_, servers_.save(), relay_.adapters(), {sessions.begin(), sessions.end()}};
+SavedNodeWorkers NodeWorkers::save(SavedFor what) const {
+  using Which = NodeClientSessions::Which;
+  return {found_, servers_.save(), relay_.adapters(),
+          sessions_.save(what == SavedFor::Upgrade ? Which::All : Which::Newest)};
 }
 
 void NodeWorkers::adopt(const SavedNodeWorkers& saved) {
@@ -90,7 +92,7 @@ void NodeWorkers::adopt(const SavedNodeWorkers& saved) {
   servers_.adopt(saved.servers);
   knows_servers_ = !saved.servers.taken.empty();
   relay_.adopt(saved.adapters);
-  sessions_.adopt({saved.sessions.begin(), saved.sessions.end()});
+  sessions_.adopt(saved.sessions);
 }
 
 Result<UniqueFd> NodeWorkers::begin(WorkerId worker, NodeInbox& inbox) {

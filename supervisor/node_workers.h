@@ -40,12 +40,13 @@ class NodeWorkers {
     std::function<void()> on_room;
     std::function<void(const std::string&)> on_session;  // of Socket.IO: it has begun
     std::function<void()> on_strays;                     // some inbox has connections that its worker has no use for
+    std::function<void()> before_acting;                 // NodeInbox::Hooks
   };
   NodeWorkers(Loop& loop, const PoolConfig& pool, Hooks hooks);
 
   [[nodiscard]] std::unique_ptr<NodeInbox> make_inbox();
   // For a program that goes on where this one stops: what the workers have in common; their inboxes are saved by who has them.
-  [[nodiscard]] SavedNodeWorkers save() const;
+  [[nodiscard]] SavedNodeWorkers save(SavedFor what) const;
   void adopt(const SavedNodeWorkers& saved);
   [[nodiscard]] std::unique_ptr<NodeInbox> adopt_inbox(const SavedNodeInbox& saved, FdTable& fds);
   void adopt_worker(WorkerId worker, NodeInbox& inbox);

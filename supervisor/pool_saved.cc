@@ -71,14 +71,14 @@ void Pool::let_all_in() {
   for (const std::unique_ptr<FrontDoor>& door : doors_) door->let_all_in();
 }
 
-SavedPool Pool::save(FdList& fds) const {
+SavedPool Pool::save(FdList& fds, SavedFor what) const {
   SavedPool saved;
   saved.name = config_.name;
   dispatcher_.save(saved, fds);
   for (const std::unique_ptr<FrontDoor>& door : doors_) door->save(saved, fds);
   for (const auto& [listener, address] : wished_) saved.listeners[listener.value].wished = value_text(address);
   steerer_.save(saved, fds);
-  runner_.save(saved, fds);
+  runner_.save(saved, fds, what);
   return saved;
 }
 

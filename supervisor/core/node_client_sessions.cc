@@ -26,12 +26,16 @@ void NodeClientSessions::on_session(WorkerId worker, const NodeClientSession& se
              sessions_of_[worker] < kMostSessionsOfOne) {
     sessions_of_[worker]++;
     workers_.emplace(session.id, worker);
+    newest_.emplace_back(session.id, worker);
+    if (newest_.size() > kMostOfNewest) newest_.pop_front();
   }
 }
 
 void NodeClientSessions::on_gone(WorkerId worker) {
   if (sessions_of_.erase(worker) == 0) return;
-  std::erase_if(workers_, [&](const auto& session) { return session.second == worker; });
+  const auto is_of_it = [&](const auto& session) { return session.second == worker; };
+  std::erase_if(workers_, is_of_it);
+  std::erase_if(newest_, is_of_it);
 }
 
 std::optional<WorkerId> NodeClientSessions::worker_of(std::string_view id) const {
@@ -39,9 +43,28 @@ std::optional<WorkerId> NodeClientSessions::worker_of(std::string_view id) const
   return known == workers_.end() ? std::nullopt : std::optional(known->second);
 }
 
-void NodeClientSessions::adopt(const Workers& workers) {
-  workers_ = workers;
-  for (const auto& [session, worker] : workers_) sessions_of_[worker]++;
+std::vector<NodeClientSessions::Saved> NodeClientSessions::save(Which which) const {
+  std::map<WorkerId, std::string> ids;
+  const auto add = [&ids](const auto& sessions) {
+    for (const auto& [id, worker] : sessions) ids[worker] += id;
+  };
+  if (which == Which::All || workers_.size() <= kMostOfNewest) {
+    add(workers_);
+  } else {
+    add(newest_);
+  }
+  std::vector<Saved> saved;
+  saved.reserve(ids.size());
+  for (auto& [worker, of_worker] : ids) saved.push_back({worker, std::move(of_worker)});
+  return saved;
+}
+
+void NodeClientSessions::adopt(const std::vector<Saved>& saved) {
+  for (const Saved& of_worker : saved) {
+    for (std::size_t at = 0; at + kSessionLength <= of_worker.ids.size(); at += kSessionLength) {
+      on_session(of_worker.worker, {of_worker.ids.substr(at, kSessionLength), true});
+    }
+  }
 }
 
 std::string_view session_in(std::string_view target) {

@@ -1,10 +1,13 @@
 #pragma once
 
 #include <cstddef>
+#include <deque>
 #include <map>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "core/ids.h"
 #include "core/node_message.h"
@@ -21,14 +24,22 @@ class NodeClientSessions {
   void on_session(WorkerId worker, const NodeClientSession& session);
   void on_gone(WorkerId worker);
   [[nodiscard]] std::optional<WorkerId> worker_of(std::string_view id) const;
-  // For a program that goes on where this one stops: the worker of each session.
-  using Workers = std::map<std::string, WorkerId, std::less<>>;
-  [[nodiscard]] const Workers& workers() const { return workers_; }
-  void adopt(const Workers& workers);
+  // For a program that goes on where this one stops. It is written down again and again for the case of a sudden end,
+  // which a hundred thousand would make dear: of more than kMostOfNewest it is then those that were opened last. Some
+  // of these may have ended, which nobody minds.
+  struct Saved {
+    WorkerId worker;
+    std::string ids;  // one after the other: all are of one length
+  };
+  enum class Which { All, Newest };
+  [[nodiscard]] std::vector<Saved> save(Which which) const;
+  void adopt(const std::vector<Saved>& saved);
   [[nodiscard]] std::size_t size() const { return workers_.size(); }
+  static constexpr std::size_t kMostOfNewest = std::size_t{1} << 14;
 
  private:
-  Workers workers_;
+  std::map<std::string, WorkerId, std::less<>> workers_;
+  std::deque<std::pair<std::string, WorkerId>> newest_;
   std::map<WorkerId, std::size_t> sessions_of_;
 };
 

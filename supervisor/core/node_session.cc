@@ -8,6 +8,12 @@ namespace holdfast {
 
 namespace {
 
+// More than can have been said since a state was saved; a double is exact for two million sudden ends of it.
+constexpr std::int64_t kMoreThanWasSaid = std::int64_t{1} << 32;
+constexpr unsigned kMoreThanWasGranted = 1U << 16U;
+// Of no server: those begin at 1.
+constexpr const char* kKeyOfNone = "holdfast:0";
+
 Error broke(std::string what) { return Error{{}, std::move(what)}; }
 
 }  // namespace
@@ -31,7 +37,8 @@ NodeSession::NodeSession(Policy policy, Saved saved)
       window_(std::clamp(saved.window, 1U, policy_.most_in_flight)),
       full_until_(saved.full_until),
       last_heard_(saved.last_heard),
-      next_number_(saved.next_number) {
+      next_number_(saved.next_number),
+      unsure_(saved.unsure) {
   policy_.connection_message = std::move(saved.connection_message);
   for (const Server& server : servers_) claimed_.push_back(server.listener);
 }
@@ -51,7 +58,16 @@ NodeSession::Saved NodeSession::save() const {
           .window = window_,
           .full_until = full_until_,
           .last_heard = last_heard_,
-          .next_number = next_number_};
+          .next_number = next_number_,
+          .unsure = unsure_};
+}
+
+NodeSession::Saved NodeSession::recovered(Saved saved) {
+  saved.in_flight.clear();
+  saved.next_number += kMoreThanWasSaid;
+  saved.granted += kMoreThanWasGranted;
+  saved.unsure = Unsure{};
+  return saved;
 }
 
 Result<NodeSession::Effects> NodeSession::on_message(const NodeMessage& message, TimePoint now) {
@@ -63,6 +79,12 @@ Result<NodeSession::Effects> NodeSession::on_message(const NodeMessage& message,
 }
 
 NodeSession::Effects NodeSession::answer(const NodeQuery& query, const NodeServers::Answer& answer) {
+  const auto asked_before = [&](const Server& server) { return server.asked == query.number; };
+  if (const auto known = std::find_if(servers_.begin(), servers_.end(), asked_before); known != servers_.end()) {
+    const auto* again = std::get_if<NodeServers::Granted>(&answer);
+    if (again == nullptr || again->listener != known->listener) return {};
+    return Effects{Send{NodeGranted{query.number, next_number_++, known->key, again->bound, again->data}}};
+  }
   const std::string key = "holdfast:" + std::to_string(++granted_);
   const auto refuse = [&](int error) { return Effects{Send{NodeRefused{query.number, next_number_++, key, error}}}; };
   if (const auto* refused = std::get_if<NodeServers::Refused>(&answer)) return refuse(refused->error);
@@ -73,7 +95,7 @@ NodeSession::Effects NodeSession::answer(const NodeQuery& query, const NodeServe
   listens_ = true;
   if (policy_.dialect == NodeDialect::Auto) policy_.connection_message.clear();
   const std::uint16_t port = granted.bound ? granted.bound->port : std::uint16_t{0};
-  servers_.push_back(Server{key, query.server, port, granted.listener, false});
+  servers_.push_back(Server{key, query.server, port, granted.listener, false, query.number});
   if (std::count(claimed_.begin(), claimed_.end(), granted.listener) == 0) claimed_.push_back(granted.listener);
   return Effects{Send{NodeGranted{query.number, next_number_++, key, granted.bound, granted.data}}};
 }
@@ -85,6 +107,20 @@ NodeSession::Effects NodeSession::on_end() {
   phase_ = Phase::Ended;
   for (const InFlight& connection : in_flight_) effects.push_back(CameBack{connection.connection});
   in_flight_.clear();
+  return effects;
+}
+
+NodeSession::Effects NodeSession::ask_again() const {
+  Effects effects;
+  for (const Server& server : servers_) {
+    if (server.asked) effects.push_back(Asked{NodeQuery{*server.asked, server.described}});
+  }
+  return effects;
+}
+
+NodeSession::Effects NodeSession::dismiss(std::string why) {
+  Effects effects;
+  leave(std::move(why), effects);
   return effects;
 }
 
@@ -114,8 +150,20 @@ bool NodeSession::takes(ListenerId listener, TimePoint now) const {
 }
 
 bool NodeSession::may_send(ListenerId listener, TimePoint now) const {
-  return in_flight_.size() < window_ && takes(listener, now);
+  return !unsure_ && in_flight_.size() < window_ && takes(listener, now);
 }
+
+bool NodeSession::may_ask(TimePoint now) const {
+  if (!unsure_ || unsure_->asked || phase_ != Phase::Open || now < full_until_) return false;
+  return by_newconn() ? has_open_server() : ready_;
+}
+
+NodeSession::Question NodeSession::question() const {
+  if (is_cluster_worker(policy_.dialect)) return {NodeNewConnection{next_number_, kKeyOfNone}, true};
+  return {NodeConnectionMessage{policy_.connection_message}, false};
+}
+
+void NodeSession::on_question_sent(TimePoint now) { unsure_ = Unsure{next_number_++, now}; }
 
 NodeOrder NodeSession::connection_order(ListenerId listener) const {
   if (!by_newconn()) return NodeConnectionMessage{policy_.connection_message};
@@ -132,7 +180,8 @@ TimePoint NodeSession::next_deadline(TimePoint now) const {
 }
 
 TimePoint NodeSession::heartbeat(TimePoint now, std::optional<TimePoint> unread_since) const {
-  const TimePoint unanswered_since = in_flight_.empty() ? now : in_flight_.front().sent_at;
+  const bool asked = unsure_ && unsure_->asked;
+  const TimePoint unanswered_since = asked ? unsure_->asked_at : in_flight_.empty() ? now : in_flight_.front().sent_at;
   return std::max(last_heard_, std::min(unanswered_since, unread_since.value_or(now)));
 }
 
@@ -167,6 +216,7 @@ std::optional<Error> NodeSession::hear(const NodeListening& message, TimePoint, 
   if (server == servers_.end() && granted_ > 0) return std::nullopt;
   if (server == servers_.end()) return broke("listened without asking: " + to_text(message.server));
   server->open = true;
+  server->asked.reset();
   if (std::exchange(stopped_accepting_, false)) effects.push_back(AcceptsAgain{});
   if (policy_.readiness == Readiness::Listening) become_ready(effects);
   return std::nullopt;
@@ -183,6 +233,10 @@ std::optional<Error> NodeSession::hear(const NodeClosed& message, TimePoint, Eff
 }
 
 std::optional<Error> NodeSession::hear(const NodeAnswered& message, TimePoint now, Effects& effects) {
+  if (unsure_) {
+    if (unsure_->asked == message.number) unsure_.reset();
+    return std::nullopt;
+  }
   const auto is_meant = [&](const InFlight& c) { return c.number == message.number; };
   const auto connection = std::find_if(in_flight_.begin(), in_flight_.end(), is_meant);
   if (connection == in_flight_.end() || connection->accepted) {
@@ -201,6 +255,7 @@ std::optional<Error> NodeSession::hear(const NodeLeaves& message, TimePoint, Eff
 }
 
 std::optional<Error> NodeSession::hear(const NodeHandleArrived&, TimePoint now, Effects& effects) {
+  if (unsure_) return std::nullopt;
   const auto connection = next_to_arrive();
   if (connection == in_flight_.end()) return broke("acknowledged a connection that was not sent to it");
   connection->arrived = true;
@@ -210,6 +265,10 @@ std::optional<Error> NodeSession::hear(const NodeHandleArrived&, TimePoint now, 
 }
 
 std::optional<Error> NodeSession::hear(const NodeHandleMissing&, TimePoint now, Effects& effects) {
+  if (unsure_) {
+    on_missing_while_unsure(now);
+    return std::nullopt;
+  }
   const auto connection = next_to_arrive();
   if (connection == in_flight_.end()) return broke("missed a connection that was not sent to it");
   effects.push_back(CameBack{connection->connection});
@@ -287,6 +346,15 @@ void NodeSession::settle_if_answered(std::deque<InFlight>::iterator connection, 
     on_full(now);
   }
   in_flight_.erase(connection);
+}
+
+// Of a worker of `cluster`: it was the question's, perhaps, and then that has no answer. The next one has another
+// number.
+void NodeSession::on_missing_while_unsure(TimePoint now) {
+  if (!unsure_->asked) return;
+  if (!is_cluster_worker(policy_.dialect)) return unsure_.reset();
+  unsure_->asked.reset();
+  on_full(now);
 }
 
 void NodeSession::on_full(TimePoint now) {

@@ -31,6 +31,14 @@ namespace holdfast {
 // Under the dialect Auto a worker is one of `cluster` from the moment on at which it has been granted a server. Until
 // then it may be taken for one of another dialect (`adopt`): only then are connections sent to it.
 //
+// A session that goes on after the sudden end of who had it (`recovered`) knows less than the worker: connections that
+// it knows nothing of may be on their way to it, whose answers come first. Acknowledgements have no number, so which of
+// them is the first for one of its own cannot be told by looking. Therefore it sends a question first, which is
+// answered in its turn like a connection: what comes before that answer is for who was there before. To a worker of
+// `cluster` the question is a connection, one of ours, for a server that it does not have: it is refused by its number.
+// To any other it is a message whose descriptor is missing, which is told. Nothing else may be sent meanwhile: Node
+// gives a descriptor to the first message of a read that asks for one.
+//
 // Phases: Open until it disconnects by itself (Leaving), is told to (Draining), or its end of the channel closes
 // (Ended). A worker that has closed all its servers and says nothing more has stopped accepting; it may begin again.
 class NodeSession {
@@ -55,7 +63,8 @@ class NodeSession {
     NodeServer described;
     std::uint16_t told_port = 0;
     ListenerId listener;
-    bool open = false;  // until then it is only granted
+    bool open = false;                                 // until then it is only granted
+    std::optional<std::int64_t> asked = std::nullopt;  // the number of the query, until it is open
   };
   struct InFlight {
     std::uint64_t connection = 0;
@@ -63,6 +72,11 @@ class NodeSession {
     TimePoint sent_at{};
     bool arrived = false;
     std::optional<bool> accepted;
+  };
+  // Nothing that is sent is certain to be ours, and no answer either, before the question is answered.
+  struct Unsure {
+    std::optional<std::int64_t> asked;  // the number of the question that is on its way
+    TimePoint asked_at{};
   };
   // All that is known of the worker, for a program that goes on where this one stops.
   struct Saved {
@@ -81,9 +95,13 @@ class NodeSession {
     TimePoint full_until{};
     TimePoint last_heard{};
     std::int64_t next_number = 0;
+    std::optional<Unsure> unsure;
   };
   NodeSession(Policy policy, Saved saved);
   [[nodiscard]] Saved save() const;
+  // Of a state that is older than the end of who had it: what a session can go on with. Connections that were on their
+  // way are the worker's, or lost.
+  [[nodiscard]] static Saved recovered(Saved saved);
 
   // What a message means for the shell.
   struct Send {
@@ -117,6 +135,11 @@ class NodeSession {
   [[nodiscard]] Effects answer(const NodeQuery& query, const NodeServers::Answer& answer);
   // The worker's end of the channel is closed. What is still on its way comes back with it.
   [[nodiscard]] Effects on_end();
+  // Of servers that were granted and are not open the worker may have no answer yet: it is told once more. Node.js
+  // ignores an answer that it does not wait for.
+  [[nodiscard]] Effects ask_again() const;
+  // A wish: another worker in its place.
+  [[nodiscard]] Effects dismiss(std::string why);
   // A wish: finish and leave. Once.
   [[nodiscard]] Effects drain();
   // It counts as ready, whether it has said so or not. Node acknowledges a connection before the program has started,
@@ -136,7 +159,16 @@ class NodeSession {
   [[nodiscard]] NodeOrder connection_order(ListenerId listener) const;
   void on_sent(std::uint64_t connection, ListenerId listener, TimePoint now);
 
-  // The next moment at which may_send may change by itself; kNever: none.
+  // After a sudden end: whether the question may be sent now, what it is, and that it was sent.
+  [[nodiscard]] bool may_ask(TimePoint now) const;
+  struct Question {
+    NodeOrder order;
+    bool with_descriptor = false;  // with any stream socket
+  };
+  [[nodiscard]] Question question() const;
+  void on_question_sent(TimePoint now);
+
+  // The next moment at which may_send or may_ask may change by itself; kNever: none.
   [[nodiscard]] TimePoint next_deadline(TimePoint now) const;
   // When it was last known to be alive: now, unless it owes an answer, or has not read its channel since then.
   [[nodiscard]] TimePoint heartbeat(TimePoint now, std::optional<TimePoint> unread_since) const;
@@ -174,6 +206,7 @@ class NodeSession {
   [[nodiscard]] bool has_open_server() const;
   [[nodiscard]] std::deque<InFlight>::iterator next_to_arrive();
   void settle_if_answered(std::deque<InFlight>::iterator connection, TimePoint now, Effects& effects);
+  void on_missing_while_unsure(TimePoint now);
   void on_full(TimePoint now);
   void leave(std::string why, Effects& effects);
   void become_ready(Effects& effects);
@@ -194,6 +227,7 @@ class NodeSession {
   TimePoint full_until_{};
   TimePoint last_heard_{};
   std::int64_t next_number_ = 0;
+  std::optional<Unsure> unsure_;
 };
 
 }  // namespace holdfast

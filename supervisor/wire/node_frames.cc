@@ -7,6 +7,7 @@ namespace holdfast {
 namespace {
 
 constexpr std::size_t kWord = 4;
+constexpr char kVersionMark = '\xff';
 
 std::uint32_t length_in(std::string_view word) {
   std::uint32_t length = 0;
@@ -38,6 +39,11 @@ Result<std::optional<std::string_view>> NodeFrames::next() {
   if (left.size() - kWord < length) return std::optional<std::string_view>();
   start_ += kWord + length;
   return std::optional(left.substr(kWord, length));
+}
+
+bool NodeFrames::may_begin_here() const {
+  const std::string_view left = rest();
+  return left.size() <= kWord || (length_in(left) <= limit_ && left[kWord] == kVersionMark);
 }
 
 }  // namespace holdfast

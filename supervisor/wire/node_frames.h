@@ -21,6 +21,10 @@ class NodeFrames {
   // for each: a message goes beyond the limit, and is passed over.
   [[nodiscard]] Result<std::optional<std::string_view>> next();
 
+  // Whether what has come and was not handed out may be the beginning of a message, and not its middle: V8 begins each
+  // with a mark, which no text has.
+  [[nodiscard]] bool may_begin_here() const;
+
   // What has come of messages that are not whole yet: another one goes on with it.
   [[nodiscard]] std::string_view rest() const { return std::string_view(bytes_).substr(start_); }
 

@@ -28,6 +28,13 @@ class NodeStream {
     return std::visit([](auto& cutter) { return cutter.next(); }, cutter_);
   }
 
+  // Of a stream that is read from somewhere on: false: the next does not begin here. Lines are found again at the next
+  // newline.
+  [[nodiscard]] bool may_begin_here() const {
+    const auto* const frames = std::get_if<NodeFrames>(&cutter_);
+    return frames == nullptr || frames->may_begin_here();
+  }
+
   // What has come of messages that are not whole yet: another one goes on with it.
   [[nodiscard]] std::string_view rest() const {
     return std::visit([](const auto& cutter) { return cutter.rest(); }, cutter_);

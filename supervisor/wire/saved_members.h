@@ -98,7 +98,8 @@ class SavedWriter {
   template <class T>
   [[nodiscard]] static Json json_of(const std::map<std::string, T>& values) {
     Json json = Json::object();
-    for (const auto& [name, value] : values) json[name] = json_of(value);
+    auto& members = json.get_ref<Json::object_t&>();  // whose operator [] looks at all that are there already
+    for (const auto& [name, value] : values) members.emplace_back(name, json_of(value));
     return json;
   }
   template <class Range>

@@ -16,7 +16,8 @@
 
 namespace holdfast {
 
-// What a pool of Node.js workers hands on when the supervisor becomes another program (wire/saved_state.h).
+// What a pool of Node.js workers hands on (wire/saved_state.h). To a program that goes on after a sudden end it does
+// not hand on connections and parts of messages: they end with who had them.
 
 // A worker's end of it is the worker's alone.
 struct SavedNodeChannel {
@@ -24,6 +25,7 @@ struct SavedNodeChannel {
   NodeSession::Saved session;
   std::string heard;                 // the beginning of a message, hexadecimal
   std::vector<std::string> to_send;  // messages, or what is left of one, hexadecimal
+  bool cut = false;                  // the worker has a part of the first of them, and the rest is to follow
   bool distrusted = false;
   bool ended = false;
   bool to_be_closed = false;
@@ -46,7 +48,7 @@ struct SavedNodeWorkers {
   NodeDialect found = NodeDialect::Auto;
   NodeServers::Saved servers;
   std::map<std::string, NodeRelay::Adapter> adapters;
-  std::map<std::string, WorkerId> sessions;
+  std::vector<NodeClientSessions::Saved> sessions;
 };
 
 }  // namespace holdfast

@@ -43,6 +43,7 @@ void members(Form& form, NodeSession::Server& server) {
   form("told_port", server.told_port);
   form("listener", server.listener);
   form("open", server.open);
+  form("asked", server.asked);
 }
 
 template <class Form>
@@ -58,6 +59,12 @@ template <class Form>
 void members(Form& form, NodeSigns& signs) {
   form("said_ready", signs.said_ready);
   form("adapter_spoke", signs.adapter_spoke);
+}
+
+template <class Form>
+void members(Form& form, NodeSession::Unsure& unsure) {
+  form("asked", unsure.asked);
+  form("asked_at", unsure.asked_at);
 }
 
 template <class Form>
@@ -77,6 +84,7 @@ void members(Form& form, NodeSession::Saved& session) {
   form("full_until", session.full_until);
   form("last_heard", session.last_heard);
   form("next_number", session.next_number);
+  form("unsure", session.unsure);
 }
 
 template <class Form>
@@ -91,6 +99,7 @@ void members(Form& form, SavedNodeChannel& channel) {
   form("session", channel.session);
   form("heard", channel.heard);
   form("to_send", channel.to_send);
+  form("cut", channel.cut);
   form("distrusted", channel.distrusted);
   form("ended", channel.ended);
   form("to_be_closed", channel.to_be_closed);
@@ -131,11 +140,17 @@ void members(Form& form, NodeRelay::Adapter& adapter) {
 }
 
 template <class Form>
+void members(Form& form, NodeClientSessions::Saved& sessions) {
+  form("worker", sessions.worker);
+  form("ids", sessions.ids);
+}
+
+template <class Form>
 void members(Form& form, SavedNodeWorkers& workers) {
   form("found", workers.found);
   form("servers", workers.servers);
   form("adapters", workers.adapters);
-  form("sessions", workers.sessions);
+  form("sessions_of", workers.sessions);
 }
 
 }  // namespace holdfast

@@ -38,6 +38,7 @@ struct NodeInbox::Channel {
     bool asked_for = false;  // by the worker, which a flood of questions would have grow without end
   };
   std::deque<Unread> unread;  // messages that are to be sent; of the first, what is left
+  bool cut = false;           // a part of the first of them is sent
   std::size_t unread_bytes = 0;
   std::size_t asked_for = 0;  // messages
   Blocked blocked = Blocked::No;
@@ -49,6 +50,8 @@ struct NodeInbox::Channel {
   std::uint64_t sent_by_then = 0;
   bool distrusted = false;  // it broke the protocol: only its answers to connections are heard, and nothing is said
   bool ended = false;       // nothing is written any more
+  bool joined = false;   // the next of what comes may be the end of a message whose beginning another program has read
+  bool learned = false;  // in this turn, what another program must know
   bool to_be_closed = false;
   bool told = false;  // it has had its time to open its servers
   FdWatcher watcher;

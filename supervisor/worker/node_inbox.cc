@@ -31,6 +31,12 @@ constexpr Duration kRetryAfter = std::chrono::milliseconds(5);
 constexpr Duration kAnswersGather = std::chrono::milliseconds(1);
 constexpr Duration kAnswersWait = std::chrono::milliseconds(3);  // at most
 
+// Whether it changes what the worker has, or is about to have.
+bool tells_of_servers(const NodeMessage& message) {
+  return std::holds_alternative<NodeQuery>(message) || std::holds_alternative<NodeListening>(message) ||
+         std::holds_alternative<NodeClosed>(message) || std::holds_alternative<NodeLeaves>(message);
+}
+
 bool is_answer(const NodeMessage& message) {
   return std::holds_alternative<NodeHandleArrived>(message) || std::holds_alternative<NodeHandleMissing>(message) ||
          std::holds_alternative<NodeAnswered>(message);
@@ -122,7 +128,7 @@ bool NodeInbox::takes_by_message() const { return channel_ && !channel_->session
 NodeSigns NodeInbox::signs() const { return channel_ ? channel_->session.signs() : NodeSigns{}; }
 
 bool NodeInbox::say(const NodeOrder& order) {
-  if (!channel_ || channel_->ended || channel_->unread_bytes > kMostUnread) return false;
+  if (!channel_ || channel_->ended || channel_->distrusted || channel_->unread_bytes > kMostUnread) return false;
   append(order, Asked::No);
   write();
   return true;
@@ -229,13 +235,16 @@ void NodeInbox::read(Hear how) {
       break;
     }
     channel->stream.push({reinterpret_cast<const char*>(buffer.data()), received->length});
+    if (channel->joined && !channel->stream.may_begin_here()) {
+      dismiss(*channel, "the supervisor before us was killed in the middle of a message from it");
+    }
     while (channel_ == channel) {
       const Result<std::optional<std::string_view>> message = channel->stream.next();
       if (message && !*message) break;
       if (message) {
         hear(*channel, **message);
       } else {
-        distrust(*channel, message.error());
+        on_unreadable(*channel, message.error());
       }
     }
     if (how == Hear::WhatCameAtOnce && received->length < buffer.size()) break;
@@ -245,12 +254,25 @@ void NodeInbox::read(Hear how) {
 
 void NodeInbox::hear(Channel& channel, std::string_view bytes) {
   const Result<NodeMessage> message = decode_node_message(bytes, serialization_);
-  if (!message) return distrust(channel, message.error());
+  if (!message) return on_unreadable(channel, message.error());
+  channel.joined = false;
   if (channel.distrusted && !is_answer(*message)) return;
   const Result<NodeSession::Effects> effects = channel.session.on_message(*message, loop_.now());
   if (!effects) return distrust(channel, effects.error());
+  channel.learned |= tells_of_servers(*message);
   perform_all(*effects);
   if (std::holds_alternative<NodeClosed>(*message) && hooks_.on_strays && !settling_) hooks_.on_strays(*this);
+}
+
+void NodeInbox::on_unreadable(Channel& channel, const Error& error) {
+  if (!std::exchange(channel.joined, false)) distrust(channel, error);
+}
+
+// Nothing more is said to it, for it would not be understood, or heard from it.
+void NodeInbox::dismiss(Channel& channel, const std::string& why) {
+  channel.joined = false;
+  channel.distrusted = true;
+  perform_all(channel.session.dismiss(why));
 }
 
 // What it had taken up must be known all the same: given to another worker, such a connection would be served twice.
@@ -342,9 +364,10 @@ ListenerId NodeInbox::way_of(ListenerId listener) const {
 }
 
 void NodeInbox::write() {
+  if (channel_ && std::exchange(channel_->learned, false) && !settling_ && hooks_.before_acting) hooks_.before_acting();
   // A hook may end the channel.
   while (channel_ && !channel_->ended && !channel_->distrusted && channel_->blocked == Blocked::No &&
-         (write_line() || write_connection() || write_drain() || write_end())) {
+         (write_line() || write_question() || write_connection() || write_drain() || write_end())) {
   }
   watch();
   if (hooks_.on_strays && !settling_ && !strays().empty()) hooks_.on_strays(*this);
@@ -356,9 +379,32 @@ bool NodeInbox::write_line() {
   const std::size_t length = send(message.bytes, std::nullopt);
   channel_->unread_bytes -= length;
   message.bytes.erase(0, length);
-  if (!message.bytes.empty()) return true;
+  if (!message.bytes.empty()) {
+    if (length > 0) on_cut();
+    return true;
+  }
+  channel_->cut = false;
   if (message.asked_for) channel_->asked_for--;
   channel_->unread.pop_front();
+  return true;
+}
+
+bool NodeInbox::write_question() {
+  NodeSession& session = channel_->session;
+  if (!session.may_ask(loop_.now())) return false;
+  const NodeSession::Question question = session.question();
+  const std::string bytes = encode(question.order, serialization_);
+  Result<ChannelPair> ours = question.with_descriptor ? make_stream_channel() : ChannelPair{};
+  if (!ours) {  // we are at our limit of open files
+    channel_->blocked = Blocked::Otherwise;
+    channel_->retry_at = loop_.now() + kRetryAfter;
+    return false;
+  }
+  const UniqueFd& descriptor = ours->supervisor_end;
+  const std::size_t length = send(bytes, descriptor ? std::optional<BorrowedFd>(descriptor) : std::nullopt);
+  if (length == 0) return true;
+  session.on_question_sent(loop_.now());
+  if (length < bytes.size()) on_cut(bytes.substr(length));
   return true;
 }
 
@@ -386,10 +432,7 @@ bool NodeInbox::write_connection() {
   }
   in_flight_.emplace(last_sent_, std::move(connection));
   first->pop_front();
-  if (length < bytes.size()) {  // the descriptor went with the first byte
-    channel_->unread.push_front({bytes.substr(length)});
-    channel_->unread_bytes += bytes.size() - length;
-  }
+  if (length < bytes.size()) on_cut(bytes.substr(length));  // the descriptor went with the first byte
   return true;
 }
 
@@ -407,6 +450,19 @@ bool NodeInbox::write_drain() {
 bool NodeInbox::write_end() {
   if (std::exchange(channel_->to_be_closed, false)) end_stream(channel_->fd);
   return false;
+}
+
+// A part of a message is sent, and the rest is the next to be.
+void NodeInbox::on_cut(std::string rest) {
+  channel_->unread_bytes += rest.size();
+  channel_->unread.push_front({std::move(rest)});
+  on_cut();
+}
+
+// Another program cannot go on with it: who is told anything after half a message ends.
+void NodeInbox::on_cut() {
+  if (std::exchange(channel_->cut, true) || settling_) return;
+  if (hooks_.before_acting) hooks_.before_acting();
 }
 
 std::size_t NodeInbox::send(std::string_view bytes, std::optional<BorrowedFd> fd) {

@@ -35,7 +35,7 @@ namespace holdfast {
 // finds it out, and says so.
 class NodeInbox final : public ConnectionSink {
  public:
-  // Called from the loop, or from within a call of this inbox. All of them are needed but the last four.
+  // Called from the loop, or from within a call of this inbox. All of them are needed but the last five.
   struct Hooks {
     std::function<NodeServers::Answer(NodeInbox&, const NodeQuery&)> on_query;  // its reason is the owner's to log
     std::function<void(NodeInbox&)> on_ready;
@@ -52,6 +52,9 @@ class NodeInbox final : public ConnectionSink {
     std::function<std::optional<ListenerId>(const NodeInbox&, ListenerId, const std::vector<ListenerId>& servers)>
         stand_in;
     std::function<void(NodeInbox&)> on_strays;  // there are some here, or may be for another reason than before
+    // What is known of the worker has changed in a way that another program must know that goes on with it: it is acted
+    // upon when this returns.
+    std::function<void()> before_acting;
   };
   NodeInbox(Loop& loop, NodeSession::Policy policy, NodeSerialization serialization, Hooks hooks);
   ~NodeInbox() override;
@@ -60,7 +63,12 @@ class NodeInbox final : public ConnectionSink {
   [[nodiscard]] static std::unique_ptr<NodeInbox> adopt(Loop& loop, NodeSession::Policy policy,
                                                         NodeSerialization serialization, Hooks hooks,
                                                         const SavedNodeInbox& saved, FdTable& fds);
-  [[nodiscard]] SavedNodeInbox save(FdList& fds) const;
+  [[nodiscard]] SavedNodeInbox save(FdList& fds, SavedFor what) const;
+  // After `adopt` of what was saved for a sudden end, and before the loop turns: what was heard and said since then is
+  // found out as far as it can be. Parts of messages may be missing on both ways: on the one to us it is what comes
+  // first, which is passed over if it is no message; a worker that was told half of something can be told nothing more,
+  // and leaves (`on_leaves`).
+  void recover();
   // Its worker has said that it leaves by itself, and lives.
   [[nodiscard]] bool is_leaving() const;
 
@@ -131,6 +139,8 @@ class NodeInbox final : public ConnectionSink {
   void read(Hear how);
   void hear(Channel& channel, std::string_view bytes);
   void distrust(Channel& channel, const Error& error);
+  void on_unreadable(Channel& channel, const Error& error);
+  void dismiss(Channel& channel, const std::string& why);
   void finish_turn();
 
   enum class Asked { No, Yes };
@@ -152,9 +162,12 @@ class NodeInbox final : public ConnectionSink {
   void write();
   // Each answers whether it has done something, and so whether there may be more to do.
   [[nodiscard]] bool write_line();
+  [[nodiscard]] bool write_question();
   [[nodiscard]] bool write_connection();
   [[nodiscard]] bool write_drain();
   [[nodiscard]] bool write_end();
+  void on_cut(std::string rest);
+  void on_cut();
   [[nodiscard]] std::size_t send(std::string_view bytes, std::optional<BorrowedFd> fd);
   void watch();
   [[nodiscard]] bool may_let_answers_gather() const;

@@ -35,6 +35,7 @@ std::unique_ptr<NodeInbox> NodeInbox::adopt(Loop& loop, NodeSession::Policy poli
     channel.unread.push_back({bytes_of(message)});
     channel.unread_bytes += channel.unread.back().bytes.size();
   }
+  channel.cut = saved.channel->cut;
   channel.distrusted = saved.channel->distrusted;
   channel.ended = saved.channel->ended;
   channel.to_be_closed = saved.channel->to_be_closed;
@@ -44,26 +45,47 @@ std::unique_ptr<NodeInbox> NodeInbox::adopt(Loop& loop, NodeSession::Policy poli
   return inbox;
 }
 
-SavedNodeInbox NodeInbox::save(FdList& fds) const {
+SavedNodeInbox NodeInbox::save(FdList& fds, SavedFor what) const {
+  const bool with_what_waits = what == SavedFor::Upgrade;
   SavedNodeInbox saved;
-  for (const auto& [listener, queue] : unsent_) {
-    for (const Connection& connection : queue) saved.unsent.push_back(save_connection(connection, fds));
-  }
-  for (const auto& [number, connection] : in_flight_)
-    saved.in_flight.push_back({number, save_connection(connection, fds)});
   saved.unsent_drain = unsent_drain_;
   saved.last_sent = last_sent_;
   saved.taken = taken_;
+  if (with_what_waits) {
+    for (const auto& [listener, queue] : unsent_) {
+      for (const Connection& connection : queue) saved.unsent.push_back(save_connection(connection, fds));
+    }
+    for (const auto& [number, connection] : in_flight_)
+      saved.in_flight.push_back({number, save_connection(connection, fds)});
+  } else {
+    saved.taken += in_flight_.size();  // the worker has them, whether it takes them up or not
+  }
   if (!channel_) return saved;
   SavedNodeChannel& channel = saved.channel.emplace();
-  channel.fd = fds.add("node", channel_->fd);
+  channel.fd = fds.add("channel", channel_->fd);
   channel.session = channel_->session.save();
-  channel.heard = hex_of(channel_->stream.rest());
-  for (const Channel::Unread& message : channel_->unread) channel.to_send.push_back(hex_of(message.bytes));
+  if (with_what_waits) {
+    channel.heard = hex_of(channel_->stream.rest());
+    for (const Channel::Unread& message : channel_->unread) channel.to_send.push_back(hex_of(message.bytes));
+  }
+  channel.cut = channel_->cut;
   channel.distrusted = channel_->distrusted;
   channel.ended = channel_->ended;
   channel.to_be_closed = channel_->to_be_closed;
   return saved;
+}
+
+void NodeInbox::recover() {
+  if (!channel_) return;
+  Channel& channel = *channel_;
+  channel.session = NodeSession(policy_, NodeSession::recovered(channel.session.save()));
+  channel.joined = true;
+  channel.blocked = Blocked::Otherwise;  // until the loop turns: what we know is kept by then
+  channel.retry_at = loop_.now();
+  if (std::exchange(channel.cut, false)) {
+    return dismiss(channel, "the supervisor before us was killed in the middle of a message to it");
+  }
+  perform_all(channel.session.ask_again());
 }
 
 bool NodeInbox::is_leaving() const { return channel_ && channel_->session.is_leaving(); }

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "component/kernel_fixtures.h"
+#include "component/played_node_worker.h"
 #include "component/run_until.h"
 #include "loop/loop.h"
 #include "sys/fd_passing.h"
@@ -29,56 +30,6 @@ using namespace std::chrono_literals;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
-
-const std::string kAcknowledged = "{\"cmd\":\"NODE_HANDLE_ACK\"}\n";
-const std::string kMissing = "{\"cmd\":\"NODE_HANDLE_NACK\"}\n";
-
-std::string listening(int port) {
-  const std::string server = ",\"index\":0,\"address\":null,\"addressType\":4,\"port\":" + std::to_string(port) + "}\n";
-  return R"({"cmd":"NODE_CLUSTER","seq":1,"act":"queryServer")" + server +
-         R"({"cmd":"NODE_CLUSTER","seq":2,"act":"listening")" + server;
-}
-std::string accepted(int number, const char* how = "true") {
-  return R"({"cmd":"NODE_CLUSTER","ack":)" + std::to_string(number) + ",\"accepted\":" + how + "}\n";
-}
-
-// The worker's end of a channel.
-class PlayedWorker {
- public:
-  explicit PlayedWorker(UniqueFd channel) : channel_(std::move(channel)) {}
-
-  void say(const std::string& lines) {
-    ASSERT_EQ(::send(channel_.get(), lines.data(), lines.size(), MSG_NOSIGNAL), static_cast<ssize_t>(lines.size()));
-  }
-  // Reads what is there; each read gives at most one descriptor, as recvmsg does.
-  bool read() {
-    std::vector<std::byte> buffer(65536);
-    Result<Received> received = receive_with_fds(channel_, buffer);
-    if (!received || received->state == Received::State::WouldBlock) return false;
-    if (received->state == Received::State::Closed) {
-      closed_ = true;
-      return false;
-    }
-    text_.append(reinterpret_cast<const char*>(buffer.data()), received->length);
-    EXPECT_LE(received->fds.size(), 1u);
-    for (UniqueFd& fd : received->fds) fds_.push_back(std::move(fd));
-    return true;
-  }
-  std::string read_all() {
-    while (read()) continue;
-    return std::exchange(text_, {});
-  }
-  [[nodiscard]] std::vector<UniqueFd>& fds() { return fds_; }
-  [[nodiscard]] bool closed() const { return closed_; }
-  [[nodiscard]] BorrowedFd channel() const { return channel_; }
-  void die() { channel_.reset(); }
-
- private:
-  UniqueFd channel_;
-  std::string text_;
-  std::vector<UniqueFd> fds_;
-  bool closed_ = false;
-};
 
 class NodeInboxTest : public testing::Test {
  protected:
@@ -138,7 +89,7 @@ class NodeInboxTest : public testing::Test {
   Loop loop_;
   NodeServers servers_{{{*parse_listen_address(":3000")}, {*parse_listen_address(":3001")}}};
   std::unique_ptr<NodeInbox> inbox_;
-  std::optional<PlayedWorker> worker_;
+  std::optional<PlayedNodeWorker> worker_;
   std::vector<std::string> told_;
   std::optional<ListenerId> stands_in_;
   int rooms_ = 0;

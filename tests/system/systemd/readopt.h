@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,19 @@
 #include "support/systemd_test.h"
 
 namespace holdfast::test {
+
+// How a test that is made for several kinds of workers says of which.
+struct WorkerKind {
+  std::string name;  // of the case
+  std::string lines;
+  std::string command = R"("/run/machine/bin/whoami")";
+  friend void PrintTo(const WorkerKind& kind, std::ostream* out) { *out << kind.name; }
+};
+// Node.js workers: a server of `cluster`, or one that is given its connections by the message of a dialect.
+inline WorkerKind node_workers(const std::string& dialect) {
+  return {"Node" + dialect.substr(0, dialect.find('-')), "node-dialect = \"" + dialect + "\"\n",
+          R"("node", "/etc/holdfast/app.js", ")" + dialect + '"'};
+}
 
 // A service of the packaged unit, whose workers systemd keeps when the supervisor is killed.
 class Readopt : public SystemdTest {
@@ -27,6 +41,35 @@ class Readopt : public SystemdTest {
     units_.emplace_back(kService);
   }
 
+  void start(const WorkerKind& kind) {
+    if (kind.command.find("node") != std::string::npos) write_node_program();
+    if (!IsSkipped()) start(kind.lines, kind.command);
+  }
+  // One that answers with its pid, and keeps connections for as long as its clients do. /say says a MiB to the others;
+  // /block hears and does nothing until there is a file /etc/holdfast/go.
+  void write_node_program() {
+    if (test::run({"node", "--version"}).exit_code != 0) GTEST_SKIP() << "there is no node here";
+    machine_.write("/etc/holdfast/app.js", R"(
+const fs = require('node:fs');
+const server = require('node:http').createServer((request, response) => {
+  const body = JSON.stringify({ pid: process.pid, slot: Number(process.env.NODE_APP_INSTANCE) });
+  response.setHeader('Content-Length', Buffer.byteLength(body));
+  if (request.url === '/block') {
+    console.log('blocked');
+    while (!fs.existsSync('/etc/holdfast/go')) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
+  }
+  if (request.url === '/say') return process.send('x'.repeat(1 << 20), () => response.end(body));
+  response.end(body);
+});
+server.keepAliveTimeout = 0;
+if (process.argv[2] === 'cluster') {
+  server.listen(3000);
+} else {
+  process.on('message', (message, socket) => { if (socket) server.emit('connection', socket); });
+  process.send('ready');
+}
+)");
+  }
   // One pool, whose workers are of `command` and as `lines` say.
   void start(const std::string& lines, const std::string& command = R"("/run/machine/bin/whoami")") {
     write_config("[listeners.main]\naddress = \"127.0.0.1:8080\"\n[pools.main]\nworkers = " + std::to_string(kWorkers) +

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
+#include <optional>
 
 #include "system/bus/redis_fixture.h"
 #include "system/systemd/readopt.h"
@@ -12,9 +14,14 @@ namespace {
 
 using testing::HasSubstr;
 
+class KilledWhileItReplaces : public Readopt, public testing::WithParamInterface<WorkerKind> {};
+
 // Whatever is under way when it is killed: there is one worker for each slot afterwards, and nobody was refused.
-TEST_F(Readopt, KilledWhileItReplacesItsWorkersNoWorkerIsLeftBehind) {
-  start("intake = \"sdk\"\nsurge = 3\n");
+TEST_P(KilledWhileItReplaces, ItsWorkersNoWorkerIsLeftBehind) {
+  WorkerKind kind = GetParam();
+  kind.lines += "surge = 3\n";
+  start(kind);
+  if (IsSkipped()) return;
   LoadPlan plan;
   plan.target = target_;
   plan.sources = ipv4_sources(40);
@@ -35,6 +42,10 @@ TEST_F(Readopt, KilledWhileItReplacesItsWorkersNoWorkerIsLeftBehind) {
   EXPECT_FALSE(report.endings.contains(Ending::Refused)) << report.summary();
   EXPECT_FALSE(report.endings.contains(Ending::TimedOut)) << report.summary();
 }
+
+INSTANTIATE_TEST_SUITE_P(Kinds, KilledWhileItReplaces,
+                         testing::Values(WorkerKind{"Sdk", "intake = \"sdk\"\n"}, node_workers("cluster")),
+                         [](const auto& tested) { return tested.param.name; });
 
 TEST_F(Readopt, AnUpgradeInPlaceGoesOnBeingKept) {
   start("intake = \"sdk\"\n");
@@ -85,10 +96,9 @@ TEST_F(Readopt, AReloadThatWasUnderWayCostsNobodyHisWorker) {
   EXPECT_TRUE(get_once(endpoint("127.0.0.1:8081"), "/"));
 }
 
-TEST_F(Readopt, NodeWorkersAreStartedAnewBesideThoseThatGoOn) {
-  if (test::run({"node", "--version"}).exit_code != 0) GTEST_SKIP() << "there is no node here";
-  machine_.write("/etc/holdfast/app.js",
-                 "require('http').createServer((q, a) => a.end(String(process.pid))).listen(3000)\n");
+TEST_F(Readopt, NodeWorkersGoOnAndAreSpokenToAsEver) {
+  write_node_program();
+  if (IsSkipped()) return;
   write_config(R"([listeners.main]
 address = "127.0.0.1:8080"
 pool = "main"
@@ -96,8 +106,8 @@ pool = "main"
 address = "127.0.0.1:8081"
 pool = "node"
 [pools.node]
-workers = 1
-command = ["node", "/etc/holdfast/app.js"]
+workers = 2
+command = ["node", "/etc/holdfast/app.js", "cluster"]
 [pools.main]
 workers = 2
 intake = "sdk"
@@ -106,14 +116,99 @@ command = ["/run/machine/bin/whoami"]
   start_service();
   const std::vector<pid_t> node = pids_of("node");
   const std::vector<pid_t> main = pids_of("main");
-  ASSERT_EQ(node.size(), 1U);
+  ASSERT_EQ(node.size(), 2U);
   ASSERT_EQ(main.size(), 2U);
   kill_supervisor();
-  EXPECT_TRUE(eventually([&] { return pids_of("node").size() == 1 && pids_of("node") != node; })) << status().json;
+  EXPECT_EQ(pids_of("node"), node) << status().json;
   EXPECT_EQ(pids_of("main"), main);
   EXPECT_TRUE(get_once(target_, "/"));
   EXPECT_TRUE(get_once(endpoint("127.0.0.1:8081"), "/"));
-  EXPECT_THAT(machine_.journal(kService), HasSubstr("pool node is not kept"));
+  // They hear that they are to go, and whoever dies is missed.
+  tell({"restart", "node", "--wait"});
+  const std::vector<pid_t> next = pids_of("node");
+  ASSERT_EQ(next.size(), 2U);
+  EXPECT_NE(next[0], node[0]);
+  EXPECT_NE(next[1], node[1]);
+  EXPECT_TRUE(eventually([&] { return processes().size() == 5; }));
+  kill_supervisor();
+  send(SIGKILL, next[0]);
+  EXPECT_TRUE(eventually([&] {
+    const std::vector<pid_t> now = pids_of("node");
+    return now.size() == 2 && now[0] != next[0] && now[1] == next[1];
+  })) << status().json;
+  EXPECT_THAT(machine_.journal(kService), testing::Not(HasSubstr("ERR_IPC_DISCONNECTED")));
+}
+
+// It is in the state, with the query that it waits for the answer of.
+TEST_F(Readopt, ANodeWorkerThatStartsIsReadyBehindTheNextSupervisor) {
+  write_node_program();
+  if (IsSkipped()) return;
+  machine_.write("/etc/holdfast/late.js", R"(
+const fs = require('node:fs');
+const late = setInterval(() => {
+  if (!fs.existsSync('/etc/holdfast/go')) return;
+  clearInterval(late);
+  require('/etc/holdfast/app.js');
+}, 20);
+)");
+  write_config(R"([listeners.main]
+address = "127.0.0.1:8080"
+[pools.main]
+workers = 1
+start-timeout = "1h"
+command = ["node", "/etc/holdfast/late.js", "cluster"]
+)");
+  systemctl({"start", "--no-block", kService});
+  ASSERT_TRUE(eventually([&] { return status().slots.size() == 1 && status().slot(0).state == "starting"; }));
+  const pid_t worker = status().slot(0).pid;
+  kill_supervisor();
+  EXPECT_EQ(status().slot(0).pid, worker);
+  EXPECT_EQ(status().slot(0).state, "starting");
+  machine_.write("/etc/holdfast/go", "");
+  EXPECT_TRUE(eventually([&] { return status().all_serving(); })) << status().json;
+  EXPECT_EQ(status().slot(0).pid, worker);
+  EXPECT_TRUE(get_once(target_, "/"));
+}
+
+// Whatever it were told next would be the other half for it, and its end.
+TEST_F(Readopt, ANodeWorkerThatWasToldHalfOfAMessageServesItsClientsAndIsReplaced) {
+  write_node_program();
+  if (IsSkipped()) return;
+  write_config(R"([listeners.main]
+address = "127.0.0.1:8080"
+[pools.main]
+workers = 2
+node-messages = "relay"
+heartbeat-timeout = "0"
+drain-timeout = "1h"
+command = ["node", "/etc/holdfast/app.js", "cluster"]
+)");
+  start_service();
+  const std::vector<pid_t> workers = status().pids();
+  ASSERT_EQ(workers.size(), 2U);
+  std::map<pid_t, std::string> sources;
+  for (const std::string& source : ipv4_sources(40)) {
+    if (const std::optional<Response> response = get_once(target_, "/", source)) sources[response->pid] = source;
+  }
+  ASSERT_EQ(sources.size(), 2U);
+  HttpClient client(target_, sources[workers[0]]);
+  client.send("/block");
+  ASSERT_TRUE(eventually([&] { return machine_.journal(kService).find("blocked") != std::string::npos; }));
+  ASSERT_TRUE(get_once(target_, "/say", sources[workers[1]]));
+  // The answers to one more connection come behind what was said.
+  ASSERT_TRUE(get_once(target_, "/", sources[workers[1]]));
+  ASSERT_TRUE(eventually([&] { return status().waiting == 0; })) << status().json;
+  kill_supervisor();
+  EXPECT_TRUE(eventually([&] { return status().pids()[0] != workers[0] && status().all_serving(); })) << status().json;
+  EXPECT_EQ(status().pids()[1], workers[1]);
+  machine_.write("/etc/holdfast/go", "");
+  std::optional<Response> response = client.receive();
+  ASSERT_TRUE(response);
+  EXPECT_EQ(response->pid, workers[0]);
+  response = client.get("/");
+  ASSERT_TRUE(response);
+  EXPECT_EQ(response->pid, workers[0]);
+  EXPECT_THAT(machine_.journal(kService), HasSubstr("was killed in the middle of a message to it"));
 }
 
 TEST_F(Readopt, AFrontDoorStandsAgainAndKnowsWhoCameTooOften) {

@@ -52,6 +52,43 @@ TEST(NodeClientSessions, AreNotRememberedWithoutEnd) {
   EXPECT_EQ(sessions.size(), std::size_t{1} << 18);
 }
 
+std::string numbered(std::size_t number) {
+  const std::string digits = std::to_string(number);
+  return std::string(20 - digits.size(), 'a') + digits;
+}
+
+TEST(NodeClientSessions, AreSavedByTheirWorkers) {
+  NodeClientSessions sessions;
+  sessions.on_session(kOne, {kSession, true});
+  sessions.on_session(kTwo, {kOther, true});
+  for (const auto which : {NodeClientSessions::Which::All, NodeClientSessions::Which::Newest}) {
+    NodeClientSessions next;
+    next.adopt(sessions.save(which));
+    EXPECT_EQ(next.size(), 2U);
+    EXPECT_EQ(next.worker_of(kSession), kOne);
+    EXPECT_EQ(next.worker_of(kOther), kTwo);
+    next.on_gone(kOne);
+    EXPECT_EQ(next.size(), 1U);
+  }
+}
+
+TEST(NodeClientSessions, OfVeryManyThoseThatWereOpenedLastAreSavedAgainAndAgain) {
+  NodeClientSessions sessions;
+  const std::size_t all = 2 * NodeClientSessions::kMostOfNewest;
+  for (std::size_t i = 0; i < all; i++) sessions.on_session(i % 2 == 0 ? kOne : kTwo, {numbered(i), true});
+  NodeClientSessions next;
+  next.adopt(sessions.save(NodeClientSessions::Which::Newest));
+  EXPECT_EQ(next.size(), NodeClientSessions::kMostOfNewest);
+  EXPECT_EQ(next.worker_of(numbered(all - 1)), kTwo);
+  EXPECT_EQ(next.worker_of(numbered(all / 2)), kOne);
+  EXPECT_EQ(next.worker_of(numbered(all / 2 - 1)), std::nullopt);
+  sessions.on_gone(kTwo);
+  EXPECT_EQ(sessions.save(NodeClientSessions::Which::Newest).size(), 1U);
+  NodeClientSessions upgraded;
+  upgraded.adopt(sessions.save(NodeClientSessions::Which::All));
+  EXPECT_EQ(upgraded.size(), all / 2);
+}
+
 TEST(NodeClientSessions, AreNamedInTheQuery) {
   EXPECT_EQ(session_in("/socket.io/?EIO=4&transport=polling&t=abc&sid=" + kSession), kSession);
   EXPECT_EQ(session_in("/socket.io/?sid=" + kOther + "&EIO=4"), kOther);

@@ -54,6 +54,20 @@ TEST(NodeFrames, MayComeInAnyPieces) {
   }
 }
 
+TEST(NodeFrames, OneThatIsReadFromItsMiddleIsNoBeginning) {
+  const auto begins = [](const std::string& bytes) {
+    NodeFrames frames(100);
+    frames.push(bytes);
+    return frames.may_begin_here();
+  };
+  const std::string whole = frame("\xff\x0f-a message-") + frame("\xff\x0f-another-");
+  EXPECT_TRUE(begins(""));
+  EXPECT_TRUE(begins(whole));
+  EXPECT_TRUE(begins(whole.substr(0, 3))) << "so far";
+  for (std::size_t at = 1; at < frame("\xff\x0f-a message-").size(); at++) EXPECT_FALSE(begins(whole.substr(at))) << at;
+  EXPECT_FALSE(begins(frame("\xff" + std::string(200, 'x')))) << "too long";
+}
+
 TEST(NodeFrames, OneThatIsTooLongIsPassedOver) {
   const std::string bytes = frame("a") + frame(std::string(101, 'x')) + frame("b") + frame(std::string(100, 'y'));
   for (std::size_t piece : {std::size_t{1}, std::size_t{7}, bytes.size()}) {

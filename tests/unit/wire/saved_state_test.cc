@@ -30,13 +30,15 @@ SavedNodeInbox busy_node_inbox() {
   channel.fd = "node.3";
   channel.session.phase = NodeSession::Phase::Draining;
   channel.session.connection_message = "\"connection\"";
-  channel.session.servers = {{"7", {NodeServer::Kind::Unix, "/run/x", 0, 1}, 80, ListenerId{2}, true}};
+  channel.session.servers = {{"7", {NodeServer::Kind::Unix, "/run/x", 0, 1}, 80, ListenerId{2}, true, 6}};
   channel.session.in_flight = {{41, 5, TimePoint{3s}, true, std::nullopt},
                                {42, std::nullopt, TimePoint{4s}, false, true}};
   channel.session.signs.adapter_spoke = true;
   channel.session.window = 9;
+  channel.session.unsure = NodeSession::Unsure{77, TimePoint{5s}};
   channel.heard = "7b22";
   channel.to_send = {"0a"};
+  channel.cut = true;
   channel.to_be_closed = true;
   inbox.unsent = {{"connection.51", "00"}};
   inbox.in_flight = {{41, {"connection.52", "01"}}};
@@ -72,7 +74,7 @@ SavedState busy_state() {
   pool.node = SavedNodeWorkers{NodeDialect::SocketIo,
                                {{{{NodeServer::Kind::Tcp6, "::", 3000, 0}, 1}}, {{1, "\"keys\""}}},
                                {{"uid", {WorkerId{7}, "/chat"}}},
-                               {{"session", WorkerId{7}}}};
+                               {{WorkerId{7}, "session"}}};
   pool.at_session_door = {{"connection.61", "02"}};
   SavedWorker& worker = pool.workers.emplace_back();
   worker.id = WorkerId{7};
@@ -122,7 +124,11 @@ TEST(SavedState, ComesBackAsItWas) {
   const NodeSession::Saved& session = read->pools[0].slots[0].node_inbox->channel->session;
   EXPECT_EQ(session.in_flight[0].number, 5);
   EXPECT_EQ(session.in_flight[1].accepted, true);
-  EXPECT_EQ(read->pools[0].node->sessions.at("session"), WorkerId{7});
+  EXPECT_EQ(session.servers[0].asked, 6);
+  EXPECT_EQ(session.unsure->asked, 77);
+  EXPECT_TRUE(read->pools[0].slots[0].node_inbox->channel->cut);
+  EXPECT_EQ(read->pools[0].node->sessions.at(0).worker, WorkerId{7});
+  EXPECT_EQ(read->pools[0].node->sessions.at(0).ids, "session");
 }
 
 TEST(SavedState, IgnoresMembersThatItDoesNotKnow) {
