@@ -5,6 +5,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <array>
 #include <filesystem>
 #include <string>
 #include <string_view>
@@ -34,6 +35,36 @@ TEST(BusFleet, MessagesReachTheOtherMachineOnceAndInOrder) {
     EXPECT_EQ(number(*supervisor, "gaps"), 0u);
     EXPECT_EQ(fleet(*supervisor, "missing"), 0u);
   }
+}
+
+// From one byte to two megabytes, ten at a time: a machine that publishes more than Redis takes loses some, and counts them.
+TEST(BusFleet, MessagesOfAllSizesArriveWholeOnceAndInOrder) {
+  if (Redis::is_missing()) GTEST_SKIP() << "there is no redis-server here";
+  const TempDirectory directory;
+  const Redis redis(directory);
+  const Supervisor oak(machine(redis.url()));
+  const Supervisor elm(machine(redis.url()));
+  oak.wait_until_serving();
+  elm.wait_until_serving();
+  ASSERT_EQ(ask(elm, "/subscribe?p=mixed.*"), "status=0");
+  ASSERT_TRUE(eventually([&] { return is_fleet(oak, elm); }));
+  constexpr std::array<std::size_t, 10> kSizes = {1,         65'537, 100,     2 << 20, 65'536,
+                                                  1'000'000, 1,      131'072, 70'000,  500'000};
+  std::uint64_t said = 0;
+  while (said < 100) {
+    for (const std::size_t size : kSizes) {
+      ASSERT_EQ(ask(oak, "/large?t=mixed." + std::to_string(said++) + "&size=" + std::to_string(size)), "status=0");
+    }
+    ASSERT_TRUE(eventually([&] { return number(elm, "received") == said; })) << number(elm, "received");
+  }
+  EXPECT_EQ(number(elm, "bad"), 0u);
+  EXPECT_EQ(number(elm, "gaps") + number(elm, "disorder"), 0u);
+  EXPECT_EQ(fleet(elm, "missing"), 0u);
+  EXPECT_EQ(fleet(oak, "unsent"), 0u);
+  // As large as any message, and as one that is larger than all that may wait.
+  ASSERT_EQ(ask(oak, "/large?t=mixed.100&size=" + std::to_string(64U << 20)), "status=0");
+  EXPECT_TRUE(eventually([&] { return number(elm, "received") == 101; }));
+  EXPECT_EQ(number(elm, "bad") + number(elm, "gaps"), 0u);
 }
 
 TEST(BusFleet, WhileRedisIsAwayTheLocalBusWorksAndTheGapIsCounted) {
