@@ -109,6 +109,26 @@ TEST_F(BusShared, LargeQuestionsAndAnswersCross) {
   EXPECT_EQ(number(oak, "undelivered"), 0u);
 }
 
+// One that beats as a version did that knew no messages in parts.
+TEST_F(BusShared, AnOlderMachineIsAskedNothingLarge) {
+  const Redis redis(directory);
+  const Supervisor oak(shared_machine(redis.url()));
+  oak.wait_until_serving();
+  ASSERT_TRUE(eventually([&] { return is_connected(oak) && has_members(oak, 1); }));
+  const std::string head = std::string("HFB1\2\0\0\0", 8) + std::string("\7\0\0\0\0\0\0\0", 8) + std::string(10, '\0');
+  write_text(directory / "beat", head + R"({"machine":"old","place":"old","pools":[{"name":"main","serving":"1"}]})");
+  const std::string beat = redis.shell_command() + " -x publish holdfast:0:bus < " + (directory / "beat");
+  EXPECT_TRUE(eventually([&] {
+    if (run({"sh", "-c", beat}).exit_code != 0) return false;
+    for (int key = 0; key < 30; key++) {
+      const std::string answer = ask(oak, "/call?pool=main&key=room" + std::to_string(key) + "&size=100000&ms=20000");
+      if (answer.starts_with("status=-90")) return true;  // EMSGSIZE
+      EXPECT_EQ(answer, "status=0 100000 bytes") << "a key of its own";
+    }
+    return false;
+  })) << ask(oak, "/members?pool=main");
+}
+
 TEST_F(BusShared, WhatIsSentToAMachineThatHasGoneIsServedHere) {
   const Redis redis(directory);
   const Supervisor oak(shared_machine(redis.url()));
