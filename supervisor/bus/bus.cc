@@ -8,7 +8,7 @@
 
 #include "bus/bus_limits.h"
 #include "sys/fd_passing.h"
-#include "sys/gathered_send.h"
+#include "sys/sealed_memory.h"
 
 namespace holdfast {
 
@@ -115,16 +115,18 @@ Result<std::size_t> Bus::publish(std::string_view topic, std::string_view data) 
 }
 
 // A message that no worker of ours has published.
-std::size_t Bus::deliver(std::string_view topic, std::string_view data, std::uint64_t node) {
+std::size_t Bus::deliver(std::string_view topic, std::string_view data, std::uint64_t node,
+                         const SharedMemory& memory) {
   const std::uint64_t sequence = ++sequence_;
+  const bool is_large = memory.size > 0;
   const std::vector<std::byte> record =
-      encode_bus_record({HF_BUS_PUBLISH, topic, "", data}, {.sequence = sequence, .node = node});
-  keep(topic, sequence, record);
-  tails_.on_message(topic, sequence, data, data.size());
+      encode_bus_record({HF_BUS_PUBLISH, topic, "", data, memory.size}, {.sequence = sequence, .node = node});
+  is_large ? retained_.on_not_kept(topic, sequence) : keep(topic, sequence, record);
+  tails_.on_message(topic, sequence, data, is_large ? memory.size : data.size());
   const std::span<const Number> found = subscriptions_.find(topic);
   if (found.empty()) return 0;
   const std::vector<Number> targets(found.begin(), found.end());  // one of them may be taken off over it
-  const BusRun run = run_of(record);
+  const BusRun run = run_of(record, memory);
   for (const Number target : targets) push(target, run);
   return targets.size();
 }
@@ -225,6 +227,11 @@ void Bus::drop_large(const Arrival& arrival, const BusRecord& record) {
   if (const std::optional<PendingCalls::Call> call = calls_.take(record.call, arrival.from)) fail(*call, -EMFILE);
 }
 
+SharedMemory Bus::memory_of(const Arrival& arrival, const BusRecord& record) {
+  if (!record.is_large) return {};
+  return {arrival.memfds[arrival.next_memfd], record.size};
+}
+
 void Bus::on_publish(Arrival& arrival, const BusRecord& record) {
   const std::uint64_t sequence = ++sequence_;
   published_++;
@@ -239,7 +246,8 @@ void Bus::on_publish(Arrival& arrival, const BusRecord& record) {
   if (!tails_.empty() || fleet_) {
     const std::string_view data(reinterpret_cast<const char*>(record.data.data()), record.data.size());
     tails_.on_message(record.name, sequence, data, record.is_large ? record.size : data.size());
-    if (fleet_) record.is_large ? fleet_->skip(record.name) : fleet_->publish(record.name, data);
+    if (fleet_ && record.is_large) fleet_->publish_large(record.name, memory_of(arrival, record));
+    if (fleet_ && !record.is_large) fleet_->publish(record.name, data);
   }
   add(arrival, record, subscriptions_.find(record.name));
 }
@@ -248,13 +256,7 @@ std::optional<Bus::Number> Bus::target_of_reply(const Arrival& arrival, const Bu
   const std::optional<PendingCalls::Call> call = calls_.take(record.call, arrival.from);
   if (!call) return std::nullopt;  // too late
   if (const std::optional<std::uint64_t> node = node_of(call->caller)) {
-    if (record.is_large) {
-      fail(*call, -EMSGSIZE);
-    } else {
-      FleetMessage answer{FleetMessage::Kind::Reply, 0, call->number};
-      answer.data = {reinterpret_cast<const char*>(record.data.data()), record.data.size()};
-      tell_away(*node, answer);
-    }
+    answer_away(*node, *call, arrival, record);
     return std::nullopt;
   }
   const std::span<std::byte> bytes(arrival.batch->bytes.get() + record.offset, record.length);
@@ -328,7 +330,9 @@ void Bus::push(Number to, BusRun run) {
   touch(to);
 }
 
-void Bus::push_own(Number to, std::span<const std::byte> record) { push(to, run_of(record)); }
+void Bus::push_own(Number to, std::span<const std::byte> record, const SharedMemory& memory) {
+  push(to, run_of(record, memory));
+}
 
 void Bus::refuse(Number caller, std::uint64_t call, int status) {
   undelivered_++;

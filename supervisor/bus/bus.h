@@ -25,6 +25,7 @@
 #include "loop/loop.h"
 #include "loop/timer.h"
 #include "sys/fd_table.h"
+#include "sys/sealed_memory.h"
 #include "sys/unique_fd.h"
 #include "wire/bus_frames.h"
 #include "wire/bus_status.h"
@@ -123,14 +124,16 @@ class Bus {
   enum class Heard { Well, Broken };
   Heard on_record(Arrival& arrival, const BusRecord& record);
   void drop_large(const Arrival& arrival, const BusRecord& record);
+  [[nodiscard]] static SharedMemory memory_of(const Arrival& arrival, const BusRecord& record);
   [[nodiscard]] std::optional<Number> target_of(const Arrival& arrival, const BusRecord& record);
   [[nodiscard]] std::optional<Number> target_of_reply(const Arrival& arrival, const BusRecord& record);
   void on_publish(Arrival& arrival, const BusRecord& record);
   void add(Arrival& arrival, const BusRecord& record, std::span<const Number> targets);
   void close_group(Arrival& arrival, std::shared_ptr<const UniqueFd> memfd = {}, std::size_t memory = 0);
-  std::size_t deliver(std::string_view topic, std::string_view data, std::uint64_t node);
+  std::size_t deliver(std::string_view topic, std::string_view data, std::uint64_t node,
+                      const SharedMemory& memory = {});
   void push(Number to, BusRun run);
-  void push_own(Number to, std::span<const std::byte> record);
+  void push_own(Number to, std::span<const std::byte> record, const SharedMemory& memory = {});
   void refuse(Number caller, std::uint64_t call, int status);
   // Whoever called hears that there is no answer, and why.
   void fail(const PendingCalls::Call& call, int status);
@@ -138,12 +141,13 @@ class Bus {
   // Where several machines have a pool together (bus_fleet.cc).
   [[nodiscard]] BusPlace place_of(std::string_view pool, std::string_view key) const;
   void send_away(const Arrival& arrival, const BusRecord& record, const FleetSlot& place);
-  void on_addressed(const FleetMessage& message);
-  void on_request(const FleetMessage& message);
-  void on_answer(const FleetMessage& message);
+  void answer_away(std::uint64_t node, const PendingCalls::Call& call, const Arrival& arrival, const BusRecord& record);
+  void on_addressed(const FleetMessage& message, const SharedMemory& memory);
+  void on_request(const FleetMessage& message, const SharedMemory& memory);
+  void on_answer(const FleetMessage& message, const SharedMemory& memory);
   void return_to(const FleetMessage& message, int status);
   // Where it does not arrive, a deadline passes there.
-  void tell_away(std::uint64_t node, const FleetMessage& message);
+  void tell_away(std::uint64_t node, const FleetMessage& message, SharedMemory memory = {});
   [[nodiscard]] Number peer_of(std::uint64_t node);
   [[nodiscard]] std::optional<std::uint64_t> node_of(Number peer) const;
   [[nodiscard]] BusPort::List list_of_pools() const;

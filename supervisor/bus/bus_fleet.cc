@@ -12,10 +12,12 @@ namespace holdfast {
 void Bus::connect_fleet(FleetLink::Settings settings) {
   settings.node = node_;
   FleetLink::Hooks hooks;
-  hooks.on_message = [this](auto topic, auto data, auto node) { (void)deliver(topic, data, node); };
+  hooks.on_message = [this](const FleetMessage& message, const SharedMemory& memory) {
+    (void)deliver(message.topic, message.data, message.node, memory);
+  };
   hooks.on_history = [this](auto topic, auto data, auto node) { on_history(topic, data, node); };
   hooks.on_history_end = [this] { on_history_end(); };
-  hooks.on_addressed = [this](const FleetMessage& message) { on_addressed(message); };
+  hooks.on_addressed = [this](const auto& message, const auto& memory) { on_addressed(message, memory); };
   hooks.on_gone = [this](std::uint64_t node) {
     if (const auto peer = peers_.find(node); peer != peers_.end()) {
       on_callee_gone(peer->second);
@@ -117,7 +119,9 @@ std::optional<std::uint64_t> Bus::node_of(Number peer) const {
 // ---- there ----
 
 void Bus::send_away(const Arrival& arrival, const BusRecord& record, const FleetSlot& place) {
-  if (record.is_large) return refuse(arrival.from, record.call, -EMSGSIZE);
+  if (record.is_large && !fleet_->machines().takes(place.node, record.size)) {
+    return refuse(arrival.from, record.call, -EMSGSIZE);
+  }
   FleetMessage message{FleetMessage::Kind::Send, 0, record.call, record.name};
   message.data = {reinterpret_cast<const char*>(record.data.data()), record.data.size()};
   message.key = record.key;
@@ -129,23 +133,35 @@ void Bus::send_away(const Arrival& arrival, const BusRecord& record, const Fleet
     message.kind = FleetMessage::Kind::Call;
     message.status = record.status;
     message.sequence = calls_.begin({arrival.from, record.call, peer, loop_.now() + patience_of(record.status)});
-    if (fleet_->tell(place.node, message)) return;
+    if (fleet_->tell(place.node, message, memory_of(arrival, record))) return;
     (void)calls_.take(message.sequence, peer);
     return refuse(arrival.from, record.call, -EHOSTUNREACH);
   }
-  if (!fleet_->tell(place.node, message)) refuse(arrival.from, record.call, -EHOSTUNREACH);
+  if (!fleet_->tell(place.node, message, memory_of(arrival, record))) {
+    refuse(arrival.from, record.call, -EHOSTUNREACH);
+  }
+}
+
+void Bus::answer_away(std::uint64_t node, const PendingCalls::Call& call, const Arrival& arrival,
+                      const BusRecord& record) {
+  const bool goes = !record.is_large || (fleet_ && fleet_->machines().takes(node, record.size));
+  if (!goes) return fail(call, -EMSGSIZE);
+  FleetMessage answer{FleetMessage::Kind::Reply, 0, call.number};
+  answer.data = {reinterpret_cast<const char*>(record.data.data()), record.data.size()};
+  tell_away(node, answer, memory_of(arrival, record));
 }
 
 // ---- and here ----
 
-void Bus::on_addressed(const FleetMessage& message) {
+void Bus::on_addressed(const FleetMessage& message, const SharedMemory& memory) {
   using enum FleetMessage::Kind;
-  if (message.kind == Send || message.kind == Call) return on_request(message);
-  if (message.kind == Reply) return on_answer(message);
+  if (message.kind == Send || message.kind == Call) return on_request(message, memory);
+  if (message.kind == Reply) return on_answer(message, memory);
   if (message.kind == Returned) refuse(message.member, message.sequence, message.status);
 }
 
-void Bus::on_request(const FleetMessage& message) {
+void Bus::on_request(const FleetMessage& message, const SharedMemory& memory) {
+  if (memory.size > 0 && !memory.fd) return return_to(message, -EMFILE);
   const std::optional<Number> member = hooks_.member(message.topic, SlotId{message.slot});
   if (!hears(member)) return return_to(message, -EHOSTUNREACH);
   BusStamp stamp{.call = message.sequence, .node = message.node};
@@ -157,7 +173,7 @@ void Bus::on_request(const FleetMessage& message) {
     deadline_.arm(calls_.next_deadline());
   }
   const std::uint16_t kind = is_call ? HF_BUS_CALL : HF_BUS_SEND;
-  push_own(*member, encode_bus_record({kind, message.topic, message.key, message.data}, stamp));
+  push_own(*member, encode_bus_record({kind, message.topic, message.key, message.data, memory.size}, stamp), memory);
 }
 
 // It has reached nobody.
@@ -169,18 +185,21 @@ void Bus::return_to(const FleetMessage& message, int status) {
   tell_away(message.node, answer);
 }
 
-void Bus::tell_away(std::uint64_t node, const FleetMessage& message) {
-  if (fleet_) (void)fleet_->tell(node, message);
+void Bus::tell_away(std::uint64_t node, const FleetMessage& message, SharedMemory memory) {
+  if (fleet_) (void)fleet_->tell(node, message, std::move(memory));
 }
 
-void Bus::on_answer(const FleetMessage& message) {
+void Bus::on_answer(const FleetMessage& message, const SharedMemory& memory) {
   const auto peer = peers_.find(message.node);
   if (peer == peers_.end()) return;
   const std::optional<PendingCalls::Call> call = calls_.take(message.sequence, peer->second);
   if (!call) return;  // too late
   if (message.status != 0) return fail(*call, message.status);
+  if (memory.size > 0 && !memory.fd) return fail(*call, -EMFILE);
   push_own(call->caller,
-           encode_bus_record({HF_BUS_REPLY, "", "", message.data}, {.call = call->number, .node = message.node}));
+           encode_bus_record({HF_BUS_REPLY, "", "", message.data, memory.size},
+                             {.call = call->number, .node = message.node}),
+           memory);
 }
 
 }  // namespace holdfast

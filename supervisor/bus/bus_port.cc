@@ -72,6 +72,13 @@ BusRun run_of(std::span<const std::byte> records, std::uint16_t count) {
   return {std::move(batch), 0, records.size(), count, {}, 0};
 }
 
+BusRun run_of(std::span<const std::byte> record, const SharedMemory& memory) {
+  BusRun run = run_of(record);
+  run.memfd = memory.fd;
+  run.memory = memory.size;
+  return run;
+}
+
 BusPort::BusPort(Loop& loop, UniqueFd end, BusQueue<BusRun>::Limit limit, Hooks hooks)
     : loop_(loop),
       end_(std::move(end)),

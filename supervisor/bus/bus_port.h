@@ -15,6 +15,7 @@
 #include "loop/loop.h"
 #include "loop/timer.h"
 #include "sys/fd_passing.h"
+#include "sys/sealed_memory.h"
 #include "sys/unique_fd.h"
 
 namespace holdfast {
@@ -42,8 +43,9 @@ struct BusArrived {
   bool fds_lost = false;
 };
 
-// Records of our own, in one place. No more than a frame holds.
+// Records of our own, in one place. No more than a frame holds. A large one is alone, and its memory goes with it.
 [[nodiscard]] BusRun run_of(std::span<const std::byte> records, std::uint16_t count = 1);
+[[nodiscard]] BusRun run_of(std::span<const std::byte> record, const SharedMemory& memory);
 
 // The supervisor's end of one worker's bus channel: reads its frames one at a time, keeps what is for it in a bounded queue, and
 // sends that in frames made of pieces of the shared batches. Never blocks. What waits for long has no more memory than four times

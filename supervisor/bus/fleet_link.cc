@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <hiredis/hiredis.h>
+#include <holdfast/bus_channel.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -22,7 +23,7 @@ constexpr Duration kBeat = std::chrono::seconds(2);
 constexpr Duration kSilence = 3 * kBeat;                 // after which whoever should beat has gone
 constexpr Duration kPatience = std::chrono::seconds(5);  // from the first packet until all connections are ready
 constexpr Duration kSettling = std::chrono::seconds(2);  // what the end of the program waits for Redis
-// That waits: then Redis takes less than we say, and what comes is not sent.
+// That waits: then Redis takes less than we say, and what comes is not sent. The last one that found room may be large.
 constexpr std::size_t kMaxOutgoing = std::size_t{32} << 20;
 // That is on its way: enough for a link of 25 MB/s and 10 ms.
 constexpr std::size_t kMaxOnWay = std::size_t{256} << 10;
@@ -142,45 +143,75 @@ void FleetLink::publish(std::string_view topic, std::string_view data) {
     return;
   }
   message.sequence = ++sequence_;
-  if (!is_connected() || outgoing_bytes_ > kMaxOutgoing) {
+  if (!has_room()) {
     unsent_++;
     return;
   }
   push({channel_, encode(message), message.sequence});
 }
 
-void FleetLink::skip(std::string_view topic) {
-  (is_streamed(topic) ? stream_sequence_ : sequence_)++;
-  unsent_++;
+void FleetLink::publish_large(std::string_view topic, SharedMemory memory) {
+  const bool goes = !is_streamed(topic);
+  const std::uint64_t sequence = ++(goes ? sequence_ : stream_sequence_);
+  if (!goes || !has_room()) {
+    unsent_++;
+    return;
+  }
+  FleetMessage message{FleetMessage::Kind::Message, settings_.node, sequence, topic};
+  message.size = memory.size;
+  push({channel_, encode(message), sequence, std::move(memory)});
 }
 
-bool FleetLink::tell(std::uint64_t to, FleetMessage message) {
-  if (!is_connected() || outgoing_bytes_ > kMaxOutgoing) return false;
+bool FleetLink::tell(std::uint64_t to, FleetMessage message, SharedMemory memory) {
+  if (!has_room()) return false;
   message.node = settings_.node;
-  push({channel_of(channel_, to), encode(message), 0});
+  message.size = memory.size;
+  push({channel_of(channel_, to), encode(message), 0, std::move(memory)});
   return true;
 }
 
+bool FleetLink::has_room() const { return is_connected() && outgoing_bytes_ <= kMaxOutgoing; }
+
 void FleetLink::push(Outgoing outgoing) {
-  outgoing_bytes_ += outgoing.bytes.size();
+  outgoing_bytes_ += outgoing.size();
   outgoing_.push_back(std::move(outgoing));
   send();
 }
 
+// A large one stays in front until its last part has gone: what a beat says until then is not that it was said.
 void FleetLink::send() {
   while (is_connected() && !outgoing_.empty() && on_way_ < kMaxOnWay) {
-    const Outgoing next = std::move(outgoing_.front());
-    outgoing_.pop_front();
-    const std::size_t size = next.bytes.size();
+    Outgoing& next = outgoing_.front();
+    const std::size_t size = next.size();
+    const std::optional<std::string> piece = next_piece_of(next);
+    if (piece) pass(next.channel, *piece);
+    if (piece && next.said < next.memory.size) continue;
+    if (next.sequence != 0) (piece ? sent_ : unsent_)++;
     outgoing_bytes_ -= size;
-    on_way_ += size;
-    if (next.sequence != 0) sent_++;
-    speaks_->command({"PUBLISH", next.channel, next.bytes}, [this, size] {
-      on_way_ -= size;
-      send();
-      finish_settling();
-    });
+    outgoing_.pop_front();
   }
+}
+
+void FleetLink::pass(const std::string& channel, const std::string& bytes) {
+  on_way_ += bytes.size();
+  speaks_->command({"PUBLISH", channel, bytes}, [this, size = bytes.size()] {
+    on_way_ -= size;
+    send();
+    finish_settling();
+  });
+}
+
+// All of it, or a part. Nothing: its memory cannot be read.
+std::optional<std::string> FleetLink::next_piece_of(Outgoing& message) {
+  if (message.memory.size == 0) return std::move(message.bytes);
+  const std::uint32_t size = std::min<std::uint32_t>(message.memory.size - message.said, HF_BUS_MAX_INLINE);
+  const Result<std::string> bytes = read_memory(*message.memory.fd, message.said, size);
+  if (!bytes) return std::nullopt;
+  FleetMessage part = *decode_fleet_message(message.bytes);
+  part.offset = message.said;
+  part.data = *bytes;
+  message.said += size;
+  return encode(part);
 }
 
 void FleetLink::drop_outgoing() {
@@ -238,10 +269,20 @@ void FleetLink::on_bytes(std::string_view bytes) {
   }
   machines_.on_heard(message->node, loop_.now());
   if (message->kind == FleetMessage::Kind::Beat) return on_beat(*message);
-  if (message->kind != FleetMessage::Kind::Message) return hooks_.on_addressed(*message);
-  if (!order_.on_message(message->node, message->sequence)) return;
+  if (message->is_part()) {
+    const std::optional<FleetParts::Whole> whole = parts_.add(*message, loop_.now());
+    if (whole) on_heard(*decode_fleet_message(whole->head), whole->memory);
+    return;
+  }
+  on_heard(*message, {});
+}
+
+void FleetLink::on_heard(const FleetMessage& message, const SharedMemory& memory) {
+  if (message.kind != FleetMessage::Kind::Message) return hooks_.on_addressed(message, memory);
+  if (memory.size > 0 && !memory.fd) return;  // missed; the next one tells
+  if (!order_.on_message(message.node, message.sequence)) return;
   received_++;
-  hooks_.on_message(message->topic, message->data, message->node);
+  hooks_.on_message(message, memory);
 }
 
 void FleetLink::on_beat(const FleetMessage& heard) {
@@ -256,7 +297,7 @@ void FleetLink::on_beat(const FleetMessage& heard) {
 
 std::optional<FleetMessage> FleetLink::streamed_in(std::string_view bytes) {
   std::optional<FleetMessage> message = decode_fleet_message(bytes);
-  if (message && message->kind == FleetMessage::Kind::Message) return message;
+  if (message && message->kind == FleetMessage::Kind::Message && !message->is_part()) return message;
   malformed_++;
   return std::nullopt;
 }
@@ -266,7 +307,7 @@ void FleetLink::on_streamed(std::string_view bytes) {
   if (!message || message->node == settings_.node) return;
   if (!stream_order_.on_message(message->node, message->sequence)) return;
   received_++;
-  hooks_.on_message(message->topic, message->data, message->node);
+  hooks_.on_message(*message, {});
 }
 
 // Also what our workers have heard already, where we go on with those of a supervisor that was killed: it had kept it.
@@ -280,6 +321,7 @@ void FleetLink::on_history(std::string_view bytes) {
 
 void FleetLink::on_due() {
   forget_the_silent();
+  parts_.forget_the_silent(loop_.now() - kSilence);
   if (!speaks_ && !listens_ && !resolver_) return connect();
   if (!is_connected()) return on_lost("it did not answer within 5 s");
   if (loop_.now() - heard_ > kSilence) return on_lost("it has fallen silent");
@@ -288,7 +330,7 @@ void FleetLink::on_due() {
 }
 
 void FleetLink::beat() {
-  const std::string about = to_json(FleetMachine{settings_.machine, settings_.place, pools_});
+  const std::string about = to_json(FleetMachine{settings_.machine, settings_.place, pools_, HF_BUS_MAX_MESSAGE});
   // What waits has not been said yet.
   const auto next =
       std::find_if(outgoing_.begin(), outgoing_.end(), [](const Outgoing& one) { return one.sequence != 0; });

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "bus/fleet_parts.h"
 #include "bus/fleet_stream.h"
 #include "bus/redis_connection.h"
 #include "core/fleet_machines.h"
@@ -19,6 +20,7 @@
 #include "loop/loop.h"
 #include "loop/resolver.h"
 #include "loop/timer.h"
+#include "sys/sealed_memory.h"
 #include "wire/bus_status.h"
 #include "wire/fleet_message.h"
 #include "wire/saved_bus.h"
@@ -31,6 +33,10 @@ namespace holdfast {
 //
 // While Redis is away the local bus works on. What is published meanwhile is not kept, but for the topics of the stream: every message
 // carries the number that its machine gave it, so the others know how many they missed, by the next message or the next beat.
+//
+// A large message goes in parts, in its place among the others; beats go between them. Its memory is read as they go, and is filled by
+// the others as they come (bus/fleet_parts.h), so a turn has to do with little of it. The stream takes none: it would have to keep
+// its length times the largest.
 //
 // Beats go the whole way round, through Redis and back: silence of our own beats is how a Redis that accepts and never answers is found.
 // They also say who is there, and with which pools: a machine that is not heard for three of them has gone.
@@ -46,11 +52,13 @@ class FleetLink {
     unsigned stream_length = 0;
   };
   struct Hooks {
-    std::function<void(std::string_view topic, std::string_view data, std::uint64_t node)> on_message;
+    // A large one comes with its memory, and without data.
+    std::function<void(const FleetMessage& message, const SharedMemory& memory)> on_message;
     // What the stream had before we were there (bus/fleet_stream.h).
     std::function<void(std::string_view topic, std::string_view data, std::uint64_t node)> on_history;
     std::function<void()> on_history_end;
-    std::function<void(const FleetMessage& message)> on_addressed;  // for a worker of ours
+    // For a worker of ours. A large one may lack its memory.
+    std::function<void(const FleetMessage& message, const SharedMemory& memory)> on_addressed;
     std::function<void(std::uint64_t node)> on_gone;
     std::function<void()> on_machines;  // the others, or their pools, are not what they were
   };
@@ -61,10 +69,10 @@ class FleetLink {
   FleetLink& operator=(const FleetLink&) = delete;
 
   void publish(std::string_view topic, std::string_view data);
-  // A message that is too large to cross: the others miss it, and know by its number that they do.
-  void skip(std::string_view topic);
-  // To one machine; its `node` is filled in. False: Redis is away, or takes less than we say.
-  [[nodiscard]] bool tell(std::uint64_t to, FleetMessage message);
+  // Of the stream: the others miss it, and know by its number that they do.
+  void publish_large(std::string_view topic, SharedMemory memory);
+  // To one machine; its `node` is filled in, and for a large one its size. False: Redis is away, or takes less than we say.
+  [[nodiscard]] bool tell(std::uint64_t to, FleetMessage message, SharedMemory memory = {});
   // Something of others than us, as it is; answers how many heard it.
   using OnEmitted = std::function<void(const Result<std::uint64_t>&)>;
   void emit(std::string_view channel, std::string_view payload, OnEmitted on_emitted);
@@ -89,8 +97,11 @@ class FleetLink {
   // Published and not with Redis yet; little of it is on its way at any time, so that a beat behind it comes in time.
   struct Outgoing {
     std::string channel;
-    std::string bytes;
+    std::string bytes;       // of a large one without its data
     std::uint64_t sequence;  // 0: for one machine
+    SharedMemory memory = {};
+    std::uint32_t said = 0;  // bytes of that
+    [[nodiscard]] std::size_t size() const { return bytes.size() + memory.size; }
   };
   void connect();
   void connect_to(const std::string& address);
@@ -98,12 +109,16 @@ class FleetLink {
   void on_ready();
   void on_lost(const std::string& why);
   void on_bytes(std::string_view bytes);
+  void on_heard(const FleetMessage& message, const SharedMemory& memory);
   void on_beat(const FleetMessage& beat);
   void on_streamed(std::string_view bytes);
   void on_history(std::string_view bytes);
   [[nodiscard]] std::optional<FleetMessage> streamed_in(std::string_view bytes);
+  [[nodiscard]] bool has_room() const;
   void push(Outgoing outgoing);
   void send();
+  [[nodiscard]] static std::optional<std::string> next_piece_of(Outgoing& message);
+  void pass(const std::string& channel, const std::string& bytes);
   void drop_outgoing();
   [[nodiscard]] std::uint64_t unsent_by_now() const;
   void finish_settling();
@@ -121,6 +136,7 @@ class FleetLink {
   FleetOrder order_;
   FleetOrder stream_order_;
   FleetOrder history_order_;
+  FleetParts parts_;
   std::string channel_;  // of all machines
   FleetStream stream_;
   std::vector<FleetPool> pools_;  // ours

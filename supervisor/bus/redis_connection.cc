@@ -102,12 +102,10 @@ void RedisConnection::write(std::span<const std::string_view> words) {
 }
 
 void RedisConnection::flush() {
-  const Result<std::size_t> sent = send_some(socket_, std::string_view(unsent_).substr(sent_));
+  const Result<std::size_t> sent = send_some(socket_, unsent_);
   if (!sent) return lose(sent.error().message());
-  sent_ += *sent;
-  if (sent_ < unsent_.size()) return;
-  unsent_.clear();
-  sent_ = 0;
+  unsent_.erase(0, *sent);  // what has gone is not kept until there is nothing left: in a flood there always is
+  if (!unsent_.empty()) return;
   watcher_->watch(FdWatcher::Interest::Readable);
 }
 

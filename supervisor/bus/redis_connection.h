@@ -72,7 +72,6 @@ class RedisConnection {
   Hooks hooks_;
   std::unique_ptr<redisReader, FreeReader> reader_;
   std::string unsent_ = {};
-  std::size_t sent_ = 0;        // of that
   std::size_t unfinished_ = 0;  // bytes of an answer that has not come as a whole yet
   bool hears_ = false;
   bool lost_ = false;

@@ -77,6 +77,11 @@ std::vector<std::pair<FleetMachines::Node, std::string>> FleetMachines::take_gon
   return gone;
 }
 
+bool FleetMachines::takes(Node node, std::size_t bytes) const {
+  const auto machine = machines_.find(node);
+  return machine != machines_.end() && bytes <= machine->second.largest;
+}
+
 std::vector<FleetCandidate> FleetMachines::candidates(std::string_view pool) const {
   std::vector<FleetCandidate> found;
   for (const auto& [node, machine] : machines_) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -25,6 +26,7 @@ struct FleetMachine {
   std::string name;   // for people
   std::string place;  // what it is known by: the same after a restart
   std::vector<FleetPool> pools;
+  std::uint32_t largest = 0;  // bytes of a message in parts that it takes; 0: it knows none
   bool operator==(const FleetMachine&) const = default;
 };
 
@@ -58,6 +60,8 @@ class FleetMachines {
   [[nodiscard]] std::vector<std::pair<Node, std::string>> take_gone(TimePoint now);
 
   [[nodiscard]] bool knows(Node node) const { return machines_.contains(node); }
+  // Whether it takes a message of so many bytes, in parts.
+  [[nodiscard]] bool takes(Node node, std::size_t bytes) const;
   [[nodiscard]] const std::map<Node, FleetMachine>& all() const { return machines_; }
   // Those that have a pool of this name.
   [[nodiscard]] std::vector<FleetCandidate> candidates(std::string_view pool) const;

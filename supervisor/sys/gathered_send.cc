@@ -1,8 +1,6 @@
 #include "sys/gathered_send.h"
 
-#include <fcntl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/uio.h>
 
 #include <array>
@@ -58,14 +56,6 @@ Result<SendOutcome> send_gathered(BorrowedFd channel, std::span<const std::span<
     }
   }
   return SendOutcome::Sent;
-}
-
-bool is_sealed_memory(BorrowedFd fd, std::size_t size) {
-  constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
-  const int seals = ::fcntl(fd.get(), F_GET_SEALS);
-  struct stat about {};
-  return seals >= 0 && (seals & kSeals) == kSeals && ::fstat(fd.get(), &about) == 0 &&
-         static_cast<std::size_t>(about.st_size) == size;
 }
 
 }  // namespace holdfast

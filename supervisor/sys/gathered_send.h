@@ -14,7 +14,4 @@ namespace holdfast {
 [[nodiscard]] Result<SendOutcome> send_gathered(BorrowedFd channel, std::span<const std::span<const std::byte>> pieces,
                                                 std::span<const int> fds);
 
-// Memory that somebody has filled and sealed against every change: a worker may map what another one passed.
-[[nodiscard]] bool is_sealed_memory(BorrowedFd fd, std::size_t size);
-
 }  // namespace holdfast

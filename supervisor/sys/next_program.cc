@@ -15,6 +15,7 @@
 #include <system_error>
 
 #include "sys/environment.h"
+#include "sys/sealed_memory.h"
 #include "sys/text_file.h"
 
 namespace holdfast {
@@ -75,19 +76,11 @@ Result<std::vector<std::string>> own_arguments() {
 }
 
 Result<UniqueFd> sealed_text(std::string_view text) {
-  const char* const doing = "write down the state";
-  UniqueFd fd(::memfd_create("holdfast-state", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (!fd) return last_error(doing);
-  while (!text.empty()) {
-    const ssize_t written = ::write(fd.get(), text.data(), text.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) return last_error(doing);
-    text.remove_prefix(static_cast<std::size_t>(written));
-  }
-  if (::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0) {
-    return last_error(doing);
-  }
-  return fd;
+  Result<UniqueFd> memory = make_memory("holdfast-state");
+  if (!memory) return memory;
+  if (Outcome written = append_to_memory(*memory, text); !written) return std::move(written).error();
+  if (Outcome sealed = seal_memory(*memory); !sealed) return std::move(sealed).error();
+  return memory;
 }
 
 Result<std::string> read_sealed_text(BorrowedFd fd, std::size_t limit) {

@@ -142,7 +142,8 @@ std::vector<std::byte> encode_bus_record(const BusContent& content, const BusSta
   record.kind = content.kind;
   record.name_length = static_cast<std::uint16_t>(content.name.size());
   record.key_length = static_cast<std::uint16_t>(content.key.size());
-  record.size = static_cast<std::uint32_t>(content.data.size());
+  record.flags = content.large_size > 0 ? HF_BUS_LARGE : 0;
+  record.size = content.large_size > 0 ? content.large_size : static_cast<std::uint32_t>(content.data.size());
   const std::size_t names = padded(content.name.size() + content.key.size() + 2);
   record.length = static_cast<std::uint32_t>(sizeof record + names + padded(content.data.size()));
   std::vector<std::byte> bytes;

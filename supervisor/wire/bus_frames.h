@@ -63,12 +63,13 @@ struct BusStamp {
 };
 void stamp(std::span<std::byte> record, const BusStamp& stamp);
 
-// A record of our own; `data` of at most HF_BUS_MAX_INLINE bytes.
+// A record of our own; `data` of at most HF_BUS_MAX_INLINE bytes, or none and `large_size` for what is in a memfd.
 struct BusContent {
   std::uint16_t kind = HF_BUS_PUBLISH;
   std::string_view name = {};
   std::string_view key = {};
   std::string_view data = {};
+  std::uint32_t large_size = 0;
 };
 [[nodiscard]] std::vector<std::byte> encode_bus_record(const BusContent& content, const BusStamp& stamp);
 // The header of a frame whose records are sent behind it.

@@ -23,7 +23,7 @@ struct FleetLinkStatus {
   std::string trouble;         // why it is not connected; empty: it is
   std::string stream_trouble;  // why it does not keep what goes through the stream; empty: it does
   std::uint64_t sent = 0;
-  std::uint64_t unsent = 0;   // published here while it was away, or too large for it: the others miss them
+  std::uint64_t unsent = 0;   // published here while it was away, or too large for the stream: the others miss them
   std::uint64_t waiting = 0;  // for the stream, until Redis has said that it keeps them
   std::uint64_t received = 0;
   std::uint64_t missing = 0;  // that others published and that did not come here

@@ -14,7 +14,8 @@ std::string to_json(const FleetMachine& machine) {
     for (const bool serves : pool.serving) serving += serves ? '1' : '0';
     pools.push_back({{"name", pool.name}, {"serving", serving}});
   }
-  return json_text(Json{{"machine", machine.name}, {"place", machine.place}, {"pools", std::move(pools)}});
+  return json_text(Json{
+      {"machine", machine.name}, {"place", machine.place}, {"largest", machine.largest}, {"pools", std::move(pools)}});
 }
 
 FleetMachine parse_fleet_machine(std::string_view json) {
@@ -25,6 +26,7 @@ FleetMachine parse_fleet_machine(std::string_view json) {
   members.read("machine", machine.name);
   members.read("place", machine.place);
   if (machine.place.empty()) machine.place = machine.name;
+  members.read("largest", machine.largest);
   members.each("pools", [&](JsonMembers& one) {
     FleetPool pool;
     std::string serving;

@@ -1,12 +1,14 @@
 #include "bus/fleet_link.h"
 
 #include <gmock/gmock.h>
+#include <holdfast/bus_channel.h>
 
 #include <string>
 #include <vector>
 
 #include "component/run_until.h"
 #include "component/scripted_redis.h"
+#include "support/descriptor_limit.h"
 
 namespace holdfast {
 namespace {
@@ -33,13 +35,12 @@ class FleetLinkTest : public testing::Test {
     settings.stream = {"said"};
     settings.stream_length = 100;
     FleetLink::Hooks hooks;
-    const auto note = [](std::vector<std::string>& where) {
-      return [&where](std::string_view, std::string_view data, std::uint64_t) { where.emplace_back(data); };
+    hooks.on_message = [this](const FleetMessage& message, const SharedMemory& memory) {
+      messages.push_back(memory.fd ? *read_memory(*memory.fd, 0, memory.size) : std::string(message.data));
     };
-    hooks.on_message = note(messages);
-    hooks.on_history = note(history);
+    hooks.on_history = [this](std::string_view, std::string_view data, std::uint64_t) { history.emplace_back(data); };
     hooks.on_history_end = [this] { ends_of_history++; };
-    hooks.on_addressed = [](const FleetMessage&) {};
+    hooks.on_addressed = [this](const FleetMessage&, const SharedMemory& memory) { addressed.push_back(memory); };
     hooks.on_gone = [](std::uint64_t) {};
     hooks.on_machines = [] {};
     link.emplace(loop, std::move(settings), std::move(hooks));
@@ -50,6 +51,50 @@ class FleetLinkTest : public testing::Test {
   }
   static std::string message(std::uint64_t node, std::uint64_t number, std::string_view data) {
     return encode({FleetMessage::Kind::Message, node, number, "said", data});
+  }
+  // What they publish outside of the stream, in the parts that they would send.
+  void hear(std::uint64_t number, const std::string& text) {
+    for (const std::string& piece : pieces_of({FleetMessage::Kind::Message, kTheirs, number, "other"}, text)) {
+      redis.publish("shop:3:bus", piece);
+    }
+  }
+  static std::vector<std::string> pieces_of(FleetMessage message, std::string_view text) {
+    message.data = text;
+    if (text.size() <= HF_BUS_MAX_INLINE) return {encode(message)};
+    message.size = static_cast<std::uint32_t>(text.size());
+    std::vector<std::string> pieces;
+    for (; message.offset < message.size; message.offset += HF_BUS_MAX_INLINE) {
+      message.data = text.substr(message.offset, HF_BUS_MAX_INLINE);
+      pieces.push_back(encode(message));
+    }
+    return pieces;
+  }
+  static SharedMemory memory_of(std::string_view text) {
+    Result<UniqueFd> memory = make_memory("test");
+    EXPECT_TRUE(memory && append_to_memory(*memory, text) && seal_memory(*memory));
+    return {std::make_shared<const UniqueFd>(*std::move(memory)), static_cast<std::uint32_t>(text.size())};
+  }
+  // Every byte is another than its neighbours, and than that of another text at its place.
+  static std::string text_of(std::size_t size, std::size_t which = 0) {
+    std::string text(size, '\0');
+    for (std::size_t i = 0; i < size; i++) text[i] = static_cast<char>(i * 31 + i / 4096 + which);
+    return text;
+  }
+  // What we have said in the channel of all, without beats: by whoever listens to it.
+  [[nodiscard]] std::vector<std::string> said() const {
+    FleetParts parts;
+    std::vector<std::string> all;
+    for (const Words& words : redis.heard()) {
+      if (words[0] != "PUBLISH") continue;
+      const auto message = decode_fleet_message(words[2]);
+      if (message->kind != FleetMessage::Kind::Message) continue;
+      if (!message->is_part()) {
+        all.emplace_back(message->data);
+      } else if (const auto whole = parts.add(*message, TimePoint())) {
+        all.push_back(*read_memory(*whole->memory.fd, 0, whole->memory.size));
+      }
+    }
+    return all;
   }
   // What is in the stream, of all machines.
   [[nodiscard]] std::vector<std::string> kept() const {
@@ -66,6 +111,7 @@ class FleetLinkTest : public testing::Test {
   Loop loop;
   ScriptedRedis redis{loop};
   std::vector<std::string> messages;
+  std::vector<SharedMemory> addressed;
   std::vector<std::string> history;
   int ends_of_history = 0;
   std::optional<FleetLink> link;
@@ -131,6 +177,148 @@ TEST_F(FleetLinkTest, ABeatDoesNotClaimWhatWaitsBehindIt) {
   };
   ASSERT_TRUE(run_until(loop, [&] { return last_beat().has_value(); }));
   redis.release();
+}
+
+TEST_F(FleetLinkTest, ALargeMessageGoesInPartsAndInItsPlace) {
+  connect();
+  wait_until_connected();
+  redis.hold();
+  const std::string large = text_of(3'000'001);
+  link->publish("other", "before");
+  link->publish_large("other", memory_of(large));
+  link->publish("other", "after");
+  ASSERT_TRUE(run_until(loop, [&] { return heard_bytes("PUBLISH") > 200'000; }));
+  link->set_pools({{"main", {true}}});  // beats at once
+  const auto beats = [&] {
+    std::vector<std::uint64_t> found;
+    for (const Words& words : redis.heard()) {
+      const auto message = words[0] == "PUBLISH" ? decode_fleet_message(words[2]) : std::nullopt;
+      if (message && message->kind == FleetMessage::Kind::Beat) found.push_back(message->sequence);
+    }
+    return found;
+  };
+  ASSERT_TRUE(run_until(loop, [&] { return beats().size() > 1; })) << "it does not wait for the rest";
+  EXPECT_EQ(beats()[1], 1u) << "and does not say that it was said";
+  run_for(loop, std::chrono::milliseconds(300));
+  EXPECT_LT(heard_bytes("PUBLISH"), 400'000u);
+  EXPECT_EQ(link->status().sent, 1u);
+  redis.release();
+  EXPECT_TRUE(run_until(loop, [&] { return link->status().sent == 3; }));
+  EXPECT_TRUE(run_until(loop, [&] { return said().size() == 3; }));
+  EXPECT_TRUE((said() == std::vector<std::string>{"before", large, "after"}));
+}
+
+TEST_F(FleetLinkTest, OneThatIsToldToAMachineGoesInPartsToo) {
+  connect();
+  wait_until_connected();
+  const std::string large = text_of(100'000);
+  FleetMessage call{FleetMessage::Kind::Call, 0, 5, "main"};
+  call.key = "room 1";
+  ASSERT_TRUE(link->tell(kTheirs, call, memory_of(large)));
+  FleetParts parts;
+  std::optional<FleetParts::Whole> whole;
+  std::size_t next = 0;
+  ASSERT_TRUE(run_until(loop, [&] {
+    for (; next < redis.heard().size() && !whole; next++) {
+      const Words& words = redis.heard()[next];
+      if (words[0] != "PUBLISH" || words[1] != "shop:3:bus:0000000000000009") continue;
+      whole = parts.add(*decode_fleet_message(words[2]), TimePoint());
+    }
+    return whole.has_value();
+  }));
+  EXPECT_TRUE(*read_memory(*whole->memory.fd, 0, whole->memory.size) == large);
+  const auto head = decode_fleet_message(whole->head);
+  EXPECT_EQ(head->key, "room 1");
+  EXPECT_EQ(head->sequence, 5u);
+}
+
+TEST_F(FleetLinkTest, LargeMessagesComeWholeOnceAndInOrder) {
+  connect();
+  wait_until_connected();
+  ASSERT_TRUE(run_until(loop, [&] { return redis.subscribers() == 1; }));
+  std::vector<std::string> texts;
+  for (const std::size_t size : {1UL, 65'536UL, 65'537UL, 2UL << 20, 1UL}) texts.push_back(text_of(size, texts.size()));
+  std::uint64_t number = 0;
+  for (const std::string& text : texts) {
+    hear(++number, text);
+    redis.publish("shop:3:bus", encode({FleetMessage::Kind::Beat, kTheirs, number, "", "{}"}));
+  }
+  EXPECT_TRUE(run_until(loop, [&] { return messages.size() == texts.size(); })) << messages.size();
+  EXPECT_TRUE(messages == texts);
+  EXPECT_EQ(link->status().missing, 0u);
+  EXPECT_EQ(link->status().malformed, 0u);
+}
+
+TEST_F(FleetLinkTest, OneThatIsGivenUpIsMissingAndAnotherComesWell) {
+  connect();
+  wait_until_connected();
+  ASSERT_TRUE(run_until(loop, [&] { return redis.subscribers() == 1; }));
+  hear(1, "first");
+  const std::string large = text_of(200'000);
+  std::vector<std::string> pieces = pieces_of({FleetMessage::Kind::Message, kTheirs, 2, "other"}, large);
+  redis.publish("shop:3:bus", pieces[0]);
+  redis.publish("shop:3:bus", pieces[1]);
+  hear(3, "something else");
+  redis.publish("shop:3:bus", pieces[2]);
+  redis.publish("shop:3:bus", pieces[3]);
+  pieces = pieces_of({FleetMessage::Kind::Message, kTheirs, 4, "other"}, large);
+  for (const std::size_t i : {0UL, 1UL, 3UL}) redis.publish("shop:3:bus", pieces[i]);
+  hear(5, large);
+  EXPECT_TRUE(run_until(loop, [&] { return messages.size() == 3; })) << messages.size();
+  EXPECT_TRUE((messages == std::vector<std::string>{"first", "something else", large}));
+  EXPECT_EQ(link->status().missing, 2u);
+}
+
+TEST_F(FleetLinkTest, OneWithoutADescriptorIsMissingOrComesWithoutItsMemory) {
+  connect();
+  wait_until_connected();
+  ASSERT_TRUE(run_until(loop, [&] { return redis.subscribers() == 1; }));
+  hear(1, "first");
+  ASSERT_TRUE(run_until(loop, [&] { return messages.size() == 1; }));
+  {
+    const test::NoDescriptors none;
+    hear(2, text_of(100'000));
+    FleetMessage call{FleetMessage::Kind::Call, kTheirs, 5, "main"};
+    for (const std::string& piece : pieces_of(call, text_of(100'000)))
+      redis.publish("shop:3:bus:0000000000000007", piece);
+    EXPECT_TRUE(run_until(loop, [&] { return !addressed.empty(); }));
+  }
+  ASSERT_EQ(addressed.size(), 1u);
+  EXPECT_FALSE(addressed[0].fd);
+  EXPECT_EQ(addressed[0].size, 100'000u);
+  hear(3, "last");
+  EXPECT_TRUE(run_until(loop, [&] { return messages.size() == 2; }));
+  EXPECT_EQ(link->status().missing, 1u);
+}
+
+TEST_F(FleetLinkTest, WhatWaitsIsBoundedAndWhatWasHalfSaidCountsAsUnsent) {
+  connect();
+  wait_until_connected();
+  redis.hold();
+  const SharedMemory memory = memory_of(text_of(20U << 20));
+  for (int i = 0; i < 3; i++) link->publish_large("other", memory);
+  EXPECT_EQ(link->status().unsent, 1u) << "two wait, and there was no room for a third";
+  EXPECT_EQ(memory.fd.use_count(), 3);
+  redis.set_script([](const Words&) { return "-ERR go away\r\n"; });
+  redis.release();
+  ASSERT_TRUE(run_until(loop, [&] { return !link->status().trouble.empty(); }));
+  EXPECT_EQ(link->status().unsent, 3u);
+  EXPECT_EQ(link->status().sent, 0u);
+  EXPECT_EQ(memory.fd.use_count(), 1);
+}
+
+TEST_F(FleetLinkTest, TheStreamTakesNoLargeMessage) {
+  connect();
+  wait_until_connected();
+  link->publish_large("said", memory_of(text_of(100'000)));
+  link->publish("said", "small");
+  EXPECT_TRUE(run_until(loop, [&] { return link->status().waiting == 0; }));
+  EXPECT_THAT(kept(), ElementsAre("small"));
+  EXPECT_EQ(decode_fleet_message(redis.stream()[0])->sequence, 2u) << "so that the others know";
+  EXPECT_EQ(link->status().unsent, 1u);
+  for (const std::string& piece : pieces_of({FleetMessage::Kind::Message, kTheirs, 1, "said"}, text_of(100'000)))
+    redis.add_to_stream(piece);
+  EXPECT_TRUE(run_until(loop, [&] { return link->status().malformed == 2; }));
 }
 
 TEST_F(FleetLinkTest, WhatIsRefusedComesAgainBeforeWhatIsNewer) {

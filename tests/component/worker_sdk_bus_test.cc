@@ -4,9 +4,12 @@
 #include <holdfast/bus_channel.h>
 
 #include <array>
+#include <cstddef>
 #include <cstdlib>
+#include <cstring>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "support/sdk_worker.h"
 #include "sys/fd_passing.h"
@@ -30,13 +33,19 @@ std::size_t messages_until_closed(BorrowedFd end) {
   }
 }
 
+// A worker on the bus, and the other end of its channel.
+test::SdkWorker open_on_the_bus(test::FakeSupervisor& supervisor, ChannelPair& channel) {
+  ::setenv(HF_ENV_BUS, std::to_string(channel.worker_end.release()).c_str(), 1);
+  test::SdkWorker worker = test::open_worker(supervisor);
+  ::unsetenv(HF_ENV_BUS);
+  return worker;
+}
+
 TEST(WorkerSdkBus, WhatWasPublishedLastGoesOutThoughTheChannelIsFull) {
   test::FakeSupervisor supervisor;
   Result<ChannelPair> channel = make_channel(0);
   ASSERT_TRUE(channel);
-  ::setenv(HF_ENV_BUS, std::to_string(channel->worker_end.release()).c_str(), 1);
-  test::SdkWorker worker = test::open_worker(supervisor);
-  ::unsetenv(HF_ENV_BUS);
+  test::SdkWorker worker = open_on_the_bus(supervisor, *channel);
   const std::string text(1000, 'x');
   std::size_t said = 0;
   while (hf_publish(worker.get(), "a", text.data(), text.size()) == 0) said++;
@@ -45,6 +54,28 @@ TEST(WorkerSdkBus, WhatWasPublishedLastGoesOutThoughTheChannelIsFull) {
   worker.reset();
   reads.join();
   EXPECT_EQ(heard, said);
+}
+
+// What a newer supervisor may write behind the pools is not looked at.
+TEST(WorkerSdkBus, OfAListOfPoolsOnlyThePoolsAreKept) {
+  test::FakeSupervisor supervisor;
+  Result<ChannelPair> channel = make_channel(0);
+  ASSERT_TRUE(channel);
+  const test::SdkWorker worker = open_on_the_bus(supervisor, *channel);
+  ASSERT_EQ(hf_bus_flush(worker.get()), 0);
+  std::vector<std::byte> frame = encode_bus_members({{"main", 0, {true, false, true}, false}}).at(0);
+  const std::vector<std::byte> behind = encode_bus_members({{"other", 0, {true}, false}}).at(0);
+  frame.insert(frame.end(), behind.begin() + sizeof(hf_frame_header), behind.end());
+  const auto length = static_cast<std::uint32_t>(frame.size());
+  std::memcpy(frame.data() + offsetof(hf_frame_header, length), &length, sizeof length);
+  const Result<SendOutcome> sent = send_with_fds(channel->supervisor_end, frame, {});
+  ASSERT_TRUE(sent && *sent == SendOutcome::Sent);
+  ASSERT_EQ(hf_wait(worker.get(), 40'000), 1);
+  hf_event event{};
+  ASSERT_EQ(hf_next(worker.get(), &event), HF_EVENT_MEMBERS);
+  std::array<hf_member, 8> members{};
+  EXPECT_EQ(hf_members(worker.get(), "main", members.data(), members.size()), 2);
+  EXPECT_EQ(hf_members(worker.get(), "other", members.data(), members.size()), 0) << "and nothing is found behind them";
 }
 
 }  // namespace

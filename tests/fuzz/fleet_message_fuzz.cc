@@ -19,6 +19,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   check(again && again->kind == message->kind && again->node == message->node && again->sequence == message->sequence);
   check(again->topic == message->topic && again->key == message->key && again->data == message->data);
   check(again->slot == message->slot && again->member == message->member && again->status == message->status);
+  check(again->size == message->size && again->offset == message->offset);
+  if (message->is_part()) {
+    check(message->size > HF_BUS_MAX_INLINE && message->size <= HF_BUS_MAX_MESSAGE);
+    check(message->offset <= message->size && message->data.size() <= message->size - message->offset);
+  }
   if (message->kind == FleetMessage::Kind::Beat) {
     (void)parse_fleet_machine(message->data);
     return 0;

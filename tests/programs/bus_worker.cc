@@ -2,9 +2,10 @@
 //
 //   /subscribe?p=PATTERN[&after=SEQUENCE]   /unsubscribe?p=PATTERN
 //   /flood?t=TOPIC&n=COUNT[&size=BYTES]     publishes numbered messages, answered at once
-//   /say?t=TOPIC&m=TEXT  /large?t=TOPIC&size=BYTES
+//   /say?t=TOPIC&m=TEXT  /large?t=TOPIC&size=BYTES     topics mixed.0, mixed.1, ... are numbered, too
 //   /send?pool=P&key=K&m=TEXT  /call?pool=P&key=K&m=TEXT&ms=TIME     call is answered with the reply:
-//                                           "slot N heard TEXT", of "pid" the pid, of "silent" none, and "die" ends the worker
+//                                           "slot N heard TEXT", of "pid" the pid, of "silent" none, and "die" ends the worker;
+//                                           with size=BYTES instead of a text it comes back as it is, and the answer tells its size
 //   /garbage  /members?pool=P  /stats
 #include <holdfast/bus.h>
 #include <holdfast/worker.h>
@@ -96,9 +97,14 @@ std::string stats() {
 // Too large for a frame: every byte is known from its place.
 char pattern_at(std::size_t i) { return static_cast<char>(i * 31 + i / 4096); }
 
-int publish_large(const std::string& topic, std::size_t size) {
-  std::vector<char> bytes(size);
+std::string large_text(std::size_t size) {
+  std::string bytes(size, '\0');
   for (std::size_t i = 0; i < size; i++) bytes[i] = pattern_at(i);
+  return bytes;
+}
+
+int publish_large(const std::string& topic, std::size_t size) {
+  const std::string bytes = large_text(size);
   return hf_publish(worker, topic.c_str(), bytes.data(), bytes.size());
 }
 
@@ -131,7 +137,7 @@ void serve(int fd) {
   const std::string_view target = std::string_view(request).substr(4, request.find(' ', 4) - 4);
   const std::string_view path = target.substr(0, target.find('?'));
   auto query = query_of(target);
-  const std::string& text = query["m"];
+  const std::string text = query.contains("size") ? large_text(number(query["size"], 0)) : query["m"];
   if (path == "/subscribe") {
     return answer(fd, outcome(hf_subscribe(worker, query["p"].c_str(), number(query["after"], HF_ONLY_NEW))));
   }
@@ -164,25 +170,36 @@ void check_large(const hf_message& message) {
   }
 }
 
-void hear(const hf_message& message) {
-  ++received;
-  last_sequence = std::max(last_sequence, message.sequence);
-  if (message.size > 65536) return check_large(message);
-  Numbered numbered{};
-  if (message.size < sizeof numbered || std::string_view(message.topic).substr(0, 6) != "flood.") {
-    last_text.assign(static_cast<const char*>(message.data), message.size);
-    return;
-  }
-  std::memcpy(&numbered, message.data, sizeof numbered);
+void count(const Numbered& numbered) {
   std::uint64_t& due = next_of[numbered.pid];
   if (numbered.number > due) gaps += numbered.number - due;
   if (numbered.number < due) ++disorder;
   due = numbered.number + 1;
 }
 
+void hear(const hf_message& message) {
+  ++received;
+  last_sequence = std::max(last_sequence, message.sequence);
+  const std::string topic = message.topic;
+  const bool is_mixed = topic.starts_with("mixed.");
+  if (is_mixed) count({0, number(topic.substr(6), UINT64_MAX - 1)});
+  if (is_mixed || message.size > 65536) return check_large(message);
+  Numbered numbered{};
+  if (message.size < sizeof numbered || std::string_view(message.topic).substr(0, 6) != "flood.") {
+    last_text.assign(static_cast<const char*>(message.data), message.size);
+    return;
+  }
+  std::memcpy(&numbered, message.data, sizeof numbered);
+  count(numbered);
+}
+
 void reply_to(const hf_message& message) {
   ++received;
   const std::string_view text(static_cast<const char*>(message.data), message.size);
+  if (message.size > 65536) {
+    check_large(message);
+    return (void)hf_reply(worker, message.call, message.data, message.size);
+  }
   if (text == "silent") return;
   if (text == "die") ::_exit(3);
   if (text == "pid") {
@@ -200,8 +217,11 @@ void end_call(const hf_message& message) {
     ++undelivered;
     return;
   }
+  const bool is_large = message.size > 65536;
+  if (is_large) check_large(message);
+  const std::string_view text(static_cast<const char*>(message.data), message.size);
   answer(caller->second, "status=" + std::to_string(message.status) + " " +
-                             std::string(static_cast<const char*>(message.data), message.size));
+                             (is_large ? std::to_string(message.size) + " bytes" : std::string(text)));
   callers.erase(caller);
 }
 

@@ -3,6 +3,9 @@
 #include <dirent.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <unistd.h>
+
+#include <vector>
 
 namespace holdfast::test {
 
@@ -29,6 +32,23 @@ class DescriptorLimit {
 
  private:
   rlimit saved_;
+};
+
+// This process can open nothing while it lives.
+class NoDescriptors {
+ public:
+  NoDescriptors() {
+    for (int fd = ::dup(STDIN_FILENO); fd >= 0; fd = ::dup(STDIN_FILENO)) all_.push_back(fd);
+  }
+  NoDescriptors(const NoDescriptors&) = delete;
+  NoDescriptors& operator=(const NoDescriptors&) = delete;
+  ~NoDescriptors() {
+    for (const int fd : all_) ::close(fd);
+  }
+
+ private:
+  DescriptorLimit limit_{256};
+  std::vector<int> all_;
 };
 
 }  // namespace holdfast::test

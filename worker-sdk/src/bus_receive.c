@@ -127,7 +127,8 @@ static bool records_fit(const struct hf_bus* bus, uint16_t count) {
 
 /* ---- members ---- */
 
-static bool pools_fit(const struct hf_bus* bus, uint16_t count, bool* more) {
+/* Whether the frame holds all the pools that it says; `end`: of the last one. */
+static bool pools_fit(const struct hf_bus* bus, uint16_t count, size_t* end, bool* more) {
   size_t offset = sizeof(struct hf_frame_header);
   for (uint16_t i = 0; i < count; ++i) {
     struct hf_bus_pool pool;
@@ -139,13 +140,15 @@ static bool pools_fit(const struct hf_bus* bus, uint16_t count, bool* more) {
     *more = pool.more != 0;
     offset += pool.length;
   }
+  *end = offset;
   return true;
 }
 
 static enum hf_event_type take_members(struct hf_bus* bus, struct hf_event* event, uint16_t count) {
   bool more = false;
-  if (!pools_fit(bus, count, &more)) return malformed(bus, event, "a list of pools makes no sense");
-  const size_t size = bus->in_length - sizeof(struct hf_frame_header);
+  size_t end = 0;
+  if (!pools_fit(bus, count, &end, &more)) return malformed(bus, event, "a list of pools makes no sense");
+  const size_t size = end - sizeof(struct hf_frame_header); /* what is behind them is newer than we are */
   unsigned char* grown = realloc(bus->coming, bus->coming_size + size + 1);
   if (grown == NULL) return malformed(bus, event, "there is no memory for the list of pools");
   memcpy(grown + bus->coming_size, bus->in + sizeof(struct hf_frame_header), size);

@@ -89,4 +89,28 @@ inline bool is_fleet(const Supervisor& one, const Supervisor& other) {
          link_of(other).value("machines", nlohmann::json::array()).size() == 1;
 }
 
+// Both serve, and each has heard of the other.
+inline bool meet(const Supervisor& one, const Supervisor& other) {
+  one.wait_until_serving();
+  other.wait_until_serving();
+  return eventually([&] { return is_fleet(one, other); });
+}
+
+// Its worker has subscribed, and its supervisor knows: what is said from here on is heard.
+inline bool subscribe(const Supervisor& supervisor, const std::string& pattern) {
+  return ask(supervisor, "/subscribe?p=" + pattern) == "status=0" && eventually([&] {
+           const auto status = nlohmann::json::parse(supervisor.ask("status").value_or(""), nullptr, false);
+           return status.is_object() && status["bus"].value("subscriptions", 0) > 0;
+         });
+}
+
+// Tests with a real Redis, where there is one.
+class RedisTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (Redis::is_missing()) GTEST_SKIP() << "there is no redis-server here";
+  }
+  const TempDirectory directory;
+};
+
 }  // namespace holdfast::test

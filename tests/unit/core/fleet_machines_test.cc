@@ -59,6 +59,18 @@ TEST(PlaceInFleet, WhoGoesTakesOnlyItsOwnKeys) {
   EXPECT_EQ(place_in_fleet("a", {}), std::nullopt);
 }
 
+TEST(FleetMachines, TakeLargeMessagesIfTheySaySo) {
+  FleetMachines machines(seconds(6));
+  FleetMachine newer = machine("elm", {});
+  newer.largest = 1000;
+  (void)machines.on_beat(1, machine("oak", {}), kStart);
+  (void)machines.on_beat(2, newer, kStart);
+  EXPECT_FALSE(machines.takes(1, 1));
+  EXPECT_TRUE(machines.takes(2, 1000));
+  EXPECT_FALSE(machines.takes(2, 1001));
+  EXPECT_FALSE(machines.takes(3, 1)) << "nobody";
+}
+
 TEST(FleetMachines, AreThereWhileTheyBeat) {
   FleetMachines machines(seconds(6));
   EXPECT_EQ(machines.on_beat(1, machine("oak", {true}), kStart), News::Newcomer);

@@ -6,7 +6,7 @@ namespace holdfast {
 namespace {
 
 TEST(FleetBeat, IsReadBackAsItWasWritten) {
-  const FleetMachine machine{"oak/web", "oak:/run/web.sock", {{"chat", {true, false, true}}, {"game", {}}}};
+  const FleetMachine machine{"oak/web", "oak:/run/web.sock", {{"chat", {true, false, true}}, {"game", {}}}, 1000};
   EXPECT_EQ(parse_fleet_machine(to_json(machine)), machine);
 }
 

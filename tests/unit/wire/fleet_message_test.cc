@@ -69,5 +69,51 @@ TEST(FleetMessage, WhatAWorkerCouldNotBeGivenIsRefused) {
   }
 }
 
+FleetMessage part_of(FleetMessage::Kind kind, std::uint32_t size, std::uint32_t offset, std::string_view data) {
+  FleetMessage part{kind, 1, 2, "a.b", data};
+  part.size = size;
+  part.offset = offset;
+  return part;
+}
+
+TEST(FleetMessage, APartSaysOfWhatItIsOneAndWhere) {
+  using enum FleetMessage::Kind;
+  for (const FleetMessage::Kind kind : {Message, Send, Call, Reply}) {
+    FleetMessage part = part_of(kind, 100'000, 65'536, "data");
+    if (kind != Message) part.key = "room 1";
+    const std::string bytes = encode(part);
+    const auto read = decode_fleet_message(bytes);
+    ASSERT_TRUE(read);
+    EXPECT_TRUE(read->is_part());
+    EXPECT_EQ(read->kind, kind);
+    EXPECT_EQ(read->topic, "a.b");
+    EXPECT_EQ(read->key, part.key);
+    EXPECT_EQ(read->size, 100'000u);
+    EXPECT_EQ(read->offset, 65'536u);
+    EXPECT_EQ(read->data, "data");
+    EXPECT_EQ(bytes[4], 7) << "which is no kind to those who know no parts";
+    for (std::size_t length = 0; length < bytes.size() - 4; length++)
+      EXPECT_FALSE(decode_fleet_message(bytes.substr(0, length))) << length;
+  }
+}
+
+TEST(FleetMessage, APartIsWithinItsMessage) {
+  using enum FleetMessage::Kind;
+  const auto is_one = [](const FleetMessage& part) { return decode_fleet_message(encode(part)).has_value(); };
+  EXPECT_TRUE(is_one(part_of(Message, 65'537, 65'536, "x")));
+  EXPECT_TRUE(is_one(part_of(Message, HF_BUS_MAX_MESSAGE, 0, std::string(HF_BUS_MAX_INLINE, 'x'))));
+  EXPECT_FALSE(is_one(part_of(Message, 65'537, 65'536, "xx"))) << "beyond its end";
+  EXPECT_FALSE(is_one(part_of(Message, 65'537, 65'538, "")));
+  EXPECT_FALSE(is_one(part_of(Message, 65'537, UINT32_MAX, "x")));
+  EXPECT_FALSE(is_one(part_of(Message, 65'536, 0, "x"))) << "of a message that is not large";
+  EXPECT_FALSE(is_one(part_of(Message, HF_BUS_MAX_MESSAGE + 1, 0, "x"))) << "or too large";
+  EXPECT_FALSE(is_one(part_of(Message, HF_BUS_MAX_MESSAGE, 0, std::string(HF_BUS_MAX_INLINE + 1, 'x'))));
+  EXPECT_FALSE(is_one(part_of(Beat, 65'537, 0, "x")));
+  EXPECT_FALSE(is_one(part_of(Returned, 65'537, 0, "x")));
+  std::string in_itself = encode(part_of(Message, 65'537, 0, "x"));
+  in_itself[5] = 7;
+  EXPECT_FALSE(decode_fleet_message(in_itself));
+}
+
 }  // namespace
 }  // namespace holdfast

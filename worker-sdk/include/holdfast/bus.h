@@ -35,8 +35,8 @@ extern "C" {
 #define HF_MAX_TOPIC 255u        /* bytes of a topic, a pattern, a key */
 #define HF_MAX_MESSAGE 67108864u /* bytes of a message */
 
-/* To every worker, on every machine, whose subscription matches. A message of more than 64 KiB stays on this machine; the
- * others count it as missing. */
+/* To every worker, on every machine, whose subscription matches. A message of more than 64 KiB stays on this machine if its topic
+ * is one of the stream (option `bus.stream`); the others count it as missing. */
 HF_API int hf_publish(struct hf_worker* worker, const char* topic, const void* data, size_t size);
 
 /* `after`: HF_ONLY_NEW, or the sequence of the last message that was seen: messages that the supervisor keeps (its
@@ -47,8 +47,8 @@ HF_API int hf_subscribe(struct hf_worker* worker, const char* pattern, uint64_t 
 HF_API int hf_unsubscribe(struct hf_worker* worker, const char* pattern);
 
 /* To the one worker that the placement of `pool` gives for the key: the same as long as the pool has as many slots. Where the
- * pool is one of several machines it may be on another: then messages and answers have at most 64 KiB, else HF_EVENT_REPLY says
- * -EMSGSIZE.
+ * pool is one of several machines it may be on another: if that has a version that takes no more than 64 KiB, HF_EVENT_REPLY says
+ * -EMSGSIZE for a longer message or answer.
  * `pool` NULL: this worker's own. -ENOENT there is no such pool; -EHOSTUNREACH none of its slots has a worker. A message
  * that was sent and reached nobody all the same comes back as HF_EVENT_REPLY with a negative status. */
 HF_API int hf_send(struct hf_worker* worker, const char* pool, const char* key, const void* data, size_t size);
