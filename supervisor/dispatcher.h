@@ -59,9 +59,14 @@ class Dispatcher {
   // How the listener's clients are told that there is no room for them; without one they are reset. They are counted already.
   using Refuser = std::function<void(UniqueFd, Refusal)>;
   void set_refuser(ListenerId listener, Refuser refuser) { refusers_[listener.value] = std::move(refuser); }
-  // Who comes by the listener is held up by no limit of open connections; those whom one would have are told. Null: limits hold.
-  using DryRun = std::function<void(Refusal)>;
+  // Who comes by the listener is not held up by these limits of open connections, nor by those that the pool itself only tries; each one
+  // that would have been is told.
+  struct DryRun {
+    LimitSet limits;
+    std::function<void(Limit)> count;  // null: nobody is told
+  };
   void set_dry_run(ListenerId listener, DryRun dry_run) { dry_runs_[listener.value] = std::move(dry_run); }
+  [[nodiscard]] LimitSet tried_at(ListenerId listener) const;  // by either
   // The account of connections that another pool's listener accepts, and that are for this one.
   ListenerId add_guest(std::string name, const ListenAddress& address);
   void close_guest(ListenerId listener) { listeners_[listener.value]->set_stage(Listener::Stage::Gone); }
@@ -178,10 +183,10 @@ class Dispatcher {
   void enter(Connection connection);
   void place_in_turn(Connection connection);
   void place(Connection connection);
-  enum class Bounds { Held, Ignored };  // those of open connections
-  [[nodiscard]] std::optional<SlotId> slot_with_room(const ConnectionRecord& record, Bounds bounds);
-  [[nodiscard]] std::optional<SlotId> slot_of_bucket_with_room(unsigned bucket, Bounds bounds) const;
-  [[nodiscard]] std::optional<SlotId> slot_of_placer_with_room(const ConnectionRecord& record, Bounds bounds);
+  // `tried`: the limits of open connections that hold nobody up.
+  [[nodiscard]] std::optional<SlotId> slot_with_room(const ConnectionRecord& record, LimitSet tried);
+  [[nodiscard]] std::optional<SlotId> slot_of_bucket_with_room(unsigned bucket, LimitSet tried) const;
+  [[nodiscard]] std::optional<SlotId> slot_of_placer_with_room(const ConnectionRecord& record, LimitSet tried);
   void watch_holders();
   [[nodiscard]] std::optional<SlotId> choose(Placer& placer, const ConnectionRecord& record,
                                              std::span<const SlotLoad> loads) const;
@@ -189,7 +194,8 @@ class Dispatcher {
   void note_holder(SlotId slot, const Connection& connection);
   void read_loads(std::vector<SlotLoad>& loads, Bounds bounds) const;
   [[nodiscard]] bool is_over_guests_limit(ListenerId listener) const;
-  [[nodiscard]] bool has_room(SlotId slot, Bounds bounds) const;
+  [[nodiscard]] bool has_room(SlotId slot, LimitSet tried) const;
+  void count_tried(ListenerId listener, SlotId slot) const;
   [[nodiscard]] bool is_at_limit() const;
   [[nodiscard]] bool is_at_limit(const Slot& slot) const;
   [[nodiscard]] std::uint64_t load() const;

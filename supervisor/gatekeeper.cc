@@ -3,8 +3,10 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
+#include "config/front_values.h"
 #include "config/values.h"
 
 namespace holdfast {
@@ -16,17 +18,26 @@ constexpr std::size_t kMostSaved = 4096;                   // sources: a state i
 constexpr std::size_t kMostCountedForPeople = 10'000;      // some 10 ms
 constexpr std::size_t kMostBytes = std::size_t{64} << 20;  // a million ranges
 
-Refusal refusal_of(AdmissionLimit limit) {
-  switch (limit) {
-    case AdmissionLimit::Ban:
-      return Refusal::Banned;
-    case AdmissionLimit::SourceConnections:
-      return Refusal::SourceConnections;
-    case AdmissionLimit::Rate:
-    case AdmissionLimit::None:
-      break;
+// In the order in which they are asked.
+constexpr std::array<std::pair<Limit, Refusal>, 5> kRefusals = {
+    {{Limit::Deny, Refusal::Denied},
+     {Limit::Allow, Refusal::NotAllowed},
+     {Limit::Ban, Refusal::Banned},
+     {Limit::SourceRate, Refusal::SourceRate},
+     {Limit::SourceConnections, Refusal::SourceConnections}}};
+
+Refusal refusal_of(Limit limit) {
+  const auto found =
+      std::find_if(kRefusals.begin(), kRefusals.end(), [&](const auto& each) { return each.first == limit; });
+  return found->second;
+}
+
+// The first that stands in the way and is not only tried.
+std::optional<Refusal> first_of(LimitSet against, LimitSet tried) {
+  for (const auto& [limit, refusal] : kRefusals) {
+    if (against.contains(limit) && !tried.contains(limit)) return refusal;
   }
-  return Refusal::SourceRate;
+  return std::nullopt;
 }
 
 std::uint64_t note_of(AdmissionTicket ticket) { return std::uint64_t{ticket.birth} << 32 | ticket.entry; }
@@ -43,9 +54,7 @@ AdmissionPolicy policy_of(const AdmissionConfig& config) {
   policy.ban_after = config.ban_after;
   policy.ban_time = config.ban_time;
   policy.sources = config.sources;
-  policy.rate_enforcement = config.enforcement;
-  policy.source_connections_enforcement = config.enforcement;
-  policy.ban_enforcement = config.enforcement;
+  policy.tried = config.tried();
   return policy;
 }
 
@@ -127,15 +136,14 @@ Gatekeeper::List Gatekeeper::list_for(const std::string& path, const List& befor
 
 std::optional<Gatekeeper::Refused> Gatekeeper::judge(const std::optional<IpAddress>& source, BorrowedFd connection) {
   if (!source) return std::nullopt;
-  if (const std::optional<Refusal> refusal = refuse_by_list(*source)) {
-    if (config_.enforcement == Enforcement::Refuse) return Refused{*refusal};
-    count_would_refuse(*refusal);
-  }
+  const LimitSet against = lists_against(*source);
+  count_tried(against & config_.tried());
+  if (const std::optional<Refusal> refusal = first_of(against, config_.tried())) return Refused{*refusal};
   if (!admission_) return std::nullopt;
   recount_where_full(*source);
   const AdmissionVerdict verdict = admission_->on_connection(*source, loop_.now());
-  if (verdict.dry_run != AdmissionLimit::None) count_would_refuse(refusal_of(verdict.dry_run));
-  if (!verdict.admitted()) return Refused{refusal_of(verdict.refused_by), verdict.wait};
+  count_tried(verdict.would_refuse);
+  if (verdict.refused_by) return Refused{refusal_of(*verdict.refused_by), verdict.wait};
   keep_count(*source, connection, *verdict.ticket);
   return std::nullopt;
 }
@@ -147,7 +155,7 @@ void Gatekeeper::recount_where_full(const IpAddress& source) {
   if (!by_source_) return;
   const AdmissionVerdict verdict = admission_->foresee(source, loop_.now());
   const bool is_full =
-      verdict.refused_by == AdmissionLimit::SourceConnections || verdict.dry_run == AdmissionLimit::SourceConnections;
+      verdict.refused_by == Limit::SourceConnections || verdict.would_refuse.contains(Limit::SourceConnections);
   if (is_full) by_source_->recount(group_of(source), loop_.now());
 }
 
@@ -158,8 +166,8 @@ void Gatekeeper::keep_count(const IpAddress& source, BorrowedFd connection, Admi
 
 bool Gatekeeper::has_room() {
   if (!is_full()) return true;
-  if (config_.enforcement == Enforcement::Refuse) return false;
-  count_would_refuse(Refusal::TotalConnections);
+  if (!is_tried(Limit::TotalConnections)) return false;
+  count_would_refuse(to_text(Refusal::TotalConnections));
   return true;
 }
 
@@ -174,42 +182,45 @@ void Gatekeeper::on_passed_on(BorrowedFd connection) {
 }
 
 std::optional<Refusal> Gatekeeper::foresee(const std::optional<IpAddress>& source) {
-  if (!source || config_.enforcement == Enforcement::DryRun) return std::nullopt;
-  if (const std::optional<Refusal> refusal = refuse_by_list(*source)) return refusal;
+  if (!source) return std::nullopt;
+  if (const std::optional<Refusal> refusal = first_of(lists_against(*source), config_.tried())) return refusal;
   if (!admission_) return std::nullopt;
   recount_where_full(*source);
-  const AdmissionLimit limit = admission_->foresee(*source, loop_.now()).refused_by;
-  return limit == AdmissionLimit::None ? std::nullopt : std::optional(refusal_of(limit));
+  const std::optional<Limit> limit = admission_->foresee(*source, loop_.now()).refused_by;
+  return limit ? std::optional(refusal_of(*limit)) : std::nullopt;
 }
 
 std::vector<std::string> Gatekeeper::limits() const {
   std::vector<std::string> limits;
-  const std::string how = config_.enforcement == Enforcement::DryRun ? ", only counted" : "";
-  const auto list = [&](std::string_view name, const List& ranges) {
-    if (ranges.path.empty()) return;
-    limits.push_back(fmt::format("{} = {} ({} ranges){}", name, ranges.path, ranges.ranges, how));
+  const auto add = [&](bool is_set, Limit limit, const std::string& text) {
+    if (!is_set) return;
+    limits.push_back(fmt::format("{} = {}{}", key_of(limit), text, is_tried(limit) ? kOnlyCounted : ""));
   };
-  list("allow", allowed_);
-  list("deny", denied_);
-  if (config_.rate != 0) {
-    limits.push_back(fmt::format("source-rate = {} in {} for each /{} of IPv4 and /{} of IPv6{}", config_.rate,
-                                 to_text(config_.rate_period), config_.source.v4, config_.source.v6, how));
-  }
-  if (config_.source_connections != 0) {
-    limits.push_back(fmt::format("source-connections = {} for each /{} of IPv4 and /{} of IPv6{}",
-                                 config_.source_connections, config_.source.v4, config_.source.v6, how));
-  }
-  if (config_.total_connections != 0)
-    limits.push_back(fmt::format("total-connections = {}{}", config_.total_connections, how));
-  if (config_.ban_after != 0)
-    limits.push_back(fmt::format("ban-after = {} refusals, for {}", config_.ban_after, to_text(config_.ban_time)));
+  const auto of_list = [](const List& list) { return fmt::format("{} ({} ranges)", list.path, list.ranges); };
+  const std::string each = fmt::format("for each /{} of IPv4 and /{} of IPv6", config_.source.v4, config_.source.v6);
+  add(!allowed_.path.empty(), Limit::Allow, of_list(allowed_));
+  add(!denied_.path.empty(), Limit::Deny, of_list(denied_));
+  add(config_.rate != 0, Limit::SourceRate,
+      fmt::format("{} in {} {}", config_.rate, to_text(config_.rate_period), each));
+  add(config_.source_connections != 0, Limit::SourceConnections,
+      fmt::format("{} {}", config_.source_connections, each));
+  add(config_.total_connections != 0, Limit::TotalConnections, std::to_string(config_.total_connections));
+  add(config_.ban_after != 0, Limit::Ban,
+      fmt::format("{} refusals, for {}", config_.ban_after, to_text(config_.ban_time)));
   return limits;
 }
 
-std::optional<Refusal> Gatekeeper::refuse_by_list(const IpAddress& source) const {
-  if (denied_.set.contains(source)) return Refusal::Denied;
-  if (!allowed_.path.empty() && !allowed_.set.contains(source)) return Refusal::NotAllowed;
-  return std::nullopt;
+LimitSet Gatekeeper::lists_against(const IpAddress& source) const {
+  LimitSet against;
+  if (denied_.set.contains(source)) against |= Limit::Deny;
+  if (!allowed_.path.empty() && !allowed_.set.contains(source)) against |= Limit::Allow;
+  return against;
+}
+
+void Gatekeeper::count_tried(LimitSet limits) {
+  for (const auto& [limit, refusal] : kRefusals) {
+    if (limits.contains(limit)) count_would_refuse(to_text(refusal));
+  }
 }
 
 Outcome Gatekeeper::read(List& list) {

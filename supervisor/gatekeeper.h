@@ -48,10 +48,10 @@ class Gatekeeper {
   };
   [[nodiscard]] std::optional<Refused> judge(const std::optional<IpAddress>& source, BorrowedFd connection);
 
-  // Whether one more of those that were let in may be open (total-connections). In a dry run there always is room, and that there
-  // would be none is counted.
+  // Whether one more of those that were let in may be open (total-connections). Where that is only tried there always is room, and that
+  // there would be none is counted.
   [[nodiscard]] bool has_room();
-  // The same in other words, and nothing is counted.
+  // Whether there is none; nothing is counted.
   [[nodiscard]] bool is_full();
   // It is given to a worker, and counts until it is closed.
   void on_passed_on(BorrowedFd connection);
@@ -63,8 +63,8 @@ class Gatekeeper {
 
   // What would have been refused, were it not for dry-run.
   [[nodiscard]] const std::map<std::string, std::uint64_t>& would_refuse() const { return would_refuse_; }
-  // One that somebody else would have refused.
-  void count_would_refuse(Refusal refusal) { ++would_refuse_[std::string(to_text(refusal))]; }
+  // One that somebody else would have refused, or held up; `why`: as the reason of a refusal.
+  void count_would_refuse(std::string_view why) { ++would_refuse_[std::string(why)]; }
   // Whether sources are remembered; else there is nothing to tell of them.
   [[nodiscard]] bool remembers() const { return admission_.has_value(); }
   [[nodiscard]] bool counts_open() const { return by_source_ != nullptr; }
@@ -90,12 +90,14 @@ class Gatekeeper {
   [[nodiscard]] static Outcome read(List& list);
   [[nodiscard]] List list_for(const std::string& path, const List& before) const;
   void remember_sources(const AdmissionConfig& config, std::unique_ptr<Census> by_source);
+  [[nodiscard]] bool is_tried(Limit limit) const { return config_.tried().contains(limit); }
   [[nodiscard]] bool seems_full() const { return of_all_ && of_all_->remembered() >= config_.total_connections; }
   void look_again();
   [[nodiscard]] static bool is_to_be_read(List& list);
   void read_anew(const List& list);
   void take(List read, const Outcome& outcome);
-  [[nodiscard]] std::optional<Refusal> refuse_by_list(const IpAddress& source) const;
+  void count_tried(LimitSet limits);
+  [[nodiscard]] LimitSet lists_against(const IpAddress& source) const;
   [[nodiscard]] std::uint64_t group_of(const IpAddress& source) const;
   void recount_where_full(const IpAddress& source);
   void keep_count(const IpAddress& source, BorrowedFd connection, AdmissionTicket ticket);

@@ -326,13 +326,15 @@ FrontDoor* Pool::door(std::string_view listener) const {
   return nullptr;
 }
 
-void Pool::add_limits(std::vector<std::string>& limits) const {
-  const auto add = [&](std::string_view name, unsigned limit, const std::string& then) {
+void Pool::add_limits(ListenerId listener, std::vector<std::string>& limits) const {
+  const auto add = [&](std::string_view name, unsigned limit, std::string_view then) {
     if (limit != 0) limits.push_back(fmt::format("{} = {}{}", name, limit, then));
   };
+  const LimitSet tried = dispatcher_.tried_at(listener);
+  const auto how = [&](Limit limit, std::string_view then) { return tried.contains(limit) ? kOnlyCounted : then; };
   const std::string overflow = ", then overflow = " + value_text(config_.overflow);
-  add("max-connections", config_.max_connections, "");
-  add("max-slot-connections", config_.max_slot_connections, overflow);
+  add("max-connections", config_.max_connections, how(Limit::Connections, ""));
+  add("max-slot-connections", config_.max_slot_connections, how(Limit::SlotConnections, overflow));
   add("balance-factor", config_.balance_factor, "");
 }
 
@@ -345,7 +347,7 @@ void Pool::explain(const Arrival& arrival, RouteAnswer& answer) const {
   answer.hash = prospect.hash;
   answer.bucket = prospect.bucket;
   answer.buckets = kBuckets;
-  add_limits(answer.limits);
+  add_limits(arrival.listener, answer.limits);
   answer.decided_by = kDecidedBy[static_cast<std::size_t>(prospect.by)];
   for (const SlotId slot : prospect.preference) answer.preference.push_back(slot.value);
   if (!answer.preference.empty()) answer.home = answer.preference.front();

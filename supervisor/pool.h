@@ -128,7 +128,8 @@ class Pool {
   void let_in_again();
   enum class Shown { Open, All };
   void add_listeners_to(Status& status, Shown shown) const;
-  void add_limits(std::vector<std::string>& limits) const;               // that the operator has set, in words
+  void add_limits(ListenerId listener,
+                  std::vector<std::string>& limits) const;               // that hold for who comes by it, in words
   [[nodiscard]] std::string why_paused(const Listener& listener) const;  // empty while it accepts
 
   Loop& loop_;

@@ -141,6 +141,14 @@ TEST(RenderStatus, TellsWhatTheBusHasAgainstItsRedis) {
                         "  hears elm/chat\n"));
 }
 
+TEST(RenderStatus, TellsWhomLimitsThatAreOnlyTriedWouldHaveKeptOut) {
+  Status status = busy_fleet();
+  EXPECT_THAT(render_status(status, Colours::Off), testing::Not(HasSubstr("dry run")));
+  status.listeners[0].would_refuse = {{"banned", 0}, {"denied", 3}, {"source-rate", 12'000'000}};
+  EXPECT_THAT(render_status(status, Colours::Off),
+              HasSubstr("\nhttp would have kept out, but for its dry run: denied 3, source-rate 12.0M\n"));
+}
+
 TEST(RenderStatus, UsesColoursOnATerminalOnly) {
   expect_golden("status_colours.txt", render_status(busy_fleet(), Colours::On));
   EXPECT_THAT(render_status(busy_fleet(), Colours::Off), Not(HasSubstr("\x1b")));

@@ -154,6 +154,35 @@ TEST(Admission, ADryRunRefusesNobodyAndCounts) {
   EXPECT_EQ(json["listeners"][0]["would_refuse"], (nlohmann::json{{"denied", 3}, {"source-rate", 2}}));
 }
 
+TEST(Admission, OneLimitIsTriedWhileTheOthersStayInForce) {
+  const TempDirectory directory;
+  write_text(directory / "deny", "127.0.7.0/24\n127.0.8.0/24\n");
+  write_text(directory / "allow", "127.0.7.0/24\n127.0.9.0/24\n");
+  const Supervisor supervisor(passed("127.0.0.1:0,dry-run=deny,source-connections,allow=" + (directory / "allow") +
+                                     ",deny=" + (directory / "deny") +
+                                     ",source-rate=2,source-rate-period=1h,source-connections=1"));
+  supervisor.wait_until_serving();
+  EXPECT_FALSE(is_served(supervisor, "127.0.8.1")) << "the list that is tried does not hide the other one";
+  std::deque<HttpClient> open;
+  for (int i = 0; i < 2; ++i) {
+    open.emplace_back(supervisor.target(), "127.0.7.1");
+    EXPECT_TRUE(open.back().get("/")) << i;
+  }
+  EXPECT_FALSE(is_served(supervisor, "127.0.7.1")) << "his rate is in force";
+  const StatusView status = supervisor.wait_until_settled();
+  EXPECT_EQ(status.refused, (std::map<std::string, std::uint64_t>{{"not-allowed", 1}, {"source-rate", 1}}));
+  const auto json = nlohmann::json::parse(status.json);
+  EXPECT_EQ(json["listeners"][0]["would_refuse"], (nlohmann::json{{"denied", 4}, {"source-connections", 2}}));
+  const Ran text = supervisor.tell("status", {});
+  EXPECT_THAT(text.output, HasSubstr("would have kept out, but for its dry run: denied 4, source-connections 2"));
+  const Ran route = supervisor.tell("route", {"--explain", "127.0.7.2"});
+  EXPECT_THAT(route.output, HasSubstr("(2 ranges), only counted"));
+  EXPECT_THAT(route.output, HasSubstr("source-connections = 1 for each /32 of IPv4 and /64 of IPv6, only counted"));
+  EXPECT_THAT(route.output, HasSubstr("source-rate = 2 in 1h for each /32 of IPv4 and /64 of IPv6\n"));
+  EXPECT_THAT(route.output, testing::Not(HasSubstr("is refused")));
+  EXPECT_THAT(supervisor.tell("route", {"--explain", "127.0.8.2"}).output, HasSubstr("is refused (not-allowed)"));
+}
+
 TEST(Admission, BehindAProxyItIsTheClientWhoIsJudged) {
   const TempDirectory directory;
   write_text(directory / "deny", "203.0.113.0/24\n127.0.0.0/8\n");
@@ -386,6 +415,36 @@ TEST_F(AdmissionReload, NothingIsForgottenWithAChangeOfLimits) {
   EXPECT_EQ(come(3), 503);
   change_to("source-prefix-v4 = 24\n");
   EXPECT_EQ(would_refuse(), counted);
+}
+
+TEST_F(AdmissionReload, ALimitThatWasTriedIsEnforcedWithoutARestart) {
+  const std::string limits = "refusal = \"http\"\nsource-connections = 1\n";
+  write(limits + "dry-run = [\"source-connections\", \"max-connections\"]\n",
+        "max-connections = 2\nwait-limit = 0\ndry-run = [\"max-slot-connections\"]\nmax-slot-connections = 1\n");
+  const Supervisor supervisor(plan());
+  supervisor.wait_until_serving();
+  std::deque<HttpClient> open;
+  const auto come = [&](int source) {
+    open.emplace_back(supervisor.target(), "127.0.7." + std::to_string(source));
+    const std::optional<Response> answer = open.back().get("/");
+    return answer ? answer->code : 0;
+  };
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(come(1), 200) << i;
+  const auto would_refuse = [&] {
+    return nlohmann::json::parse(supervisor.status().json)["listeners"][0]["would_refuse"];
+  };
+  const nlohmann::json counted = {{"source-connections", 2}, {"max-connections", 1}, {"max-slot-connections", 2}};
+  EXPECT_EQ(would_refuse(), counted);
+  write(limits + "dry-run = [\"max-connections\"]\n",
+        "max-connections = 2\nwait-limit = 0\nmax-slot-connections = 9\n");
+  Ran ran = supervisor.tell("reload", {"--wait"});
+  ASSERT_EQ(ran.exit_code, 0) << ran.errors;
+  EXPECT_EQ(come(1), 429);
+  EXPECT_EQ(come(2), 200) << "what all may have open is tried still";
+  write(limits, "max-connections = 2\nwait-limit = 0\nmax-slot-connections = 9\n");
+  ran = supervisor.tell("reload", {"--wait"});
+  ASSERT_EQ(ran.exit_code, 0) << ran.errors;
+  EXPECT_EQ(come(3), 503);
 }
 
 TEST_F(AdmissionReload, AListThatCannotBeReadChangesNothing) {
