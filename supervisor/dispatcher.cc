@@ -145,6 +145,7 @@ void Dispatcher::resize(unsigned slots) {
 }
 
 void Dispatcher::set_table(const BucketTable& table) {
+  for (unsigned slot = table_.slots(); slot < table.slots(); slot++) slots_[slot].keys_since = loop_.now();
   table_ = table;
   if (placer_) placer_.emplace(pool_, hash_key_, table.slots());
   rebuild_routes();
@@ -166,6 +167,7 @@ void Dispatcher::set_state(SlotId slot, SlotState state) {
   if (state == SlotState::Serving && slots_[slot.value].state != SlotState::Serving)
     slots_[slot.value].serving_since = loop_.now();
   slots_[slot.value].state = state;
+  if (!available_[slot.value] && state != SlotState::Lent) slots_[slot.value].keys_since = loop_.now();
   available_[slot.value] = state != SlotState::Lent;
   rebuild_routes();
   on_room();

@@ -166,6 +166,8 @@ class Dispatcher {
     ConnectionSink* inbox = nullptr;
     SlotState state = SlotState::Held;
     TimePoint serving_since{};
+    std::optional<TimePoint>
+        keys_since;  // when it was given the keys that others had before; none: they have been its own from the start
     bool touched = false;  // has connections of this turn that are not flushed
   };
 
@@ -192,7 +194,8 @@ class Dispatcher {
                                              std::span<const SlotLoad> loads) const;
   [[nodiscard]] std::optional<SlotId> holder_of(const ConnectionRecord& record, std::optional<SlotId> chosen) const;
   void note_holder(SlotId slot, const Connection& connection);
-  void read_loads(std::vector<SlotLoad>& loads, Bounds bounds) const;
+  void read_loads(std::vector<SlotLoad>& loads, LimitSet tried) const;
+  [[nodiscard]] unsigned tenths_of(const Slot& slot) const;
   [[nodiscard]] bool is_over_guests_limit(ListenerId listener) const;
   [[nodiscard]] bool has_room(SlotId slot, LimitSet tried) const;
   void count_tried(ListenerId listener, SlotId slot) const;

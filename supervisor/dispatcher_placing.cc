@@ -300,8 +300,14 @@ void Dispatcher::read_loads(std::vector<SlotLoad>& loads, LimitSet tried) const 
     if (!available_[i] || inbox == nullptr) continue;
     loads[i].available = pool_.overflow != Overflow::Next || has_room(SlotId{i}, tried);
     loads[i].connections = static_cast<unsigned>(load_of(*inbox));
-    loads[i].tenths = tenths_in_slow_start(loop_.now() - slots_[i].serving_since, pool_.slow_start);
+    loads[i].tenths = tenths_of(slots_[i]);
   }
+}
+
+// By key a worker that succeeds another one has its keys at once: they were the slot's all the time.
+unsigned Dispatcher::tenths_of(const Slot& slot) const {
+  const std::optional<TimePoint> since = is_by_key(pool_.placement) ? slot.keys_since : slot.serving_since;
+  return tenths_in_slow_start(since ? loop_.now() - *since : pool_.slow_start, pool_.slow_start);
 }
 
 // Guests of another pool's listener must not make that wait for this pool, nor pile up here.

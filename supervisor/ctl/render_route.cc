@@ -27,7 +27,7 @@ std::string verdict(const RouteAnswer& answer, Colours colours) {
   if (!has_home) return slot + ", were it the next to come: " + answer.placement + " looks at no client";
   if (answer.decided_by == "tag") return slot + ", which its session id names";
   if (*answer.slot == answer.home) return slot + ", its home";
-  return slot + " while its home, " + home + ", " + styled("is not available", Style::Warning, colours);
+  return slot + " while its home, " + home + ", " + styled("does not take it", Style::Warning, colours);
 }
 
 // Slots from the first choice on; 256 of them would be no help to anybody.
