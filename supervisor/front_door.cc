@@ -188,7 +188,7 @@ void FrontDoor::enter_again(ListenerId listener, AcceptedConnection connection) 
   look_or_wait(way_of(listener), std::move(connection), needs);
 }
 
-void FrontDoor::save(SavedPool& saved, FdList& fds) const {
+void FrontDoor::save(SavedPool& saved, FdList& fds, std::size_t most_open) const {
   for (const auto& [number, connection] : waiting_) {
     const bool has_address = connection.sender.family != Endpoint::Family::Unix;
     saved.arriving.push_back({fds.add("connection", connection.fd), connection.way->front().listener,
@@ -198,7 +198,7 @@ void FrontDoor::save(SavedPool& saved, FdList& fds) const {
   SavedDoor& door = saved.doors.emplace_back();
   door.listener = ways_.front().front().listener;
   door.missing = missing_;
-  keeper_->save(door);
+  keeper_->save(door, most_open);
 }
 
 void FrontDoor::recall(const SavedDoor& saved) {

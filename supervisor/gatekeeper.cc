@@ -291,8 +291,17 @@ std::vector<ClientsAnswer::Source> Gatekeeper::heaviest(std::size_t count) {
   return sources;
 }
 
-void Gatekeeper::save(SavedDoor& door) const {
+void Gatekeeper::save(SavedDoor& door, std::size_t most_open) const {
   door.would_refuse = would_refuse_;
+  if (of_all_) {
+    for (const Census::Connection& connection : of_all_->some(most_open)) door.open.push_back(to_text(connection.ends));
+  }
+  if (by_source_) {
+    for (const Census::Connection& connection : by_source_->some(most_open)) {
+      const std::optional<IpAddress> source = admission_->source_of(ticket_of(connection.note));
+      if (source) door.open_of_sources[source->text()].push_back(to_text(connection.ends));
+    }
+  }
   if (!admission_) return;
   for (const Admission::Memory& memory : admission_->memories(kMostSaved, loop_.now())) {
     door.sources.push_back({memory.address.text(), memory.full_at, memory.refused_since, memory.banned_until,
@@ -302,6 +311,7 @@ void Gatekeeper::save(SavedDoor& door) const {
 
 void Gatekeeper::recall(const SavedDoor& door) {
   would_refuse_ = door.would_refuse;
+  recall_open(door);
   if (!admission_) return;
   for (const SavedSource& source : door.sources) {
     const std::optional<IpAddress> address = IpAddress::parse(source.address);
@@ -309,6 +319,24 @@ void Gatekeeper::recall(const SavedDoor& door) {
     admission_->recall({*address, source.full_at, source.refused_since, source.banned_until,
                         static_cast<std::uint32_t>(source.refusals), static_cast<std::uint32_t>(source.seen)},
                        loop_.now());
+  }
+}
+
+// What has been closed meanwhile is found out as always, before it stands in anybody's way.
+void Gatekeeper::recall_open(const SavedDoor& door) {
+  if (of_all_) {
+    for (const std::string& text : door.open) {
+      if (const std::optional<ConnectionEnds> ends = parse_ends(text)) of_all_->recall({*ends, 0, 0});
+    }
+  }
+  if (!by_source_) return;
+  for (const auto& [address, open] : door.open_of_sources) {
+    const std::optional<IpAddress> source = IpAddress::parse(address);
+    if (!source) continue;
+    for (const std::string& text : open) {
+      const std::optional<ConnectionEnds> ends = parse_ends(text);
+      if (ends) by_source_->recall({*ends, group_of(*source), note_of(admission_->recall_open(*source, loop_.now()))});
+    }
   }
 }
 

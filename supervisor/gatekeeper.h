@@ -68,8 +68,8 @@ class Gatekeeper {
   // Whether sources are remembered; else there is nothing to tell of them.
   [[nodiscard]] bool remembers() const { return admission_.has_value(); }
   [[nodiscard]] bool counts_open() const { return by_source_ != nullptr; }
-  // What the sources have done, for a program that takes over. What they have open is not among it.
-  void save(SavedDoor& door) const;
+  // What the sources have done, for a program that takes over, and of what is open so many connections.
+  void save(SavedDoor& door, std::size_t most_open) const;
   void recall(const SavedDoor& door);
   // The sources that have most open, where that is counted; of those with as many, the ones that came most often first.
   [[nodiscard]] std::vector<ClientsAnswer::Source> heaviest(std::size_t count);
@@ -96,6 +96,7 @@ class Gatekeeper {
   [[nodiscard]] static bool is_to_be_read(List& list);
   void read_anew(const List& list);
   void take(List read, const Outcome& outcome);
+  void recall_open(const SavedDoor& door);
   void count_tried(LimitSet limits);
   [[nodiscard]] LimitSet lists_against(const IpAddress& source) const;
   [[nodiscard]] std::uint64_t group_of(const IpAddress& source) const;

@@ -9,6 +9,7 @@
 #include "config/diff.h"
 #include "exit_code.h"
 #include "front_doors.h"
+#include "listener/census.h"
 #include "master.h"
 #include "sys/machine.h"
 #include "sys/next_program.h"
@@ -166,8 +167,10 @@ Result<SavedState> Master::snapshot(FdList& fds, NodePools node_pools) const {
   state.gone_handed = account_of_gone_.handed;
   state.gone_refused = account_of_gone_.refused;
   state.control = fds.add("control", control_->socket());
+  const std::size_t most_open = node_pools == NodePools::Saved ? Census::kMostSaved : Census::kMostKept;
   for (const std::unique_ptr<Pool>& pool : pools_) {
-    if (node_pools == NodePools::Saved || !pool->runner().has_node_workers()) state.pools.push_back(pool->save(fds));
+    if (node_pools == NodePools::Saved || !pool->runner().has_node_workers())
+      state.pools.push_back(pool->save(fds, most_open));
   }
   Result<SavedBus> bus = bus_->save(fds, node_pools == NodePools::Saved ? Bus::Messages::Saved : Bus::Messages::Left);
   if (!bus) return std::move(bus).error();

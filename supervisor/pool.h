@@ -72,7 +72,8 @@ class Pool {
 
   // In place of `check_system` and `open_listener`: goes on where another pool has stopped.
   [[nodiscard]] Outcome adopt(const SavedPool& saved, FdTable& fds);
-  [[nodiscard]] SavedPool save(FdList& fds) const;
+  // `most_open`: connections of each listener that are known to be open (FrontDoor::save).
+  [[nodiscard]] SavedPool save(FdList& fds, std::size_t most_open) const;
   // Before a `save` for a program that takes over: what may be given to the workers is.
   void let_all_in();
   // After `adopt` of a state that was not written at the end: the supervisor before us was killed. What has happened since is

@@ -71,11 +71,11 @@ void Pool::let_all_in() {
   for (const std::unique_ptr<FrontDoor>& door : doors_) door->let_all_in();
 }
 
-SavedPool Pool::save(FdList& fds) const {
+SavedPool Pool::save(FdList& fds, std::size_t most_open) const {
   SavedPool saved;
   saved.name = config_.name;
   dispatcher_.save(saved, fds);
-  for (const std::unique_ptr<FrontDoor>& door : doors_) door->save(saved, fds);
+  for (const std::unique_ptr<FrontDoor>& door : doors_) door->save(saved, fds, most_open);
   for (const auto& [listener, address] : wished_) saved.listeners[listener.value].wished = value_text(address);
   steerer_.save(saved, fds);
   runner_.save(saved, fds);

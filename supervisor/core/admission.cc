@@ -71,6 +71,18 @@ void Admission::on_closed(AdmissionTicket ticket) {
   if (entry.birth == ticket.birth) --entry.connections;  // else its source was forgotten
 }
 
+AdmissionTicket Admission::recall_open(const IpAddress& source, TimePoint now) {
+  const std::uint32_t index = entry_for(source_of(source), now);
+  ++connections_;
+  ++entries_[index].connections;
+  return {index, entries_[index].birth};
+}
+
+std::optional<IpAddress> Admission::source_of(AdmissionTicket ticket) const {
+  const Entry& entry = entries_[ticket.entry];
+  return entry.birth == ticket.birth ? std::optional(entry.address) : std::nullopt;
+}
+
 std::size_t Admission::bytes() const {
   return entries_.capacity() * sizeof(Entry) + chains_.capacity() * sizeof(chains_[0]);
 }
@@ -98,7 +110,8 @@ std::vector<Admission::Memory> Admission::memories(std::size_t most, TimePoint n
   for (std::uint32_t index = newest_; index != kNone && memories.size() < most; index = entries_[index].older) {
     const Entry& entry = entries_[index];
     const bool refused = entry.refusals != 0 && now - entry.refused_since <= policy_.ban_within;
-    if (!refused && entry.banned_until <= now && entry.full_at <= now) continue;
+    const bool has_open = policy_.source_connections != 0 && entry.connections != 0;
+    if (!refused && !has_open && entry.banned_until <= now && entry.full_at <= now) continue;
     memories.push_back(
         {entry.address, entry.full_at, entry.refused_since, entry.banned_until, entry.refusals, entry.seen});
   }

@@ -66,6 +66,10 @@ class Admission {
   [[nodiscard]] AdmissionVerdict foresee(const IpAddress& address, TimePoint now) const;
   // An admitted connection is closed. Each ticket once.
   void on_closed(AdmissionTicket ticket);
+  // One that another Admission has let in is still open; to be closed like those of ours.
+  [[nodiscard]] AdmissionTicket recall_open(const IpAddress& source, TimePoint now);
+  // Where a connection is counted; nothing: its source was forgotten.
+  [[nodiscard]] std::optional<IpAddress> source_of(AdmissionTicket ticket) const;
 
   [[nodiscard]] std::uint64_t connections() const { return connections_; }  // open
   [[nodiscard]] std::size_t sources() const { return entries_.size(); }     // remembered
@@ -81,7 +85,7 @@ class Admission {
   };
   [[nodiscard]] std::vector<Source> heaviest(std::size_t count, TimePoint now) const;
 
-  // What a source has done, as long as that makes a difference: for another Admission to go on with.
+  // What a source has done, as long as that makes a difference or it has connections open: for another Admission to go on with.
   struct Memory {
     IpAddress address;  // the prefix
     TimePoint full_at{};

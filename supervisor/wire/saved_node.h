@@ -47,6 +47,8 @@ struct SavedNodeWorkers {
   NodeServers::Saved servers;
   std::map<std::string, NodeRelay::Adapter> adapters;
   std::map<std::string, WorkerId> sessions;
+  std::map<std::string, std::vector<std::string>> open =
+      {};  // by worker: what it has open, as far as that matters; both ends of each
 };
 
 }  // namespace holdfast

@@ -136,6 +136,7 @@ void members(Form& form, SavedNodeWorkers& workers) {
   form("servers", workers.servers);
   form("adapters", workers.adapters);
   form("sessions", workers.sessions);
+  form("open", workers.open);
 }
 
 }  // namespace holdfast

@@ -82,6 +82,22 @@ TEST(Admission, AClosedConnectionMakesRoom) {
   EXPECT_TRUE(admission.on_connection(kClient, kStart).admitted());
 }
 
+TEST(Admission, WhatAnotherOneHasLetInCountsUntilItIsClosed) {
+  Admission first({.source_connections = 2}, kKey);
+  const AdmissionVerdict before = first.on_connection(kClient, kStart);
+  EXPECT_EQ(first.source_of(*before.ticket), kClient);
+  ASSERT_EQ(first.memories(10, kStart).size(), 1u) << "one that has something open is remembered";
+  Admission second({.source_connections = 2}, kKey);
+  const AdmissionTicket open = second.recall_open(kClient, kStart);
+  second.recall(first.memories(10, kStart).front(), kStart);
+  EXPECT_EQ(second.heaviest(1, kStart).front().connections, 1u);
+  EXPECT_TRUE(second.on_connection(kClient, kStart).admitted());
+  EXPECT_EQ(second.on_connection(kClient, kStart).refused_by, Limit::SourceConnections);
+  second.on_closed(open);
+  EXPECT_TRUE(second.on_connection(kClient, kStart).admitted());
+  EXPECT_EQ(second.connections(), 2u);
+}
+
 TEST(Admission, BansASourceThatIsRefusedTooOften) {
   Admission admission({.source_connections = 1, .ban_after = 3, .ban_within = 10s, .ban_time = 60s}, kKey);
   const AdmissionVerdict open = admission.on_connection(kClient, kStart);
