@@ -48,6 +48,7 @@ void Dispatcher::add_listener(std::string name, ListeningSocket socket) {
                                                   [this](Listener& listener) { on_connections(listener); }));
   doors_.emplace_back();
   refusers_.emplace_back();
+  sources_.emplace_back();
   dry_runs_.emplace_back();
   guests_.push_back(false);
 }
@@ -196,8 +197,16 @@ void Dispatcher::take(Listener& listener, AcceptedConnection connection) {
     return refuse_connection(std::move(connection.fd));
   }
   if (const Door& door = doors_[listener.id().value]) return door(std::move(connection));
+  HeavySources* const sources = sources_[listener.id().value].get();
+  if (sources != nullptr && connection.remote.family != Endpoint::Family::Unix)
+    sources->on_connection(connection.remote.address, HeavySources::Fate::LetIn);
   const ConnectionRecord record = describe(connection.remote, listener.id());
   enter(Connection{std::move(connection.fd), record});
+}
+
+void Dispatcher::count_sources(ListenerId listener, KeyPrefix source) {
+  std::unique_ptr<HeavySources>& sources = sources_[listener.value];
+  if (!sources || sources->prefix() != source) sources = std::make_unique<HeavySources>(source, hash_key_);
 }
 
 void Dispatcher::set_resolution(unsigned buckets) {

@@ -17,6 +17,7 @@
 #include "core/bucket_table.h"
 #include "core/gather.h"
 #include "core/heavy_bucket.h"
+#include "core/heavy_sources.h"
 #include "core/ids.h"
 #include "core/recent_clients.h"
 #include "listener/census.h"
@@ -56,6 +57,9 @@ class Dispatcher {
   // one they are placed by their addresses at once.
   using Door = std::function<void(AcceptedConnection)>;
   void set_door(ListenerId listener, Door door) { doors_[listener.value] = std::move(door); }
+  // From now on it is counted which sources come most by a listener without a door.
+  void count_sources(ListenerId listener, KeyPrefix source);
+  [[nodiscard]] const HeavySources* sources(ListenerId listener) const { return sources_[listener.value].get(); }
   // How the listener's clients are told that there is no room for them; without one they are reset. They are counted already.
   using Refuser = std::function<void(UniqueFd, Refusal)>;
   void set_refuser(ListenerId listener, Refuser refuser) { refusers_[listener.value] = std::move(refuser); }
@@ -166,8 +170,8 @@ class Dispatcher {
     ConnectionSink* inbox = nullptr;
     SlotState state = SlotState::Held;
     TimePoint serving_since{};
-    std::optional<TimePoint>
-        keys_since;  // when it was given the keys that others had before; none: they have been its own from the start
+    // When it was given keys that others had before; none: they have been its own from the start.
+    std::optional<TimePoint> keys_since;
     bool touched = false;  // has connections of this turn that are not flushed
   };
 
@@ -241,8 +245,9 @@ class Dispatcher {
   std::vector<SlotLoad> loads_;   // for it
   std::unique_ptr<Census> held_;  // by key, which slot has its connections; null: that is no matter
   std::vector<std::unique_ptr<Listener>> listeners_;
-  std::vector<Door> doors_;        // of each listener; mostly empty
-  std::vector<Refuser> refusers_;  // likewise
+  std::vector<Door> doors_;                             // of each listener; mostly empty
+  std::vector<Refuser> refusers_;                       // likewise
+  std::vector<std::unique_ptr<HeavySources>> sources_;  // null: of those that have a door, it counts
   std::vector<DryRun> dry_runs_;
   std::vector<bool> guests_;
   std::unique_ptr<FineTimer> tick_;  // absent where the kernel has no timerfd for us: then nothing gathers

@@ -256,9 +256,9 @@ ClientsAnswer::Listener FrontDoor::clients(std::size_t count) const {
   ClientsAnswer::Listener listener;
   listener.name = config_.name;
   listener.limits = limits();
-  listener.remembers = keeper_->remembers();
+  listener.remembers = true;
   listener.counts_open = keeper_->counts_open();
-  if (listener.remembers) listener.sources = keeper_->heaviest(count);
+  listener.sources = keeper_->heaviest(count);
   return listener;
 }
 

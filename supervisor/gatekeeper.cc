@@ -93,6 +93,11 @@ Outcome Gatekeeper::change(const AdmissionConfig& config) {
   allowed_ = list_for(config.allow_file, allowed_);
   denied_ = list_for(config.deny_file, denied_);
   remember_sources(config, std::move(by_source));
+  if (config.remembers_sources()) {
+    heavy_.reset();
+  } else if (!heavy_ || heavy_->prefix() != config.source) {
+    heavy_.emplace(config.source, key_);
+  }
   if (of_all) of_all_ = std::move(of_all);
   if (config.total_connections == 0) of_all_.reset();
   config_ = config;
@@ -137,14 +142,18 @@ Gatekeeper::List Gatekeeper::list_for(const std::string& path, const List& befor
 std::optional<Gatekeeper::Refused> Gatekeeper::judge(const std::optional<IpAddress>& source, BorrowedFd connection) {
   if (!source) return std::nullopt;
   const LimitSet against = lists_against(*source);
+  if (heavy_) heavy_->on_connection(*source, against.empty() ? HeavySources::Fate::LetIn : HeavySources::Fate::Refused);
   count_tried(against & config_.tried());
   if (const std::optional<Refusal> refusal = first_of(against, config_.tried())) return Refused{*refusal};
-  if (!admission_) return std::nullopt;
-  recount_where_full(*source);
-  const AdmissionVerdict verdict = admission_->on_connection(*source, loop_.now());
+  return admission_ ? judge_by_limits(*source, connection) : std::nullopt;
+}
+
+std::optional<Gatekeeper::Refused> Gatekeeper::judge_by_limits(const IpAddress& source, BorrowedFd connection) {
+  recount_where_full(source);
+  const AdmissionVerdict verdict = admission_->on_connection(source, loop_.now());
   count_tried(verdict.would_refuse);
   if (verdict.refused_by) return Refused{refusal_of(*verdict.refused_by), verdict.wait};
-  keep_count(*source, connection, *verdict.ticket);
+  keep_count(source, connection, *verdict.ticket);
   return std::nullopt;
 }
 
@@ -282,7 +291,10 @@ void Gatekeeper::take(List read, const Outcome& outcome) {
 std::vector<ClientsAnswer::Source> Gatekeeper::heaviest(std::size_t count) {
   if (by_source_) by_source_->recount_now(kMostCountedForPeople);
   std::vector<ClientsAnswer::Source> sources;
-  if (!admission_) return sources;
+  if (heavy_) {
+    for (const HeavySources::Source& source : heaviest_of(heavy_->sources(), count)) sources.push_back(told_of(source));
+    return sources;
+  }
   for (const Admission::Source& source : admission_->heaviest(count, loop_.now())) {
     const unsigned bits = source.address.is_v6() ? config_.source.v6 : config_.source.v4;
     sources.push_back({source.address.text() + "/" + std::to_string(bits), source.connections, source.seen,
@@ -338,6 +350,10 @@ void Gatekeeper::recall_open(const SavedDoor& door) {
       if (ends) by_source_->recall({*ends, group_of(*source), note_of(admission_->recall_open(*source, loop_.now()))});
     }
   }
+}
+
+ClientsAnswer::Source told_of(const HeavySources::Source& source) {
+  return {source.address.text() + "/" + std::to_string(source.bits), 0, source.seen, source.refused, false};
 }
 
 Outcome Gatekeeper::check(const AdmissionConfig& config) {

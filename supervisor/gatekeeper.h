@@ -9,6 +9,7 @@
 #include "config/config.h"
 #include "core/admission.h"
 #include "core/cidr.h"
+#include "core/heavy_sources.h"
 #include "core/result.h"
 #include "listener/census.h"
 #include "listener/listener.h"
@@ -65,13 +66,12 @@ class Gatekeeper {
   [[nodiscard]] const std::map<std::string, std::uint64_t>& would_refuse() const { return would_refuse_; }
   // One that somebody else would have refused, or held up; `why`: as the reason of a refusal.
   void count_would_refuse(std::string_view why) { ++would_refuse_[std::string(why)]; }
-  // Whether sources are remembered; else there is nothing to tell of them.
-  [[nodiscard]] bool remembers() const { return admission_.has_value(); }
   [[nodiscard]] bool counts_open() const { return by_source_ != nullptr; }
   // What the sources have done, for a program that takes over, and of what is open so many connections.
   void save(SavedDoor& door, std::size_t most_open) const;
   void recall(const SavedDoor& door);
-  // The sources that have most open, where that is counted; of those with as many, the ones that came most often first.
+  // The sources that have most open, where that is counted; of those with as many, the ones that came most often first. Without a limit
+  // for sources none is forgotten that makes a good part of all connections (core/heavy_sources.h).
   [[nodiscard]] std::vector<ClientsAnswer::Source> heaviest(std::size_t count);
   // Errors: a list that cannot be read, or has a mistake.
   [[nodiscard]] static Outcome check(const AdmissionConfig& config);
@@ -98,6 +98,7 @@ class Gatekeeper {
   void take(List read, const Outcome& outcome);
   void recall_open(const SavedDoor& door);
   void count_tried(LimitSet limits);
+  [[nodiscard]] std::optional<Refused> judge_by_limits(const IpAddress& source, BorrowedFd connection);
   [[nodiscard]] LimitSet lists_against(const IpAddress& source) const;
   [[nodiscard]] std::uint64_t group_of(const IpAddress& source) const;
   void recount_where_full(const IpAddress& source);
@@ -107,7 +108,8 @@ class Gatekeeper {
   const std::string listener_;
   AdmissionConfig config_;
   const HashKey key_;
-  std::optional<Admission> admission_;  // nothing: sources are not remembered
+  std::optional<Admission> admission_;  // nothing: there is no limit for sources
+  std::optional<HeavySources> heavy_;   // then, who comes most
   List allowed_{List::Holds::WhoIsLetIn};
   List denied_{List::Holds::WhoIsNot};
   std::unique_ptr<Census> by_source_;  // null: how many a source has open is no matter
@@ -116,5 +118,7 @@ class Gatekeeper {
   std::unique_ptr<Background> reading_;  // while a list that has changed is read: it may have a million lines
   Timer timer_;
 };
+
+[[nodiscard]] ClientsAnswer::Source told_of(const HeavySources::Source& source);
 
 }  // namespace holdfast

@@ -211,8 +211,9 @@ void Pool::hang(std::unique_ptr<FrontDoor> door) {
   doors_.push_back(std::move(door));
 }
 
-void Pool::take_off_door(ListenerId listener) {
+void Pool::take_off_door(ListenerId listener, KeyPrefix source) {
   dispatcher_.set_door(listener, nullptr);
+  dispatcher_.count_sources(listener, source);
   retire_door_of(listener);
 }
 
@@ -324,6 +325,22 @@ FrontDoor* Pool::door(std::string_view listener) const {
     if (own.name() == listener && own.stays() && !door->is_retired()) return door.get();
   }
   return nullptr;
+}
+
+ClientsAnswer::Listener Pool::clients(std::string_view name, std::size_t count) const {
+  ClientsAnswer::Listener answer;
+  answer.name = name;
+  std::vector<HeavySources::Source> all;  // a source may have come by each socket of the listener
+  for (const std::unique_ptr<Listener>& listener : dispatcher_.listeners()) {
+    const HeavySources* const sources = dispatcher_.sources(listener->id());
+    if (listener->name() != name || !listener->stays() || sources == nullptr) continue;
+    const bool has_addresses = std::holds_alternative<TcpAddress>(listener->address());
+    answer.remembers |= has_addresses && steerer_.plane() == Plane::Pass;
+    for (const HeavySources::Source& source : sources->sources()) all.push_back(source);
+  }
+  for (const HeavySources::Source& source : heaviest_of(std::move(all), count))
+    answer.sources.push_back(told_of(source));
+  return answer;
 }
 
 void Pool::add_limits(ListenerId listener, std::vector<std::string>& limits) const {

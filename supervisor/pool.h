@@ -61,7 +61,7 @@ class Pool {
   [[nodiscard]] std::vector<FrontDoor::Target> targets(std::string_view listener);
   [[nodiscard]] FrontDoor::Target add_guest(const FrontDoor::Target& home);
   void hang(std::unique_ptr<FrontDoor> door);
-  void take_off_door(ListenerId listener);
+  void take_off_door(ListenerId listener, KeyPrefix source);  // `source`: of which it is counted who comes most
   // In a reload, after `start`: listeners whose routes lead to pools whose workers do not know them yet come only when these do.
   void hold_back();
   // To be called when workers of another pool have learned of listeners.
@@ -108,6 +108,8 @@ class Pool {
   [[nodiscard]] std::optional<MovedClients> would_move_clients(unsigned slots) const;
   // The front door of a listener of its own; null: it has none.
   [[nodiscard]] FrontDoor* door(std::string_view listener) const;
+  // Who came most often by one without a door.
+  [[nodiscard]] ClientsAnswer::Listener clients(std::string_view listener, std::size_t count) const;
   // Adds where a connection like this one would go, and why.
   void explain(const Arrival& arrival, RouteAnswer& answer) const;
 

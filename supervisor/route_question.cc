@@ -144,9 +144,14 @@ Result<ClientsAnswer> answer_clients(const ControlRequest& request, const std::v
     if (name && listener.name != *name) continue;
     const Pool* const pool = find_pool(pools, listener.pool);
     const FrontDoor* const door = pool == nullptr ? nullptr : pool->door(listener.name);
-    ClientsAnswer::Listener plain;
-    plain.name = listener.name;
-    answer.listeners.push_back(door == nullptr ? plain : door->clients(static_cast<std::size_t>(count)));
+    const auto most = static_cast<std::size_t>(count);
+    if (door != nullptr) {
+      answer.listeners.push_back(door->clients(most));
+    } else if (pool != nullptr) {
+      answer.listeners.push_back(pool->clients(listener.name, most));
+    } else {
+      answer.listeners.emplace_back().name = listener.name;
+    }
   }
   if (!name || !answer.listeners.empty()) return answer;
   const auto name_of = [](const ListenerConfig& each) { return each.name; };

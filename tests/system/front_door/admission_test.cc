@@ -210,7 +210,8 @@ TEST(Admission, WhoComesMostIsShown) {
   EXPECT_EQ(listeners[0]["sources"][0],
             (nlohmann::json{{"address", "127.0.7.2/32"}, {"open", 0}, {"seen", 4}, {"refused", 2}, {"banned", true}}));
   EXPECT_EQ(listeners[0]["sources"][1]["address"], "127.0.7.1/32");
-  EXPECT_FALSE(listeners[1]["remembers"]);
+  EXPECT_TRUE(listeners[1]["remembers"]);
+  EXPECT_TRUE(listeners[1]["sources"].empty());
   const Ran text = supervisor.tell("clients", {"--count", "1"});
   EXPECT_THAT(text.output, HasSubstr("127.0.7.2/32"));
   EXPECT_THAT(text.output, HasSubstr("banned"));
@@ -219,6 +220,32 @@ TEST(Admission, WhoComesMostIsShown) {
   const Ran unknown = supervisor.tell("clients", {"--listener", "nobody"});
   EXPECT_EQ(unknown.exit_code, 2);
   EXPECT_THAT(unknown.errors, HasSubstr("there is no listener 'nobody'"));
+}
+
+TEST(Admission, WhoComesMostIsShownWhereThereIsNoLimit) {
+  const TempDirectory directory;
+  write_text(directory / "deny", "127.0.7.1\n");
+  for (const std::string& more : {std::string(), ",deny=" + (directory / "deny")}) {
+    const Supervisor supervisor(passed("127.0.0.1:0,source-prefix-v4=24" + more));
+    supervisor.wait_until_serving();
+    EXPECT_EQ(is_served(supervisor, "127.0.7.1"), more.empty());
+    EXPECT_TRUE(is_served(supervisor, "127.0.7.2"));
+    EXPECT_TRUE(is_served(supervisor, "127.0.8.1"));
+    const Ran ran = supervisor.tell("clients", {"--json"});
+    ASSERT_EQ(ran.exit_code, 0) << ran.errors;
+    const auto listener = nlohmann::json::parse(ran.output)["listeners"][0];
+    EXPECT_TRUE(listener["remembers"]);
+    EXPECT_FALSE(listener["counts_open"]);
+    EXPECT_EQ(
+        listener["sources"],
+        (nlohmann::json{{{"address", "127.0.7.0/24"},
+                         {"open", 0},
+                         {"seen", 2},
+                         {"refused", more.empty() ? 0 : 1},
+                         {"banned", false}},
+                        {{"address", "127.0.8.0/24"}, {"open", 0}, {"seen", 1}, {"refused", 0}, {"banned", false}}}));
+    EXPECT_THAT(supervisor.tell("clients", {}).output, HasSubstr("127.0.7.0/24"));
+  }
 }
 
 // How many a source has open, the kernel tells: neither worker nor client has to.
