@@ -61,13 +61,17 @@ class Steps {
   std::string text_;
 };
 
+std::string route_text(const RouteAnswer& answer) {
+  if (!answer.route.empty()) return fitted(answer.route, 80);
+  return answer.routes == 0 ? "the listener has none: its own pool" : "none holds: the listener's own pool";
+}
+
 // How it came to its pool.
 void add_way_to_pool(const RouteAnswer& answer, Steps& steps) {
   steps.add_unless_empty("listener", answer.listener);
   if (!answer.address_from.empty())
     steps.add("address", answer.address_from == "proxy-header" ? "told by a PROXY header" : "of the connection itself");
-  if (!answer.listener.empty())
-    steps.add("route", answer.route.empty() ? "none holds: the listener's own pool" : fitted(answer.route, 80));
+  if (!answer.listener.empty()) steps.add("route", route_text(answer));
   steps.add_unless_empty("first bytes", answer.missing);
 }
 

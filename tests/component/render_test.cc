@@ -253,6 +253,14 @@ TEST(RenderStatus, ExitsAreShortened) {
   EXPECT_EQ(short_exit(""), "");
 }
 
+TEST(RenderRoute, TellsWhetherTheListenerHasRoutesAtAll) {
+  RouteAnswer answer{"203.0.113.7", "203.0.113.7/32", 0x9c1f03aaU, 312, 512, "web", 2, 2, {2, 0}};
+  answer.listener = "http";
+  EXPECT_THAT(render_route(answer, RouteDetail::All, Colours::Off), HasSubstr("the listener has none: its own pool\n"));
+  answer.routes = 3;
+  EXPECT_THAT(render_route(answer, RouteDetail::All, Colours::Off), HasSubstr("none holds: the listener's own pool\n"));
+}
+
 TEST(RenderRoute, ShowsTheAnswerAndTheWayToIt) {
   RouteAnswer answer{"203.0.113.7", "203.0.113.7/32", 0x9c1f03aaU, 312, 512, "web", 2, 2, {2, 0, 3, 1}};
   const auto render = [&](RouteDetail detail) { return "\n" + render_route(answer, detail, Colours::Off); };
