@@ -51,6 +51,7 @@ void Dispatcher::add_listener(std::string name, ListeningSocket socket) {
                                                   [this](Listener& listener) { on_connections(listener); }));
   doors_.emplace_back();
   refusers_.emplace_back();
+  sources_.emplace_back();
   dry_runs_.emplace_back();
   guests_.push_back(false);
 }
@@ -148,6 +149,7 @@ void Dispatcher::resize(unsigned slots) {
 }
 
 void Dispatcher::set_table(const BucketTable& table) {
+  for (unsigned slot = table_.slots(); slot < table.slots(); slot++) slots_[slot].keys_since = loop_.now();
   table_ = table;
   if (placer_) placer_.emplace(pool_, hash_key_, table.slots());
   rebuild_routes();
@@ -169,6 +171,7 @@ void Dispatcher::set_state(SlotId slot, SlotState state) {
   if (state == SlotState::Serving && slots_[slot.value].state != SlotState::Serving)
     slots_[slot.value].serving_since = loop_.now();
   slots_[slot.value].state = state;
+  if (!available_[slot.value] && state != SlotState::Lent) slots_[slot.value].keys_since = loop_.now();
   available_[slot.value] = state != SlotState::Lent;
   rebuild_routes();
   on_room();
@@ -197,8 +200,16 @@ void Dispatcher::take(Listener& listener, AcceptedConnection connection) {
     return refuse_connection(std::move(connection.fd));
   }
   if (const Door& door = doors_[listener.id().value]) return door(std::move(connection));
+  HeavySources* const sources = sources_[listener.id().value].get();
+  if (sources != nullptr && connection.remote.family != Endpoint::Family::Unix)
+    sources->on_connection(connection.remote.address, HeavySources::Fate::LetIn);
   const ConnectionRecord record = describe(connection.remote, listener.id());
   enter(Connection{std::move(connection.fd), record});
+}
+
+void Dispatcher::count_sources(ListenerId listener, KeyPrefix source) {
+  std::unique_ptr<HeavySources>& sources = sources_[listener.value];
+  if (!sources || sources->prefix() != source) sources = std::make_unique<HeavySources>(source, hash_key_);
 }
 
 void Dispatcher::set_resolution(unsigned buckets) {

@@ -17,6 +17,7 @@
 #include "core/bucket_table.h"
 #include "core/gather.h"
 #include "core/heavy_bucket.h"
+#include "core/heavy_sources.h"
 #include "core/ids.h"
 #include "core/recent_clients.h"
 #include "listener/census.h"
@@ -56,12 +57,20 @@ class Dispatcher {
   // one they are placed by their addresses at once.
   using Door = std::function<void(AcceptedConnection)>;
   void set_door(ListenerId listener, Door door) { doors_[listener.value] = std::move(door); }
+  // From now on it is counted which sources come most by a listener without a door.
+  void count_sources(ListenerId listener, KeyPrefix source);
+  [[nodiscard]] const HeavySources* sources(ListenerId listener) const { return sources_[listener.value].get(); }
   // How the listener's clients are told that there is no room for them; without one they are reset. They are counted already.
   using Refuser = std::function<void(UniqueFd, Refusal)>;
   void set_refuser(ListenerId listener, Refuser refuser) { refusers_[listener.value] = std::move(refuser); }
-  // Who comes by the listener is held up by no limit of open connections; those whom one would have are told. Null: limits hold.
-  using DryRun = std::function<void(Refusal)>;
+  // Who comes by the listener is not held up by these limits of open connections, nor by those that the pool itself only tries; each one
+  // that would have been is told.
+  struct DryRun {
+    LimitSet limits;
+    std::function<void(Limit)> count;  // null: nobody is told
+  };
   void set_dry_run(ListenerId listener, DryRun dry_run) { dry_runs_[listener.value] = std::move(dry_run); }
+  [[nodiscard]] LimitSet tried_at(ListenerId listener) const;  // by either
   // The account of connections that another pool's listener accepts, and that are for this one.
   ListenerId add_guest(std::string name, const ListenAddress& address);
   void close_guest(ListenerId listener) { listeners_[listener.value]->set_stage(Listener::Stage::Gone); }
@@ -161,6 +170,8 @@ class Dispatcher {
     ConnectionSink* inbox = nullptr;
     SlotState state = SlotState::Held;
     TimePoint serving_since{};
+    // When it was given keys that others had before; none: they have been its own from the start.
+    std::optional<TimePoint> keys_since;
     bool touched = false;  // has connections of this turn that are not flushed
   };
 
@@ -178,18 +189,20 @@ class Dispatcher {
   void enter(Connection connection);
   void place_in_turn(Connection connection);
   void place(Connection connection);
-  enum class Bounds { Held, Ignored };  // those of open connections
-  [[nodiscard]] std::optional<SlotId> slot_with_room(const ConnectionRecord& record, Bounds bounds);
-  [[nodiscard]] std::optional<SlotId> slot_of_bucket_with_room(unsigned bucket, Bounds bounds) const;
-  [[nodiscard]] std::optional<SlotId> slot_of_placer_with_room(const ConnectionRecord& record, Bounds bounds);
+  // `tried`: the limits of open connections that hold nobody up.
+  [[nodiscard]] std::optional<SlotId> slot_with_room(const ConnectionRecord& record, LimitSet tried);
+  [[nodiscard]] std::optional<SlotId> slot_of_bucket_with_room(unsigned bucket, LimitSet tried) const;
+  [[nodiscard]] std::optional<SlotId> slot_of_placer_with_room(const ConnectionRecord& record, LimitSet tried);
   void watch_holders();
   [[nodiscard]] std::optional<SlotId> choose(Placer& placer, const ConnectionRecord& record,
                                              std::span<const SlotLoad> loads) const;
   [[nodiscard]] std::optional<SlotId> holder_of(const ConnectionRecord& record, std::optional<SlotId> chosen) const;
   void note_holder(SlotId slot, const Connection& connection);
-  void read_loads(std::vector<SlotLoad>& loads, Bounds bounds) const;
+  void read_loads(std::vector<SlotLoad>& loads, LimitSet tried) const;
+  [[nodiscard]] unsigned tenths_of(const Slot& slot) const;
   [[nodiscard]] bool is_over_guests_limit(ListenerId listener) const;
-  [[nodiscard]] bool has_room(SlotId slot, Bounds bounds) const;
+  [[nodiscard]] bool has_room(SlotId slot, LimitSet tried) const;
+  void count_tried(ListenerId listener, SlotId slot) const;
   [[nodiscard]] bool is_at_limit() const;
   [[nodiscard]] bool is_at_limit(const Slot& slot) const;
   [[nodiscard]] std::uint64_t load() const;
@@ -232,8 +245,9 @@ class Dispatcher {
   std::vector<SlotLoad> loads_;   // for it
   std::unique_ptr<Census> held_;  // by key, which slot has its connections; null: that is no matter
   std::vector<std::unique_ptr<Listener>> listeners_;
-  std::vector<Door> doors_;        // of each listener; mostly empty
-  std::vector<Refuser> refusers_;  // likewise
+  std::vector<Door> doors_;                             // of each listener; mostly empty
+  std::vector<Refuser> refusers_;                       // likewise
+  std::vector<std::unique_ptr<HeavySources>> sources_;  // null: of those that have a door, it counts
   std::vector<DryRun> dry_runs_;
   std::vector<bool> guests_;
   std::unique_ptr<FineTimer> tick_;  // absent where the kernel has no timerfd for us: then nothing gathers

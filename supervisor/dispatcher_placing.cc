@@ -73,7 +73,7 @@ Dispatcher::Prospect Dispatcher::prospect(const Arrival& arrival) const {
   } else {
     Placer placer(*placer_);
     std::vector<SlotLoad> loads;
-    read_loads(loads, Bounds::Held);
+    read_loads(loads, tried_at(arrival.listener));
     prospect.by = is_by_key(pool_.placement) ? Prospect::By::Key : Prospect::By::Load;
     if (prospect.by == Prospect::By::Key) prospect.preference = placer.preference(record);
     prospect.slot = choose(placer, record, loads);
@@ -150,7 +150,8 @@ void Dispatcher::enter(Connection connection) {
 
 // Who waits for a place among all has come first.
 void Dispatcher::place_in_turn(Connection connection) {
-  const bool is_held = pool_.max_connections != 0 && !dry_runs_[connection.record.listener];
+  const ListenerId listener{connection.record.listener};
+  const bool is_held = pool_.max_connections != 0 && !tried_at(listener).contains(Limit::Connections);
   if (is_held && !unplaced_.empty()) return wait_for_close(std::move(connection));
   place(std::move(connection));
 }
@@ -160,17 +161,31 @@ void Dispatcher::place(Connection connection) {
     listeners_[connection.record.listener]->count_refusal(Refusal::Stranded);
     return refuse_connection(std::move(connection.fd));
   }
-  const DryRun& dry_run = dry_runs_[connection.record.listener];
-  if (const std::optional<SlotId> slot = slot_with_room(connection.record, dry_run ? Bounds::Ignored : Bounds::Held)) {
-    if (dry_run && (is_at_limit() || is_at_limit(slots_[slot->value]))) dry_run(Refusal::Connections);
+  const ListenerId listener{connection.record.listener};
+  const LimitSet tried = tried_at(listener);
+  if (const std::optional<SlotId> slot = slot_with_room(connection.record, tried)) {
+    if (!tried.empty()) count_tried(listener, *slot);
     return put(*slot, std::move(connection));
   }
-  const bool refuses = pool_.overflow == Overflow::Refuse && routes_[connection.record.bucket] && !is_at_limit();
-  if (refuses || is_over_guests_limit(ListenerId{connection.record.listener}))
-    return refuse_politely(std::move(connection), Refusal::QueueFull);
+  const bool waits_for_all = !tried.contains(Limit::Connections) && is_at_limit();
+  const bool refuses = pool_.overflow == Overflow::Refuse && routes_[connection.record.bucket] && !waits_for_all;
+  if (refuses || is_over_guests_limit(listener)) return refuse_politely(std::move(connection), Refusal::QueueFull);
   if (pool_.bounds_connections()) return wait_for_close(std::move(connection));
   unplaced_.push_back(std::move(connection));
   set_pause(Pause::NoRoom);
+}
+
+LimitSet Dispatcher::tried_at(ListenerId listener) const {
+  return listener.value < dry_runs_.size() ? pool_.dry_run | dry_runs_[listener.value].limits : pool_.dry_run;
+}
+
+// Of one that is given to this slot.
+void Dispatcher::count_tried(ListenerId listener, SlotId slot) const {
+  const DryRun& dry_run = dry_runs_[listener.value];
+  if (!dry_run.count) return;
+  const LimitSet tried = tried_at(listener);
+  if (tried.contains(Limit::Connections) && is_at_limit()) dry_run.count(Limit::Connections);
+  if (tried.contains(Limit::SlotConnections) && is_at_limit(slots_[slot.value])) dry_run.count(Limit::SlotConnections);
 }
 
 // Whether all slots together have as many as they may have. What stands in the way may have been closed long ago.
@@ -225,20 +240,20 @@ void Dispatcher::refuse_politely(Connection connection, Refusal refusal) {
   refuse_connection(std::move(connection.fd));
 }
 
-std::optional<SlotId> Dispatcher::slot_with_room(const ConnectionRecord& record, Bounds bounds) {
-  if (bounds == Bounds::Held && is_at_limit()) return std::nullopt;
+std::optional<SlotId> Dispatcher::slot_with_room(const ConnectionRecord& record, LimitSet tried) {
+  if (!tried.contains(Limit::Connections) && is_at_limit()) return std::nullopt;
   const std::optional<SlotId> tagged = tagged_slot(record);
   if (tagged && tagged->value < table_.slots() && available_[tagged->value]) {
-    if (has_room(*tagged, bounds)) return tagged;
+    if (has_room(*tagged, tried)) return tagged;
     if (pool_.overflow != Overflow::Next) return std::nullopt;
   }
-  return placer_ ? slot_of_placer_with_room(record, bounds) : slot_of_bucket_with_room(record.bucket, bounds);
+  return placer_ ? slot_of_placer_with_room(record, tried) : slot_of_bucket_with_room(record.bucket, tried);
 }
 
-std::optional<SlotId> Dispatcher::slot_of_placer_with_room(const ConnectionRecord& record, Bounds bounds) {
-  read_loads(loads_, bounds);
+std::optional<SlotId> Dispatcher::slot_of_placer_with_room(const ConnectionRecord& record, LimitSet tried) {
+  read_loads(loads_, tried);
   const std::optional<SlotId> slot = choose(*placer_, record, loads_);
-  return slot && has_room(*slot, bounds) ? slot : std::nullopt;
+  return slot && has_room(*slot, tried) ? slot : std::nullopt;
 }
 
 // Under balance-factor a key that has a connection stays where it is, so it must be known which have.
@@ -275,7 +290,7 @@ void Dispatcher::note_holder(SlotId slot, const Connection& connection) {
   if (key) held_->add(connection.fd, *key, slot.value);
 }
 
-void Dispatcher::read_loads(std::vector<SlotLoad>& loads, Bounds bounds) const {
+void Dispatcher::read_loads(std::vector<SlotLoad>& loads, LimitSet tried) const {
   loads.assign(table_.slots(), SlotLoad{});
   for (const Slot& slot : slots_) {
     if (slot.inbox != nullptr) slot.inbox->recount_open();
@@ -283,10 +298,16 @@ void Dispatcher::read_loads(std::vector<SlotLoad>& loads, Bounds bounds) const {
   for (std::uint32_t i = 0; i < table_.slots(); i++) {
     const ConnectionSink* const inbox = slots_[i].inbox;
     if (!available_[i] || inbox == nullptr) continue;
-    loads[i].available = pool_.overflow != Overflow::Next || has_room(SlotId{i}, bounds);
+    loads[i].available = pool_.overflow != Overflow::Next || has_room(SlotId{i}, tried);
     loads[i].connections = static_cast<unsigned>(load_of(*inbox));
-    loads[i].tenths = tenths_in_slow_start(loop_.now() - slots_[i].serving_since, pool_.slow_start);
+    loads[i].tenths = tenths_of(slots_[i]);
   }
+}
+
+// By key a worker that succeeds another one has its keys at once: they were the slot's all the time.
+unsigned Dispatcher::tenths_of(const Slot& slot) const {
+  const std::optional<TimePoint> since = is_by_key(pool_.placement) ? slot.keys_since : slot.serving_since;
+  return tenths_in_slow_start(since ? loop_.now() - *since : pool_.slow_start, pool_.slow_start);
 }
 
 // Guests of another pool's listener must not make that wait for this pool, nor pile up here.
@@ -294,21 +315,21 @@ bool Dispatcher::is_over_guests_limit(ListenerId listener) const {
   return guests_[listener.value] && unplaced_.size() >= pool_.hold_limit;
 }
 
-std::optional<SlotId> Dispatcher::slot_of_bucket_with_room(unsigned bucket, Bounds bounds) const {
+std::optional<SlotId> Dispatcher::slot_of_bucket_with_room(unsigned bucket, LimitSet tried) const {
   const std::optional<SlotId> first = routes_[bucket];
   if (!first) return std::nullopt;
-  if (has_room(*first, bounds)) return first;
+  if (has_room(*first, tried)) return first;
   if (pool_.overflow != Overflow::Next) return std::nullopt;
   for (const SlotId slot : table_.preference(bucket)) {
-    if (available_[slot.value] && has_room(slot, bounds)) return slot;
+    if (available_[slot.value] && has_room(slot, tried)) return slot;
   }
   return std::nullopt;
 }
 
-bool Dispatcher::has_room(SlotId id, Bounds bounds) const {
+bool Dispatcher::has_room(SlotId id, LimitSet tried) const {
   const Slot& slot = slots_[id.value];
   if (slot.inbox == nullptr) return false;
-  if (bounds == Bounds::Held && is_at_limit(slot)) return false;
+  if (!tried.contains(Limit::SlotConnections) && is_at_limit(slot)) return false;
   const ConnectionSink::Account account = slot.inbox->account();
   return ConnectionSink::queued(account) < (slot.state == SlotState::Serving ? pool_.queue_limit : pool_.hold_limit);
 }
@@ -338,12 +359,17 @@ void Dispatcher::put(SlotId id, Connection connection) {
 }
 
 void Dispatcher::place_unplaced() {
-  if (is_at_limit()) return;
+  const bool is_full = is_at_limit();
   // Each is tried once, in the order of arrival: one that must wait for its own slot does not stop those behind it.
   for (std::size_t tries = unplaced_.size(); tries > 0; tries--) {
     Connection connection = std::move(unplaced_.front());
     unplaced_.pop_front();
-    place(std::move(connection));
+    const bool is_held = is_full && !tried_at(ListenerId{connection.record.listener}).contains(Limit::Connections);
+    if (is_held) {
+      unplaced_.push_back(std::move(connection));
+    } else {
+      place(std::move(connection));
+    }
   }
   if (unplaced_.empty() && pause_ == Pause::NoRoom) set_pause(Pause::No);
 }

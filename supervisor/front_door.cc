@@ -67,10 +67,11 @@ bool FrontDoor::is_needed(const ListenerConfig& config, const std::vector<const 
   if (config.proxy_protocol.mode != ProxyPolicy::Mode::Off || !config.routes.empty()) return true;
   if (Gatekeeper::is_needed(config.admission)) return true;
   if (config.admission.form == AdmissionConfig::Form::Http) return true;
-  const bool is_dry_run = config.admission.enforcement == Enforcement::DryRun;
+  const LimitSet tried = config.admission.tried();
+  const LimitSet of_pools = Limit::Connections | LimitSet(Limit::SlotConnections);
   const std::vector<PrefaceKey> plain = {RemoteAddressKey{}};
   return std::any_of(pools.begin(), pools.end(), [&](const PoolConfig* pool) {
-    return pool->key != plain || (is_dry_run && pool->bounds_connections());
+    return pool->key != plain || (pool->bounds_connections() && !((tried | pool->dry_run) & of_pools).empty());
   });
 }
 
@@ -126,17 +127,14 @@ void FrontDoor::hang_refusers() {
   }
 }
 
-// Where limits are tried, those of the pools hold none of our clients up either.
+// Which limits of the pools hold none of our clients up, and whom they would have.
 void FrontDoor::hang_dry_run() {
-  Dispatcher::DryRun count;
-  if (config_.admission.enforcement == Enforcement::DryRun) {
-    count = [this, alive = alive_](Refusal refusal) {
-      if (*alive) keeper_->count_would_refuse(refusal);
-    };
-  }
+  const Dispatcher::DryRun dry_run{config_.admission.tried(), [this, alive = alive_](Limit limit) {
+                                     if (*alive) keeper_->count_would_refuse(key_of(limit));
+                                   }};
   for (const Way& way : ways_) {
     for (const Target& target : way) {
-      if (target.pool != nullptr && !target.alive.expired()) target.dispatcher->set_dry_run(target.listener, count);
+      if (target.pool != nullptr && !target.alive.expired()) target.dispatcher->set_dry_run(target.listener, dry_run);
     }
   }
 }
@@ -190,7 +188,7 @@ void FrontDoor::enter_again(ListenerId listener, AcceptedConnection connection) 
   look_or_wait(way_of(listener), std::move(connection), needs);
 }
 
-void FrontDoor::save(SavedPool& saved, FdList& fds) const {
+void FrontDoor::save(SavedPool& saved, FdList& fds, std::size_t most_open) const {
   for (const auto& [number, connection] : waiting_) {
     const bool has_address = connection.sender.family != Endpoint::Family::Unix;
     saved.arriving.push_back({fds.add("connection", connection.fd), connection.way->front().listener,
@@ -200,7 +198,7 @@ void FrontDoor::save(SavedPool& saved, FdList& fds) const {
   SavedDoor& door = saved.doors.emplace_back();
   door.listener = ways_.front().front().listener;
   door.missing = missing_;
-  keeper_->save(door);
+  keeper_->save(door, most_open);
 }
 
 void FrontDoor::recall(const SavedDoor& saved) {
@@ -244,7 +242,7 @@ void FrontDoor::close() {
 FrontDoor::Decision FrontDoor::foresee(const PrefaceFacts& facts) const {
   Decision decision = decide(ways_.front(), facts);
   const bool is_full = keeper_->is_full() && queue_.size() >= own_pool().wait_limit;
-  if (is_full && !decision.refusal && config_.admission.enforcement == Enforcement::Refuse)
+  if (is_full && !decision.refusal && !config_.admission.tried().contains(Limit::TotalConnections))
     decision.refusal = Refusal::TotalConnections;
   if (const std::optional<Refusal> refusal = keeper_->foresee(facts.remote)) decision.refusal = refusal;
   return decision;
@@ -258,9 +256,9 @@ ClientsAnswer::Listener FrontDoor::clients(std::size_t count) const {
   ClientsAnswer::Listener listener;
   listener.name = config_.name;
   listener.limits = limits();
-  listener.remembers = keeper_->remembers();
+  listener.remembers = true;
   listener.counts_open = keeper_->counts_open();
-  if (listener.remembers) listener.sources = keeper_->heaviest(count);
+  listener.sources = keeper_->heaviest(count);
   return listener;
 }
 

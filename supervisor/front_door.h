@@ -67,8 +67,8 @@ class FrontDoor {
   // has changed: a list of addresses that cannot be read.
   [[nodiscard]] Outcome change(const ListenerConfig& config);
 
-  // For a program that takes over: what waits, which is for `enter_again` there.
-  void save(SavedPool& saved, FdList& fds) const;
+  // For a program that takes over: what waits, which is for `enter_again` there. Of what is open, where that is counted, so many connections.
+  void save(SavedPool& saved, FdList& fds, std::size_t most_open) const;
   // What was remembered of sources, and counted, there.
   void recall(const SavedDoor& saved);
   // Takes one that an earlier program has let in.

@@ -30,7 +30,7 @@ Outcome open_front_door(Loop& loop, const ListenerConfig& listener, const std::v
     if (ends.back() != nullptr) configs.push_back(&ends.back()->config());
   }
   if (!FrontDoor::is_needed(listener, configs)) {
-    for (const FrontDoor::Target& own : homes) home.take_off_door(own.listener);
+    for (const FrontDoor::Target& own : homes) home.take_off_door(own.listener, listener.admission.source);
     return Done{};
   }
   std::vector<FrontDoor::Way> ways;

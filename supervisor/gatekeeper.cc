@@ -3,8 +3,10 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
+#include "config/front_values.h"
 #include "config/values.h"
 
 namespace holdfast {
@@ -16,17 +18,26 @@ constexpr std::size_t kMostSaved = 4096;                   // sources: a state i
 constexpr std::size_t kMostCountedForPeople = 10'000;      // some 10 ms
 constexpr std::size_t kMostBytes = std::size_t{64} << 20;  // a million ranges
 
-Refusal refusal_of(AdmissionLimit limit) {
-  switch (limit) {
-    case AdmissionLimit::Ban:
-      return Refusal::Banned;
-    case AdmissionLimit::SourceConnections:
-      return Refusal::SourceConnections;
-    case AdmissionLimit::Rate:
-    case AdmissionLimit::None:
-      break;
+// In the order in which they are asked.
+constexpr std::array<std::pair<Limit, Refusal>, 5> kRefusals = {
+    {{Limit::Deny, Refusal::Denied},
+     {Limit::Allow, Refusal::NotAllowed},
+     {Limit::Ban, Refusal::Banned},
+     {Limit::SourceRate, Refusal::SourceRate},
+     {Limit::SourceConnections, Refusal::SourceConnections}}};
+
+Refusal refusal_of(Limit limit) {
+  const auto found =
+      std::find_if(kRefusals.begin(), kRefusals.end(), [&](const auto& each) { return each.first == limit; });
+  return found->second;
+}
+
+// The first that stands in the way and is not only tried.
+std::optional<Refusal> first_of(LimitSet against, LimitSet tried) {
+  for (const auto& [limit, refusal] : kRefusals) {
+    if (against.contains(limit) && !tried.contains(limit)) return refusal;
   }
-  return Refusal::SourceRate;
+  return std::nullopt;
 }
 
 std::uint64_t note_of(AdmissionTicket ticket) { return std::uint64_t{ticket.birth} << 32 | ticket.entry; }
@@ -43,9 +54,7 @@ AdmissionPolicy policy_of(const AdmissionConfig& config) {
   policy.ban_after = config.ban_after;
   policy.ban_time = config.ban_time;
   policy.sources = config.sources;
-  policy.rate_enforcement = config.enforcement;
-  policy.source_connections_enforcement = config.enforcement;
-  policy.ban_enforcement = config.enforcement;
+  policy.tried = config.tried();
   return policy;
 }
 
@@ -84,6 +93,11 @@ Outcome Gatekeeper::change(const AdmissionConfig& config) {
   allowed_ = list_for(config.allow_file, allowed_);
   denied_ = list_for(config.deny_file, denied_);
   remember_sources(config, std::move(by_source));
+  if (config.remembers_sources()) {
+    heavy_.reset();
+  } else if (!heavy_ || heavy_->prefix() != config.source) {
+    heavy_.emplace(config.source, key_);
+  }
   if (of_all) of_all_ = std::move(of_all);
   if (config.total_connections == 0) of_all_.reset();
   config_ = config;
@@ -127,16 +141,19 @@ Gatekeeper::List Gatekeeper::list_for(const std::string& path, const List& befor
 
 std::optional<Gatekeeper::Refused> Gatekeeper::judge(const std::optional<IpAddress>& source, BorrowedFd connection) {
   if (!source) return std::nullopt;
-  if (const std::optional<Refusal> refusal = refuse_by_list(*source)) {
-    if (config_.enforcement == Enforcement::Refuse) return Refused{*refusal};
-    count_would_refuse(*refusal);
-  }
-  if (!admission_) return std::nullopt;
-  recount_where_full(*source);
-  const AdmissionVerdict verdict = admission_->on_connection(*source, loop_.now());
-  if (verdict.dry_run != AdmissionLimit::None) count_would_refuse(refusal_of(verdict.dry_run));
-  if (!verdict.admitted()) return Refused{refusal_of(verdict.refused_by), verdict.wait};
-  keep_count(*source, connection, *verdict.ticket);
+  const LimitSet against = lists_against(*source);
+  if (heavy_) heavy_->on_connection(*source, against.empty() ? HeavySources::Fate::LetIn : HeavySources::Fate::Refused);
+  count_tried(against & config_.tried());
+  if (const std::optional<Refusal> refusal = first_of(against, config_.tried())) return Refused{*refusal};
+  return admission_ ? judge_by_limits(*source, connection) : std::nullopt;
+}
+
+std::optional<Gatekeeper::Refused> Gatekeeper::judge_by_limits(const IpAddress& source, BorrowedFd connection) {
+  recount_where_full(source);
+  const AdmissionVerdict verdict = admission_->on_connection(source, loop_.now());
+  count_tried(verdict.would_refuse);
+  if (verdict.refused_by) return Refused{refusal_of(*verdict.refused_by), verdict.wait};
+  keep_count(source, connection, *verdict.ticket);
   return std::nullopt;
 }
 
@@ -147,7 +164,7 @@ void Gatekeeper::recount_where_full(const IpAddress& source) {
   if (!by_source_) return;
   const AdmissionVerdict verdict = admission_->foresee(source, loop_.now());
   const bool is_full =
-      verdict.refused_by == AdmissionLimit::SourceConnections || verdict.dry_run == AdmissionLimit::SourceConnections;
+      verdict.refused_by == Limit::SourceConnections || verdict.would_refuse.contains(Limit::SourceConnections);
   if (is_full) by_source_->recount(group_of(source), loop_.now());
 }
 
@@ -158,8 +175,8 @@ void Gatekeeper::keep_count(const IpAddress& source, BorrowedFd connection, Admi
 
 bool Gatekeeper::has_room() {
   if (!is_full()) return true;
-  if (config_.enforcement == Enforcement::Refuse) return false;
-  count_would_refuse(Refusal::TotalConnections);
+  if (!is_tried(Limit::TotalConnections)) return false;
+  count_would_refuse(to_text(Refusal::TotalConnections));
   return true;
 }
 
@@ -174,42 +191,45 @@ void Gatekeeper::on_passed_on(BorrowedFd connection) {
 }
 
 std::optional<Refusal> Gatekeeper::foresee(const std::optional<IpAddress>& source) {
-  if (!source || config_.enforcement == Enforcement::DryRun) return std::nullopt;
-  if (const std::optional<Refusal> refusal = refuse_by_list(*source)) return refusal;
+  if (!source) return std::nullopt;
+  if (const std::optional<Refusal> refusal = first_of(lists_against(*source), config_.tried())) return refusal;
   if (!admission_) return std::nullopt;
   recount_where_full(*source);
-  const AdmissionLimit limit = admission_->foresee(*source, loop_.now()).refused_by;
-  return limit == AdmissionLimit::None ? std::nullopt : std::optional(refusal_of(limit));
+  const std::optional<Limit> limit = admission_->foresee(*source, loop_.now()).refused_by;
+  return limit ? std::optional(refusal_of(*limit)) : std::nullopt;
 }
 
 std::vector<std::string> Gatekeeper::limits() const {
   std::vector<std::string> limits;
-  const std::string how = config_.enforcement == Enforcement::DryRun ? ", only counted" : "";
-  const auto list = [&](std::string_view name, const List& ranges) {
-    if (ranges.path.empty()) return;
-    limits.push_back(fmt::format("{} = {} ({} ranges){}", name, ranges.path, ranges.ranges, how));
+  const auto add = [&](bool is_set, Limit limit, const std::string& text) {
+    if (!is_set) return;
+    limits.push_back(fmt::format("{} = {}{}", key_of(limit), text, is_tried(limit) ? kOnlyCounted : ""));
   };
-  list("allow", allowed_);
-  list("deny", denied_);
-  if (config_.rate != 0) {
-    limits.push_back(fmt::format("source-rate = {} in {} for each /{} of IPv4 and /{} of IPv6{}", config_.rate,
-                                 to_text(config_.rate_period), config_.source.v4, config_.source.v6, how));
-  }
-  if (config_.source_connections != 0) {
-    limits.push_back(fmt::format("source-connections = {} for each /{} of IPv4 and /{} of IPv6{}",
-                                 config_.source_connections, config_.source.v4, config_.source.v6, how));
-  }
-  if (config_.total_connections != 0)
-    limits.push_back(fmt::format("total-connections = {}{}", config_.total_connections, how));
-  if (config_.ban_after != 0)
-    limits.push_back(fmt::format("ban-after = {} refusals, for {}", config_.ban_after, to_text(config_.ban_time)));
+  const auto of_list = [](const List& list) { return fmt::format("{} ({} ranges)", list.path, list.ranges); };
+  const std::string each = fmt::format("for each /{} of IPv4 and /{} of IPv6", config_.source.v4, config_.source.v6);
+  add(!allowed_.path.empty(), Limit::Allow, of_list(allowed_));
+  add(!denied_.path.empty(), Limit::Deny, of_list(denied_));
+  add(config_.rate != 0, Limit::SourceRate,
+      fmt::format("{} in {} {}", config_.rate, to_text(config_.rate_period), each));
+  add(config_.source_connections != 0, Limit::SourceConnections,
+      fmt::format("{} {}", config_.source_connections, each));
+  add(config_.total_connections != 0, Limit::TotalConnections, std::to_string(config_.total_connections));
+  add(config_.ban_after != 0, Limit::Ban,
+      fmt::format("{} refusals, for {}", config_.ban_after, to_text(config_.ban_time)));
   return limits;
 }
 
-std::optional<Refusal> Gatekeeper::refuse_by_list(const IpAddress& source) const {
-  if (denied_.set.contains(source)) return Refusal::Denied;
-  if (!allowed_.path.empty() && !allowed_.set.contains(source)) return Refusal::NotAllowed;
-  return std::nullopt;
+LimitSet Gatekeeper::lists_against(const IpAddress& source) const {
+  LimitSet against;
+  if (denied_.set.contains(source)) against |= Limit::Deny;
+  if (!allowed_.path.empty() && !allowed_.set.contains(source)) against |= Limit::Allow;
+  return against;
+}
+
+void Gatekeeper::count_tried(LimitSet limits) {
+  for (const auto& [limit, refusal] : kRefusals) {
+    if (limits.contains(limit)) count_would_refuse(to_text(refusal));
+  }
 }
 
 Outcome Gatekeeper::read(List& list) {
@@ -271,7 +291,10 @@ void Gatekeeper::take(List read, const Outcome& outcome) {
 std::vector<ClientsAnswer::Source> Gatekeeper::heaviest(std::size_t count) {
   if (by_source_) by_source_->recount_now(kMostCountedForPeople);
   std::vector<ClientsAnswer::Source> sources;
-  if (!admission_) return sources;
+  if (heavy_) {
+    for (const HeavySources::Source& source : heaviest_of(heavy_->sources(), count)) sources.push_back(told_of(source));
+    return sources;
+  }
   for (const Admission::Source& source : admission_->heaviest(count, loop_.now())) {
     const unsigned bits = source.address.is_v6() ? config_.source.v6 : config_.source.v4;
     sources.push_back({source.address.text() + "/" + std::to_string(bits), source.connections, source.seen,
@@ -280,8 +303,17 @@ std::vector<ClientsAnswer::Source> Gatekeeper::heaviest(std::size_t count) {
   return sources;
 }
 
-void Gatekeeper::save(SavedDoor& door) const {
+void Gatekeeper::save(SavedDoor& door, std::size_t most_open) const {
   door.would_refuse = would_refuse_;
+  if (of_all_) {
+    for (const Census::Connection& connection : of_all_->some(most_open)) door.open.push_back(to_text(connection.ends));
+  }
+  if (by_source_) {
+    for (const Census::Connection& connection : by_source_->some(most_open)) {
+      const std::optional<IpAddress> source = admission_->source_of(ticket_of(connection.note));
+      if (source) door.open_of_sources[source->text()].push_back(to_text(connection.ends));
+    }
+  }
   if (!admission_) return;
   for (const Admission::Memory& memory : admission_->memories(kMostSaved, loop_.now())) {
     door.sources.push_back({memory.address.text(), memory.full_at, memory.refused_since, memory.banned_until,
@@ -291,6 +323,7 @@ void Gatekeeper::save(SavedDoor& door) const {
 
 void Gatekeeper::recall(const SavedDoor& door) {
   would_refuse_ = door.would_refuse;
+  recall_open(door);
   if (!admission_) return;
   for (const SavedSource& source : door.sources) {
     const std::optional<IpAddress> address = IpAddress::parse(source.address);
@@ -299,6 +332,28 @@ void Gatekeeper::recall(const SavedDoor& door) {
                         static_cast<std::uint32_t>(source.refusals), static_cast<std::uint32_t>(source.seen)},
                        loop_.now());
   }
+}
+
+// What has been closed meanwhile is found out as always, before it stands in anybody's way.
+void Gatekeeper::recall_open(const SavedDoor& door) {
+  if (of_all_) {
+    for (const std::string& text : door.open) {
+      if (const std::optional<ConnectionEnds> ends = parse_ends(text)) of_all_->recall({*ends, 0, 0});
+    }
+  }
+  if (!by_source_) return;
+  for (const auto& [address, open] : door.open_of_sources) {
+    const std::optional<IpAddress> source = IpAddress::parse(address);
+    if (!source) continue;
+    for (const std::string& text : open) {
+      const std::optional<ConnectionEnds> ends = parse_ends(text);
+      if (ends) by_source_->recall({*ends, group_of(*source), note_of(admission_->recall_open(*source, loop_.now()))});
+    }
+  }
+}
+
+ClientsAnswer::Source told_of(const HeavySources::Source& source) {
+  return {source.address.text() + "/" + std::to_string(source.bits), 0, source.seen, source.refused, false};
 }
 
 Outcome Gatekeeper::check(const AdmissionConfig& config) {

@@ -9,6 +9,7 @@
 #include "config/config.h"
 #include "core/admission.h"
 #include "core/cidr.h"
+#include "core/heavy_sources.h"
 #include "core/result.h"
 #include "listener/census.h"
 #include "listener/listener.h"
@@ -48,10 +49,10 @@ class Gatekeeper {
   };
   [[nodiscard]] std::optional<Refused> judge(const std::optional<IpAddress>& source, BorrowedFd connection);
 
-  // Whether one more of those that were let in may be open (total-connections). In a dry run there always is room, and that there
-  // would be none is counted.
+  // Whether one more of those that were let in may be open (total-connections). Where that is only tried there always is room, and that
+  // there would be none is counted.
   [[nodiscard]] bool has_room();
-  // The same in other words, and nothing is counted.
+  // Whether there is none; nothing is counted.
   [[nodiscard]] bool is_full();
   // It is given to a worker, and counts until it is closed.
   void on_passed_on(BorrowedFd connection);
@@ -63,15 +64,14 @@ class Gatekeeper {
 
   // What would have been refused, were it not for dry-run.
   [[nodiscard]] const std::map<std::string, std::uint64_t>& would_refuse() const { return would_refuse_; }
-  // One that somebody else would have refused.
-  void count_would_refuse(Refusal refusal) { ++would_refuse_[std::string(to_text(refusal))]; }
-  // Whether sources are remembered; else there is nothing to tell of them.
-  [[nodiscard]] bool remembers() const { return admission_.has_value(); }
+  // One that somebody else would have refused, or held up; `why`: as the reason of a refusal.
+  void count_would_refuse(std::string_view why) { ++would_refuse_[std::string(why)]; }
   [[nodiscard]] bool counts_open() const { return by_source_ != nullptr; }
-  // What the sources have done, for a program that takes over. What they have open is not among it.
-  void save(SavedDoor& door) const;
+  // What the sources have done, for a program that takes over, and of what is open so many connections.
+  void save(SavedDoor& door, std::size_t most_open) const;
   void recall(const SavedDoor& door);
-  // The sources that have most open, where that is counted; of those with as many, the ones that came most often first.
+  // The sources that have most open, where that is counted; of those with as many, the ones that came most often first. Without a limit
+  // for sources none is forgotten that makes a good part of all connections (core/heavy_sources.h).
   [[nodiscard]] std::vector<ClientsAnswer::Source> heaviest(std::size_t count);
   // Errors: a list that cannot be read, or has a mistake.
   [[nodiscard]] static Outcome check(const AdmissionConfig& config);
@@ -90,12 +90,16 @@ class Gatekeeper {
   [[nodiscard]] static Outcome read(List& list);
   [[nodiscard]] List list_for(const std::string& path, const List& before) const;
   void remember_sources(const AdmissionConfig& config, std::unique_ptr<Census> by_source);
+  [[nodiscard]] bool is_tried(Limit limit) const { return config_.tried().contains(limit); }
   [[nodiscard]] bool seems_full() const { return of_all_ && of_all_->remembered() >= config_.total_connections; }
   void look_again();
   [[nodiscard]] static bool is_to_be_read(List& list);
   void read_anew(const List& list);
   void take(List read, const Outcome& outcome);
-  [[nodiscard]] std::optional<Refusal> refuse_by_list(const IpAddress& source) const;
+  void recall_open(const SavedDoor& door);
+  void count_tried(LimitSet limits);
+  [[nodiscard]] std::optional<Refused> judge_by_limits(const IpAddress& source, BorrowedFd connection);
+  [[nodiscard]] LimitSet lists_against(const IpAddress& source) const;
   [[nodiscard]] std::uint64_t group_of(const IpAddress& source) const;
   void recount_where_full(const IpAddress& source);
   void keep_count(const IpAddress& source, BorrowedFd connection, AdmissionTicket ticket);
@@ -104,7 +108,8 @@ class Gatekeeper {
   const std::string listener_;
   AdmissionConfig config_;
   const HashKey key_;
-  std::optional<Admission> admission_;  // nothing: sources are not remembered
+  std::optional<Admission> admission_;  // nothing: there is no limit for sources
+  std::optional<HeavySources> heavy_;   // then, who comes most
   List allowed_{List::Holds::WhoIsLetIn};
   List denied_{List::Holds::WhoIsNot};
   std::unique_ptr<Census> by_source_;  // null: how many a source has open is no matter
@@ -113,5 +118,7 @@ class Gatekeeper {
   std::unique_ptr<Background> reading_;  // while a list that has changed is read: it may have a million lines
   Timer timer_;
 };
+
+[[nodiscard]] ClientsAnswer::Source told_of(const HeavySources::Source& source);
 
 }  // namespace holdfast

@@ -9,6 +9,7 @@
 #include "config/diff.h"
 #include "exit_code.h"
 #include "front_doors.h"
+#include "listener/census.h"
 #include "master.h"
 #include "sys/machine.h"
 #include "sys/next_program.h"

@@ -77,16 +77,22 @@ std::unique_ptr<NodeInbox> NodeWorkers::adopt_inbox(const SavedNodeInbox& saved,
 
 void NodeWorkers::adopt_worker(WorkerId worker, NodeInbox& inbox) {
   inboxes_[worker] = &inbox;
+  recall_open(worker, inbox);
   if (inbox.is_leaving()) hooks_.on_leaves(worker, "it disconnected by itself");
 }
 
 SavedNodeWorkers NodeWorkers::save(SavedFor what) const {
   using Which = NodeClientSessions::Which;
-  return {found_, servers_.save(), relay_.adapters(),
-          sessions_.save(what == SavedFor::Upgrade ? Which::All : Which::Newest)};
+  const bool all = what == SavedFor::Upgrade;
+  SavedNodeWorkers saved{found_, servers_.save(), relay_.adapters(), sessions_.save(all ? Which::All : Which::Newest)};
+  if (!census_) return saved;
+  for (const Census::Connection& connection : census_->some(all ? Census::kMostSaved : Census::kMostKept))
+    saved.open[std::to_string(connection.group)].push_back(to_text(connection.ends));
+  return saved;
 }
 
 void NodeWorkers::adopt(const SavedNodeWorkers& saved) {
+  open_before_ = saved.open;
   found_ = saved.found;
   servers_.set_listeners(hooks_.listeners());
   servers_.adopt(saved.servers);
@@ -132,6 +138,19 @@ void NodeWorkers::guess_dialect(WorkerId worker, const NodeInbox& inbox) {
 }
 
 // No worker tells when it closes a connection, so the kernel is asked.
+void NodeWorkers::recall_open(WorkerId worker, NodeInbox& inbox) {
+  const auto open = open_before_.extract(std::to_string(worker.value));
+  if (open.empty() || !depends_on_open(pool_)) return;
+  if (!census_) begin_to_count();
+  if (!census_) return;
+  for (const std::string& text : open.mapped()) {
+    const std::optional<ConnectionEnds> ends = parse_ends(text);
+    if (!ends) continue;
+    census_->recall({*ends, worker.value, 0});
+    inbox.count_open();
+  }
+}
+
 void NodeWorkers::on_taken_up(WorkerId worker, BorrowedFd connection) {
   if (cannot_count_ || !depends_on_open(pool_)) return;
   if (!census_) begin_to_count();

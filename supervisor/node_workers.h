@@ -86,6 +86,7 @@ class NodeWorkers {
   [[nodiscard]] NodeServers::Answer answer(WorkerId worker, const NodeQuery& query);
   void on_taken_up(WorkerId worker, BorrowedFd connection);
   void begin_to_count();
+  void recall_open(WorkerId worker, NodeInbox& inbox);
   void on_heard(WorkerId from, const NodeSession::Heard& heard);
   void on_text(WorkerId from, const std::string& payload);
   void tell(WorkerId worker, const NodeOrder& order);
@@ -105,6 +106,8 @@ class NodeWorkers {
   std::set<ListenerId> unserved_;                     // by anybody, which was reported; so was
   std::set<ListenerId> stood_in_for_;
   std::map<WorkerId, NodeInbox*> inboxes_;  // of those that live
+  std::map<std::string, std::vector<std::string>>
+      open_before_;                 // for the program before us, of workers that are adopted
   std::unique_ptr<Census> census_;  // by worker, what is open; null: that has not mattered yet, or cannot be known
   bool cannot_count_ = false;       // which was reported
   std::uint64_t dropped_ = 0;       // messages for workers that did not read

@@ -211,8 +211,9 @@ void Pool::hang(std::unique_ptr<FrontDoor> door) {
   doors_.push_back(std::move(door));
 }
 
-void Pool::take_off_door(ListenerId listener) {
+void Pool::take_off_door(ListenerId listener, KeyPrefix source) {
   dispatcher_.set_door(listener, nullptr);
+  dispatcher_.count_sources(listener, source);
   retire_door_of(listener);
 }
 
@@ -326,13 +327,31 @@ FrontDoor* Pool::door(std::string_view listener) const {
   return nullptr;
 }
 
-void Pool::add_limits(std::vector<std::string>& limits) const {
-  const auto add = [&](std::string_view name, unsigned limit, const std::string& then) {
+ClientsAnswer::Listener Pool::clients(std::string_view name, std::size_t count) const {
+  ClientsAnswer::Listener answer;
+  answer.name = name;
+  std::vector<HeavySources::Source> all;  // a source may have come by each socket of the listener
+  for (const std::unique_ptr<Listener>& listener : dispatcher_.listeners()) {
+    const HeavySources* const sources = dispatcher_.sources(listener->id());
+    if (listener->name() != name || !listener->stays() || sources == nullptr) continue;
+    const bool has_addresses = std::holds_alternative<TcpAddress>(listener->address());
+    answer.remembers |= has_addresses && steerer_.plane() == Plane::Pass;
+    for (const HeavySources::Source& source : sources->sources()) all.push_back(source);
+  }
+  for (const HeavySources::Source& source : heaviest_of(std::move(all), count))
+    answer.sources.push_back(told_of(source));
+  return answer;
+}
+
+void Pool::add_limits(ListenerId listener, std::vector<std::string>& limits) const {
+  const auto add = [&](std::string_view name, unsigned limit, std::string_view then) {
     if (limit != 0) limits.push_back(fmt::format("{} = {}{}", name, limit, then));
   };
+  const LimitSet tried = dispatcher_.tried_at(listener);
+  const auto how = [&](Limit limit, std::string_view then) { return tried.contains(limit) ? kOnlyCounted : then; };
   const std::string overflow = ", then overflow = " + value_text(config_.overflow);
-  add("max-connections", config_.max_connections, "");
-  add("max-slot-connections", config_.max_slot_connections, overflow);
+  add("max-connections", config_.max_connections, how(Limit::Connections, ""));
+  add("max-slot-connections", config_.max_slot_connections, how(Limit::SlotConnections, overflow));
   add("balance-factor", config_.balance_factor, "");
 }
 
@@ -345,7 +364,7 @@ void Pool::explain(const Arrival& arrival, RouteAnswer& answer) const {
   answer.hash = prospect.hash;
   answer.bucket = prospect.bucket;
   answer.buckets = kBuckets;
-  add_limits(answer.limits);
+  add_limits(arrival.listener, answer.limits);
   answer.decided_by = kDecidedBy[static_cast<std::size_t>(prospect.by)];
   for (const SlotId slot : prospect.preference) answer.preference.push_back(slot.value);
   if (!answer.preference.empty()) answer.home = answer.preference.front();

@@ -61,7 +61,7 @@ class Pool {
   [[nodiscard]] std::vector<FrontDoor::Target> targets(std::string_view listener);
   [[nodiscard]] FrontDoor::Target add_guest(const FrontDoor::Target& home);
   void hang(std::unique_ptr<FrontDoor> door);
-  void take_off_door(ListenerId listener);
+  void take_off_door(ListenerId listener, KeyPrefix source);  // `source`: of which it is counted who comes most
   // In a reload, after `start`: listeners whose routes lead to pools whose workers do not know them yet come only when these do.
   void hold_back();
   // To be called when workers of another pool have learned of listeners.
@@ -107,6 +107,8 @@ class Pool {
   [[nodiscard]] std::optional<MovedClients> would_move_clients(unsigned slots) const;
   // The front door of a listener of its own; null: it has none.
   [[nodiscard]] FrontDoor* door(std::string_view listener) const;
+  // Who came most often by one without a door.
+  [[nodiscard]] ClientsAnswer::Listener clients(std::string_view listener, std::size_t count) const;
   // Adds where a connection like this one would go, and why.
   void explain(const Arrival& arrival, RouteAnswer& answer) const;
 
@@ -128,7 +130,8 @@ class Pool {
   void let_in_again();
   enum class Shown { Open, All };
   void add_listeners_to(Status& status, Shown shown) const;
-  void add_limits(std::vector<std::string>& limits) const;               // that the operator has set, in words
+  void add_limits(ListenerId listener,
+                  std::vector<std::string>& limits) const;               // that hold for who comes by it, in words
   [[nodiscard]] std::string why_paused(const Listener& listener) const;  // empty while it accepts
 
   Loop& loop_;

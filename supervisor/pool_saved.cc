@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "config/values.h"
+#include "listener/census.h"
 #include "pool.h"
 
 namespace holdfast {
@@ -75,7 +76,8 @@ SavedPool Pool::save(FdList& fds, SavedFor what) const {
   SavedPool saved;
   saved.name = config_.name;
   dispatcher_.save(saved, fds);
-  for (const std::unique_ptr<FrontDoor>& door : doors_) door->save(saved, fds);
+  const std::size_t most_open = what == SavedFor::Upgrade ? Census::kMostSaved : Census::kMostKept;
+  for (const std::unique_ptr<FrontDoor>& door : doors_) door->save(saved, fds, most_open);
   for (const auto& [listener, address] : wished_) saved.listeners[listener.value].wished = value_text(address);
   steerer_.save(saved, fds);
   runner_.save(saved, fds, what);

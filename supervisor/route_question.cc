@@ -113,7 +113,13 @@ Result<RouteAnswer> answer_route(const ControlRequest& request, const std::vecto
   const FrontDoor* const door = place->listener == nullptr ? nullptr : place->pool->door(place->listener->name);
   RouteAnswer answer;
   answer.address = *request.text("address");
-  if (place->listener != nullptr) answer.listener = place->listener->name;
+  if (place->listener != nullptr) {
+    answer.listener = place->listener->name;
+    answer.routes = static_cast<std::uint32_t>(place->listener->routes.size());
+  }
+  const bool looks_for_http = door != nullptr && door->looks_for_http();
+  if (looks_for_http && !client.http) answer.missing = "of its request nothing is told (--target, --header)";
+  if (!looks_for_http && client.http) answer.missing = "are not looked at: no route and no key asks for them";
   if (door == nullptr) {
     place->pool->explain(arrival_of(client, ListenerId{}), answer);
     return answer;
@@ -122,7 +128,6 @@ Result<RouteAnswer> answer_route(const ControlRequest& request, const std::vecto
   answer.address_from = client.is_proxied ? "proxy-header" : "connection";
   const FrontDoor::Decision decision = door->foresee(facts_of(client));
   answer.limits = door->limits();
-  if (door->looks_for_http() && !client.http) answer.missing = "of its request nothing is told (--target, --header)";
   if (decision.route) answer.route = door->route_text(*decision.route);
   if (decision.refusal) answer.refused = to_text(*decision.refusal);
   if (decision.target == nullptr) return answer;
@@ -144,9 +149,14 @@ Result<ClientsAnswer> answer_clients(const ControlRequest& request, const std::v
     if (name && listener.name != *name) continue;
     const Pool* const pool = find_pool(pools, listener.pool);
     const FrontDoor* const door = pool == nullptr ? nullptr : pool->door(listener.name);
-    ClientsAnswer::Listener plain;
-    plain.name = listener.name;
-    answer.listeners.push_back(door == nullptr ? plain : door->clients(static_cast<std::size_t>(count)));
+    const auto most = static_cast<std::size_t>(count);
+    if (door != nullptr) {
+      answer.listeners.push_back(door->clients(most));
+    } else if (pool != nullptr) {
+      answer.listeners.push_back(pool->clients(listener.name, most));
+    } else {
+      answer.listeners.emplace_back().name = listener.name;
+    }
   }
   if (!name || !answer.listeners.empty()) return answer;
   const auto name_of = [](const ListenerConfig& each) { return each.name; };

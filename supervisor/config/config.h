@@ -10,6 +10,7 @@
 #include "core/fleet.h"
 #include "core/health.h"
 #include "core/intake.h"
+#include "core/limit_set.h"
 #include "core/listen_address.h"
 #include "core/node_dialect.h"
 #include "core/node_serialization.h"
@@ -26,6 +27,12 @@ namespace holdfast {
 
 // Everything that can be chosen, with its default: the structs are the documentation of the defaults.
 
+// What limits do when they are reached.
+enum class Enforcement {
+  Refuse,
+  DryRun,  // they are only counted: to see what they would do before they do it
+};
+
 // Whom a listener lets in.
 struct AdmissionConfig {
   std::string allow_file;  // ranges of addresses, one a line; empty: everybody
@@ -38,11 +45,13 @@ struct AdmissionConfig {
   unsigned ban_after =
       0;  // refusals within a minute after which a source is refused everything for `ban_time`; 0: never
   Duration ban_time = std::chrono::minutes(1);
-  unsigned sources = 65'536;  // that are remembered
-  Enforcement enforcement = Enforcement::Refuse;
+  unsigned sources = 65'536;                      // that are remembered
+  Enforcement enforcement = Enforcement::Refuse;  // of all
+  LimitSet dry_run;                               // those that are only tried all the same; of its pools too
   enum class Form { Reset, Http };
   Form form = Form::Reset;  // how the refused are told
 
+  [[nodiscard]] LimitSet tried() const { return enforcement == Enforcement::DryRun ? LimitSet::all() : dry_run; }
   [[nodiscard]] bool remembers_sources() const { return rate != 0 || source_connections != 0; }
   [[nodiscard]] bool bounds_connections() const { return source_connections != 0 || total_connections != 0; }
   bool operator==(const AdmissionConfig&) const = default;
@@ -154,6 +163,7 @@ struct PoolConfig {
   unsigned wait_limit = 1024;         // connections that wait for either; beyond, they are refused
   Duration wait_timeout = std::chrono::seconds(10);  // and for how long
   [[nodiscard]] bool bounds_connections() const { return max_connections != 0 || max_slot_connections != 0; }
+  LimitSet dry_run;                        // of these two, those that are only tried
   Duration slow_start = Duration::zero();  // over which new slots get their clients
   KeyPrefix prefix;
   NodeConfig node;

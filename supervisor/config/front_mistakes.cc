@@ -44,6 +44,7 @@ std::vector<std::string> front_keys_of(const ListenerConfig& listener) {
       {"total-connections", admission.total_connections != 0},
       {"ban-after", admission.ban_after != 0},
       {"admission", admission.enforcement != plain.admission.enforcement},
+      {"dry-run", !admission.dry_run.empty()},
       {"refusal", admission.form != plain.admission.form},
       {"preface-timeout", listener.preface_timeout != plain.preface_timeout},
       {"preface-limit", listener.preface_limit != plain.preface_limit},
@@ -101,6 +102,10 @@ class Finder {
     if (pool.balance_factor != 0) require_passed(pool, of(pool, "balance-factor"), "balance-factor");
     if (pool.max_connections != 0) require_passed(pool, of(pool, "max-connections"), "max-connections");
     if (pool.max_slot_connections != 0) require_passed(pool, of(pool, "max-slot-connections"), "max-slot-connections");
+    const LimitSet own = Limit::Connections | LimitSet(Limit::SlotConnections);
+    require((pool.dry_run & own) == pool.dry_run, {of(pool, "dry-run")},
+            "dry-run of a pool is for max-connections and max-slot-connections; the other limits are those of a "
+            "listener, and are tried there");
     if (pool.key != plain.key) require_passed(pool, of(pool, "key"), "key " + to_plain(value_of(pool.key)));
   }
 

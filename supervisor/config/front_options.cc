@@ -78,6 +78,10 @@ std::vector<Option> front_options() {
           "enforce, or dry-run: lists and limits refuse nobody, and are only counted",
           [](auto& l) -> auto& { return l.admission.enforcement; }),
       listener_row(
+          "dry-run", "NAMES", listen, Effect::Live,
+          "Lists and limits that are only tried like that while the others are enforced: [\"deny\", \"source-rate\"]",
+          [](auto& l) -> auto& { return l.admission.dry_run; }),
+      listener_row(
           "refusal", "FORM", listen, Effect::Live,
           "What those who are not let in get: reset, or http: an answer (403, 429 with Retry-After)",
           [](auto& l) -> auto& { return l.admission.form; }),
@@ -90,6 +94,10 @@ std::vector<Option> front_options() {
           "max-slot-connections", "N", where, Effect::Live,
           "The same for the worker of one slot; beyond, new ones go where overflow says (0: no limit)",
           [](auto& p) -> auto& { return p.max_slot_connections; }),
+      without_flag(pool_row(
+          "dry-run", "NAMES", where, Effect::Live,
+          "Which of these two are only tried: they hold nobody up, and whom they would have is counted",
+          [](auto& p) -> auto& { return p.dry_run; })),
       pool_row(
           "wait-limit", "N", where, Effect::Live,
           "Connections that may wait for one of these to be closed; beyond, they are refused",

@@ -1,5 +1,6 @@
 #include "config/front_values.h"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -19,6 +20,17 @@ constexpr std::array<std::pair<std::string_view, Placement>, 7> kPlacements = {
      {"crc32", Placement::Crc32},
      {"ip-hash", Placement::IpHash},
      {"source", Placement::Source}}};
+
+// In the order of Limit.
+constexpr std::array<std::string_view, 8> kLimits = {"allow",
+                                                     "deny",
+                                                     "ban-after",
+                                                     "source-rate",
+                                                     "source-connections",
+                                                     "total-connections",
+                                                     "max-connections",
+                                                     "max-slot-connections"};
+static_assert(kLimits.size() == static_cast<std::size_t>(kLastLimit) + 1);
 
 constexpr std::string_view kProxyForms = "off, required or optional-from(10.0.0.0/8, ...)";
 constexpr std::string_view kRouteForm = R"({ when = { websocket = true }, pool = "chat" })";
@@ -165,6 +177,24 @@ Result<Route> parse_route(const Scalar& scalar) {
   return route;
 }
 
+// A list as one text: "a, b".
+std::string text_of_list(const Value& value) {
+  if (const auto* const scalar = std::get_if<Scalar>(&value)) return scalar->text;
+  std::string text;
+  for (const Scalar& element : std::get<std::vector<Scalar>>(value)) text += (text.empty() ? "" : ", ") + element.text;
+  return text;
+}
+
+Result<Limit> limit_of(std::string_view text) {
+  const auto found = std::find(kLimits.begin(), kLimits.end(), text);
+  if (found != kLimits.end()) return static_cast<Limit>(found - kLimits.begin());
+  const std::string meant = nearest(text, std::vector<std::string>(kLimits.begin(), kLimits.end()));
+  std::string names;
+  for (const std::string_view name : kLimits) names += (names.empty() ? "" : ", ") + std::string(name);
+  return refuse("'" + std::string(text) + "' is none of the limits that can be tried" +
+                (meant.empty() ? ": " + names : ", did you mean '" + meant + "'?"));
+}
+
 std::string list_text(const std::vector<Cidr>& ranges) {
   std::string text;
   for (const Cidr& range : ranges) text += (text.empty() ? "" : ", ") + quoted(range.text());
@@ -232,13 +262,7 @@ std::string value_text(const Route& route) {
 }
 
 Outcome read_value(const Value& value, std::vector<PrefaceKey>& member) {
-  std::string text;
-  if (const auto* const scalar = std::get_if<Scalar>(&value)) {
-    text = scalar->text;
-  } else {
-    for (const Scalar& element : std::get<std::vector<Scalar>>(value))
-      text += (text.empty() ? "" : ", ") + element.text;
-  }
+  const std::string text = text_of_list(value);
   Result<std::vector<PrefaceKey>> keys = parse_preface_keys(text);
   if (!keys) return refuse(quoted(text) + ": " + keys.error().message());
   member = *std::move(keys);
@@ -250,6 +274,31 @@ Value value_of(const std::vector<PrefaceKey>& member) {
   for (const PrefaceKey& key : member) list.push_back(Scalar{to_text(key)});
   return list;
 }
+
+Outcome read_value(const Value& value, LimitSet& member) {
+  const std::string text = text_of_list(value);
+  const auto* const list = std::get_if<std::vector<Scalar>>(&value);
+  const bool none = list != nullptr ? list->empty() : text == "none";
+  LimitSet limits;
+  for (std::string_view rest = text; !none;) {
+    const Result<Limit> limit = limit_of(trimmed(take_until(rest, ',')));
+    if (!limit) return refuse(quoted(text) + ": " + limit.error().message());
+    limits |= *limit;
+    if (rest.empty()) break;
+  }
+  member = limits;
+  return Done{};
+}
+
+Value value_of(LimitSet member) {
+  std::vector<Scalar> names;
+  for (std::size_t i = 0; i < kLimits.size(); ++i) {
+    if (member.contains(static_cast<Limit>(i))) names.push_back(Scalar{std::string(kLimits[i])});
+  }
+  return names;
+}
+
+std::string_view key_of(Limit limit) { return kLimits[static_cast<std::size_t>(limit)]; }
 
 Outcome parse_value(std::string_view text, Enforcement& value) {
   if (text != "enforce" && text != "dry-run") return refuse("'" + std::string(text) + "' is not enforce or dry-run");

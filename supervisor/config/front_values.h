@@ -26,6 +26,13 @@ namespace holdfast {
 [[nodiscard]] Outcome read_value(const Value& value, std::vector<PrefaceKey>& member);
 [[nodiscard]] Value value_of(const std::vector<PrefaceKey>& member);
 
+// ["source-rate", "ban-after"], or "source-rate,ban-after"; "none".
+[[nodiscard]] Outcome read_value(const Value& value, LimitSet& member);
+[[nodiscard]] Value value_of(LimitSet member);
+[[nodiscard]] std::string_view key_of(Limit limit);  // in the table of its listener or pool
+// Behind a limit that is in force, where people are told: it is only tried.
+inline constexpr std::string_view kOnlyCounted = ", only counted";
+
 [[nodiscard]] Outcome parse_value(std::string_view text, Enforcement& value);  // "enforce", "dry-run"
 [[nodiscard]] std::string value_text(Enforcement value);
 [[nodiscard]] Outcome parse_value(std::string_view text, AdmissionConfig::Form& value);  // "reset", "http"

@@ -45,11 +45,10 @@ AdmissionVerdict Admission::on_connection(const IpAddress& address, TimePoint no
   const std::uint32_t index = entry_for(source_of(address), now);
   Entry& entry = entries_[index];
   AdmissionVerdict verdict = judge(entry, now);
-  const bool admitted = verdict.refused_by == AdmissionLimit::None;
   ++entry.seen;
-  if (verdict.refused_by != AdmissionLimit::None || verdict.dry_run != AdmissionLimit::None) ++entry.refused;
-  record_refusal(entry, admitted ? verdict.dry_run : verdict.refused_by, now);
-  if (!admitted) {
+  if (verdict.refused_by || !verdict.would_refuse.empty()) ++entry.refused;
+  if (counts_for_a_ban(verdict)) record_refusal(entry, now);
+  if (verdict.refused_by) {
     verdict.wait = wait_of(entry, now);
     return verdict;
   }
@@ -70,6 +69,18 @@ void Admission::on_closed(AdmissionTicket ticket) {
   --connections_;
   Entry& entry = entries_[ticket.entry];
   if (entry.birth == ticket.birth) --entry.connections;  // else its source was forgotten
+}
+
+AdmissionTicket Admission::recall_open(const IpAddress& source, TimePoint now) {
+  const std::uint32_t index = entry_for(source_of(source), now);
+  ++connections_;
+  ++entries_[index].connections;
+  return {index, entries_[index].birth};
+}
+
+std::optional<IpAddress> Admission::source_of(AdmissionTicket ticket) const {
+  const Entry& entry = entries_[ticket.entry];
+  return entry.birth == ticket.birth ? std::optional(entry.address) : std::nullopt;
 }
 
 std::size_t Admission::bytes() const {
@@ -99,7 +110,8 @@ std::vector<Admission::Memory> Admission::memories(std::size_t most, TimePoint n
   for (std::uint32_t index = newest_; index != kNone && memories.size() < most; index = entries_[index].older) {
     const Entry& entry = entries_[index];
     const bool refused = entry.refusals != 0 && now - entry.refused_since <= policy_.ban_within;
-    if (!refused && entry.banned_until <= now && entry.full_at <= now) continue;
+    const bool has_open = policy_.source_connections != 0 && entry.connections != 0;
+    if (!refused && !has_open && entry.banned_until <= now && entry.full_at <= now) continue;
     memories.push_back(
         {entry.address, entry.full_at, entry.refused_since, entry.banned_until, entry.refusals, entry.seen});
   }
@@ -195,36 +207,40 @@ bool Admission::rate_is_reached(const Entry& entry, TimePoint now) const {
   return policy_.rate != 0 && std::max(entry.full_at, now) + rate_step_ - now > rate_step_ * policy_.rate;
 }
 
-// Every limit is asked; the first that is enforced refuses, the first that is not is noted.
+// Every limit is asked; the first that is enforced refuses, and all that are not are noted.
 AdmissionVerdict Admission::judge(const Entry& entry, TimePoint now) const {
   AdmissionVerdict verdict;
-  const auto ask = [&verdict](bool reached, AdmissionLimit limit, Enforcement enforcement) {
+  const auto ask = [&](bool reached, Limit limit) {
     if (!reached) return;
-    AdmissionLimit& noted = enforcement == Enforcement::Refuse ? verdict.refused_by : verdict.dry_run;
-    if (noted == AdmissionLimit::None) noted = limit;
+    if (policy_.tried.contains(limit)) {
+      verdict.would_refuse |= limit;
+    } else if (!verdict.refused_by) {
+      verdict.refused_by = limit;
+    }
   };
-  ask(now < entry.banned_until, AdmissionLimit::Ban, policy_.ban_enforcement);
-  ask(rate_is_reached(entry, now), AdmissionLimit::Rate, policy_.rate_enforcement);
-  ask(policy_.source_connections != 0 && entry.connections >= policy_.source_connections,
-      AdmissionLimit::SourceConnections, policy_.source_connections_enforcement);
+  ask(now < entry.banned_until, Limit::Ban);
+  ask(rate_is_reached(entry, now), Limit::SourceRate);
+  ask(policy_.source_connections != 0 && entry.connections >= policy_.source_connections, Limit::SourceConnections);
   return verdict;
 }
 
 // A refusal may have been the one after which it is banned.
 Duration Admission::wait_of(const Entry& entry, TimePoint now) const {
   Duration wait{};
-  if (policy_.ban_enforcement == Enforcement::Refuse && now < entry.banned_until) wait = entry.banned_until - now;
-  if (policy_.rate_enforcement == Enforcement::Refuse && rate_is_reached(entry, now))
+  if (!policy_.tried.contains(Limit::Ban) && now < entry.banned_until) wait = entry.banned_until - now;
+  if (!policy_.tried.contains(Limit::SourceRate) && rate_is_reached(entry, now))
     wait = std::max(wait, entry.full_at + rate_step_ - now - rate_step_ * policy_.rate);
   return wait;
 }
 
-// `limit`: the one that refused, or would have if it were enforced. A dry run bans nobody in earnest.
-void Admission::record_refusal(Entry& entry, AdmissionLimit limit, TimePoint now) const {
-  const bool rate = limit == AdmissionLimit::Rate, many = limit == AdmissionLimit::SourceConnections;
-  if (policy_.ban_after == 0 || (!rate && !many)) return;
-  const Enforcement enforcement = rate ? policy_.rate_enforcement : policy_.source_connections_enforcement;
-  if (enforcement == Enforcement::DryRun && policy_.ban_enforcement == Enforcement::Refuse) return;
+// What is only tried bans nobody in earnest, and who is banned is not banned for longer by coming again.
+bool Admission::counts_for_a_ban(const AdmissionVerdict& verdict) const {
+  if (policy_.ban_after == 0 || verdict.refused_by == Limit::Ban) return false;
+  if (verdict.would_refuse.contains(Limit::Ban)) return false;
+  return verdict.refused_by || (policy_.tried.contains(Limit::Ban) && !verdict.would_refuse.empty());
+}
+
+void Admission::record_refusal(Entry& entry, TimePoint now) const {
   if (entry.refusals == 0 || now - entry.refused_since > policy_.ban_within) {
     entry.refusals = 0;
     entry.refused_since = now;

@@ -6,16 +6,11 @@
 #include <vector>
 
 #include "core/ip_address.h"
+#include "core/limit_set.h"
 #include "core/placement_key.h"
 #include "core/time.h"
 
 namespace holdfast {
-
-// What a limit does when it is reached.
-enum class Enforcement {
-  Refuse,
-  DryRun,  // it is only counted: to see what a limit would do before it does it
-};
 
 // Which connections are let in. 0 means no limit.
 struct AdmissionPolicy {
@@ -29,13 +24,8 @@ struct AdmissionPolicy {
   Duration ban_within = std::chrono::minutes(1);
   Duration ban_time = std::chrono::minutes(1);
   unsigned sources = 65'536;  // that are remembered; beyond, the least recently seen are forgotten
-  Enforcement rate_enforcement = Enforcement::Refuse;
-  Enforcement source_connections_enforcement = Enforcement::Refuse;
-  Enforcement ban_enforcement = Enforcement::Refuse;
+  LimitSet tried = {};        // of these limits: they refuse nobody, so that one can see what they would do
 };
-
-// Why a connection is refused; each is a reason to be counted.
-enum class AdmissionLimit { None, Rate, SourceConnections, Ban };
 
 // Where an admitted connection is counted, to be given back when it is closed. It stays valid whatever is forgotten
 // meanwhile.
@@ -45,10 +35,10 @@ struct AdmissionTicket {
 };
 
 struct AdmissionVerdict {
-  AdmissionLimit refused_by = AdmissionLimit::None;
-  AdmissionLimit dry_run = AdmissionLimit::None;  // what would have refused it, were that enforced
-  std::optional<AdmissionTicket> ticket;          // if it was admitted
-  Duration wait{};                                // if it was refused: until its source may come again; 0: nobody knows
+  std::optional<Limit> refused_by;        // the first that did: Ban, SourceRate or SourceConnections
+  LimitSet would_refuse;                  // each that is only tried and that would have, were it enforced
+  std::optional<AdmissionTicket> ticket;  // if it was admitted
+  Duration wait{};                        // if it was refused: until its source may come again; 0: nobody knows
 
   [[nodiscard]] bool admitted() const { return ticket.has_value(); }
 };
@@ -76,6 +66,10 @@ class Admission {
   [[nodiscard]] AdmissionVerdict foresee(const IpAddress& address, TimePoint now) const;
   // An admitted connection is closed. Each ticket once.
   void on_closed(AdmissionTicket ticket);
+  // One that another Admission has let in is still open; to be closed like those of ours.
+  [[nodiscard]] AdmissionTicket recall_open(const IpAddress& source, TimePoint now);
+  // Where a connection is counted; nothing: its source was forgotten.
+  [[nodiscard]] std::optional<IpAddress> source_of(AdmissionTicket ticket) const;
 
   [[nodiscard]] std::uint64_t connections() const { return connections_; }  // open
   [[nodiscard]] std::size_t sources() const { return entries_.size(); }     // remembered
@@ -86,12 +80,12 @@ class Admission {
     IpAddress address;         // the prefix
     unsigned connections = 0;  // open
     unsigned seen = 0;         // connections since it is remembered
-    unsigned refused = 0;      // of these; in a dry run those that would have been
+    unsigned refused = 0;      // of these; of limits that are tried, those that would have been
     bool banned = false;
   };
   [[nodiscard]] std::vector<Source> heaviest(std::size_t count, TimePoint now) const;
 
-  // What a source has done, as long as that makes a difference: for another Admission to go on with.
+  // What a source has done, as long as that makes a difference or it has connections open: for another Admission to go on with.
   struct Memory {
     IpAddress address;  // the prefix
     TimePoint full_at{};
@@ -136,7 +130,8 @@ class Admission {
   [[nodiscard]] bool rate_is_reached(const Entry& entry, TimePoint now) const;
   [[nodiscard]] AdmissionVerdict judge(const Entry& entry, TimePoint now) const;
   [[nodiscard]] Duration wait_of(const Entry& entry, TimePoint now) const;
-  void record_refusal(Entry& entry, AdmissionLimit limit, TimePoint now) const;
+  [[nodiscard]] bool counts_for_a_ban(const AdmissionVerdict& verdict) const;
+  void record_refusal(Entry& entry, TimePoint now) const;
 
   AdmissionPolicy policy_;
   HashKey key_;

@@ -69,9 +69,7 @@ std::optional<std::string> host_of(const HttpRequest& request) {
   return found ? host_in(*found) : std::nullopt;
 }
 
-bool is_websocket(const HttpRequest& request) {
-  return has_token(request, "Upgrade", "websocket") && has_token(request, "Connection", "upgrade");
-}
+bool is_websocket(const HttpRequest& request) { return has_token(request, "Upgrade", "websocket"); }
 
 std::optional<std::string> cookie(const HttpRequest& request, std::string_view name) {
   for (const HttpField& field : request.fields) {

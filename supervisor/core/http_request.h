@@ -28,7 +28,8 @@ struct HttpRequest {
 // case, without port and without a dot at its end; "[::1]" keeps its brackets. Nothing if there is none, or more than one Host.
 [[nodiscard]] std::optional<std::string> host_of(const HttpRequest& request);
 
-// Whether it asks for a WebSocket as RFC 6455, 4.2.1 has it: "websocket" in Upgrade and "upgrade" in Connection.
+// Whether it asks for a WebSocket: "websocket" in Upgrade, as HAProxy's `hdr(upgrade) -i websocket` has it. RFC 6455 wants "upgrade" in
+// Connection too; a request without that is the server's to refuse, which should be the one that knows WebSockets.
 [[nodiscard]] bool is_websocket(const HttpRequest& request);
 
 // The value of the first cookie of that name in the Cookie fields, in their order. Names have case. Quotes around the value are

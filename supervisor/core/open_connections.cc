@@ -1,8 +1,36 @@
 #include "core/open_connections.h"
 
+#include <algorithm>
+#include <charconv>
 #include <utility>
 
+#include "core/text.h"
+
 namespace holdfast {
+
+namespace {
+
+std::optional<std::uint16_t> parse_port(std::string_view text) {
+  std::uint16_t port = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
+  return error == std::errc() && end == text.data() + text.size() ? std::optional(port) : std::nullopt;
+}
+
+}  // namespace
+
+std::string to_text(const ConnectionEnds& ends) {
+  return ends.local.text() + " " + std::to_string(ends.local_port) + " " + ends.remote.text() + " " +
+         std::to_string(ends.remote_port);
+}
+
+std::optional<ConnectionEnds> parse_ends(std::string_view text) {
+  const std::optional<IpAddress> local = IpAddress::parse(take_until(text, ' '));
+  const std::optional<std::uint16_t> local_port = parse_port(take_until(text, ' '));
+  const std::optional<IpAddress> remote = IpAddress::parse(take_until(text, ' '));
+  const std::optional<std::uint16_t> remote_port = parse_port(text);
+  if (!local || !local_port || !remote || !remote_port) return std::nullopt;
+  return ConnectionEnds{*local, *remote, *local_port, *remote_port};
+}
 
 std::size_t OpenConnections::Hash::operator()(const ConnectionEnds& ends) const {
   constexpr KeyPrefix kWhole{32, 128};
@@ -55,6 +83,16 @@ std::vector<OpenConnections::Connection> OpenConnections::next(std::size_t most)
   for (std::size_t looked = 0; looked < entries_.size() && connections.size() < most; looked++) {
     cursor_ = (cursor_ + 1) % entries_.size();
     if (entries_[cursor_].is_used) connections.push_back(entries_[cursor_].connection);
+  }
+  return connections;
+}
+
+std::vector<OpenConnections::Connection> OpenConnections::some(std::size_t most) const {
+  std::vector<Connection> connections;
+  connections.reserve(std::min(most, by_ends_.size()));
+  for (const auto& [ends, index] : by_ends_) {
+    if (connections.size() == most) break;
+    connections.push_back(entries_[index].connection);
   }
   return connections;
 }

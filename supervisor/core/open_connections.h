@@ -3,6 +3,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -19,6 +21,9 @@ struct ConnectionEnds {
   std::uint16_t remote_port = 0;
   bool operator==(const ConnectionEnds&) const = default;
 };
+// "192.0.2.1 80 203.0.113.7 40000": ours, then the other one.
+[[nodiscard]] std::string to_text(const ConnectionEnds& ends);
+[[nodiscard]] std::optional<ConnectionEnds> parse_ends(std::string_view text);
 
 // Remembers connections that were given away, in groups (of one source, of one key), for somebody who can find out which of them
 // are open still. It takes about 120 bytes for each.
@@ -42,6 +47,8 @@ class OpenConnections {
   [[nodiscard]] std::vector<Connection> next_of(std::uint64_t group, std::size_t most);
   // The same of all groups together, in any order.
   [[nodiscard]] std::vector<Connection> next(std::size_t most);
+  // Some of them; who is asked for next does not change.
+  [[nodiscard]] std::vector<Connection> some(std::size_t most) const;
 
   [[nodiscard]] std::size_t size() const { return by_ends_.size(); }
 

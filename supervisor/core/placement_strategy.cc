@@ -43,6 +43,14 @@ std::uint32_t ip_hash_round(std::uint32_t hash, const PlacementKey& key) {
   return hash;
 }
 
+constexpr std::uint32_t kIpHashStart = 89;
+
+// Whether a slot that takes `tenths` of its keys, where another one takes `most`, takes this one.
+bool takes(unsigned slot, std::uint32_t key, unsigned tenths, unsigned most) {
+  const std::uint64_t point = mix(key ^ mix(slot + 1));
+  return tenths >= most || point * most >> 32 < tenths;
+}
+
 }  // namespace
 
 PlacementStrategy::PlacementStrategy(Placement placement, std::vector<std::uint32_t> weights, unsigned balance_factor)
@@ -81,6 +89,8 @@ PlacementStrategy::Round PlacementStrategy::round_of(std::span<const SlotLoad> s
   for (unsigned slot = 0; slot < slots.size(); ++slot) {
     if (!slots[slot].available || weights_[slot] == 0) continue;
     round.connections += slots[slot].connections;
+    round.least_tenths = std::min(round.least_tenths, slots[slot].tenths);
+    round.most_tenths = std::max(round.most_tenths, slots[slot].tenths);
     round.total_weight += weight_of(round, slot);
   }
   return round;
@@ -92,6 +102,7 @@ std::uint64_t PlacementStrategy::weight_of(const Round& round, unsigned slot) co
 
 bool PlacementStrategy::is_eligible(const Round& round, unsigned slot) const {
   if (!round.slots[slot].available || weights_[slot] == 0) return false;
+  if (round.key && !takes(slot, *round.key, round.slots[slot].tenths, round.most_tenths)) return false;
   if (round.balance_factor == 0) return true;
   // The share counts the connection that is to be placed, and is rounded up: so one slot at least is always within it.
   const std::uint64_t whole = (round.connections + 1) * weight_of(round, slot) * round.balance_factor;
@@ -125,6 +136,28 @@ std::optional<SlotId> PlacementStrategy::by_key(const PlacementKey& key, const R
   const bool bounded = round.balance_factor != 0;
   if (bounded && key.held_by && key.held_by->value < round.slots.size() && round.slots[key.held_by->value].available)
     return key.held_by;
+  if (round.least_tenths == round.most_tenths) return by_arithmetic(key, round);
+  Round part = round;
+  part.key = own_hash(key);
+  const std::optional<SlotId> slot = by_arithmetic(key, part);
+  return slot ? slot : by_arithmetic(key, round);
+}
+
+// What the strategy itself knows a key by: keys that are one to it come to a slot together.
+std::uint32_t PlacementStrategy::own_hash(const PlacementKey& key) const {
+  switch (placement_) {
+    case Placement::IpHash:
+      return ip_hash_round(kIpHashStart, key);
+    case Placement::Crc32:
+      return pomelo_hash(key);
+    case Placement::Source:
+      return source_hash(key);
+    default:
+      return key.hash;
+  }
+}
+
+std::optional<SlotId> PlacementStrategy::by_arithmetic(const PlacementKey& key, const Round& round) {
   switch (placement_) {
     case Placement::IpHash:
       return ip_hash(key, round);
@@ -149,7 +182,7 @@ std::optional<SlotId> PlacementStrategy::rendezvous(const PlacementKey& key, con
 // nginx walks on by hashing the address once more, and after twenty such steps it gives up and asks its round robin.
 std::optional<SlotId> PlacementStrategy::ip_hash(const PlacementKey& key, const Round& round) {
   constexpr int kTries = 21;
-  std::uint32_t hash = 89;
+  std::uint32_t hash = kIpHashStart;
   for (int attempt = 0; attempt < kTries; ++attempt) {
     hash = ip_hash_round(hash, key);
     const unsigned slot = slot_at(hash % total_weight_, 1);

@@ -32,7 +32,7 @@ enum class Placement {
 struct SlotLoad {
   bool available = false;    // it may be given connections
   unsigned connections = 0;  // open ones, and those on their way
-  unsigned tenths = 10;      // of its weight: less while it starts slowly. Strategies by key take no notice
+  unsigned tenths = 10;      // of its weight, or by key of its keys: less while it starts slowly
 };
 
 // What a connection is placed by. Every member describes the same key.
@@ -51,6 +51,9 @@ struct PlacementKey {
 //
 // Weights are relative; a slot of weight 0 is never chosen. In Crc32 and Source they are divided by their greatest common divisor,
 // so that equal weights, whatever they are, mean "mod number of slots".
+//
+// A slot that starts slowly takes so many tenths of its keys, beside the slot that takes most of its own; which ones, the key and the slot
+// decide. So a key comes to its slot once, and stays. The others go where they would if the slot were not available.
 //
 // Balance factor (0: no bound): a slot may have this many percent of its share of the connections, and not
 // more; above it, it passes new keys on to the next of their choices. Keys that have a connection stay with it. So one heavy key or a
@@ -76,15 +79,20 @@ class PlacementStrategy {
     std::uint64_t connections = 0;   // of the available slots
     std::uint64_t total_weight = 0;  // of the same
     unsigned balance_factor = 0;
+    unsigned least_tenths = ~0U;            // of the available slots
+    unsigned most_tenths = 0;
+    std::optional<std::uint32_t> key = {};  // of which slots that start slowly take a part
   };
 
   [[nodiscard]] std::uint64_t weight_of(const Round& round, unsigned slot) const;
   [[nodiscard]] Round round_of(std::span<const SlotLoad> slots) const;
   [[nodiscard]] bool is_eligible(const Round& round, unsigned slot) const;
+  [[nodiscard]] std::uint32_t own_hash(const PlacementKey& key) const;
   [[nodiscard]] bool is_less_loaded(const Round& round, unsigned a, unsigned b) const;
   [[nodiscard]] unsigned slot_at(std::uint64_t point, std::uint32_t divisor) const;
   [[nodiscard]] std::optional<SlotId> from(unsigned slot, const Round& round) const;
   [[nodiscard]] std::optional<SlotId> by_key(const PlacementKey& key, const Round& round);
+  [[nodiscard]] std::optional<SlotId> by_arithmetic(const PlacementKey& key, const Round& round);
   [[nodiscard]] std::optional<SlotId> rendezvous(const PlacementKey& key, const Round& round) const;
   [[nodiscard]] std::optional<SlotId> ip_hash(const PlacementKey& key, const Round& round);
   [[nodiscard]] std::optional<SlotId> round_robin(const Round& round);

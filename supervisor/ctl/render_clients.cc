@@ -35,8 +35,7 @@ std::string render_clients(const ClientsAnswer& answer, Colours colours) {
       text += styled("  " + fitted(limit, 90), Style::Dim, colours) + "\n";
     if (!listener.remembers) {
       text +=
-          "  its sources are not remembered: that needs source-rate or source-connections "
-          "(holdfast.toml(5)), which may be in dry-run\n";
+          "  its sources are not known: it is a Unix path, or the kernel hands its connections to the workers itself\n";
     } else if (listener.sources.empty()) {
       text += "  nobody has come yet\n";
     } else {

@@ -27,7 +27,7 @@ std::string verdict(const RouteAnswer& answer, Colours colours) {
   if (!has_home) return slot + ", were it the next to come: " + answer.placement + " looks at no client";
   if (answer.decided_by == "tag") return slot + ", which its session id names";
   if (*answer.slot == answer.home) return slot + ", its home";
-  return slot + " while its home, " + home + ", " + styled("is not available", Style::Warning, colours);
+  return slot + " while its home, " + home + ", " + styled("does not take it", Style::Warning, colours);
 }
 
 // Slots from the first choice on; 256 of them would be no help to anybody.
@@ -61,13 +61,17 @@ class Steps {
   std::string text_;
 };
 
+std::string route_text(const RouteAnswer& answer) {
+  if (!answer.route.empty()) return fitted(answer.route, 80);
+  return answer.routes == 0 ? "the listener has none: its own pool" : "none holds: the listener's own pool";
+}
+
 // How it came to its pool.
 void add_way_to_pool(const RouteAnswer& answer, Steps& steps) {
   steps.add_unless_empty("listener", answer.listener);
   if (!answer.address_from.empty())
     steps.add("address", answer.address_from == "proxy-header" ? "told by a PROXY header" : "of the connection itself");
-  if (!answer.listener.empty())
-    steps.add("route", answer.route.empty() ? "none holds: the listener's own pool" : fitted(answer.route, 80));
+  if (!answer.listener.empty()) steps.add("route", route_text(answer));
   steps.add_unless_empty("first bytes", answer.missing);
 }
 

@@ -26,12 +26,18 @@ std::uint64_t sum(const Reasons& refused) {
                          [](std::uint64_t total, const auto& reason) { return total + reason.second; });
 }
 
+// "queue full 2, timeout 1"
+std::string reasons_text(const Reasons& counts) {
+  std::string text;
+  for (const auto& [reason, count] : counts) {
+    if (count > 0) text += (text.empty() ? "" : ", ") + reason + " " + short_count(count);
+  }
+  return text;
+}
+
 // "3 (queue full 2, timeout 1)"
 std::string refused_text(const Reasons& refused) {
-  std::string reasons;
-  for (const auto& [reason, count] : refused) {
-    if (count > 0) reasons += (reasons.empty() ? "" : ", ") + reason + " " + short_count(count);
-  }
+  const std::string reasons = reasons_text(refused);
   return short_count(sum(refused)) + (reasons.empty() ? "" : " (" + reasons + ")");
 }
 
@@ -69,6 +75,18 @@ std::string pause_lines(const std::vector<ListenerStatus>& listeners, Colours co
     if (!listener.paused || listener.paused_because.empty()) continue;
     const std::string line = fitted(listener.name, kNameWidth) + " is paused: " + listener.paused_because;
     lines += styled(fitted(line, Table::kLineWidth), Style::Warning, colours) + "\n";
+  }
+  return lines;
+}
+
+// What limits that are only tried would have done.
+std::string dry_run_lines(const std::vector<ListenerStatus>& listeners) {
+  std::string lines;
+  for (const ListenerStatus& listener : listeners) {
+    if (sum(listener.would_refuse) == 0) continue;
+    const std::string line = fitted(listener.name, kNameWidth) +
+                             " would have kept out, but for its dry run: " + reasons_text(listener.would_refuse);
+    lines += fitted(line, Table::kLineWidth) + "\n";
   }
   return lines;
 }
@@ -220,7 +238,7 @@ std::string two_units(std::int64_t large, const char* large_unit, std::int64_t s
 
 std::string render_status(const Status& status, Colours colours) {
   std::string out = head_line(status, colours) + "\n" + listener_table(status.listeners, colours) +
-                    pause_lines(status.listeners, colours);
+                    pause_lines(status.listeners, colours) + dry_run_lines(status.listeners);
   for (const PoolStatus& pool : status.pools) {
     out += "\n" + pool_line(pool, colours) + slot_table(pool, colours) + account_line(pool, colours) +
            health_lines(pool, colours);

@@ -36,6 +36,10 @@ bool Census::add(BorrowedFd connection, std::uint64_t group, std::uint64_t note)
   return true;
 }
 
+void Census::recall(const Connection& connection) {
+  if (const std::optional<Connection> before = connections_.add(connection)) on_closed_(*before);
+}
+
 void Census::recount(std::uint64_t group, TimePoint now) {
   if (!may_ask(now)) return;
   const std::vector<Connection> asked = connections_.next_of(group, kMostAtOnce);

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "core/open_connections.h"
 #include "core/result.h"
@@ -22,6 +23,9 @@ namespace holdfast {
 class Census {
  public:
   using Connection = OpenConnections::Connection;
+  // For `some`: in a state that is written once, and in one that is written each second (some 60 bytes for each).
+  static constexpr std::size_t kMostSaved = 65'536;
+  static constexpr std::size_t kMostKept = 4096;
   using OnClosed = std::function<void(const Connection&)>;
 
   // Errors: as TcpStates::open.
@@ -29,6 +33,11 @@ class Census {
 
   // Remembers a connection. Nothing happens, and `false` is answered, for what is no TCP connection, or has been reset.
   bool add(BorrowedFd connection, std::uint64_t group, std::uint64_t note);
+
+  // Some of those that are remembered, for a program that takes over: it remembers them by `recall`. Whoever is closed by then is found out
+  // like all others.
+  [[nodiscard]] std::vector<Connection> some(std::size_t most) const { return connections_.some(most); }
+  void recall(const Connection& connection);
 
   // Finds out which of the group are closed; they are told by `on_closed` and forgotten. Of large groups a part at each call, and nothing if
   // there was much to ask shortly before.

@@ -20,8 +20,8 @@ struct ClientsAnswer {
   };
   struct Listener {
     std::string name;
-    bool remembers = false;           // its sources at all: one without a limit for sources does not
-    bool counts_open = false;         // connections
+    bool remembers = false;    // its sources at all: not of a Unix path, nor where the kernel hands connections out
+    bool counts_open = false;  // connections
     std::vector<std::string> limits;  // in force, in words
     std::vector<Source> sources;      // the heaviest first
   };

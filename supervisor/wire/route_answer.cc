@@ -16,6 +16,7 @@ std::string to_json(const RouteAnswer& answer) {
   object["listener"] = answer.listener;
   object["address_from"] = answer.address_from;
   object["route"] = answer.route;
+  object["routes"] = answer.routes;
   object["missing"] = answer.missing;
   object["refused"] = answer.refused;
   object["limits"] = answer.limits;
@@ -44,6 +45,7 @@ Result<RouteAnswer> parse_route_answer(std::string_view json) {
   members.read("listener", answer.listener);
   members.read("address_from", answer.address_from);
   members.read("route", answer.route);
+  members.read("routes", answer.routes);
   members.read("missing", answer.missing);
   members.read("refused", answer.refused);
   members.read("limits", answer.limits);

@@ -30,6 +30,7 @@ struct RouteAnswer {
   std::string listener = {};                // whose front door it was led through; empty: none, the pool was asked
   std::string address_from = {};            // "connection", or "proxy-header"
   std::string route = {};                // of the listener's routes the one that holds: "1: host = ws.*"; empty: none
+  std::uint32_t routes = 0;              // that the listener has
   std::string missing = {};              // why the first bytes do not tell what was asked of them; empty: they do
   std::string refused = {};              // why it would be refused, as `status` counts it; empty: it would not be
   std::vector<std::string> limits = {};  // of the listener and pool that are in force: "source-rate = 10 in 1s"

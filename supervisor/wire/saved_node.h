@@ -49,6 +49,8 @@ struct SavedNodeWorkers {
   NodeServers::Saved servers;
   std::map<std::string, NodeRelay::Adapter> adapters;
   std::vector<NodeClientSessions::Saved> sessions;
+  // By worker: what it has open, as far as that matters; both ends of each.
+  std::map<std::string, std::vector<std::string>> open = {};
 };
 
 }  // namespace holdfast

@@ -151,6 +151,7 @@ void members(Form& form, SavedNodeWorkers& workers) {
   form("servers", workers.servers);
   form("adapters", workers.adapters);
   form("sessions_of", workers.sessions);
+  form("open", workers.open);
 }
 
 }  // namespace holdfast

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/text.h"
 #include "wire/saved_bus_members.h"
 #include "wire/saved_fleet.h"
 #include "wire/saved_members.h"
@@ -65,12 +66,36 @@ void members(Form& form, SavedSource& source) {
   form("seen", source.seen);
 }
 
+namespace {
+
+// One text for each connection, the source first: an object with a member for each of so many sources would take long to read.
+void open_of_sources(SavedWriter& form, const SavedDoor& door) {
+  std::vector<std::string> texts;
+  for (const auto& [source, open] : door.open_of_sources) {
+    for (const std::string& ends : open) texts.push_back(source + " " + ends);
+  }
+  form("open_of_sources", texts);
+}
+
+void open_of_sources(SavedReader& form, SavedDoor& door) {
+  std::vector<std::string> texts;
+  form("open_of_sources", texts);
+  for (std::string_view ends : texts) {
+    const std::string_view source = take_until(ends, ' ');
+    door.open_of_sources[std::string(source)].emplace_back(ends);
+  }
+}
+
+}  // namespace
+
 template <class Form>
 void members(Form& form, SavedDoor& door) {
   form("listener", door.listener);
   form("sources", door.sources);
   form("missing", door.missing);
   form("would_refuse", door.would_refuse);
+  open_of_sources(form, door);
+  form("open", door.open);
 }
 
 template <class Form>

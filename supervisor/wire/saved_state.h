@@ -52,6 +52,10 @@ struct SavedDoor {
   std::vector<SavedSource> sources;  // in the order in which they were seen
   std::map<std::string, std::uint64_t> missing;
   std::map<std::string, std::uint64_t> would_refuse;
+  // Open connections by both their ends (core/open_connections.h): of each source, where that is counted, and of all that came by the
+  // listener. Not more than a bound: of those beyond nothing is known.
+  std::map<std::string, std::vector<std::string>> open_of_sources = {};
+  std::vector<std::string> open = {};
 };
 
 // A channel, its page, and the account of both (worker/inbox.h).

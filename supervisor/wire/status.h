@@ -22,7 +22,7 @@ struct ListenerStatus {
   std::map<std::string, std::uint64_t> refused;  // reason -> connections
   bool paused = false;
   std::string paused_because;  // empty unless paused
-  // Placed without what their first bytes should have told, and what admission = "dry-run" would have refused: why -> connections
+  // Placed without what their first bytes should have told, and what limits that are only tried would have stopped: why -> connections
   std::map<std::string, std::uint64_t> missing = {};
   std::map<std::string, std::uint64_t> would_refuse = {};
 };

@@ -9,6 +9,7 @@
 #include "core/admission.h"
 #include "core/bucket_table.h"
 #include "core/cidr.h"
+#include "core/heavy_sources.h"
 #include "core/ip_address.h"
 #include "core/placement_key.h"
 #include "core/placement_strategy.h"
@@ -110,6 +111,17 @@ void admission(benchmark::State& state) {
   state.counters["bytes/source"] = static_cast<double>(admission.bytes()) / static_cast<double>(admission.sources());
 }
 BENCHMARK(admission)->ArgName("sources")->Arg(100)->Arg(65'536)->Arg(1'000'000);
+
+// A connection of one of so many sources where no limit remembers them.
+void heavy_sources(benchmark::State& state) {
+  HeavySources heavy({32, 64}, kKey);
+  std::uint32_t n = 0;
+  for (auto _ : state) {
+    const IpAddress source = IpAddress::v4(mix(++n) % static_cast<std::uint32_t>(state.range(0)));
+    heavy.on_connection(source, HeavySources::Fate::LetIn);
+  }
+}
+BENCHMARK(heavy_sources)->ArgName("sources")->Arg(100)->Arg(1'000'000);
 
 void place(benchmark::State& state) {
   const auto slots = static_cast<std::size_t>(state.range(1));

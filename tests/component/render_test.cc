@@ -141,6 +141,14 @@ TEST(RenderStatus, TellsWhatTheBusHasAgainstItsRedis) {
                         "  hears elm/chat\n"));
 }
 
+TEST(RenderStatus, TellsWhomLimitsThatAreOnlyTriedWouldHaveKeptOut) {
+  Status status = busy_fleet();
+  EXPECT_THAT(render_status(status, Colours::Off), testing::Not(HasSubstr("dry run")));
+  status.listeners[0].would_refuse = {{"banned", 0}, {"denied", 3}, {"source-rate", 12'000'000}};
+  EXPECT_THAT(render_status(status, Colours::Off),
+              HasSubstr("\nhttp would have kept out, but for its dry run: denied 3, source-rate 12.0M\n"));
+}
+
 TEST(RenderStatus, UsesColoursOnATerminalOnly) {
   expect_golden("status_colours.txt", render_status(busy_fleet(), Colours::On));
   EXPECT_THAT(render_status(busy_fleet(), Colours::Off), Not(HasSubstr("\x1b")));
@@ -243,6 +251,14 @@ TEST(RenderStatus, ExitsAreShortened) {
   EXPECT_EQ(short_exit("killed by signal 11 (SIGSEGV), core written"), "SIGSEGV, core");
   EXPECT_EQ(short_exit("killed by signal 42"), "killed by signal 42");
   EXPECT_EQ(short_exit(""), "");
+}
+
+TEST(RenderRoute, TellsWhetherTheListenerHasRoutesAtAll) {
+  RouteAnswer answer{"203.0.113.7", "203.0.113.7/32", 0x9c1f03aaU, 312, 512, "web", 2, 2, {2, 0}};
+  answer.listener = "http";
+  EXPECT_THAT(render_route(answer, RouteDetail::All, Colours::Off), HasSubstr("the listener has none: its own pool\n"));
+  answer.routes = 3;
+  EXPECT_THAT(render_route(answer, RouteDetail::All, Colours::Off), HasSubstr("none holds: the listener's own pool\n"));
 }
 
 TEST(RenderRoute, ShowsTheAnswerAndTheWayToIt) {

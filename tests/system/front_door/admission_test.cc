@@ -154,6 +154,35 @@ TEST(Admission, ADryRunRefusesNobodyAndCounts) {
   EXPECT_EQ(json["listeners"][0]["would_refuse"], (nlohmann::json{{"denied", 3}, {"source-rate", 2}}));
 }
 
+TEST(Admission, OneLimitIsTriedWhileTheOthersStayInForce) {
+  const TempDirectory directory;
+  write_text(directory / "deny", "127.0.7.0/24\n127.0.8.0/24\n");
+  write_text(directory / "allow", "127.0.7.0/24\n127.0.9.0/24\n");
+  const Supervisor supervisor(passed("127.0.0.1:0,dry-run=deny,source-connections,allow=" + (directory / "allow") +
+                                     ",deny=" + (directory / "deny") +
+                                     ",source-rate=2,source-rate-period=1h,source-connections=1"));
+  supervisor.wait_until_serving();
+  EXPECT_FALSE(is_served(supervisor, "127.0.8.1")) << "the list that is tried does not hide the other one";
+  std::deque<HttpClient> open;
+  for (int i = 0; i < 2; ++i) {
+    open.emplace_back(supervisor.target(), "127.0.7.1");
+    EXPECT_TRUE(open.back().get("/")) << i;
+  }
+  EXPECT_FALSE(is_served(supervisor, "127.0.7.1")) << "his rate is in force";
+  const StatusView status = supervisor.wait_until_settled();
+  EXPECT_EQ(status.refused, (std::map<std::string, std::uint64_t>{{"not-allowed", 1}, {"source-rate", 1}}));
+  const auto json = nlohmann::json::parse(status.json);
+  EXPECT_EQ(json["listeners"][0]["would_refuse"], (nlohmann::json{{"denied", 4}, {"source-connections", 2}}));
+  const Ran text = supervisor.tell("status", {});
+  EXPECT_THAT(text.output, HasSubstr("would have kept out, but for its dry run: denied 4, source-connections 2"));
+  const Ran route = supervisor.tell("route", {"--explain", "127.0.7.2"});
+  EXPECT_THAT(route.output, HasSubstr("(2 ranges), only counted"));
+  EXPECT_THAT(route.output, HasSubstr("source-connections = 1 for each /32 of IPv4 and /64 of IPv6, only counted"));
+  EXPECT_THAT(route.output, HasSubstr("source-rate = 2 in 1h for each /32 of IPv4 and /64 of IPv6\n"));
+  EXPECT_THAT(route.output, testing::Not(HasSubstr("is refused")));
+  EXPECT_THAT(supervisor.tell("route", {"--explain", "127.0.8.2"}).output, HasSubstr("is refused (not-allowed)"));
+}
+
 TEST(Admission, BehindAProxyItIsTheClientWhoIsJudged) {
   const TempDirectory directory;
   write_text(directory / "deny", "203.0.113.0/24\n127.0.0.0/8\n");
@@ -181,7 +210,8 @@ TEST(Admission, WhoComesMostIsShown) {
   EXPECT_EQ(listeners[0]["sources"][0],
             (nlohmann::json{{"address", "127.0.7.2/32"}, {"open", 0}, {"seen", 4}, {"refused", 2}, {"banned", true}}));
   EXPECT_EQ(listeners[0]["sources"][1]["address"], "127.0.7.1/32");
-  EXPECT_FALSE(listeners[1]["remembers"]);
+  EXPECT_TRUE(listeners[1]["remembers"]);
+  EXPECT_TRUE(listeners[1]["sources"].empty());
   const Ran text = supervisor.tell("clients", {"--count", "1"});
   EXPECT_THAT(text.output, HasSubstr("127.0.7.2/32"));
   EXPECT_THAT(text.output, HasSubstr("banned"));
@@ -190,6 +220,32 @@ TEST(Admission, WhoComesMostIsShown) {
   const Ran unknown = supervisor.tell("clients", {"--listener", "nobody"});
   EXPECT_EQ(unknown.exit_code, 2);
   EXPECT_THAT(unknown.errors, HasSubstr("there is no listener 'nobody'"));
+}
+
+TEST(Admission, WhoComesMostIsShownWhereThereIsNoLimit) {
+  const TempDirectory directory;
+  write_text(directory / "deny", "127.0.7.1\n");
+  for (const std::string& more : {std::string(), ",deny=" + (directory / "deny")}) {
+    const Supervisor supervisor(passed("127.0.0.1:0,source-prefix-v4=24" + more));
+    supervisor.wait_until_serving();
+    EXPECT_EQ(is_served(supervisor, "127.0.7.1"), more.empty());
+    EXPECT_TRUE(is_served(supervisor, "127.0.7.2"));
+    EXPECT_TRUE(is_served(supervisor, "127.0.8.1"));
+    const Ran ran = supervisor.tell("clients", {"--json"});
+    ASSERT_EQ(ran.exit_code, 0) << ran.errors;
+    const auto listener = nlohmann::json::parse(ran.output)["listeners"][0];
+    EXPECT_TRUE(listener["remembers"]);
+    EXPECT_FALSE(listener["counts_open"]);
+    EXPECT_EQ(
+        listener["sources"],
+        (nlohmann::json{{{"address", "127.0.7.0/24"},
+                         {"open", 0},
+                         {"seen", 2},
+                         {"refused", more.empty() ? 0 : 1},
+                         {"banned", false}},
+                        {{"address", "127.0.8.0/24"}, {"open", 0}, {"seen", 1}, {"refused", 0}, {"banned", false}}}));
+    EXPECT_THAT(supervisor.tell("clients", {}).output, HasSubstr("127.0.7.0/24"));
+  }
 }
 
 // How many a source has open, the kernel tells: neither worker nor client has to.
@@ -379,6 +435,36 @@ TEST_F(AdmissionReload, NothingIsForgottenWithAChangeOfLimits) {
   EXPECT_EQ(come(3), 503);
   change_to("source-prefix-v4 = 24\n");
   EXPECT_EQ(would_refuse(), counted);
+}
+
+TEST_F(AdmissionReload, ALimitThatWasTriedIsEnforcedWithoutARestart) {
+  const std::string limits = "refusal = \"http\"\nsource-connections = 1\n";
+  write(limits + "dry-run = [\"source-connections\", \"max-connections\"]\n",
+        "max-connections = 2\nwait-limit = 0\ndry-run = [\"max-slot-connections\"]\nmax-slot-connections = 1\n");
+  const Supervisor supervisor(plan());
+  supervisor.wait_until_serving();
+  std::deque<HttpClient> open;
+  const auto come = [&](int source) {
+    open.emplace_back(supervisor.target(), "127.0.7." + std::to_string(source));
+    const std::optional<Response> answer = open.back().get("/");
+    return answer ? answer->code : 0;
+  };
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(come(1), 200) << i;
+  const auto would_refuse = [&] {
+    return nlohmann::json::parse(supervisor.status().json)["listeners"][0]["would_refuse"];
+  };
+  const nlohmann::json counted = {{"source-connections", 2}, {"max-connections", 1}, {"max-slot-connections", 2}};
+  EXPECT_EQ(would_refuse(), counted);
+  write(limits + "dry-run = [\"max-connections\"]\n",
+        "max-connections = 2\nwait-limit = 0\nmax-slot-connections = 9\n");
+  Ran ran = supervisor.tell("reload", {"--wait"});
+  ASSERT_EQ(ran.exit_code, 0) << ran.errors;
+  EXPECT_EQ(come(1), 429);
+  EXPECT_EQ(come(2), 200) << "what all may have open is tried still";
+  write(limits, "max-connections = 2\nwait-limit = 0\nmax-slot-connections = 9\n");
+  ran = supervisor.tell("reload", {"--wait"});
+  ASSERT_EQ(ran.exit_code, 0) << ran.errors;
+  EXPECT_EQ(come(3), 503);
 }
 
 TEST_F(AdmissionReload, AListThatCannotBeReadChangesNothing) {

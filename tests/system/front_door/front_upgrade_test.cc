@@ -1,6 +1,7 @@
 // The front door when the supervisor becomes another program: who waits at it is not let go, and the doors are the same.
 #include <gmock/gmock.h>
 
+#include <deque>
 #include <filesystem>
 
 #include "support/eventually.h"
@@ -129,6 +130,40 @@ TEST(FrontDoorUpgrade, WhatSourcesHaveDoneBeforeIsNotForgotten) {
   const StatusView status = supervisor.wait_until_settled();
   EXPECT_EQ(status.refused.at("source-rate"), 3u);
   EXPECT_EQ(status.refused.at("banned"), 1u);
+}
+
+// The client's address is not the kernel's: what is counted for whom goes along.
+TEST(FrontDoorUpgrade, WhatIsOpenCountsOn) {
+  const Supervisor supervisor(
+      passed("127.0.0.1:0,proxy-protocol=required,source-connections=2,total-connections=4,refusal=http",
+             {"--wait-limit", "0"}));
+  supervisor.wait_until_serving();
+  std::deque<HttpClient> open;
+  const auto come = [&](const std::string& client) {
+    open.emplace_back(supervisor.target());
+    open.back().send_raw(header_v1("TCP4 " + client + " 192.0.2.1 4000 443") + request_for("/", "keep-alive"));
+    const std::optional<Response> answer = open.back().receive();
+    return answer ? answer->code : 0;
+  };
+  EXPECT_EQ(come("203.0.113.7"), 200);
+  EXPECT_EQ(come("203.0.113.7"), 200);
+  EXPECT_EQ(come("203.0.113.8"), 200);
+  for (int round = 0; round < 2; ++round) {
+    const Ran ran = supervisor.tell("upgrade", {"--wait"});
+    ASSERT_EQ(ran.exit_code, 0) << ran.errors << supervisor.errors();
+    EXPECT_EQ(come("203.0.113.7"), 429);
+  }
+  const auto heaviest = [&] {
+    return nlohmann::json::parse(supervisor.tell("clients", {"--json"}).output)["listeners"][0]["sources"][0];
+  };
+  EXPECT_EQ(heaviest()["address"], "203.0.113.7/32");
+  EXPECT_EQ(heaviest()["open"], 2);
+  EXPECT_EQ(heaviest()["seen"], 4) << "what was refused among them";
+  EXPECT_EQ(come("203.0.113.9"), 200) << "the fourth of all";
+  EXPECT_EQ(come("203.0.113.10"), 503);
+  open.pop_front();
+  EXPECT_TRUE(eventually([&] { return come("203.0.113.7") == 200; }))
+      << "its worker closes it, and there is room again";
 }
 
 TEST(FrontDoorUpgrade, WhatWasOnlyCountedIsCountedOn) {

@@ -85,8 +85,34 @@ TEST(MaxConnections, ADryRunHoldsNobodyUpAndCounts) {
   std::vector<HttpClient> open;
   for (int i = 0; i < 5; ++i) open.push_back(open_one(supervisor));
   const auto status = nlohmann::json::parse(supervisor.wait_until_settled().json);
-  EXPECT_EQ(status["listeners"][0]["would_refuse"], (nlohmann::json{{"max-connections", 3}})) << "from the third on";
+  EXPECT_EQ(status["listeners"][0]["would_refuse"],
+            (nlohmann::json{{"max-connections", 2}, {"max-slot-connections", 3}}))
+      << "from the fourth on, and from the third on";
   EXPECT_EQ(supervisor.status().slot(supervisor.route("127.0.0.1")).handed, 5u) << "they are placed as without limits";
+}
+
+// Nothing else asks for a front door there.
+TEST(MaxConnections, APoolTriesOneOfItsLimitsForAllThatComeToIt) {
+  const TempDirectory directory;
+  write_text(
+      directory / "web.toml",
+      "[listeners.http]\naddress = \"127.0.0.1:0\"\n[pools.web]\nintake = \"sdk\"\nworkers = 2\nmax-connections = "
+      "3\nmax-slot-connections = 1\ndry-run = [\"max-connections\"]\noverflow = \"refuse\"\ncommand = [\"" +
+          whoami_program() + "\"]\n");
+  SupervisorPlan plan;
+  plan.listen.clear();
+  plan.workers = 0;
+  plan.command.clear();
+  plan.options = {"-c", directory / "web.toml", "--set", "pools.web.dry-run=max-slot-connections"};
+  const Supervisor supervisor(plan);
+  supervisor.wait_until_serving();
+  std::vector<HttpClient> open;
+  for (int i = 0; i < 3; ++i) open.push_back(open_one(supervisor));
+  const auto status = nlohmann::json::parse(supervisor.wait_until_settled().json);
+  EXPECT_EQ(status["listeners"][0]["would_refuse"], (nlohmann::json{{"max-slot-connections", 2}}));
+  const Ran ran = supervisor.tell("route", {"127.0.0.1", "--explain"});
+  EXPECT_THAT(ran.output, testing::HasSubstr("max-connections = 3\n")) << "in force";
+  EXPECT_THAT(ran.output, testing::HasSubstr("max-slot-connections = 1, only counted"));
 }
 
 TEST(MaxConnections, IsToldAmongTheLimitsOfARoute) {

@@ -195,7 +195,10 @@ TEST_F(RouteThroughADoor, TellsWhoIsRefusedAndWhy) {
 
 TEST_F(RouteThroughADoor, AListenerOrAPoolMayBeAskedAndWhatThereIsNotIsTold) {
   EXPECT_THAT(route({"198.51.100.7", "--listener", "plain", "--explain"}).output,
-              AllOf(HasSubstr("listener    plain"), HasSubstr("pool        chat")));
+              AllOf(HasSubstr("listener    plain"), HasSubstr("pool        chat"),
+                    HasSubstr("the listener has none: its own pool")));
+  EXPECT_THAT(route({"198.51.100.7", "--listener", "plain", "--explain", "--header", "Cookie: sid=one"}).output,
+              HasSubstr("are not looked at: no route and no key asks for them"));
   EXPECT_THAT(route({"203.0.113.9", "--pool", "chat"}).output, HasSubstr("goes to slot"));
   const Ran unknown = route({"198.51.100.7", "--listener", "htpp"});
   EXPECT_EQ(unknown.exit_code, 2);

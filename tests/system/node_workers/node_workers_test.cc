@@ -92,6 +92,25 @@ TEST_F(NodeServed, ItIsReplacedUnderLoadWithoutASignalHandlerAndNobodyNotices) {
   EXPECT_TRUE(eventually([&] { return children_of(supervisor.pid()).size() == 2; })) << "the old workers stay";
 }
 
+// Node.js does not tell what its workers have open: the kernel is asked, and the next program must know about what.
+TEST_F(NodeServed, WhatIsOpenCountsAfterAnUpgradeToo) {
+  const Supervisor supervisor(plan_of(node("http.js", {"3000"}), {"--max-connections", "2", "--wait-limit", "0"}));
+  supervisor.wait_until_serving();
+  std::vector<HttpClient> open;
+  for (std::size_t i = 1; i <= 2; i++) {
+    open.emplace_back(supervisor.target()).send_raw("GET / HTTP/1.1\r\n");  // and no more: it stays open
+    supervisor.wait_until("it is taken up", [&](const StatusView& status) { return status.handed == i; });
+  }
+  const Ran ran = supervisor.tell("upgrade", {"--wait"});
+  ASSERT_EQ(ran.exit_code, 0) << ran.errors << supervisor.errors();
+  HttpClient third(supervisor.target());
+  third.send("/", "close");
+  EXPECT_TRUE(third.closed_by_peer()) << name_of(third.ending());
+  EXPECT_EQ(supervisor.status().refused.at("max-connections"), 1u);
+  open.clear();
+  EXPECT_TRUE(eventually([&] { return get_once(supervisor.target(), "/").has_value(); })) << "there is room again";
+}
+
 // Thirty, who wait for a worker that does nothing.
 std::vector<HttpClient> clients_of_a_stopped_one(const Supervisor& supervisor, pid_t worker) {
   send_signal(worker, SIGSTOP);

@@ -113,6 +113,41 @@ TEST_P(Scale, SlowStartEndsAndScaleWaitsForItsEnd) {
   for (const std::string& source : report.moved()) EXPECT_TRUE(report.slots.at(source).contains(2)) << source;
 }
 
+// Where a key belongs to its slot by arithmetic: whoever had other slots meanwhile comes back bit by bit, a successor has all at once.
+TEST(ScaleByKey, UnderSlowStartASlotThatWasAwayGetsItsClientsOverTime) {
+  SupervisorPlan plan;
+  plan.workers = 3;
+  plan.options = {"--intake", "sdk", "--placement", "crc32", "--slow-start", "10h"};
+  const Supervisor supervisor(plan);
+  supervisor.wait_until_serving();
+  const std::vector<std::string> sources = ipv4_sources(90);
+  const auto where = [&] {
+    std::map<std::string, std::set<int>> slots;
+    for (const std::string& source : sources) slots[source] = slots_of(supervisor.target(), source);
+    return slots;
+  };
+  const auto of_slot = [](const std::map<std::string, std::set<int>>& slots, int slot) {
+    return std::count_if(slots.begin(), slots.end(), [&](const auto& each) { return each.second == std::set{slot}; });
+  };
+  const auto homes = where();
+  ASSERT_GT(of_slot(homes, 1), 15);
+  ASSERT_EQ(supervisor.tell("restart", {"--wait", "main/1"}).exit_code, 0);
+  EXPECT_EQ(where(), homes);
+  ASSERT_EQ(supervisor.tell("drain", {"--wait", "main/1"}).exit_code, 0);
+  EXPECT_EQ(of_slot(where(), 1), 0);
+  ASSERT_EQ(supervisor.tell("undrain", {"--wait", "main/1"}).exit_code, 0);
+  const auto slots = where();
+  EXPECT_LE(of_slot(slots, 1), of_slot(homes, 1) / 2) << "a tenth, more or less";
+  for (const auto& [source, home] : homes) {
+    EXPECT_TRUE(home == std::set{1} || slots.at(source) == home) << source;
+  }
+  ASSERT_EQ(supervisor.tell("scale", {"4"}).exit_code, 0);
+  supervisor.wait_until("it serves", [](const StatusView& status) {
+    return status.slots.size() == 4 && status.slot(3).buckets > 0;
+  });
+  EXPECT_LE(of_slot(where(), 3), 11) << "of its 22";
+}
+
 TEST_P(Scale, ADrainedSlotHasNoClientsUntilItIsFilledAgain) {
   const Supervisor supervisor(plan(2));
   const StatusView before = supervisor.wait_until_serving();

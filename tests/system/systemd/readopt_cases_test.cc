@@ -220,6 +220,10 @@ preface-timeout = "1h"
 source-rate = 1
 source-rate-period = "1h"
 routes = [{ when = { path-prefix = "/chat/" }, pool = "chat" }]
+[listeners.other]
+address = "127.0.0.1:8081"
+pool = "chat"
+source-connections = 1
 [pools.web]
 )" + pool + "[pools.chat]\n" +
                pool);
@@ -227,6 +231,9 @@ routes = [{ when = { path-prefix = "/chat/" }, pool = "chat" }]
   const std::vector<pid_t> chat = pids_of("chat");
   ASSERT_EQ(chat.size(), 1U);
   ASSERT_TRUE(get_once(target_, "/", "127.0.7.1"));
+  const Endpoint other = endpoint("127.0.0.1:8081");
+  HttpClient open(other, "127.0.7.4");
+  ASSERT_TRUE(open.get("/"));
   HttpClient silent(target_, "127.0.7.2");
   ASSERT_TRUE(eventually([&] { return status().waiting == 1; }));
   // Whatever is decided is kept, and so is what sources have done by then.
@@ -235,6 +242,8 @@ routes = [{ when = { path-prefix = "/chat/" }, pool = "chat" }]
   kill_supervisor();
   EXPECT_EQ(pids_of("chat"), chat);
   EXPECT_FALSE(get_once(target_, "/", "127.0.7.1"));
+  EXPECT_FALSE(get_once(other, "/", "127.0.7.4")) << "the one that he has open counts";
+  EXPECT_TRUE(get_once(other, "/", "127.0.7.5"));
   const std::optional<Response> answer = get_once(target_, "/chat/room", "127.0.7.3");
   ASSERT_TRUE(answer);
   EXPECT_EQ(answer->pid, chat.front());

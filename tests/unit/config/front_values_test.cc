@@ -86,6 +86,27 @@ TEST(FrontValues, EachThatCannotBeHadIsNamedWhereItStands) {
                           told("9:1", "preface-timeout"), told("10:1", "preface-limit")));
 }
 
+TEST(FrontValues, LimitsThatAreOnlyTriedAreNamedByTheirKeys) {
+  const Assembled listed =
+      with_listener("dry-run = [\"ban-after\", \"deny\"]", "intake = \"sdk\"\ndry-run = [\"max-connections\"]\n");
+  const Assembled text = with_listener("dry-run = \"deny, ban-after\"", "intake = \"sdk\"\n");
+  EXPECT_THAT(texts(listed), ElementsAre());
+  EXPECT_THAT(texts(text), ElementsAre());
+  const LimitSet limits = Limit::Deny | LimitSet(Limit::Ban);
+  EXPECT_EQ(listed.config.listeners[0].admission.dry_run, limits);
+  EXPECT_EQ(text.config.listeners[0].admission.dry_run, limits);
+  EXPECT_EQ(listed.config.pools[0].dry_run, LimitSet(Limit::Connections));
+  EXPECT_EQ(to_toml(value_of(limits)), R"(["deny", "ban-after"])");
+
+  const auto told = [](const std::string& keys) { return texts(with_listener(keys, "intake = \"sdk\"\n")); };
+  EXPECT_THAT(
+      told("dry-run = [\"deny\", \"source-rates\"]"),
+      ElementsAre(HasSubstr("'source-rates' is none of the limits that can be tried, did you mean 'source-rate'?")));
+  EXPECT_THAT(told("dry-run = \"everything\""), ElementsAre(HasSubstr("can be tried: allow, deny, ban-after")));
+  EXPECT_THAT(texts(with_listener("", "intake = \"sdk\"\ndry-run = [\"source-rate\"]\n")),
+              ElementsAre(HasSubstr("dry-run of a pool is for max-connections and max-slot-connections")));
+}
+
 TEST(FrontValues, NobodyLooksAtDatagrams) {
   const auto told = [](const std::string& keys) {
     return texts(from_file("[listeners.dns]\naddress = \"udp://127.0.0.1:53\"\n" + keys +

@@ -61,6 +61,7 @@ const std::map<std::string, Value> kSamples = {
     {"PERCENT", Scalar{"150", Scalar::Form::Number}},
     {"FILE", Scalar{"/other"}},
     {"HOW", Scalar{"dry-run"}},
+    {"NAMES", std::vector{Scalar{"max-connections"}, Scalar{"max-slot-connections"}}},
     {"FORM", Scalar{"http"}},
     {"MODE", Scalar{"advanced"}},
 };
@@ -87,9 +88,10 @@ Outcome set(const std::string& flag, Config& config, const std::string& text) {
 }
 
 // Every option's value.
-std::map<std::string, std::string> texts(const Config& config) {
-  std::map<std::string, std::string> texts;
-  for (const Option& option : options()) texts[option.key] = to_toml(option.get(config, kPlace));
+using Texts = std::map<std::pair<Scope, std::string>, std::string>;
+Texts texts(const Config& config) {
+  Texts texts;
+  for (const Option& option : options()) texts[{option.scope, option.key}] = to_toml(option.get(config, kPlace));
   return texts;
 }
 
@@ -136,8 +138,8 @@ TEST(Options, EachChangesItsOwnMemberAndNoOther) {
   for (const Option& option : options()) {
     Config config = default_config();
     ASSERT_TRUE(option.set(config, kPlace, kSamples.at(option.value_name))) << option.key;
-    auto expected = texts(default_config());
-    expected[option.key] = to_toml(kSamples.at(option.value_name));
+    Texts expected = texts(default_config());
+    expected[{option.scope, option.key}] = to_toml(kSamples.at(option.value_name));
     EXPECT_EQ(texts(config), expected) << option.key;
   }
 }

@@ -34,10 +34,10 @@ TEST(Admission, LetsEverythingInWhereThereIsNoLimit) {
 TEST(Admission, ASourceMayComeSoOftenInAPeriod) {
   Admission admission({.rate = 4, .rate_period = 1s}, kKey);
   for (int i = 0; i < 4; ++i) EXPECT_TRUE(admission.on_connection(kClient, kStart).admitted()) << i;
-  EXPECT_EQ(admission.on_connection(kClient, kStart).refused_by, AdmissionLimit::Rate);
-  EXPECT_EQ(admission.on_connection(kClient, kStart + 249ms).refused_by, AdmissionLimit::Rate);
+  EXPECT_EQ(admission.on_connection(kClient, kStart).refused_by, Limit::SourceRate);
+  EXPECT_EQ(admission.on_connection(kClient, kStart + 249ms).refused_by, Limit::SourceRate);
   EXPECT_TRUE(admission.on_connection(kClient, kStart + 250ms).admitted()) << "what is refused takes no room";
-  EXPECT_EQ(admission.on_connection(kClient, kStart + 250ms).refused_by, AdmissionLimit::Rate);
+  EXPECT_EQ(admission.on_connection(kClient, kStart + 250ms).refused_by, Limit::SourceRate);
   EXPECT_TRUE(admission.on_connection(ip("192.0.2.2"), kStart).admitted()) << "another source";
   for (int i = 0; i < 4; ++i) EXPECT_TRUE(admission.on_connection(kClient, kStart + 1h).admitted()) << i;
 }
@@ -66,10 +66,10 @@ TEST(Admission, AnotherOneGoesOnWithWhatMakesADifference) {
   EXPECT_EQ(memories.front().address, banned) << "the one that was seen last comes last";
   Admission second(policy, kKey);
   for (const Admission::Memory& memory : memories) second.recall(memory, now);
-  EXPECT_EQ(second.foresee(banned, now).refused_by, AdmissionLimit::Ban);
-  EXPECT_EQ(second.foresee(ip("192.0.2.2"), now).refused_by, AdmissionLimit::Rate);
-  EXPECT_EQ(second.foresee(kClient, now).refused_by, AdmissionLimit::None);
-  EXPECT_EQ(second.foresee(banned, kStart + 61min).refused_by, AdmissionLimit::None);
+  EXPECT_EQ(second.foresee(banned, now).refused_by, Limit::Ban);
+  EXPECT_EQ(second.foresee(ip("192.0.2.2"), now).refused_by, Limit::SourceRate);
+  EXPECT_EQ(second.foresee(kClient, now).refused_by, std::nullopt);
+  EXPECT_EQ(second.foresee(banned, kStart + 61min).refused_by, std::nullopt);
   EXPECT_EQ(first.memories(1, now).front().address, ip("192.0.2.2"));
 }
 
@@ -77,18 +77,33 @@ TEST(Admission, AClosedConnectionMakesRoom) {
   Admission admission({.source_connections = 2}, kKey);
   const AdmissionVerdict first = admission.on_connection(kClient, kStart);
   EXPECT_TRUE(admission.on_connection(kClient, kStart).admitted());
-  EXPECT_EQ(admission.on_connection(kClient, kStart).refused_by, AdmissionLimit::SourceConnections);
+  EXPECT_EQ(admission.on_connection(kClient, kStart).refused_by, Limit::SourceConnections);
   admission.on_closed(*first.ticket);
   EXPECT_TRUE(admission.on_connection(kClient, kStart).admitted());
+}
+
+TEST(Admission, WhatAnotherOneHasLetInCountsUntilItIsClosed) {
+  Admission first({.source_connections = 2}, kKey);
+  const AdmissionVerdict before = first.on_connection(kClient, kStart);
+  EXPECT_EQ(first.source_of(*before.ticket), kClient);
+  ASSERT_EQ(first.memories(10, kStart).size(), 1u) << "one that has something open is remembered";
+  Admission second({.source_connections = 2}, kKey);
+  const AdmissionTicket open = second.recall_open(kClient, kStart);
+  second.recall(first.memories(10, kStart).front(), kStart);
+  EXPECT_EQ(second.heaviest(1, kStart).front().connections, 1u);
+  EXPECT_TRUE(second.on_connection(kClient, kStart).admitted());
+  EXPECT_EQ(second.on_connection(kClient, kStart).refused_by, Limit::SourceConnections);
+  second.on_closed(open);
+  EXPECT_TRUE(second.on_connection(kClient, kStart).admitted());
+  EXPECT_EQ(second.connections(), 2u);
 }
 
 TEST(Admission, BansASourceThatIsRefusedTooOften) {
   Admission admission({.source_connections = 1, .ban_after = 3, .ban_within = 10s, .ban_time = 60s}, kKey);
   const AdmissionVerdict open = admission.on_connection(kClient, kStart);
-  for (int i = 0; i < 3; ++i)
-    EXPECT_EQ(admission.on_connection(kClient, kStart).refused_by, AdmissionLimit::SourceConnections);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(admission.on_connection(kClient, kStart).refused_by, Limit::SourceConnections);
   admission.on_closed(*open.ticket);
-  EXPECT_EQ(admission.on_connection(kClient, kStart + 59s).refused_by, AdmissionLimit::Ban);
+  EXPECT_EQ(admission.on_connection(kClient, kStart + 59s).refused_by, Limit::Ban);
   EXPECT_TRUE(admission.on_connection(ip("192.0.2.2"), kStart).admitted());
   EXPECT_TRUE(admission.on_connection(kClient, kStart + 60s).admitted())
       << "what comes during a ban does not prolong it";
@@ -98,47 +113,58 @@ TEST(Admission, RefusalsThatAreLongPastDoNotBan) {
   Admission admission({.source_connections = 1, .ban_after = 3, .ban_within = 10s}, kKey);
   EXPECT_TRUE(admission.on_connection(kClient, kStart).admitted());
   for (int i = 0; i < 20; ++i) {
-    EXPECT_EQ(admission.on_connection(kClient, kStart + i * 6s).refused_by, AdmissionLimit::SourceConnections) << i;
+    EXPECT_EQ(admission.on_connection(kClient, kStart + i * 6s).refused_by, Limit::SourceConnections) << i;
   }
 }
 
 TEST(Admission, ADryRunAdmitsAndSaysWhatWouldHaveRefused) {
-  Admission admission({.rate = 2, .rate_period = 1s, .rate_enforcement = Enforcement::DryRun}, kKey);
-  std::vector<AdmissionLimit> noted;
+  Admission admission({.rate = 2, .rate_period = 1s, .tried = Limit::SourceRate}, kKey);
+  std::vector<LimitSet> noted;
   for (int i = 0; i < 8; ++i) {
     const AdmissionVerdict verdict = admission.on_connection(kClient, kStart + i * 250ms);
     EXPECT_TRUE(verdict.admitted());
-    noted.push_back(verdict.dry_run);
+    noted.push_back(verdict.would_refuse);
   }
-  constexpr AdmissionLimit kNo = AdmissionLimit::None, kRate = AdmissionLimit::Rate;
+  constexpr LimitSet kNo, kRate = Limit::SourceRate;
   EXPECT_THAT(noted, testing::ElementsAre(kNo, kNo, kNo, kRate, kNo, kRate, kNo, kRate))
       << "exactly what would be refused if the limit were enforced";
 }
 
 TEST(Admission, ALimitInDryRunBansNobodyInEarnest) {
   AdmissionPolicy policy{.source_connections = 1, .ban_after = 1};
-  policy.source_connections_enforcement = Enforcement::DryRun;
+  policy.tried = Limit::SourceConnections;
   Admission earnest(policy, kKey);
   for (int i = 0; i < 5; ++i) EXPECT_TRUE(earnest.on_connection(kClient, kStart).admitted());
 
-  policy.ban_enforcement = Enforcement::DryRun;
+  policy.tried |= Limit::Ban;
   Admission dry(policy, kKey);
   for (int i = 0; i < 3; ++i) {
     const AdmissionVerdict verdict = dry.on_connection(kClient, kStart);
     EXPECT_TRUE(verdict.admitted());
-    constexpr AdmissionLimit kNoted[] = {AdmissionLimit::None, AdmissionLimit::SourceConnections, AdmissionLimit::Ban};
-    EXPECT_EQ(verdict.dry_run, kNoted[i]);
+    const LimitSet kNoted[] = {{}, Limit::SourceConnections, Limit::SourceConnections | LimitSet(Limit::Ban)};
+    EXPECT_EQ(verdict.would_refuse, kNoted[i]);
   }
 }
 
 TEST(Admission, AnEnforcedLimitRefusesWhateverADryRunSays) {
   AdmissionPolicy policy{.rate = 1, .rate_period = 1s, .source_connections = 1};
-  policy.rate_enforcement = Enforcement::DryRun;
+  policy.tried = Limit::SourceRate;
   Admission admission(policy, kKey);
   EXPECT_TRUE(admission.on_connection(kClient, kStart).admitted());
   const AdmissionVerdict verdict = admission.on_connection(kClient, kStart);
-  EXPECT_EQ(verdict.refused_by, AdmissionLimit::SourceConnections);
-  EXPECT_EQ(verdict.dry_run, AdmissionLimit::Rate);
+  EXPECT_EQ(verdict.refused_by, Limit::SourceConnections);
+  EXPECT_EQ(verdict.would_refuse, Limit::SourceRate);
+}
+
+// Whoever tries two of them wants to know of each what it would do.
+TEST(Admission, EachLimitThatIsTriedIsNotedForItself) {
+  AdmissionPolicy policy{.rate = 1, .rate_period = 1h, .source_connections = 1};
+  policy.tried = Limit::SourceRate | LimitSet(Limit::SourceConnections);
+  Admission admission(policy, kKey);
+  EXPECT_TRUE(admission.on_connection(kClient, kStart).admitted());
+  const AdmissionVerdict verdict = admission.on_connection(kClient, kStart);
+  EXPECT_TRUE(verdict.admitted());
+  EXPECT_EQ(verdict.would_refuse, policy.tried);
 }
 
 TEST(Admission, ForgetsTheSourceThatWasSeenLeastRecently) {
@@ -201,17 +227,17 @@ class Model {
  public:
   explicit Model(const AdmissionPolicy& policy) : policy_(policy) {}
 
-  AdmissionLimit judge(const IpAddress& address, TimePoint now) {
+  std::optional<Limit> judge(const IpAddress& address, TimePoint now) {
     Source& source = sources_.try_emplace(address, Source{policy_.rate_period, now}).first->second;
     source.room = std::min(policy_.rate_period, source.room + (now - source.seen));
     source.seen = now;
-    if (now < source.banned_until) return AdmissionLimit::Ban;
+    if (now < source.banned_until) return Limit::Ban;
     const Duration step = policy_.rate_period / policy_.rate;
-    if (source.room < step) return refuse(source, AdmissionLimit::Rate, now);
-    if (source.open >= policy_.source_connections) return refuse(source, AdmissionLimit::SourceConnections, now);
+    if (source.room < step) return refuse(source, Limit::SourceRate, now);
+    if (source.open >= policy_.source_connections) return refuse(source, Limit::SourceConnections, now);
     source.room -= step;
     ++source.open;
-    return AdmissionLimit::None;
+    return std::nullopt;
   }
   void close(const IpAddress& address) { --sources_.at(address).open; }
 
@@ -225,7 +251,7 @@ class Model {
     unsigned refusals = 0;
   };
 
-  AdmissionLimit refuse(Source& source, AdmissionLimit limit, TimePoint now) const {
+  Limit refuse(Source& source, Limit limit, TimePoint now) const {
     if (source.refusals == 0 || now - source.refused_since > policy_.ban_within) {
       source.refusals = 0;
       source.refused_since = now;
@@ -291,7 +317,7 @@ TEST(AdmissionHistory, KeepsItsAccountsWhateverItForgets) {
       std::array<std::uint8_t, 16> bytes{0x20, 0x01, 0, 0, 0, 0, 0, static_cast<std::uint8_t>(random() % 100)};
       const auto word = static_cast<std::uint32_t>(random() % 100);
       const AdmissionVerdict verdict = admission.on_connection(v6 ? IpAddress::v6(bytes) : IpAddress::v4(word), now);
-      ASSERT_NE(verdict.admitted(), verdict.refused_by != AdmissionLimit::None);
+      ASSERT_NE(verdict.admitted(), verdict.refused_by.has_value());
       if (verdict.admitted()) open.push_back(*verdict.ticket);
     }
     ASSERT_EQ(admission.connections(), open.size());
@@ -338,17 +364,17 @@ TEST(Admission, WhatSourcesHaveDoneAndHaveOpenCountsUnderOtherLimitsToo) {
   const TimePoint now{std::chrono::hours(5)};
   std::vector<AdmissionTicket> open;
   for (int i = 0; i < 2; ++i) open.push_back(*admission.on_connection(one, now).ticket);
-  EXPECT_EQ(admission.foresee(one, now).refused_by, AdmissionLimit::Rate);
+  EXPECT_EQ(admission.foresee(one, now).refused_by, Limit::SourceRate);
   policy.rate_period = std::chrono::seconds(2);
   admission.change(policy, now);
-  EXPECT_EQ(admission.foresee(one, now).refused_by, AdmissionLimit::Rate);
-  EXPECT_EQ(admission.foresee(one, now + std::chrono::seconds(1)).refused_by, AdmissionLimit::None);
+  EXPECT_EQ(admission.foresee(one, now).refused_by, Limit::SourceRate);
+  EXPECT_EQ(admission.foresee(one, now + std::chrono::seconds(1)).refused_by, std::nullopt);
   policy.rate = 0;
   policy.source_connections = 2;
   admission.change(policy, now);
-  EXPECT_EQ(admission.foresee(one, now).refused_by, AdmissionLimit::SourceConnections);
+  EXPECT_EQ(admission.foresee(one, now).refused_by, Limit::SourceConnections);
   admission.on_closed(open.front());
-  EXPECT_EQ(admission.foresee(one, now).refused_by, AdmissionLimit::None);
+  EXPECT_EQ(admission.foresee(one, now).refused_by, std::nullopt);
 }
 
 }  // namespace

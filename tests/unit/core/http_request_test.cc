@@ -44,11 +44,13 @@ TEST(HttpRequest, TwoHostFieldsAreNone) {
   EXPECT_EQ(host_of(with({{"Host", "a.example"}, {"Host", "a.example"}})), std::nullopt);
 }
 
-TEST(HttpRequest, AWebSocketAsksInBothFields) {
+// What HAProxy 2.6.12 answers for `hdr(upgrade) -i websocket`.
+TEST(HttpRequest, AWebSocketIsAskedForByUpgrade) {
   EXPECT_TRUE(is_websocket(with({{"Upgrade", "WebSocket"}, {"Connection", "keep-alive, Upgrade"}})));
   EXPECT_TRUE(is_websocket(with({{"Upgrade", "h2c"}, {"upgrade", "x , websocket"}, {"connection", "upgrade"}})));
-  EXPECT_FALSE(is_websocket(with({{"Upgrade", "websocket"}})));
-  EXPECT_FALSE(is_websocket(with({{"Upgrade", "websocket"}, {"Connection", "keep-alive"}})));
+  EXPECT_TRUE(is_websocket(with({{"Upgrade", "websocket"}})));
+  EXPECT_TRUE(is_websocket(with({{"Upgrade", "h2c, WebSocket"}, {"Connection", "close"}})));
+  EXPECT_FALSE(is_websocket(with({{"Connection", "upgrade"}})));
   EXPECT_FALSE(is_websocket(with({{"Upgrade", "websockets"}, {"Connection", "upgrade"}})));
 }
 

@@ -29,6 +29,25 @@ std::vector<std::uint64_t> notes(const std::vector<OpenConnections::Connection>&
   return notes;
 }
 
+TEST(OpenConnections, TheEndsOfOneAreReadBackAsTheyWereTold) {
+  for (const char* const local : {"192.0.2.1", "2001:db8::1"}) {
+    const ConnectionEnds ends{*IpAddress::parse(local), *IpAddress::parse("203.0.113.7"), 80, 65'535};
+    EXPECT_EQ(to_text(ends), std::string(local) + " 80 203.0.113.7 65535");
+    EXPECT_EQ(parse_ends(to_text(ends)), ends);
+  }
+  for (const char* const junk : {"", "192.0.2.1 80 203.0.113.7", "192.0.2.1 80 203.0.113.7 65536",
+                                 "192.0.2.1 80 203.0.113.7 1 ", "192.0.2.1 80 x 1", "192.0.2.1 -1 203.0.113.7 1"}) {
+    EXPECT_EQ(parse_ends(junk), std::nullopt) << junk;
+  }
+}
+
+TEST(OpenConnections, SomeAreTold) {
+  OpenConnections open(kKey);
+  for (const std::uint16_t port : {1, 2, 3}) EXPECT_FALSE(open.add(connection(port, 7)));
+  EXPECT_THAT(notes(open.some(99)), UnorderedElementsAre(10, 20, 30));
+  EXPECT_EQ(open.some(2).size(), 2u);
+}
+
 TEST(OpenConnections, OfAGroupAreAskedForInTurn) {
   OpenConnections open(kKey);
   for (const std::uint16_t port : {1, 2, 3}) EXPECT_FALSE(open.add(connection(port, 7)));

@@ -188,6 +188,62 @@ TEST(PlacementStrategy, KeysAreSpreadByWeight) {
   }
 }
 
+// A slot that has just begun takes a growing part of its keys. The others go where they would if it were down.
+TEST(PlacementStrategy, UnderSlowStartKeysComeToTheirSlotOneAfterTheOtherAndStay) {
+  constexpr std::uint32_t kClients = 40'000;
+  for (const Placement placement : kByKey) {
+    PlacementStrategy strategy(placement, {1, 1, 1, 1});
+    std::vector<SlotLoad> down = idle(4);
+    down[2].available = false;
+    std::vector<bool> has_come(kClients, false);
+    for (unsigned tenths = 1; tenths <= 10; ++tenths) {
+      std::vector<SlotLoad> slots = idle(4);
+      slots[2].tenths = tenths;
+      double homes = 0, came = 0;
+      for (std::uint32_t client = 0; client < kClients; ++client) {
+        const PlacementKey key = address_key(IpAddress::v4(mix(client)));
+        const int home = choose(strategy, key, idle(4));
+        const int slot = choose(strategy, key, slots);
+        homes += home == 2 ? 1 : 0;
+        came += slot == 2 ? 1 : 0;
+        if (slot == 2) {
+          ASSERT_EQ(home, 2);
+          has_come[client] = true;
+        } else {
+          ASSERT_FALSE(has_come[client]) << "tenths " << tenths;
+          ASSERT_EQ(slot, home == 2 ? choose(strategy, key, down) : home);
+        }
+        ASSERT_TRUE(tenths < 10 || slot == home);
+      }
+      EXPECT_NEAR(came / homes, tenths / 10.0, 0.05) << static_cast<int>(placement);
+    }
+  }
+}
+
+// Those that take all of their keys have as much as they may have.
+TEST(PlacementStrategy, ASlotThatStartsSlowlyTakesWhatNobodyElseMay) {
+  for (const Placement placement : kByKey) {
+    PlacementStrategy strategy(placement, {1, 1}, 100);
+    for (std::uint32_t client = 0; client < 200; ++client) {
+      EXPECT_EQ(choose(strategy, address_key(IpAddress::v4(mix(client))), {{true, 10}, {true, 0, 1}}), 1);
+    }
+  }
+}
+
+TEST(PlacementStrategy, WhereAllSlotsStartSlowlyEachHasItsKeys) {
+  for (const Placement placement : kByKey) {
+    PlacementStrategy strategy(placement, {1, 2, 1});
+    std::vector<SlotLoad> slots = idle(3);
+    for (SlotLoad& slot : slots) slot.tenths = 3;
+    for (std::uint32_t client = 0; client < 1000; ++client) {
+      const PlacementKey key = address_key(IpAddress::v4(mix(client)));
+      EXPECT_EQ(choose(strategy, key, slots), choose(strategy, key, idle(3)));
+    }
+    slots[0].available = slots[1].available = false;
+    EXPECT_EQ(choose(strategy, address_key("192.0.2.1"), slots), 2) << "there is no other";
+  }
+}
+
 TEST(PlacementStrategy, AKeyIsGivenTheSameSlotWhateverTheLoad) {
   std::mt19937 random(static_cast<std::mt19937::result_type>(random_seed()));
   for (const Placement placement : kByKey) {
@@ -328,16 +384,6 @@ TEST(SlowStart, ASlotThatHasJustBegunGetsATenthByLoad) {
       ++slots[static_cast<std::size_t>(slot)].connections;
     }
     EXPECT_NEAR(slots[1].connections, 100, placement == Placement::RandomTwo ? 60 : 1) << static_cast<int>(placement);
-  }
-}
-
-TEST(SlowStart, MovesNoKey) {
-  for (const Placement placement : kByKey) {
-    PlacementStrategy strategy(placement, {1, 1, 1});
-    for (std::uint32_t i = 0; i < 300; ++i) {
-      const PlacementKey key = address_key(IpAddress::v4(i * 7919));
-      EXPECT_EQ(choose(strategy, key, {{true, 0, 1}, {true, 0, 10}, {true, 0, 3}}), choose(strategy, key, idle(3)));
-    }
   }
 }
 

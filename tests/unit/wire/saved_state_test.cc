@@ -74,7 +74,8 @@ SavedState busy_state() {
   pool.node = SavedNodeWorkers{NodeDialect::SocketIo,
                                {{{{NodeServer::Kind::Tcp6, "::", 3000, 0}, 1}}, {{1, "\"keys\""}}},
                                {{"uid", {WorkerId{7}, "/chat"}}},
-                               {{WorkerId{7}, "session"}}};
+                               {{WorkerId{7}, "session"}},
+                               {{"7", {"10.0.0.1 80 192.0.2.1 40000"}}}};
   pool.at_session_door = {{"connection.61", "02"}};
   SavedWorker& worker = pool.workers.emplace_back();
   worker.id = WorkerId{7};
@@ -102,7 +103,9 @@ SavedState busy_state() {
   pool.doors.push_back({ListenerId{0},
                         {{"192.0.2.1", TimePoint{5s}, TimePoint{4s}, TimePoint{6s}, 3, 9}},
                         {{"cookie", 2}},
-                        {{"denied", 1}}});
+                        {{"denied", 1}},
+                        {{"192.0.2.1", {"10.0.0.1 80 192.0.2.1 40000"}}},
+                        {"10.0.0.1 80 192.0.2.1 40000"}});
   return state;
 }
 
