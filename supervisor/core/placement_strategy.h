@@ -79,7 +79,7 @@ class PlacementStrategy {
     std::uint64_t connections = 0;   // of the available slots
     std::uint64_t total_weight = 0;  // of the same
     unsigned balance_factor = 0;
-    unsigned least_tenths = ~0U;            // of the available slots
+    unsigned least_tenths = ~0U;  // of the available slots
     unsigned most_tenths = 0;
     std::optional<std::uint32_t> key = {};  // of which slots that start slowly take a part
   };

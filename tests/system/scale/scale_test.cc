@@ -142,9 +142,8 @@ TEST(ScaleByKey, UnderSlowStartASlotThatWasAwayGetsItsClientsOverTime) {
     EXPECT_TRUE(home == std::set{1} || slots.at(source) == home) << source;
   }
   ASSERT_EQ(supervisor.tell("scale", {"4"}).exit_code, 0);
-  supervisor.wait_until("it serves", [](const StatusView& status) {
-    return status.slots.size() == 4 && status.slot(3).buckets > 0;
-  });
+  supervisor.wait_until(
+      "it serves", [](const StatusView& status) { return status.slots.size() == 4 && status.slot(3).buckets > 0; });
   EXPECT_LE(of_slot(where(), 3), 11) << "of its 22";
 }
 
