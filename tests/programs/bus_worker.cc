@@ -180,12 +180,12 @@ void count(const Numbered& numbered) {
 void hear(const hf_message& message) {
   ++received;
   last_sequence = std::max(last_sequence, message.sequence);
-  const std::string topic = message.topic;
+  const std::string_view topic = message.topic;
   const bool is_mixed = topic.starts_with("mixed.");
-  if (is_mixed) count({0, number(topic.substr(6), UINT64_MAX - 1)});
+  if (is_mixed) count({0, number(std::string(topic.substr(6)), UINT64_MAX - 1)});
   if (is_mixed || message.size > 65536) return check_large(message);
   Numbered numbered{};
-  if (message.size < sizeof numbered || std::string_view(message.topic).substr(0, 6) != "flood.") {
+  if (message.size < sizeof numbered || !topic.starts_with("flood.")) {
     last_text.assign(static_cast<const char*>(message.data), message.size);
     return;
   }
