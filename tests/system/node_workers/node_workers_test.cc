@@ -383,6 +383,22 @@ TEST_F(NodeServed, ItsScriptIsReadOnceForEachWorkerThatIsStarted) {
   EXPECT_LT(log.find("started pid", log.find("started pid") + 1), log.find("it is taken for")) << log;
 }
 
+TEST_F(NodeServed, AServerThatItAsksForAgainAndAgainIsRefusedWithOneWord) {
+  const TempDirectory directory;
+  write_text(directory / "app.js",
+             "const net = require('node:net');\n"
+             "let tries = 0;\n"
+             "const tryAgain = () => net.createServer().on('error', () => {\n"
+             "  if (++tries < 5) tryAgain(); else console.log('given up');\n"
+             "}).listen(4000);\n"
+             "require('node:http').createServer().listen(3000, tryAgain);\n");
+  const Supervisor supervisor(plan_of({"node", directory / "app.js"}, {}, 1));
+  wait_until_written(supervisor, "given up");
+  const std::string log = supervisor.errors(), refused = "each listener has its server already";
+  EXPECT_NE(log.find(refused), std::string::npos) << log;
+  EXPECT_EQ(log.find(refused), log.rfind(refused)) << log;
+}
+
 TEST_F(NodeServed, AUdpSocketOfClusterIsRefusedAndTheRestServes) {
   const Supervisor supervisor(plan_of(node("http.js", {"3000", "udp"}), {}, 1));
   supervisor.wait_until_serving();
