@@ -68,6 +68,8 @@ TEST_F(NodeServed, AClusterProgramNeedsNoOptionAndItsClientsKeepTheirWorker) {
       ASSERT_TRUE(response) << supervisor.errors();
       EXPECT_EQ(response->slot, supervisor.route(source));
       EXPECT_THAT(response->body, HasSubstr("\"remote\":\"" + source + "\""));
+      // cluster.worker.id, by which programs let the first worker do what is to be done once
+      EXPECT_THAT(response->body, HasSubstr("\"worker\":" + std::to_string(response->slot + 1) + ","));
     }
   }
   EXPECT_EQ(supervisor.wait_until_settled().handed, 40u);
