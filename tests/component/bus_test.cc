@@ -298,6 +298,28 @@ TEST(Bus, WhoSendsALargeMessageThatFindsNoDescriptorHereIsToldAndStays) {
   EXPECT_EQ(station.bus().status().disconnected, 0u);
 }
 
+TEST(Bus, WhoAsksForALargeMessageIsToldThatItIsNotKept) {
+  BusStation station(retaining(10));
+  const std::size_t publisher = station.add();
+  constexpr std::uint32_t kSize = 100'000;
+  const UniqueFd memory(::memfd_create("large", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  ASSERT_EQ(::ftruncate(memory.get(), kSize), 0);
+  ASSERT_EQ(::fcntl(memory.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE), 0);
+  const int fds[] = {memory.get()};
+  station.say(publisher,
+              BusStation::frame_of({encode_bus_record({HF_BUS_PUBLISH, "a", "", "1"}, {}),
+                                    large_record(HF_BUS_PUBLISH, "a", kSize),
+                                    encode_bus_record({HF_BUS_PUBLISH, "a", "", "3"}, {})}),
+              fds);
+  station.settle(publisher);
+  for (const std::uint64_t after : {1U, 2U}) {
+    const std::size_t worker = station.add();
+    station.subscribe(worker, "a", after);
+    EXPECT_TRUE(station.hears(worker, [](const auto& heard) { return heard.messages.size() == 1; }));
+    EXPECT_EQ(station.heard(worker).incomplete, after == 1 ? 1u : 0u) << after;
+  }
+}
+
 TEST(Bus, WhatWaitsForOneWhoLeavesCountsAsDropped) {
   for (const bool by_breach : {false, true}) {
     BusStation station(retaining(10));
