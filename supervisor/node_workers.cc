@@ -276,8 +276,8 @@ NodeServers::Answer NodeWorkers::answer(WorkerId worker, const NodeQuery& query)
   servers_.set_listeners(hooks_.listeners());
   NodeServers::Answer answer = servers_.answer(query.server, query.data);
   if (const auto* refused = std::get_if<NodeServers::Refused>(&answer)) {
-    std::set<NodeServer>& told = refused_[worker];
-    if (told.size() < kRefusalsTold && told.insert(query.server).second)
+    std::set<std::string>& told = refused_[worker];
+    if (told.size() < kRefusalsTold && told.insert(refused->why).second)
       spdlog::error("{}: {}", hooks_.label(worker), refused->why);
   } else {
     on_granted(worker);

@@ -102,8 +102,8 @@ class NodeWorkers {
   NodeClientSessions sessions_;
   TimePoint heard_all_at_{};    // the turn in which the workers were last heard for the sake of a session
   bool knows_servers_ = false;  // a worker of this generation has had its time to open them
-  std::map<WorkerId, std::set<NodeServer>> refused_;  // which was reported
-  std::set<ListenerId> unserved_;                     // by anybody, which was reported; so was
+  std::map<WorkerId, std::set<std::string>> refused_;  // servers, as it was reported
+  std::set<ListenerId> unserved_;                      // by anybody, which was reported; so was
   std::set<ListenerId> stood_in_for_;
   std::map<WorkerId, NodeInbox*> inboxes_;  // of those that live
   std::map<std::string, std::vector<std::string>>

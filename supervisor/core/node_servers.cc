@@ -87,16 +87,20 @@ std::optional<std::uint32_t> NodeServers::listener_for(const NodeServer& asked) 
   const auto is_free = [&](std::uint32_t listener) {
     return std::none_of(taken_.begin(), taken_.end(), [&](const auto& taken) { return taken.second == listener; });
   };
-  // The same port or path counts for more than the same address, that for more than the kind, and that for more than the
-  // order.
+  const auto had = [&](const std::string& name) {
+    const auto before = before_.find(name);
+    return before != before_.end() && before->second == server;
+  };
+  // The same port or path counts for more than the name that it had, that for more than the same address, that for more
+  // than the kind, and that for more than the order.
   std::optional<std::uint32_t> best;
   int best_rank = 0;
   for (std::uint32_t i = 0; i < listeners_.size(); i++) {
     if (!is_free(i) || listeners_[i].fate == Offered::Fate::Leaves) continue;
     const ListenAddress& address = listeners_[i].address;
     const bool same_kind = std::holds_alternative<UnixAddress>(address) == (server.kind == NodeServer::Kind::Unix);
-    const int rank =
-        1 + (is_meant(address, server) ? 4 : 0) + (has_same_address(address, server) ? 2 : 0) + (same_kind ? 1 : 0);
+    const int rank = 1 + (is_meant(address, server) ? 8 : 0) + (had(listeners_[i].name) ? 4 : 0) +
+                     (has_same_address(address, server) ? 2 : 0) + (same_kind ? 1 : 0);
     if (rank > best_rank) best = i;
     best_rank = std::max(rank, best_rank);
   }
@@ -122,6 +126,13 @@ NodeServers::Saved NodeServers::save() const {
 void NodeServers::adopt(const Saved& saved) {
   for (const Taken& taken : saved.taken) taken_[taken.server] = taken.listener;
   for (const Shared& shared : saved.shared) data_[shared.listener] = shared.data;
+}
+
+void NodeServers::forget_servers() {
+  for (const auto& [server, listener] : taken_) {
+    if (listener < listeners_.size() && !listeners_[listener].name.empty()) before_[listeners_[listener].name] = server;
+  }
+  taken_.clear();
 }
 
 }  // namespace holdfast

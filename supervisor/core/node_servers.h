@@ -17,7 +17,8 @@ namespace holdfast {
 //
 // A listener of the same port, or path, is the server's. Any other server gets the first listener that no server has,
 // and keeps it in all workers. The workers run the same program, so what the first one asked for is what each will. A
-// listener that leaves is given to nobody any more; who has it keeps it.
+// listener that leaves is given to nobody any more; who has it keeps it. In the next generation a server has the listener
+// of the same name again, whatever its address is by then: a listener that moves is not exchanged for another one.
 //
 // A program may have fewer servers than the pool has listeners. Then a server stands in for those that no server has, if
 // it is the only one of its kind.
@@ -72,7 +73,7 @@ class NodeServers {
   void adopt(const Saved& saved);
 
   // Workers of another generation may open other servers. The data stay: clients hold tickets made with them.
-  void forget_servers() { taken_.clear(); }
+  void forget_servers();
   // What comes is written in another serialization.
   void forget_data() { data_.clear(); }
 
@@ -82,6 +83,7 @@ class NodeServers {
 
   std::vector<Offered> listeners_;  // by ListenerId
   std::map<NodeServer, std::uint32_t> taken_;
+  std::map<std::string, NodeServer> before_;  // who had the listener of a name in an earlier generation
   std::map<std::uint32_t, std::string> data_;
 };
 

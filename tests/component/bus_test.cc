@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -92,6 +93,29 @@ TEST(Bus, EveryCallEndsHoweverFullTheCallersQueueIs) {
   }
 }
 
+TEST(Bus, AnAnswerIsNotDroppedWithTheMessageBesideIt) {
+  BusConfig config;
+  config.queue = 64;
+  config.full = BusFull::DropNewest;
+  BusStation station(config);
+  const std::size_t caller = station.add({"fill"});
+  const std::size_t callee = station.add();
+  const std::size_t publisher = station.add();
+  station.say(caller, BusStation::frame_of({encode_bus_record({HF_BUS_CALL, "main", BusStation::key_of(callee), "?"},
+                                                              {.status = 600'000, .call = 1})}));
+  ASSERT_TRUE(station.hears(callee, [](const auto& heard) { return heard.messages.size() == 1; }));
+  fill_channel(station, publisher, "fill");
+  station.say(
+      callee,
+      BusStation::frame_of(
+          {encode_bus_record({HF_BUS_SEND, "main", BusStation::key_of(caller), std::string(8000, 'n')}, {.call = 0}),
+           encode_bus_record({HF_BUS_REPLY, "", "", "yes"}, {.call = station.heard(callee).messages[0].call})}));
+  station.settle(callee);
+  ASSERT_TRUE(station.hears(caller, [](const auto& heard) { return heard.replies().size() == 1; }));
+  EXPECT_EQ(station.heard(caller).replies()[0].data, "yes");
+  EXPECT_EQ(station.heard(caller).lost, 1u);
+}
+
 TEST(Bus, WhoTakesUpNoAnswersIsNotHeardUntilHeDoes) {
   BusStation station;
   const std::size_t caller = station.add();
@@ -149,7 +173,8 @@ TEST(Bus, WhoDoesNotReadIsToldOfPoolsByTheNewestListAlone) {
     station.set_serving(changes, i % 2 == 1);
     station.loop().poll();
   }
-  EXPECT_TRUE(station.hears(silent, [](const auto& heard) { return heard.serving == std::vector{true, false}; }));
+  station.set_serving(silent, false);  // which the newest list alone says
+  EXPECT_TRUE(station.hears(silent, [](const auto& heard) { return heard.serving == std::vector{false, false}; }));
   EXPECT_LT(station.heard(silent).lists, kChanges / 2);
 }
 
@@ -271,6 +296,28 @@ TEST(Bus, WhoSendsALargeMessageThatFindsNoDescriptorHereIsToldAndStays) {
   EXPECT_EQ(station.bus().status().disconnected, 0u);
 }
 
+TEST(Bus, WhoAsksForALargeMessageIsToldThatItIsNotKept) {
+  BusStation station(retaining(10));
+  const std::size_t publisher = station.add();
+  constexpr std::uint32_t kSize = 100'000;
+  const UniqueFd memory(::memfd_create("large", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  ASSERT_EQ(::ftruncate(memory.get(), kSize), 0);
+  ASSERT_EQ(::fcntl(memory.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE), 0);
+  const int fds[] = {memory.get()};
+  station.say(publisher,
+              BusStation::frame_of({encode_bus_record({HF_BUS_PUBLISH, "a", "", "1"}, {}),
+                                    large_record(HF_BUS_PUBLISH, "a", kSize),
+                                    encode_bus_record({HF_BUS_PUBLISH, "a", "", "3"}, {})}),
+              fds);
+  station.settle(publisher);
+  for (const std::uint64_t after : {1U, 2U}) {
+    const std::size_t worker = station.add();
+    station.subscribe(worker, "a", after);
+    EXPECT_TRUE(station.hears(worker, [](const auto& heard) { return heard.messages.size() == 1; }));
+    EXPECT_EQ(station.heard(worker).incomplete, after == 1 ? 1u : 0u) << after;
+  }
+}
+
 TEST(Bus, WhatWaitsForOneWhoLeavesCountsAsDropped) {
   for (const bool by_breach : {false, true}) {
     BusStation station(retaining(10));
@@ -298,6 +345,30 @@ TEST(Bus, WhatABreachFollowsIsHeard) {
   EXPECT_TRUE(station.hears(sender, [](const auto& heard) { return heard.ended; }));
   EXPECT_TRUE(station.hears(hears, [](const auto& heard) { return !heard.messages.empty(); }));
   EXPECT_THAT(station.heard(hears).of("a"), testing::ElementsAre("1", "2"));
+}
+
+TEST(Bus, WhoIsTakenOffBecauseHeIsSlowIsHeardToTheEndOfHisFrame) {
+  BusConfig config;
+  config.queue = 64;
+  config.full = BusFull::Disconnect;
+  BusStation station(config);
+  const std::size_t slow = station.add({"fill", "a"});
+  const std::size_t other = station.add({"b"});
+  const std::size_t publisher = station.add();
+  fill_channel(station, publisher, "fill");
+  const std::string text(8000, 't');
+  station.publish(slow, {{"a", text}, {"b", "1"}, {"a", text}, {"b", "2"}});
+  EXPECT_TRUE(station.hears(slow, [](const auto& heard) { return heard.ended; }));
+  EXPECT_TRUE(station.hears(other, [](const auto& heard) { return heard.messages.size() == 2; }))
+      << station.heard(other).messages.size();
+}
+
+TEST(Bus, WhoClosesHisEndHasBrokenNothing) {
+  BusStation station;
+  const std::size_t worker = station.add();
+  ASSERT_EQ(::shutdown(station.place(worker).worker_end().get(), SHUT_RDWR), 0);
+  EXPECT_TRUE(run_until(station.loop(), [&] { return station.bus().status().members[0].is_off; }));
+  EXPECT_EQ(station.bus().status().disconnected, 0u);
 }
 
 }  // namespace

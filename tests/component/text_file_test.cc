@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "support/eventually.h"
 #include "support/temp_directory.h"
 
 namespace holdfast {
@@ -28,6 +29,17 @@ TEST(TextFile, ThatCannotBeReadSaysWhy) {
   EXPECT_EQ(read_text_file(directory / "none", 10).error().code, std::errc::no_such_file_or_directory);
   EXPECT_EQ(read_text_file(directory.path().string(), 10).error().code, std::errc::is_a_directory);
   EXPECT_EQ(read_text_file("/dev/zero", 1000).error().code, std::errc::file_too_large);
+}
+
+// So what could not be read is read again when it may be.
+TEST(TextFile, TheStampOfOneWithOtherPermissionsIsAnother) {
+  const TempDirectory directory;
+  const std::string path = directory / "file";
+  write_text(path, "one");
+  const FileStamp before = stamp_of(path);
+  EXPECT_EQ(before, stamp_of(path));
+  // The kernel's clock for files may stand still for some milliseconds.
+  EXPECT_TRUE(test::eventually([&] { return ::chmod(path.c_str(), 0600) == 0 && stamp_of(path) != before; }));
 }
 
 TEST(TextFile, IsMadeOnceAndNeverOverwritten) {

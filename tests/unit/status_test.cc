@@ -50,6 +50,9 @@ Status example() {
   dead.home_buckets = 256;
   dead.last_exit = "killed by signal 9 (SIGKILL)";
   dead.next_start = 300ms;
+  BusMemberStatus& off = status.bus.members.emplace_back();
+  off.worker = "web/0";
+  off.is_off = true;
   return status;
 }
 

@@ -46,6 +46,21 @@ TEST(Admission, AListThatChangesIsInForceAnewAndOneWithAMistakeIsNot) {
   EXPECT_EQ(supervisor.wait_until_settled().refused.at("denied"), 3u);
 }
 
+TEST(Admission, AMistakeInAListIsToldOnce) {
+  const TempDirectory directory;
+  const std::string denied = directory / "deny", allowed = directory / "allow";
+  write_text(denied, "127.0.8.0/24\n");
+  write_text(allowed, "127.0.0.0/8\n");
+  const Supervisor supervisor(passed("127.0.0.1:0,deny=" + denied + ",allow=" + allowed));
+  supervisor.wait_until_serving();
+  replace(denied, "127.0.9.1/8\n");
+  supervisor.wait_until_told("what it said before stays in force");
+  replace(allowed, "127.0.0.0/8\n# and nobody else\n");
+  supervisor.wait_until_told(allowed + " has changed and is in force");  // so both were looked at again
+  const std::string told = supervisor.errors();
+  EXPECT_EQ(told.find("stays in force"), told.rfind("stays in force")) << told;
+}
+
 // As `cat new > allow` leaves it for a moment: it would lock everybody out.
 TEST(Admission, AListOfThoseThatAreLetInWithNobodyOnItIsASlip) {
   const TempDirectory directory;

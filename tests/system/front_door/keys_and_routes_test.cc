@@ -298,6 +298,9 @@ class MovingRoutes : public FrontDoorRoutes {
   }
   [[nodiscard]] std::unique_ptr<Supervisor> start_at(const std::string& address) const {
     write(address);
+    return start();
+  }
+  [[nodiscard]] std::unique_ptr<Supervisor> start() const {
     auto supervisor = std::make_unique<Supervisor>(plan_of_file(file_));
     supervisor->wait_until("all serve", all_serve);
     return supervisor;
@@ -353,6 +356,30 @@ TEST_F(MovingRoutes, AListenerComesWhenTheWorkersOfAllItsPoolsKnowIt) {
   const auto answer = client.receive();
   ASSERT_TRUE(answer) << name_of(client.ending());
   EXPECT_EQ(answer->listener, "http") << "else a worker has it that was never told of the listener";
+}
+
+TEST_F(MovingRoutes, AListenerOfANewPoolComesWhenTheWorkersOfTheOthersKnowItToo) {
+  write("127.0.0.3:0");
+  const std::string whole = text_of(file_);
+  const std::size_t http = whole.find("[listeners.http]"), chat = whole.find("[pools.chat]");
+  const std::string begin = whole.substr(0, http) + "[listeners.talk]\naddress = \"127.0.0.2:0\"\npool = \"chat\"\n";
+  write_text(file_, begin + whole.substr(chat));
+  const auto supervisor = start();
+  write_text(hold_, "");
+  write_text(file_, begin + whole.substr(http));
+  ASSERT_EQ(supervisor->tell("reload").exit_code, 0);
+  supervisor->wait_until_told("web/0: pid");  // it is ready; that of chat waits
+  const StatusView status = supervisor->status();
+  const auto came = std::find_if(status.listeners.begin(), status.listeners.end(),
+                                 [](const ListenerView& listener) { return listener.name == "http"; });
+  ASSERT_NE(came, status.listeners.end());
+  HttpClient client(endpoint(came->address));
+  client.send("/chat");
+  EXPECT_TRUE(came->paused);
+  std::filesystem::remove(hold_);
+  const auto answer = client.receive();
+  ASSERT_TRUE(answer) << name_of(client.ending());
+  EXPECT_EQ(answer->listener, "http");
 }
 
 TEST_F(FrontDoorRoutes, RoutesGoByTheClientBehindTheProxy) {

@@ -82,6 +82,21 @@ TEST_F(Group, WhoseCleanUpFailsTellsWhoWaitsForItsRestart) {
   EXPECT_THAT(ran.errors, HasSubstr("no such device"));
 }
 
+TEST_F(Group, WhoseCleanUpCannotBeStartedTellsIt) {
+  const SupervisorPlan as_planned = plan("restart-group = \"all\"");
+  const std::string tool = directory_ / "tool";
+  std::string text = text_of(file_);
+  const std::size_t at = text.find("clean-up = ");
+  text.replace(at, std::string::npos, "clean-up = [\"" + tool + "\"]\n");
+  write_text(file_, text);
+  const Supervisor supervisor(as_planned, &directory_);
+  supervisor.wait_until_serving();
+  const Ran ran = supervisor.tell("restart", {"--wait"});
+  EXPECT_EQ(ran.exit_code, 1);
+  EXPECT_THAT(ran.errors, HasSubstr("the clean-up of slot 0 was not started: "));
+  EXPECT_THAT(ran.errors, HasSubstr(tool));
+}
+
 TEST_F(Group, AWorkerOfNoneComesBackAloneAfterItsOwnCleanUp) {
   const Supervisor supervisor(plan(""), &directory_);
   const StatusView before = supervisor.wait_until_serving();

@@ -68,6 +68,8 @@ TEST_F(NodeServed, AClusterProgramNeedsNoOptionAndItsClientsKeepTheirWorker) {
       ASSERT_TRUE(response) << supervisor.errors();
       EXPECT_EQ(response->slot, supervisor.route(source));
       EXPECT_THAT(response->body, HasSubstr("\"remote\":\"" + source + "\""));
+      // cluster.worker.id, by which programs let the first worker do what is to be done once
+      EXPECT_THAT(response->body, HasSubstr("\"worker\":" + std::to_string(response->slot + 1) + ","));
     }
   }
   EXPECT_EQ(supervisor.wait_until_settled().handed, 40u);
@@ -286,6 +288,41 @@ TEST_F(NodeServed, AServerThatIsClosedForGoodLeavesTheOthersAlone) {
   supervisor.wait_until_settled();
 }
 
+TEST_F(NodeServed, OfTwoServersNeitherGetsTheListenerOfTheOtherWhenOneMoves) {
+  const TempDirectory directory;
+  write_text(directory / "app.js",
+             "const http = require('node:http');\n"
+             "const serve = (name, port, then) =>\n"
+             "  http.createServer((request, response) => response.end(`{\"name\":\"${name}\"}`)).listen(port, then);\n"
+             "serve('one', 3000, () => serve('two', 4000));\n");
+  const std::string file = directory / "web.toml";
+  const auto write = [&](const std::string& address) {
+    write_text(file,
+               "[listeners.a]\naddress = \"" + address +
+                   "\"\n[listeners.b]\naddress = \"127.0.0.3:0\"\n[pools.web]\nworkers = 1\ncommand = [\"node\", \"" +
+                   (directory / "app.js") + "\"]\n");
+  };
+  write("127.0.0.2:0");
+  SupervisorPlan plan = plan_of({}, {"-c", file}, 0);
+  plan.listen = {};
+  const Supervisor supervisor(plan);
+  supervisor.wait_until_serving();
+  const auto expect_each_at_its_own = [&] {
+    const StatusView status = supervisor.wait_until("there are two listeners",
+                                                    [](const StatusView& view) { return view.listeners.size() == 2; });
+    for (const ListenerView& listener : status.listeners) {
+      const std::optional<Response> response = get_once(endpoint(listener.address), "/");
+      ASSERT_TRUE(response) << listener.name << supervisor.errors();
+      EXPECT_THAT(response->body, HasSubstr(listener.name == "a" ? "one" : "two")) << listener.name;
+    }
+  };
+  expect_each_at_its_own();
+  write("127.0.0.4:0");
+  const Ran ran = supervisor.tell("reload", {"--wait"});
+  ASSERT_EQ(ran.exit_code, 0) << ran.errors;
+  expect_each_at_its_own();
+}
+
 TEST_F(NodeServed, AProgramForAnotherDialectThatCorrectsTheFileIsSpokenToInIt) {
   const TempDirectory directory;
   const std::string file = directory / "web.toml";
@@ -398,6 +435,22 @@ TEST_F(NodeServed, ItsScriptIsReadOnceForEachWorkerThatIsStarted) {
   supervisor.wait_until_told("it is taken for a worker of the dialect sticky-session");
   const std::string log = supervisor.errors();
   EXPECT_LT(log.find("started pid", log.find("started pid") + 1), log.find("it is taken for")) << log;
+}
+
+TEST_F(NodeServed, AServerThatItAsksForAgainAndAgainIsRefusedWithOneWord) {
+  const TempDirectory directory;
+  write_text(directory / "app.js",
+             "const net = require('node:net');\n"
+             "let tries = 0;\n"
+             "const tryAgain = () => net.createServer().on('error', () => {\n"
+             "  if (++tries < 5) tryAgain(); else console.log('given up');\n"
+             "}).listen(4000);\n"
+             "require('node:http').createServer().listen(3000, tryAgain);\n");
+  const Supervisor supervisor(plan_of({"node", directory / "app.js"}, {}, 1));
+  wait_until_written(supervisor, "given up");
+  const std::string log = supervisor.errors(), refused = "each listener has its server already";
+  EXPECT_NE(log.find(refused), std::string::npos) << log;
+  EXPECT_EQ(log.find(refused), log.rfind(refused)) << log;
 }
 
 TEST_F(NodeServed, AUdpSocketOfClusterIsRefusedAndTheRestServes) {

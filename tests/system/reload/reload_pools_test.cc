@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <signal.h>
 
+#include <future>
 #include <nlohmann/json.hpp>
 
 #include "support/load_loop.h"
@@ -71,6 +72,18 @@ TEST_F(ReloadPools, OneComesAndServesAndGoesAgainAndItsNumbersStay) {
   EXPECT_EQ(report.failed(), 0U) << report.summary();
   supervisor.wait_until_settled();
   EXPECT_TRUE(eventually([&] { return children_of(supervisor.pid()).size() == 2; }));
+}
+
+TEST_F(ReloadPools, OneThatComesIsThereWhenItsSlotsServeOrAreDrained) {
+  const Supervisor supervisor(plan(), &directory_);
+  supervisor.wait_until_serving();
+  const std::string starts_for_ever = "sh -c '[ {slot} = 1 ] && exec sleep 3600; exec " + whoami_program() + "'";
+  write(web() + pool("game", starts_for_ever) + "intake = \"sdk\"\nstart-timeout = \"1h\"\n");
+  std::future<Ran> reloading = std::async(std::launch::async, [&] { return reload(supervisor); });
+  supervisor.wait_until_told("game/1: started pid");
+  ASSERT_EQ(supervisor.tell("drain", {"--wait", "game/1"}).exit_code, 0);
+  const Ran ran = reloading.get();
+  EXPECT_EQ(ran.exit_code, 0) << ran.errors;
 }
 
 TEST_F(ReloadPools, OneInWhichNoWorkerComesUpIsTakenBackAndWhatWasToGoStays) {

@@ -110,6 +110,29 @@ TEST_F(Reload, WhatFailsInOneSlotIsTriedInNoOther) {
   EXPECT_THAT(supervisor.errors(), testing::Not(testing::ContainsRegex("web/[12]: started pid [0-9]+ as successor")));
 }
 
+TEST_F(Reload, TellsTheLastTwentyLinesOfAWorkerThatFailed) {
+  const Supervisor supervisor(plan(), &directory_);
+  supervisor.wait_until_serving();
+  write("workers = 3", "sh -c 'seq 101 130; exit 3'");
+  const Ran ran = reload(supervisor);
+  EXPECT_EQ(ran.exit_code, 1);
+  EXPECT_THAT(ran.errors, HasSubstr("| 111\n"));
+  EXPECT_THAT(ran.errors, HasSubstr("| 130"));
+  EXPECT_THAT(ran.errors, testing::Not(HasSubstr("| 110\n")));
+}
+
+TEST_F(Reload, OfWorkersThatBelongTogetherIsRolledBackByStartingThemAgain) {
+  const std::string together = "workers = 3\nrestart-group = \"all\"";
+  write(together);
+  const Supervisor supervisor(plan(), &directory_);
+  supervisor.wait_until_serving();
+  write(together, "sh -c 'exit 3'");
+  const Ran ran = reload(supervisor);
+  EXPECT_EQ(ran.exit_code, 1);
+  EXPECT_THAT(ran.errors, HasSubstr("the workers are started again as before: "));
+  supervisor.wait_until_serving();
+}
+
 // The successor is ready, and so nothing but its canary stands between it and the clients.
 struct Fate {
   const char* name;

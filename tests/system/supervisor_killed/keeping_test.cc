@@ -46,6 +46,11 @@ class Manager {
     return names_;
   }
   [[nodiscard]] bool has(const std::string& name) const { return names().contains(name); }
+  // Whether it was told to keep it no longer.
+  [[nodiscard]] bool has_lost(const std::string& name) const {
+    const std::lock_guard lock(mutex_);
+    return taken_back_.contains(name);
+  }
 
  private:
   void work() {
@@ -56,9 +61,11 @@ class Manager {
       if (size <= 0) continue;
       const std::string text(buffer.data(), static_cast<std::size_t>(size));
       const std::size_t at = text.find("FDNAME=");
-      if (!text.starts_with("FDSTORE=1") || at == std::string::npos) continue;
+      if (at == std::string::npos) continue;
+      const std::string name = text.substr(at + 7, text.find('\n', at) - at - 7);
       const std::lock_guard lock(mutex_);
-      names_.insert(text.substr(at + 7, text.find('\n', at) - at - 7));
+      if (text.starts_with("FDSTORE=1")) names_.insert(name);
+      if (text.starts_with("FDSTOREREMOVE=1")) taken_back_.insert(name);
     }
   }
 
@@ -66,6 +73,7 @@ class Manager {
   const int fd_;
   mutable std::mutex mutex_;
   std::set<std::string> names_;
+  std::set<std::string> taken_back_;
   std::atomic<bool> stopping_{false};
   std::thread thread_;
 };
@@ -87,7 +95,11 @@ TEST(KeptForTheNextSupervisor, WhatTheManagerDidNotHearIsGivenToItAgain) {
     return count;
   };
   int rounds = 0;
-  for (const std::string newcomer : {"pidfd.main.3", "pidfd.main.4"}) {
+  struct Change {
+    std::string dead;
+    std::string newcomer;
+  };
+  for (const Change& change : {Change{"pidfd.main.1", "pidfd.main.3"}, Change{"pidfd.main.3", "pidfd.main.4"}}) {
     manager.reset();
     const pid_t worker = supervisor.status().slot(0).pid;
     send_signal(worker, SIGKILL);
@@ -95,7 +107,8 @@ TEST(KeptForTheNextSupervisor, WhatTheManagerDidNotHearIsGivenToItAgain) {
       return status.all_serving() && status.slot(0).pid != worker;
     });
     manager = std::make_unique<Manager>(path);
-    EXPECT_TRUE(eventually([&] { return manager->has(newcomer); })) << newcomer;
+    EXPECT_TRUE(eventually([&] { return manager->has(change.newcomer); })) << change.newcomer;
+    EXPECT_TRUE(eventually([&] { return manager->has_lost(change.dead); })) << change.dead;
     EXPECT_FALSE(manager->has("pidfd.main.2")) << "that one it has";
     // Each failure is told, and each end of one.
     rounds++;

@@ -240,6 +240,17 @@ TEST(Options, AutoIsOneWorkerForEachCpu) {
   EXPECT_FALSE(set("--workers", config, "0"));
 }
 
+TEST(Options, TheNameOfAFleetCannotEndWithinAChannelsName) {
+  Config config;
+  ASSERT_TRUE(set("--bus-fleet", config, "shop-1.eu_west"));
+  for (const std::string text : {"", "shop:1", "shop 1", "shop*", "caf\xc3\xa9"}) {
+    const Outcome outcome = set("--bus-fleet", config, text);
+    ASSERT_FALSE(outcome) << text;
+    EXPECT_THAT(outcome.error().message(), HasSubstr("'" + text + "'"));
+  }
+  EXPECT_EQ(config.bus.fleet, "shop-1.eu_west");
+}
+
 TEST(Options, FlagsAndTheirWordsAreWhatTheHelpNeeds) {
   std::set<std::pair<Scope, std::string>> keys;
   std::set<std::string> flags;

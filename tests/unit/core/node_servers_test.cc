@@ -94,6 +94,36 @@ TEST(NodeServers, WhatLeavesIsGivenToNobodyAndWhoHasItKeepsIt) {
   EXPECT_THAT(refused(servers, on_port(9100)).why, Not(HasSubstr(":3000,")));
 }
 
+TEST(NodeServers, WhatMovesIsNotExchangedForAnotherListener) {
+  const auto named = [](const char* address, const char* name) {
+    NodeServers::Offered offered = listener(address);
+    offered.name = name;
+    return offered;
+  };
+  NodeServers::Offered old = leaving("127.0.0.2:80");
+  old.name = "a";
+  for (const bool in_order : {true, false}) {
+    NodeServers servers({named("127.0.0.2:80", "a"), named("127.0.0.3:80", "b")});
+    EXPECT_EQ(granted(servers, on_port(3000)), 0u);
+    EXPECT_EQ(granted(servers, on_port(4000)), 1u);
+    servers.forget_servers();
+    servers.set_listeners({old, named("127.0.0.3:80", "b"), named("127.0.0.4:80", "a")});
+    if (!in_order) {
+      EXPECT_EQ(granted(servers, on_port(4000)), 1u);
+    }
+    EXPECT_EQ(granted(servers, on_port(3000)), 2u);
+    EXPECT_EQ(granted(servers, on_port(4000)), 1u);
+  }
+}
+
+TEST(NodeServers, ThePortThatIsMeantCountsForMoreThanTheNameOfBefore) {
+  NodeServers servers({{listener(":80").address, "a"}});
+  EXPECT_EQ(granted(servers, on_port(3000)), 0u);
+  servers.forget_servers();
+  servers.set_listeners({{listener(":80").address, "a"}, {listener(":3000").address, "b"}});
+  EXPECT_EQ(granted(servers, on_port(3000)), 1u);
+}
+
 TEST(NodeServers, UdpAndDescriptorsAreRefusedWithTheReason) {
   NodeServers servers({listener(":80")});
   EXPECT_EQ(refused(servers, {NodeServer::Kind::Udp, "", 53, 0}).error, ENOTSUP);
