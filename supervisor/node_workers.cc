@@ -82,9 +82,13 @@ void NodeWorkers::adopt_worker(WorkerId worker, NodeInbox& inbox) {
 }
 
 SavedNodeWorkers NodeWorkers::save(SavedFor what) const {
-  using Which = NodeClientSessions::Which;
   const bool all = what == SavedFor::Upgrade;
-  SavedNodeWorkers saved{found_, servers_.save(), relay_.adapters(), sessions_.save(all ? Which::All : Which::Newest)};
+  SavedNodeWorkers saved{found_, servers_.save(), relay_.adapters(), {}, {}};
+  if (all) {
+    saved.sessions.insert(sessions_.workers().begin(), sessions_.workers().end());
+  } else {
+    saved.newest_sessions = sessions_.newest();
+  }
   if (!census_) return saved;
   for (const Census::Connection& connection : census_->some(all ? Census::kMostSaved : Census::kMostKept))
     saved.open[std::to_string(connection.group)].push_back(to_text(connection.ends));
@@ -98,7 +102,8 @@ void NodeWorkers::adopt(const SavedNodeWorkers& saved) {
   servers_.adopt(saved.servers);
   knows_servers_ = !saved.servers.taken.empty();
   relay_.adopt(saved.adapters);
-  sessions_.adopt(saved.sessions);
+  sessions_.adopt(NodeClientSessions::Workers(saved.sessions.begin(), saved.sessions.end()));
+  sessions_.adopt(saved.newest_sessions);
 }
 
 Result<UniqueFd> NodeWorkers::begin(WorkerId worker, NodeInbox& inbox) {

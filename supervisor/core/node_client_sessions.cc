@@ -43,12 +43,12 @@ std::optional<WorkerId> NodeClientSessions::worker_of(std::string_view id) const
   return known == workers_.end() ? std::nullopt : std::optional(known->second);
 }
 
-std::vector<NodeClientSessions::Saved> NodeClientSessions::save(Which which) const {
+std::vector<NodeClientSessions::Saved> NodeClientSessions::newest() const {
   std::map<WorkerId, std::string> ids;
   const auto add = [&ids](const auto& sessions) {
     for (const auto& [id, worker] : sessions) ids[worker] += id;
   };
-  if (which == Which::All || workers_.size() <= kMostOfNewest) {
+  if (workers_.size() <= kMostOfNewest) {
     add(workers_);
   } else {
     add(newest_);
@@ -59,8 +59,12 @@ std::vector<NodeClientSessions::Saved> NodeClientSessions::save(Which which) con
   return saved;
 }
 
-void NodeClientSessions::adopt(const std::vector<Saved>& saved) {
-  for (const Saved& of_worker : saved) {
+void NodeClientSessions::adopt(const Workers& workers) {
+  for (const auto& [id, worker] : workers) on_session(worker, {id, true});
+}
+
+void NodeClientSessions::adopt(const std::vector<Saved>& newest) {
+  for (const Saved& of_worker : newest) {
     for (std::size_t at = 0; at + kSessionLength <= of_worker.ids.size(); at += kSessionLength) {
       on_session(of_worker.worker, {of_worker.ids.substr(at, kSessionLength), true});
     }

@@ -24,21 +24,24 @@ class NodeClientSessions {
   void on_session(WorkerId worker, const NodeClientSession& session);
   void on_gone(WorkerId worker);
   [[nodiscard]] std::optional<WorkerId> worker_of(std::string_view id) const;
-  // For a program that goes on where this one stops. It is written down again and again for the case of a sudden end,
-  // which a hundred thousand would make dear: of more than kMostOfNewest it is then those that were opened last. Some
-  // of these may have ended, which nobody minds.
+  // For a program that goes on where this one stops: the worker of each session.
+  using Workers = std::map<std::string, WorkerId, std::less<>>;
+  [[nodiscard]] const Workers& workers() const { return workers_; }
+  // The same for the case of a sudden end. It is written down again and again, which a hundred thousand would make dear: of more than
+  // kMostOfNewest it is those that were opened last. Some of these may have ended, which nobody minds.
   struct Saved {
     WorkerId worker;
     std::string ids;  // one after the other: all are of one length
   };
-  enum class Which { All, Newest };
-  [[nodiscard]] std::vector<Saved> save(Which which) const;
-  void adopt(const std::vector<Saved>& saved);
+  [[nodiscard]] std::vector<Saved> newest() const;
+  // What `workers` has said, or `newest`.
+  void adopt(const Workers& workers);
+  void adopt(const std::vector<Saved>& newest);
   [[nodiscard]] std::size_t size() const { return workers_.size(); }
   static constexpr std::size_t kMostOfNewest = std::size_t{1} << 14;
 
  private:
-  std::map<std::string, WorkerId, std::less<>> workers_;
+  Workers workers_;
   std::deque<std::pair<std::string, WorkerId>> newest_;
   std::map<WorkerId, std::size_t> sessions_of_;
 };

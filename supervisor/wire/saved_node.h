@@ -48,7 +48,8 @@ struct SavedNodeWorkers {
   NodeDialect found = NodeDialect::Auto;
   NodeServers::Saved servers;
   std::map<std::string, NodeRelay::Adapter> adapters;
-  std::vector<NodeClientSessions::Saved> sessions;
+  std::map<std::string, WorkerId> sessions;                // for an upgrade, which every version knows
+  std::vector<NodeClientSessions::Saved> newest_sessions;  // for a sudden end
   // By worker: what it has open, as far as that matters; both ends of each.
   std::map<std::string, std::vector<std::string>> open = {};
 };

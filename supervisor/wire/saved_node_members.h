@@ -150,7 +150,8 @@ void members(Form& form, SavedNodeWorkers& workers) {
   form("found", workers.found);
   form("servers", workers.servers);
   form("adapters", workers.adapters);
-  form("sessions_of", workers.sessions);
+  form("sessions", workers.sessions);
+  form("newest_sessions", workers.newest_sessions);
   form("open", workers.open);
 }
 

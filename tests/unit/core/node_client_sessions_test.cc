@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <string>
 
 namespace holdfast {
@@ -61,9 +62,10 @@ TEST(NodeClientSessions, AreSavedByTheirWorkers) {
   NodeClientSessions sessions;
   sessions.on_session(kOne, {kSession, true});
   sessions.on_session(kTwo, {kOther, true});
-  for (const auto which : {NodeClientSessions::Which::All, NodeClientSessions::Which::Newest}) {
-    NodeClientSessions next;
-    next.adopt(sessions.save(which));
+  NodeClientSessions upgraded, recovered;
+  upgraded.adopt(sessions.workers());
+  recovered.adopt(sessions.newest());
+  for (NodeClientSessions& next : {std::ref(upgraded), std::ref(recovered)}) {
     EXPECT_EQ(next.size(), 2U);
     EXPECT_EQ(next.worker_of(kSession), kOne);
     EXPECT_EQ(next.worker_of(kOther), kTwo);
@@ -77,15 +79,15 @@ TEST(NodeClientSessions, OfVeryManyThoseThatWereOpenedLastAreSavedAgainAndAgain)
   const std::size_t all = 2 * NodeClientSessions::kMostOfNewest;
   for (std::size_t i = 0; i < all; i++) sessions.on_session(i % 2 == 0 ? kOne : kTwo, {numbered(i), true});
   NodeClientSessions next;
-  next.adopt(sessions.save(NodeClientSessions::Which::Newest));
+  next.adopt(sessions.newest());
   EXPECT_EQ(next.size(), NodeClientSessions::kMostOfNewest);
   EXPECT_EQ(next.worker_of(numbered(all - 1)), kTwo);
   EXPECT_EQ(next.worker_of(numbered(all / 2)), kOne);
   EXPECT_EQ(next.worker_of(numbered(all / 2 - 1)), std::nullopt);
   sessions.on_gone(kTwo);
-  EXPECT_EQ(sessions.save(NodeClientSessions::Which::Newest).size(), 1U);
+  EXPECT_EQ(sessions.newest().size(), 1U);
   NodeClientSessions upgraded;
-  upgraded.adopt(sessions.save(NodeClientSessions::Which::All));
+  upgraded.adopt(sessions.workers());
   EXPECT_EQ(upgraded.size(), all / 2);
 }
 

@@ -74,7 +74,8 @@ SavedState busy_state() {
   pool.node = SavedNodeWorkers{NodeDialect::SocketIo,
                                {{{{NodeServer::Kind::Tcp6, "::", 3000, 0}, 1}}, {{1, "\"keys\""}}},
                                {{"uid", {WorkerId{7}, "/chat"}}},
-                               {{WorkerId{7}, "session"}},
+                               {{"session", WorkerId{7}}},
+                               {{WorkerId{7}, "newest"}},
                                {{"7", {"10.0.0.1 80 192.0.2.1 40000"}}}};
   pool.at_session_door = {{"connection.61", "02"}};
   SavedWorker& worker = pool.workers.emplace_back();
@@ -130,8 +131,8 @@ TEST(SavedState, ComesBackAsItWas) {
   EXPECT_EQ(session.servers[0].asked, 6);
   EXPECT_EQ(session.unsure->asked, 77);
   EXPECT_TRUE(read->pools[0].slots[0].node_inbox->channel->cut);
-  EXPECT_EQ(read->pools[0].node->sessions.at(0).worker, WorkerId{7});
-  EXPECT_EQ(read->pools[0].node->sessions.at(0).ids, "session");
+  EXPECT_EQ(read->pools[0].node->sessions.at("session"), WorkerId{7});
+  EXPECT_EQ(read->pools[0].node->newest_sessions.at(0).ids, "newest");
 }
 
 TEST(SavedState, IgnoresMembersThatItDoesNotKnow) {
