@@ -358,22 +358,7 @@ void FleetRunner::on_exit(WorkerId worker, const ExitStatus& status) {
   *slot.last_exit += hint;
   if (occupant.told_to_end == Fleet::Why::NotReady) *slot.last_exit += ", " + missing_sign(occupant);
   slot.last_lines = occupant.process->last_lines();
-  const bool expected = known != nullptr && (std::holds_alternative<Fleet::Draining>(known->phase) ||
-                                             (fleet_.stop() != Fleet::Stop::No && status == ExitStatus{}));
-  // Who knows no drain but a signal may die of it.
-  const bool by_farewell = expected && occupant.farewell && status.signal == pool_.stop_signal.number;
-  const bool as_told = occupant.told_to_end == Fleet::Why::Stopping &&
-                       (status.signal == pool_.stop_signal.number || status.signal == SIGKILL);
-  if (by_farewell || (expected && (status == ExitStatus{} || !status.is_known))) {
-    spdlog::info("{}: pid {} has {}", label(occupant.slot), occupant.process->pid(),
-                 by_farewell ? "left on " + signal_name(status.signal) : "drained and left");
-  } else if (as_told) {
-    spdlog::info("{}: pid {} {}, as it was told to end", label(occupant.slot), occupant.process->pid(),
-                 to_text(status));
-  } else {
-    spdlog::warn("{}: pid {} {}{}{}", label(occupant.slot), occupant.process->pid(), to_text(status), hint,
-                 quote(slot.last_lines));
-  }
+  tell_exit(occupant, status, known, hint);
   const std::vector<int>& final_codes = pool_.no_restart_codes;
   const bool final =
       status.is_known && status.signal == 0 && std::count(final_codes.begin(), final_codes.end(), status.code) > 0;
@@ -404,6 +389,26 @@ void FleetRunner::on_exit(WorkerId worker, const ExitStatus& status) {
   loop_.defer([gone = std::make_shared<Occupant>(std::move(occupant))] {});
   if (hooks_.on_left) hooks_.on_left();
   schedule();
+}
+
+void FleetRunner::tell_exit(const Occupant& occupant, const ExitStatus& status, const Fleet::Worker* known,
+                            const std::string& hint) const {
+  const bool expected = known != nullptr && (std::holds_alternative<Fleet::Draining>(known->phase) ||
+                                             (fleet_.stop() != Fleet::Stop::No && status == ExitStatus{}));
+  // Who knows no drain but a signal may die of it.
+  const bool by_farewell = expected && occupant.farewell && status.signal == pool_.stop_signal.number;
+  const bool as_told = occupant.told_to_end == Fleet::Why::Stopping &&
+                       (status.signal == pool_.stop_signal.number || status.signal == SIGKILL);
+  if (by_farewell || (expected && (status == ExitStatus{} || !status.is_known))) {
+    spdlog::info("{}: pid {} has {}", label(occupant.slot), occupant.process->pid(),
+                 by_farewell ? "left on " + signal_name(status.signal) : "drained and left");
+  } else if (as_told) {
+    spdlog::info("{}: pid {} {}, as it was told to end", label(occupant.slot), occupant.process->pid(),
+                 to_text(status));
+  } else {
+    spdlog::warn("{}: pid {} {}{}{}", label(occupant.slot), occupant.process->pid(), to_text(status), hint,
+                 quote(slots_[occupant.slot.value].last_lines));
+  }
 }
 
 void FleetRunner::retire(SlotId slot, std::unique_ptr<ConnectionSink> inbox) {

@@ -222,6 +222,9 @@ class FleetRunner {
   [[nodiscard]] std::vector<Connection> without_checks(std::vector<Connection> connections);
   void on_garbage(const ConnectionSink& inbox, const Error& error);
   void on_exit(WorkerId worker, const ExitStatus& status);
+  // `known`: as the fleet had it until then, or null. `hint`: what may be done about it, with a space in front; or empty.
+  void tell_exit(const Occupant& occupant, const ExitStatus& status, const Fleet::Worker* known,
+                 const std::string& hint) const;
   void retire(SlotId slot, std::unique_ptr<ConnectionSink> inbox);
   void place_again(ConnectionSink& inbox);
   void replace_inbox(SlotId slot);

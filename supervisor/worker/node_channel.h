@@ -20,6 +20,8 @@ namespace holdfast {
 
 // What a program may say to another at once: a broadcast with a picture in it is a few MiB.
 inline constexpr std::size_t kLongestNodeMessage = std::size_t{16} * 1024 * 1024;
+// Where the kernel refuses for a reason that time heals.
+inline constexpr Duration kRetryAfter = std::chrono::milliseconds(5);
 
 // All that is one worker's.
 struct NodeInbox::Channel {
