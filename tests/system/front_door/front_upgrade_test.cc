@@ -139,12 +139,7 @@ TEST(FrontDoorUpgrade, WhatIsOpenCountsOn) {
              {"--wait-limit", "0"}));
   supervisor.wait_until_serving();
   std::deque<HttpClient> open;
-  const auto come = [&](const std::string& client) {
-    open.emplace_back(supervisor.target());
-    open.back().send_raw(header_v1("TCP4 " + client + " 192.0.2.1 4000 443") + request_for("/", "keep-alive"));
-    const std::optional<Response> answer = open.back().receive();
-    return answer ? answer->code : 0;
-  };
+  const auto come = [&](const std::string& client) { return come_by_a_proxy(supervisor, client, open); };
   EXPECT_EQ(come("203.0.113.7"), 200);
   EXPECT_EQ(come("203.0.113.7"), 200);
   EXPECT_EQ(come("203.0.113.8"), 200);

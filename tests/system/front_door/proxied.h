@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <deque>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -30,6 +31,14 @@ inline std::string header_v2(char command, char family, const std::string& body)
 }
 // From 203.0.113.7 port 4000 to 192.0.2.1 port 443.
 inline std::string tcp4_addresses() { return std::string("\xcb\x00\x71\x07\xc0\x00\x02\x01\x0f\xa0\x01\xbb", 12); }
+
+// `client` comes through a proxy and stays, as the last of `open`. Answers the code that it got; 0: none.
+inline int come_by_a_proxy(const Supervisor& supervisor, const std::string& client, std::deque<HttpClient>& open) {
+  open.emplace_back(supervisor.target());
+  open.back().send_raw(header_v1("TCP4 " + client + " 192.0.2.1 4000 443") + request_for("/", "keep-alive"));
+  const std::optional<Response> answer = open.back().receive();
+  return answer ? answer->code : 0;
+}
 
 // What whoami answers of itself and of the connection.
 inline std::optional<nlohmann::json> told(HttpClient& client) {
