@@ -88,6 +88,13 @@ void Dispatcher::revive_listener(ListenerId listener) {
   watch_listeners();
 }
 
+bool Dispatcher::close_to_new_clients(ListenerId id) {
+  Listener& listener = *listeners_[id.value];
+  if (!listener.close_to_new_clients()) return false;
+  if (listener.stage() == Listener::Stage::Serving) listener.set_stage(Listener::Stage::Closing);
+  return true;
+}
+
 void Dispatcher::remove_listener(ListenerId id) {
   Listener& listener = *listeners_[id.value];
   if (listener.is_open()) accept_rest(listener);
@@ -195,7 +202,7 @@ void Dispatcher::adopt(ListenerId listener, AcceptedConnection connection) {
 }
 
 void Dispatcher::take(Listener& listener, AcceptedConnection connection) {
-  if (listener.stage() != Listener::Stage::Serving) {
+  if (listener.stage() != Listener::Stage::Serving && listener.stage() != Listener::Stage::Closing) {
     listener.count_refusal(Refusal::Removed);
     return refuse_connection(std::move(connection.fd));
   }

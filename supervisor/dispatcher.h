@@ -83,6 +83,10 @@ class Dispatcher {
   void leave_shared_socket(ListenerId listener);
   // One that is leaving, or serves too early, comes (again).
   void revive_listener(ListenerId listener);
+  // Nobody new comes to it, who has begun to come is served (unless it is refused there). Answers whether there may be any: for
+  // them `remove_listener` is to wait for `kHandshakeTime`.
+  [[nodiscard]] bool close_to_new_clients(ListenerId listener);
+  static constexpr Duration kHandshakeTime = std::chrono::seconds(1);  // a slow one, or one of which a packet was lost
   // Serves those whom the kernel has already connected (unless they are refused there), and closes it.
   void remove_listener(ListenerId listener);
   // Its socket is about to be shut down; its account goes on.

@@ -11,7 +11,8 @@ namespace {
 // A reload is waited for, so none is coming. (Where it was not, it serves: those of its workers that do not know it are renewed
 // by the next one.)
 SavedListener::Stage stage_of(const Listener& listener) {
-  if (listener.stage() == Listener::Stage::Leaving) return SavedListener::Stage::Leaving;
+  const bool leaves = listener.stage() == Listener::Stage::Leaving || listener.stage() == Listener::Stage::Closing;
+  if (leaves) return SavedListener::Stage::Leaving;
   return listener.stage() == Listener::Stage::Gone ? SavedListener::Stage::Gone : SavedListener::Stage::Serving;
 }
 

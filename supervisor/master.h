@@ -111,7 +111,9 @@ class Master {
   void abandon_preparation(const ReloadPlan& plan);
   void perform_reload();
   void on_part_done(const std::string& pool, const Outcome& outcome);
+  [[nodiscard]] std::set<std::string> handed_on_by(const Pool& pool) const;
   void conclude_reload();
+  void end_reload();
   void finish_reload(const ReloadEnd& end);
   void answer_reload(const ControlRequest& request, ControlReply reply);
   [[nodiscard]] Outcome make_bus();

@@ -81,7 +81,7 @@ void Master::follow_cpus() {
     if (!config.workers_auto) continue;
     spdlog::info("pool {}: {} CPUs may be used, before it was {}: so many workers", config.name, cpus, before);
     config.workers = cpus;
-    pool_of(config.name)->apply({config, false, {}}, [](const Outcome& outcome) {
+    pool_of(config.name)->apply({config, false, {}, {}}, [](const Outcome& outcome) {
       if (!outcome) spdlog::error("follow the number of CPUs: {}", outcome.error().message());
     });
   }

@@ -125,9 +125,9 @@ void Master::perform_reload() {
       pool.runner().await_serving(done);
       continue;
     }
-    PoolChange change{config, plan.rolled.contains(config.name), {}};
+    PoolChange change{config, plan.rolled.contains(config.name), {}, handed_on_by(pool)};
     for (const ListenerConfig& listener : plan.closed) {
-      if (listener.pool == config.name) change.closed.push_back(listener.name);
+      if (listener.pool == config.name) change.closed.insert(listener.name);
     }
     pool.apply(std::move(change), done);
   }
@@ -143,9 +143,37 @@ void Master::on_part_done(const std::string& pool, const Outcome& outcome) {
   if (--reload_->parts == 0) conclude_reload();
 }
 
+// Names of its listeners whose sockets those that come go on with.
+std::set<std::string> Master::handed_on_by(const Pool& pool) const {
+  std::set<std::string> names;
+  for (const ListenerConfig& listener : reload_->before.listeners) {
+    if (pool_name_of(listener, reload_->before) != pool.name()) continue;
+    for (const Pool::InTheWay& socket : pool.sockets_of(listener.name)) {
+      std::size_t open = 0;
+      for (const std::unique_ptr<Pool>& each : pools_) open += each->listeners_at(socket.address);
+      if (open > 1) names.insert(listener.name);
+    }
+  }
+  return names;
+}
+
 // What is to go goes last: if what is to come has failed, it stays.
 void Master::conclude_reload() {
+  if (!reload_->failures.empty() || reload_->plan.stopped.empty()) return end_reload();
+  reload_->parts = reload_->plan.stopped.size();
+  for (const std::string& name : reload_->plan.stopped) {
+    Pool& pool = *pool_of(name);
+    pool.close_listeners(handed_on_by(pool), [this] {
+      loop_.defer([this] {
+        if (--reload_->parts == 0) end_reload();
+      });
+    });
+  }
+}
+
+void Master::end_reload() {
   const ReloadPlan& plan = reload_->plan;
+  if (stopping_ && !plan.stopped.empty()) reload_->failures.emplace_back("the supervisor is stopping");
   for (const std::string& pool : plan.stopped) {
     if (reload_->failures.empty()) {
       remove_pool(pool);

@@ -63,7 +63,8 @@ Pool::Pool(Loop& loop, const PoolConfig& config, HashKey hash_key, FleetRunner::
       steerer_(loop, dispatcher_, config_, hash_key,
                [this](SlotId slot, bool stalled) { runner_.on_stalled(slot, stalled); }),
       runner_(loop, config_, dispatcher_, steerer_, with_ours(std::move(hooks))),
-      sweep_(loop, [this] { sweep_doors(); }) {}
+      sweep_(loop, [this] { sweep_doors(); }),
+      closed_(loop, [this] { finish_closing(); }) {}
 
 Outcome Pool::check_system() {
   const Intake intake = chosen_intake(config_);
@@ -96,6 +97,14 @@ std::vector<Pool::InTheWay> Pool::sockets_of(std::string_view name) const {
         {wished_.at(listener->id()), listener->address(), listener->socket(), steerer_.is_steered(listener->id())});
   }
   return sockets;
+}
+
+std::size_t Pool::listeners_at(const ListenAddress& address) const {
+  const auto& listeners = dispatcher_.listeners();
+  return static_cast<std::size_t>(
+      std::count_if(listeners.begin(), listeners.end(), [&](const std::unique_ptr<Listener>& listener) {
+        return listener->is_open() && listener->address() == address;
+      }));
 }
 
 // Two descriptors of one socket: what the kernel has queued there belongs to whoever accepts it.
@@ -248,6 +257,7 @@ void Pool::start() {
 
 void Pool::stop(Fleet::Stop how) {
   if (!std::exchange(stopping_, true)) {
+    finish_closing();
     dispatcher_.close_listeners();
     for (const std::unique_ptr<FrontDoor>& door : doors_) door->close();
     steerer_.begin_stop();
@@ -302,6 +312,7 @@ std::string Pool::why_paused(const Listener& listener) const {
     case Listener::Stage::Coming:
       return "its workers do not know it yet";
     case Listener::Stage::Leaving:
+    case Listener::Stage::Closing:
     case Listener::Stage::Gone:
       return "closed: it was removed";
     case Listener::Stage::Serving:

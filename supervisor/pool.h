@@ -27,7 +27,8 @@ namespace holdfast {
 struct PoolChange {
   PoolConfig config;
   bool roll = false;                // a value has changed that only new workers have
-  std::vector<std::string> closed;  // names of listeners
+  std::set<std::string> closed;     // names of listeners
+  std::set<std::string> handed_on;  // those among them whose sockets others go on with
 };
 
 // Workers that run the same command, the listeners whose clients they serve, and the account of both.
@@ -49,6 +50,8 @@ class Pool {
   };
   // Those of this name.
   [[nodiscard]] std::vector<InTheWay> sockets_of(std::string_view listener) const;
+  // Open TCP listeners that have this very address. Two of ours have one socket.
+  [[nodiscard]] std::size_t listeners_at(const ListenAddress& address) const;
   // Binds. After `start` it serves nobody before the next `apply` has told the workers. Errors: those of listen_on.
   // One that has the same address as one in the way goes on with its socket, if both pools take connections from us and this one
   // has started already; else EADDRINUSE, and so for two that both mean every address where one is steered.
@@ -79,6 +82,9 @@ class Pool {
   // found out as far as it can be.
   void recount();
   void resume();  // `start` after `adopt`, and after the doors hang
+  // Before the `stop` of a pool that is taken out while others go on: its listeners are closed, and who has begun to come is
+  // served first. `done` is called once.
+  void close_listeners(const std::set<std::string>& handed_on, std::function<void()> done);
   // The first call closes the listeners.
   void stop(Fleet::Stop how);
   // At the end, when nobody is left to take them up: resets the connections that still wait.
@@ -120,8 +126,12 @@ class Pool {
   [[nodiscard]] bool revive(const ListenerConfig& listener);
   [[nodiscard]] bool is_held_by_workers(ListenerId listener) const;
   void begin_leaving(const std::vector<ListenerId>& listeners);
-  void keep_change(const std::vector<ListenerId>& coming, const std::vector<ListenerId>& leaving);
+  void keep_change(const std::vector<ListenerId>& coming, const std::vector<ListenerId>& leaving,
+                   const std::set<std::string>& handed_on, std::function<void()> done);
   void undo_change(const std::vector<ListenerId>& coming, const std::vector<ListenerId>& leaving);
+  void close(const std::vector<ListenerId>& listeners, const std::set<std::string>& handed_on,
+             std::function<void()> done);
+  void finish_closing();
   void remove_left();
   void retire_door_of(ListenerId listener);
   void sweep_doors();
@@ -140,13 +150,16 @@ class Pool {
   bool stopping_ = false;
   std::set<ListenerId> removed_;  // those that leave, and may be closed when no worker has their sockets
   bool removal_due_ = false;
+  std::set<ListenerId> closing_;  // those to which nobody new comes
+  std::vector<std::function<void()>> when_closed_;
   std::set<ListenerId> held_back_;              // those that come when other pools' workers know them
   std::map<ListenerId, ListenAddress> wished_;  // as configured, by which one that comes back is known
   Dispatcher dispatcher_;
   Steerer steerer_;
   FleetRunner runner_;
   std::vector<std::unique_ptr<FrontDoor>> doors_;
-  Timer sweep_;  // while there are doors that are not needed any more, and somebody waits at them
+  Timer sweep_;   // while there are doors that are not needed any more, and somebody waits at them
+  Timer closed_;  // for `closing_`
   struct Taken {
     ListenerId listener;
     AcceptedConnection connection;

@@ -15,10 +15,8 @@ void Pool::apply(PoolChange change, std::function<void(Outcome)> done) {
   if (config_.prefix != before.prefix) steerer_.refresh();
   const std::vector<ListenerId> coming = listeners_in(Listener::Stage::Coming);
   std::vector<ListenerId> leaving = listeners_in(Listener::Stage::Serving);
-  std::erase_if(leaving, [&](ListenerId id) {
-    const std::string& name = dispatcher_.listeners()[id.value]->name();
-    return std::find(change.closed.begin(), change.closed.end(), name) == change.closed.end();
-  });
+  std::erase_if(leaving,
+                [&](ListenerId id) { return !change.closed.contains(dispatcher_.listeners()[id.value]->name()); });
   const bool held =
       std::any_of(leaving.begin(), leaving.end(), [this](ListenerId id) { return is_held_by_workers(id); });
   const bool resized = config_.workers != before.workers;
@@ -27,23 +25,19 @@ void Pool::apply(PoolChange change, std::function<void(Outcome)> done) {
     runner_.set_size(config_.workers, done);
   };
   if (!change.roll && coming.empty() && !held) {
-    keep_change(coming, leaving);
-    return finish(Done{});
+    return keep_change(coming, leaving, change.handed_on, [finish] { finish(Done{}); });
   }
   if (!coming.empty()) runner_.expect_listeners();
   begin_leaving(leaving);
   runner_.expect_to_leave(leaving);
-  runner_.roll([this, before, coming, leaving, finish](const Outcome& outcome) {
+  runner_.roll([this, before, coming, leaving, handed_on = change.handed_on, finish](const Outcome& outcome) {
     runner_.expect_to_leave({});
-    if (outcome) {
-      keep_change(coming, leaving);
-    } else {
-      config_ = before;
-      runner_.on_policy_changed();
-      dispatcher_.on_limits_changed();
-      runner_.forget_node_servers();
-      undo_change(coming, leaving);
-    }
+    if (outcome) return keep_change(coming, leaving, handed_on, [finish] { finish(Done{}); });
+    config_ = before;
+    runner_.on_policy_changed();
+    dispatcher_.on_limits_changed();
+    runner_.forget_node_servers();
+    undo_change(coming, leaving);
     finish(outcome);
   });
 }
@@ -96,7 +90,8 @@ void Pool::begin_leaving(const std::vector<ListenerId>& listeners) {
   steerer_.refresh();
 }
 
-void Pool::keep_change(const std::vector<ListenerId>& coming, const std::vector<ListenerId>& leaving) {
+void Pool::keep_change(const std::vector<ListenerId>& coming, const std::vector<ListenerId>& leaving,
+                       const std::set<std::string>& handed_on, std::function<void()> done) {
   for (const ListenerId listener : coming) {
     const bool still_comes = dispatcher_.listeners()[listener.value]->stage() == Listener::Stage::Coming;
     if (!still_comes) continue;  // a guest whose home has gone meanwhile
@@ -110,14 +105,41 @@ void Pool::keep_change(const std::vector<ListenerId>& coming, const std::vector<
   for (const ListenerId listener : leaving) {
     const Listener& closed = *dispatcher_.listeners()[listener.value];
     spdlog::info("no longer listening on {} ({})", to_text(closed.address()), closed.name());
-    if (is_held_by_workers(listener)) {
-      removed_.insert(listener);
+    if (is_held_by_workers(listener)) removed_.insert(listener);
+  }
+  steerer_.refresh();
+  remove_left();
+  close(leaving, handed_on, std::move(done));
+}
+
+void Pool::close_listeners(const std::set<std::string>& handed_on, std::function<void()> done) {
+  close(listeners_in(Listener::Stage::Serving), handed_on, std::move(done));
+}
+
+// A client that has sent its first packet to a socket can be connected by no other one: closed at once, it would reset him. That
+// socket is not closed to new clients, though, if another listener goes on with it.
+void Pool::close(const std::vector<ListenerId>& listeners, const std::set<std::string>& handed_on,
+                 std::function<void()> done) {
+  for (const ListenerId listener : listeners) {
+    if (is_held_by_workers(listener)) continue;
+    const bool stays = handed_on.contains(dispatcher_.listeners()[listener.value]->name());
+    if (!stays && steerer_.close_to_new_clients(listener)) {
+      closing_.insert(listener);
     } else {
       steerer_.remove_listener(listener);
     }
   }
   steerer_.refresh();
+  when_closed_.push_back(std::move(done));
+  if (closing_.empty()) return finish_closing();
+  closed_.arm(loop_.now() + Dispatcher::kHandshakeTime);
+}
+
+void Pool::finish_closing() {
+  closed_.disarm();
+  for (const ListenerId listener : std::exchange(closing_, {})) steerer_.remove_listener(listener);
   remove_left();
+  for (const std::function<void()>& done : std::exchange(when_closed_, {})) done();
 }
 
 bool Pool::is_known_everywhere(ListenerId listener) const {

@@ -6,6 +6,13 @@
 
 namespace holdfast {
 
+bool Steerer::close_to_new_clients(ListenerId id) {
+  if (const std::optional<std::size_t> index = managed_index(id)) {
+    for (const std::unique_ptr<SteerGroup>& group : listeners_[*index].groups) group->close_to_new_clients();
+  }
+  return dispatcher_.close_to_new_clients(id);
+}
+
 void Steerer::remove_listener(ListenerId id) {
   const std::optional<std::size_t> index = managed_index(id);
   if (!index) return dispatcher_.remove_listener(id);
@@ -37,7 +44,7 @@ holdfast::Listener::Stage Steerer::stage_of(const Listener& listener) const {
 
 bool Steerer::is_leaving(const Listener& listener) const {
   const holdfast::Listener::Stage stage = stage_of(listener);
-  return stage == holdfast::Listener::Stage::Leaving || stage == holdfast::Listener::Stage::Gone;
+  return stage != holdfast::Listener::Stage::Coming && stage != holdfast::Listener::Stage::Serving;
 }
 
 // Whose socket the slot's clients come to. A worker knows the listeners of its start: so whoever comes to a new one waits at the

@@ -73,6 +73,7 @@ class Listener {
     Coming,   // bound; whoever connects waits until the workers know it
     Serving,  // its clients are accepted and served
     Leaving,  // nobody new is served: the workers that know it are being replaced
+    Closing,  // nobody new comes; whom the kernel has begun to connect is served
     Gone,     // closed; its account stays, and its id is not used again
   };
   void set_stage(Stage stage) { stage_ = stage; }
@@ -82,6 +83,8 @@ class Listener {
 
   enum class Watch { Off, On };
   void watch(Watch watch);
+  // Whether handshakes may be under way, whose clients are to be accepted before `close`.
+  [[nodiscard]] bool close_to_new_clients();
   // Closes the socket and, if it is ours, removes the file of a Unix path. The account stays.
   void close();
   // One accept4; see sys/sockets.h. A connection is counted here and must end as handed, waiting or refused.

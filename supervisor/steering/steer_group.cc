@@ -49,6 +49,11 @@ Outcome SteerGroup::grow(unsigned slots) {
 
 Outcome SteerGroup::attach(std::span<const BpfInstruction> program) { return attach_program(control(), program); }
 
+void SteerGroup::close_to_new_clients() {
+  if (address_.transport != Transport::Stream || control_owner_ == SocketOwner::ServiceManager) return;
+  for (const Socket& socket : sockets_) holdfast::close_to_new_clients(socket.fd);
+}
+
 void SteerGroup::shut_down() {
   for (Socket& socket : sockets_) {
     socket.watcher.reset();

@@ -94,6 +94,8 @@ class SteerGroup {
   // In one step; see attach_program for the errors. A program that is refused leaves the old one in force.
   [[nodiscard]] Outcome attach(std::span<const BpfInstruction> program);
 
+  // As the function of that name in sys/sockets.h, for all its sockets (TCP), unless a service manager has them too.
+  void close_to_new_clients();
   // Nobody listens there any more, workers that still have a socket of it included (TCP). What waits is reset. Then it is
   // only to be destroyed.
   void shut_down();

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <limits>
 #include <utility>
 
 #include "sys/socket_name.h"
@@ -121,6 +122,11 @@ PortLetsIn::PortLetsIn(BorrowedFd listener) {
 
 PortLetsIn::~PortLetsIn() {
   if (changed_) (void)set_port_shared(changed_, false);
+}
+
+void close_to_new_clients(BorrowedFd listener) {
+  const int no_interface = std::numeric_limits<int>::max();  // the kernel counts them from 1
+  (void)::setsockopt(listener.get(), SOL_SOCKET, SO_BINDTOIFINDEX, &no_interface, sizeof no_interface);
 }
 
 Result<std::variant<AcceptedConnection, AcceptStop>> accept_connection(BorrowedFd listener) {

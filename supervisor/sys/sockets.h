@@ -60,6 +60,12 @@ class PortLetsIn {
   UniqueFd changed_;  // empty: nothing is to be taken back
 };
 
+// As if this TCP listener were closed, but for those whom the kernel has begun to connect: a new client comes to another listener that
+// covers the address, or is refused; a handshake under way is finished, and whoever waits can be accepted. It cannot be undone.
+// (The listener is bound to a network interface that there is not: SO_BINDTOIFINDEX, which needs no privilege since Linux 5.7. Where
+// it is refused nothing changes.)
+void close_to_new_clients(BorrowedFd listener);
+
 // What the kernel answers for "::" where IPv6 is not compiled in, or switched off: try IPv4 alone.
 [[nodiscard]] bool lacks_ipv6(const Error& error);
 

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -199,6 +200,58 @@ TEST(Sockets, ARefusedClientIsReset) {
   char byte = 0;
   EXPECT_EQ(::read(client.get(), &byte, 1), -1);
   EXPECT_EQ(errno, ECONNRESET);
+}
+
+// With TCP_DEFER_ACCEPT the handshake of a client ends with his first byte: until then it is under way.
+void begin_to_connect(const ListeningSocket& listener) {
+  const int seconds = 60;
+  ASSERT_EQ(::setsockopt(listener.fd.get(), IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof seconds), 0);
+}
+
+TEST(Sockets, OneThatIsClosedToNewClientsConnectsThoseWhoHaveBegun) {
+  for (const bool v6 : {false, true}) {
+    if (v6 && !has_v6()) continue;
+    const ListeningSocket listener = listener_on(v6 ? "[::1]:0" : "127.0.0.1:0");
+    const auto connect = [&] { return v6 ? connect_v6(port_of(listener)) : connect_v4(port_of(listener)); };
+    const UniqueFd waiting = connect();
+    ASSERT_TRUE(wait_for(listener.fd, POLLIN));
+    begin_to_connect(listener);
+    const UniqueFd begun = connect();
+    ASSERT_TRUE(waiting && begun);
+    close_to_new_clients(listener.fd);
+    EXPECT_FALSE(connect());
+    EXPECT_EQ(errno, ECONNREFUSED);
+    (void)accept_one(listener.fd);
+    EXPECT_EQ(stop_of(listener.fd), AcceptStop::Empty);
+    ASSERT_EQ(::write(begun.get(), "x", 1), 1);
+    const AcceptedConnection last = accept_one(listener.fd);
+    EXPECT_TRUE(wait_for(last.fd, POLLIN));
+    char byte = 0;
+    EXPECT_EQ(::read(last.fd.get(), &byte, 1), 1);
+    EXPECT_EQ(::write(last.fd.get(), "y", 1), 1);
+    EXPECT_TRUE(wait_for(begun, POLLIN));
+    EXPECT_EQ(::read(begun.get(), &byte, 1), 1);
+  }
+}
+
+TEST(Sockets, NewClientsOfOneThatIsClosedToThemComeToTheOneThatCoversIt) {
+  const ListeningSocket narrow = listener_on("127.0.0.1:0");
+  const std::string port = std::to_string(port_of(narrow));
+  for (const char* const every : {"0.0.0.0:", ":"}) {
+    const PortLetsIn let(narrow.fd);
+    const Result<ListenAddress> address = parse_listen_address(every + port);
+    ASSERT_TRUE(address);
+    const Result<ListeningSocket> wide = listen_on(*address, 16, Sibling::Holds);
+    ASSERT_TRUE(wide) << wide.error().message();
+    if (std::string_view(every) == "0.0.0.0:") {
+      const UniqueFd before = connect_v4(port_of(narrow));
+      (void)accept_one(narrow.fd);
+      close_to_new_clients(narrow.fd);
+    }
+    const UniqueFd after = connect_v4(port_of(narrow));
+    (void)accept_one(wide->fd);
+    EXPECT_EQ(stop_of(narrow.fd), AcceptStop::Empty);
+  }
 }
 
 TEST(UnixListener, ListensOnAPathAndRemovesItAtTheEnd) {
