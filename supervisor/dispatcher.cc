@@ -329,6 +329,7 @@ Dispatcher::Accepted Dispatcher::accept_one(Listener& listener) {
 }
 
 void Dispatcher::end_turn(std::size_t accepted) {
+  if (accepted > 0) last_client_ = loop_.now();
   flush();
   if (!tick_) return;
   const Gather::Mode before = gather_.mode();

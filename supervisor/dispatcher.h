@@ -167,6 +167,7 @@ class Dispatcher {
   [[nodiscard]] unsigned resolution() const { return resolution_; }
   [[nodiscard]] unsigned served_buckets(SlotId slot) const;
   [[nodiscard]] std::uint64_t accepted() const;
+  [[nodiscard]] TimePoint last_client() const { return last_client_; }  // when one was accepted
   [[nodiscard]] const RecentClients& recent_clients() const { return recent_clients_; }
 
  private:
@@ -245,6 +246,7 @@ class Dispatcher {
   bool passing_ = true;
   bool started_ = false;
   std::uint64_t last_connection_ = 0;
+  TimePoint last_client_{};
   std::optional<Placer> placer_;  // absent: the table of buckets alone
   std::vector<SlotLoad> loads_;   // for it
   std::unique_ptr<Census> held_;  // by key, which slot has its connections; null: that is no matter

@@ -1,4 +1,5 @@
 // What the master does for the bus: it knows the pools, and answers for it on the control socket.
+#include <algorithm>
 #include <memory>
 
 #include "bus/bus.h"
@@ -24,6 +25,11 @@ Outcome Master::make_bus() {
     return known == nullptr ? std::nullopt : known->runner().bus_member(slot);
   };
   hooks.pools = [this] { return pools_on_bus(); };
+  hooks.last_client = [this] {
+    TimePoint last{};
+    for (const std::unique_ptr<Pool>& pool : pools_) last = std::max(last, pool->last_client());
+    return last;
+  };
   bus_ = std::make_unique<Bus>(loop_, config_.bus, node, std::move(hooks));
   if (takeover_) {
     bus_->adopt(takeover_->state.bus, takeover_->fds, kept_ ? Bus::After::SuddenEnd : Bus::After::Upgrade);

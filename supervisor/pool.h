@@ -101,6 +101,9 @@ class Pool {
   // Clients are placed anew.
   void set_hash_key(HashKey key);
 
+  // When one was last accepted; where workers accept them nobody tells us.
+  [[nodiscard]] TimePoint last_client() const { return dispatcher_.last_client(); }
+
   // Adds its listeners, itself and its numbers.
   void add_to(Status& status) const;
   // How many of the 512 buckets go to another slot if there were so many of them.

@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <utility>
 
 #include "bus/bus_limits.h"
+#include "core/bus_rest.h"
 #include "sys/fd_passing.h"
 #include "sys/sealed_memory.h"
 
@@ -43,6 +45,8 @@ Bus::Bus(Loop& loop, const BusConfig& config, std::uint64_t node, Hooks hooks)
       alive_(std::make_shared<Bus*>(this)),
       deadline_(loop, [this] { expire_calls(); }) {
   retained_.set_rules(config_.retain);
+  Result<std::unique_ptr<FineTimer>> timer = FineTimer::create(loop, [this] { go_on(); });
+  if (timer) rest_end_ = *std::move(timer);
 }
 
 Bus::~Bus() = default;
@@ -58,13 +62,17 @@ Result<std::unique_ptr<BusMember>> Bus::join(std::string label) {
 Bus::Member& Bus::open_port(Number number, std::string label, UniqueFd end) {
   BusPort::Hooks hooks;
   hooks.may_work = [this, number] {
-    if (credits_.may_read(number)) return true;
+    if (!rests_ && credits_.may_read(number)) return true;
     resting_.push_back(number);
     schedule();
     return false;
   };
   hooks.on_replayed = [this, number](std::size_t bytes) { credits_.on_delivered(number, bytes); };
-  hooks.on_frame = [this, number](BusArrived arrived) { on_frame(number, std::move(arrived)); };
+  hooks.on_frame = [this, number](BusArrived arrived) {
+    const TimePoint begun = std::chrono::steady_clock::now();
+    on_frame(number, std::move(arrived));
+    worked_ += std::chrono::steady_clock::now() - begun;
+  };
   hooks.on_closed = [this, number] { take_off(number); };
   hooks.on_broken = [this, number](const char* why) { disconnect(number, why); };
   Member& member = members_[number];
@@ -415,6 +423,7 @@ void Bus::schedule() {
 
 void Bus::end_turn() {
   scheduled_ = false;
+  const TimePoint begun = std::chrono::steady_clock::now();
   refresh_pools();
   std::vector<Number> touched = std::exchange(touched_, {});
   std::sort(touched.begin(), touched.end());
@@ -422,6 +431,22 @@ void Bus::end_turn() {
   for (const Number number : touched) {
     if (const auto at = members_.find(number); at != members_.end()) at->second.port->flush();
   }
+  worked_ += std::chrono::steady_clock::now() - begun;
+  if (!rests_) rest();
+  if (!rests_) go_on();
+}
+
+void Bus::rest() {
+  const Duration worked = std::exchange(worked_, {});
+  if (!hooks_.last_client || !rest_end_) return;
+  const Duration rest = bus_rest(worked, loop_.now() - hooks_.last_client());
+  if (rest <= Duration{}) return;
+  rests_ = true;
+  rest_end_->arm(rest);
+}
+
+void Bus::go_on() {
+  rests_ = false;
   credits_.on_turn();
   for (const Number number : std::exchange(resting_, {})) {
     if (const auto at = members_.find(number); at != members_.end()) at->second.port->resume();

@@ -22,6 +22,7 @@
 #include "core/result.h"
 #include "core/retained.h"
 #include "core/topic.h"
+#include "loop/fine_timer.h"
 #include "loop/loop.h"
 #include "loop/timer.h"
 #include "sys/fd_table.h"
@@ -39,13 +40,15 @@ class SavedMessages;
 //
 // A frame of a publisher is read once and stamped where it lies; everybody who gets its messages shares those bytes, and the
 // kernel copies them from there (sendmsg with pieces). So a fan-out to W workers costs one copy here, not W. Work is
-// bounded in each turn of the loop (core/bus_credits.h), so that connections do not wait behind messages.
+// bounded in each turn of the loop (core/bus_credits.h), and in its share of the time while clients come (core/bus_rest.h), so that
+// connections do not wait behind messages.
 class Bus {
  public:
   struct Hooks {
     std::function<BusPlace(std::string_view pool, std::string_view key)> place;
     std::function<std::optional<BusMember::Number>(std::string_view pool, SlotId slot)> member;
     std::function<std::vector<BusPool>()> pools;
+    std::function<TimePoint()> last_client = {};  // when we have accepted one; null: nobody comes
   };
   Bus(Loop& loop, const BusConfig& config, std::uint64_t node, Hooks hooks);
   ~Bus();
@@ -169,6 +172,8 @@ class Bus {
   void touch(Number number);
   void schedule();
   void end_turn();
+  void rest();
+  void go_on();
   [[nodiscard]] BusQueue<BusRun>::Limit limit() const;
   void expire_calls();
 
@@ -191,6 +196,9 @@ class Bus {
   std::vector<Number> touched_;            // have something to be sent at the end of the turn
   std::vector<Number> resting_;            // were told to wait for the next turn
   bool scheduled_ = false;
+  Duration worked_{};                    // in this turn
+  std::unique_ptr<FineTimer> rest_end_;  // null: without one it never rests
+  bool rests_ = false;
   bool silent_ = false;         // between `adopt` and `resume`
   std::set<Number> unclaimed_;  // adopted, and nobody has asked for it
   SavedLink link_before_;       // of the program before us

@@ -69,6 +69,7 @@ class BusStation {
     };
     hooks.member = [this](std::string_view, SlotId slot) { return member(slot.value); };
     hooks.pools = [this] { return pools(); };
+    hooks.last_client = [this] { return clients_come_ ? loop_.now() : TimePoint{}; };
     bus_ = std::make_unique<Bus>(loop_, config, 1, std::move(hooks));
   }
 
@@ -146,6 +147,7 @@ class BusStation {
   [[nodiscard]] bool hears(std::size_t worker, const Predicate& is_so) {
     return run_until(loop_, [&] { return is_so(take(worker)); });
   }
+  void let_clients_come() { clients_come_ = true; }  // all the time
   // Until everything that was said has been read by the bus: it takes the frames of one worker in their order, so this is its last.
   void settle(std::size_t worker) {
     const std::uint64_t before = bus_->status().undelivered;
@@ -220,6 +222,7 @@ class BusStation {
   }
 
   Loop loop_;
+  bool clients_come_ = false;
   std::unique_ptr<Bus> bus_;
   std::deque<Worker> workers_;  // go before the bus
 };

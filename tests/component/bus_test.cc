@@ -371,5 +371,33 @@ TEST(Bus, WhoClosesHisEndHasBrokenNothing) {
   EXPECT_EQ(station.bus().status().disconnected, 0u);
 }
 
+// Between any two turns of the bus there is a rest then: each must end, whoever was told to wait for it, for his messages or for
+// what he has asked to hear again.
+TEST(Bus, WhileClientsComeItRestsAndGoesOn) {
+  BusConfig config;
+  config.retain = {{"kept", 500}};
+  BusStation station(config);
+  station.let_clients_come();
+  const std::size_t subscriber = station.add({"a", "b"});
+  const std::vector<std::size_t> publishers = {station.add(), station.add()};
+  constexpr int kFrames = 400;
+  const std::string text(500, 't');
+  for (int i = 0; i < kFrames; i++) {
+    station.publish(publishers[0], {{"a", std::to_string(i)}, {"kept", text}});
+    station.publish(publishers[1], {{"b", std::to_string(i)}, {"kept", text}});
+  }
+  const auto all = [](const BusStation::Heard& heard) { return heard.messages.size() == std::size_t{2} * kFrames; };
+  ASSERT_TRUE(station.hears(subscriber, all)) << station.heard(subscriber).messages.size();
+  EXPECT_EQ(station.heard(subscriber).lost, 0U);
+  for (const char* const topic : {"a", "b"}) {
+    const std::vector<std::string> heard = station.heard(subscriber).of(topic);
+    for (int i = 0; i < kFrames; i++) ASSERT_EQ(heard[static_cast<std::size_t>(i)], std::to_string(i)) << topic;
+  }
+  const std::size_t late = station.add();
+  station.subscribe(late, "kept", 0);
+  EXPECT_TRUE(station.hears(late, [](const auto& heard) { return heard.messages.size() == 500; }))
+      << station.heard(late).messages.size();
+}
+
 }  // namespace
 }  // namespace holdfast
