@@ -7,9 +7,9 @@
 
 namespace holdfast {
 
-// What keeps a bus that is flooded from holding up those who connect: while clients come it has a quarter of the time, and rests for
+// What keeps a bus that is flooded from holding up those who connect: while clients come it has a sixth of the time, and rests for
 // the others. Who publishes less than that never waits; who floods is not read meanwhile, and leaves its processor to the clients.
-inline constexpr int kRestForWork = 3;
+inline constexpr int kRestForWork = 5;
 inline constexpr Duration kClientsCome = std::chrono::milliseconds(10);  // so long after the last one
 // A turn that seems to have taken longer was interrupted: others had the processor.
 inline constexpr Duration kLongestWork = std::chrono::microseconds(500);

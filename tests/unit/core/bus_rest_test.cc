@@ -7,9 +7,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-TEST(BusRest, WhileClientsComeTheBusHasAQuarterOfTheTime) {
-  EXPECT_EQ(bus_rest(100us, 0ms), 300us);
-  EXPECT_EQ(bus_rest(100us, 10ms), 300us);
+TEST(BusRest, WhileClientsComeTheBusHasASixthOfTheTime) {
+  EXPECT_EQ(bus_rest(100us, 0ms), 500us);
+  EXPECT_EQ(bus_rest(100us, 10ms), 500us);
   EXPECT_EQ(bus_rest(0us, 0ms), 0us);
 }
 
@@ -18,7 +18,7 @@ TEST(BusRest, WithoutThemItHasAllOfIt) {
   EXPECT_EQ(bus_rest(100us, 1h), 0us);
 }
 
-TEST(BusRest, ATurnThatWasInterruptedIsNotPaidFor) { EXPECT_EQ(bus_rest(3s, 0ms), 1500us); }
+TEST(BusRest, ATurnThatWasInterruptedIsNotPaidFor) { EXPECT_EQ(bus_rest(3s, 0ms), 2500us); }
 
 }  // namespace
 }  // namespace holdfast
