@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -226,6 +227,14 @@ long system_call_of(pid_t pid) {
   std::istringstream text(text_of("/proc/" + std::to_string(pid) + "/syscall"));
   long number = -1;
   return text >> number ? number : -1;
+}
+
+bool waits_for_events(pid_t pid) {
+  const long call = system_call_of(pid);
+#ifdef SYS_epoll_wait  // newer machines have only the other
+  if (call == SYS_epoll_wait) return true;
+#endif
+  return call == SYS_epoll_pwait;
 }
 
 }  // namespace holdfast::test

@@ -69,5 +69,6 @@ void send_signal(pid_t pid, int number);
 [[nodiscard]] std::string process_state(pid_t pid);
 // The system call that a process which does not run is in; -1: none.
 [[nodiscard]] long system_call_of(pid_t pid);
+[[nodiscard]] bool waits_for_events(pid_t pid);  // the same: it is in epoll_wait
 
 }  // namespace holdfast::test
