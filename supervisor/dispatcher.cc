@@ -88,10 +88,10 @@ void Dispatcher::revive_listener(ListenerId listener) {
   watch_listeners();
 }
 
-bool Dispatcher::close_to_new_clients(ListenerId id) {
+bool Dispatcher::begin_to_close(ListenerId id) {
   Listener& listener = *listeners_[id.value];
-  if (!listener.close_to_new_clients()) return false;
-  if (listener.stage() == Listener::Stage::Serving) listener.set_stage(Listener::Stage::Closing);
+  if (listener.stage() != Listener::Stage::Serving || !listener.may_connect()) return false;
+  listener.set_stage(Listener::Stage::Closing);
   return true;
 }
 

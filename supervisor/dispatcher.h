@@ -83,10 +83,13 @@ class Dispatcher {
   void leave_shared_socket(ListenerId listener);
   // One that is leaving, or serves too early, comes (again).
   void revive_listener(ListenerId listener);
-  // Nobody new comes to it, who has begun to come is served (unless it is refused there). Answers whether there may be any: for
-  // them `remove_listener` is to wait for `kHandshakeTime`.
-  [[nodiscard]] bool close_to_new_clients(ListenerId listener);
-  static constexpr Duration kHandshakeTime = std::chrono::seconds(1);  // a slow one, or one of which a packet was lost
+  // Two steps of an end that takes `kHandshakeTime` until `remove_listener`. Answers whether anybody may be in the middle of a handshake,
+  // else it needs neither.
+  [[nodiscard]] bool begin_to_close(ListenerId listener);
+  // It cannot be undone. Nobody new comes to it; who has begun to come is served.
+  void close_to_new_clients(ListenerId listener) { listeners_[listener.value]->close_to_new_clients(); }
+  // The kernel sends the second packet of a handshake again after a second.
+  static constexpr Duration kHandshakeTime = std::chrono::milliseconds(1500);
   // Serves those whom the kernel has already connected (unless they are refused there), and closes it.
   void remove_listener(ListenerId listener);
   // Its socket is about to be shut down; its account goes on.

@@ -11,13 +11,14 @@ namespace {
 // A reload is waited for, so none is coming. (Where it was not, it serves: those of its workers that do not know it are renewed
 // by the next one.)
 SavedListener::Stage stage_of(const Listener& listener) {
-  const bool leaves = listener.stage() == Listener::Stage::Leaving || listener.stage() == Listener::Stage::Closing;
-  if (leaves) return SavedListener::Stage::Leaving;
+  if (listener.stage() == Listener::Stage::Leaving) return SavedListener::Stage::Leaving;
+  if (listener.stage() == Listener::Stage::Closing) return SavedListener::Stage::Closing;
   return listener.stage() == Listener::Stage::Gone ? SavedListener::Stage::Gone : SavedListener::Stage::Serving;
 }
 
 Listener::Stage stage_of(SavedListener::Stage stage) {
   if (stage == SavedListener::Stage::Leaving) return Listener::Stage::Leaving;
+  if (stage == SavedListener::Stage::Closing) return Listener::Stage::Closing;
   return stage == SavedListener::Stage::Gone ? Listener::Stage::Gone : Listener::Stage::Serving;
 }
 

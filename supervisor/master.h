@@ -74,7 +74,12 @@ class Master {
   [[nodiscard]] std::unique_ptr<Pool> make_pool(const PoolConfig& config);
   void on_finished(Pool& pool);
   void on_give_up(Pool& pool, const std::string& why);
+  // Stops it at once; `retire_pool` first serves who has begun to come.
   void remove_pool(const std::string& name);
+  void retire_pool(const std::string& name);
+  [[nodiscard]] Pool* take_out(const std::string& name);
+  void stop_leaving(Pool& pool);
+  [[nodiscard]] bool is_leaving(const Pool& pool) const;
   void follow_cpus();
   void forget(const Pool& pool);
   [[nodiscard]] Pool* pool_of(std::string_view name) const;  // empty: the first; null: there is none of that name
@@ -111,7 +116,6 @@ class Master {
   void abandon_preparation(const ReloadPlan& plan);
   void perform_reload();
   void on_part_done(const std::string& pool, const Outcome& outcome);
-  [[nodiscard]] std::set<std::string> handed_on_by(const Pool& pool) const;
   void conclude_reload();
   void end_reload();
   void finish_reload(const ReloadEnd& end);
@@ -192,7 +196,8 @@ class Master {
     std::vector<Answer> answers;
     ReloadPlan plan;
     Config before;
-    std::size_t parts = 0;  // pools that have not answered yet
+    std::size_t parts = 0;    // pools that have not answered yet
+    bool is_decided = false;  // what is new stays, or has been taken back
     std::vector<std::string> failures;
   };
   std::unique_ptr<Reload> reload_;

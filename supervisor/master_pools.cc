@@ -58,8 +58,8 @@ void Master::on_finished(Pool& pool) {
 }
 
 void Master::on_give_up(Pool& pool, const std::string& why) {
-  const bool on_trial = reload_ != nullptr && reload_->plan.started.contains(pool.name());
-  if (on_trial) {
+  const bool on_trial = reload_ != nullptr && !reload_->is_decided && reload_->plan.started.contains(pool.name());
+  if (on_trial || is_leaving(pool)) {
     given_up_.insert(&pool);
     return;
   }
@@ -87,17 +87,42 @@ void Master::follow_cpus() {
   }
 }
 
-void Master::remove_pool(const std::string& name) {
+bool Master::is_leaving(const Pool& pool) const {
+  return std::any_of(leaving_pools_.begin(), leaving_pools_.end(),
+                     [&](const std::unique_ptr<Pool>& leaving) { return leaving.get() == &pool; });
+}
+
+Pool* Master::take_out(const std::string& name) {
   const auto found = std::find_if(pools_.begin(), pools_.end(),
                                   [&](const std::unique_ptr<Pool>& pool) { return pool->name() == name; });
-  if (found == pools_.end()) return;
-  Pool& pool = **found;
+  if (found == pools_.end()) return nullptr;
+  Pool* const pool = found->get();
   leaving_pools_.push_back(std::move(*found));
   pools_.erase(found);
   spdlog::info("pool {}: it is stopped and removed", name);
-  pool.stop(Fleet::Stop::Graceful);
   bus_->on_pools_changed();
+  return pool;
+}
+
+void Master::remove_pool(const std::string& name) {
+  Pool* const pool = take_out(name);
+  if (pool != nullptr) stop_leaving(*pool);
+}
+
+void Master::stop_leaving(Pool& pool) {
+  if (!stopping_) pool.stop(Fleet::Stop::Graceful);
   if (given_up_.erase(&pool) > 0) on_finished(pool);
+}
+
+void Master::retire_pool(const std::string& name) {
+  const std::set<ListenerId> handed_on = pool_of(name)->handed_on(pools_);
+  Pool* const pool = take_out(name);
+  pool->close_listeners(handed_on);
+  pool->when_closed([this, pool] {
+    loop_.defer([this, pool] {
+      if (is_leaving(*pool)) stop_leaving(*pool);
+    });
+  });
 }
 
 void Master::forget(const Pool& pool) {

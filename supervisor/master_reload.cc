@@ -125,7 +125,7 @@ void Master::perform_reload() {
       pool.runner().await_serving(done);
       continue;
     }
-    PoolChange change{config, plan.rolled.contains(config.name), {}, handed_on_by(pool)};
+    PoolChange change{config, plan.rolled.contains(config.name), {}, pool.handed_on(pools_)};
     for (const ListenerConfig& listener : plan.closed) {
       if (listener.pool == config.name) change.closed.insert(listener.name);
     }
@@ -143,52 +143,38 @@ void Master::on_part_done(const std::string& pool, const Outcome& outcome) {
   if (--reload_->parts == 0) conclude_reload();
 }
 
-// Names of its listeners whose sockets those that come go on with.
-std::set<std::string> Master::handed_on_by(const Pool& pool) const {
-  std::set<std::string> names;
-  for (const ListenerConfig& listener : reload_->before.listeners) {
-    if (pool_name_of(listener, reload_->before) != pool.name()) continue;
-    for (const Pool::InTheWay& socket : pool.sockets_of(listener.name)) {
-      std::size_t open = 0;
-      for (const std::unique_ptr<Pool>& each : pools_) open += each->listeners_at(socket.address);
-      if (open > 1) names.insert(listener.name);
-    }
-  }
-  return names;
-}
-
 // What is to go goes last: if what is to come has failed, it stays.
 void Master::conclude_reload() {
-  if (!reload_->failures.empty() || reload_->plan.stopped.empty()) return end_reload();
-  reload_->parts = reload_->plan.stopped.size();
-  for (const std::string& name : reload_->plan.stopped) {
-    Pool& pool = *pool_of(name);
-    pool.close_listeners(handed_on_by(pool), [this] {
-      loop_.defer([this] {
-        if (--reload_->parts == 0) end_reload();
-      });
-    });
-  }
-}
-
-void Master::end_reload() {
   const ReloadPlan& plan = reload_->plan;
-  if (stopping_ && !plan.stopped.empty()) reload_->failures.emplace_back("the supervisor is stopping");
+  reload_->is_decided = true;
+  const bool stays = reload_->failures.empty();
   for (const std::string& pool : plan.stopped) {
-    if (reload_->failures.empty()) {
-      remove_pool(pool);
+    if (stays) {
+      retire_pool(pool);
     } else {
       config_ = without_change_of(pool, std::move(config_), reload_->before);
     }
   }
   if (const Outcome changed = change_front_doors(loop_, config_.listeners, pools_); !changed)
     reload_->failures.push_back(changed.error().message());  // a list was there a moment ago
+  // Who hears that it is done may use the addresses.
+  const auto on_closed = [this] {
+    loop_.defer([this] {
+      if (--reload_->parts == 0) end_reload();
+    });
+  };
+  reload_->parts = pools_.size() + leaving_pools_.size();
+  for (const std::unique_ptr<Pool>& pool : pools_) pool->when_closed(on_closed);
+  for (const std::unique_ptr<Pool>& pool : leaving_pools_) pool->when_closed(on_closed);
+}
+
+void Master::end_reload() {
   if (!reload_->failures.empty()) {
     return finish_reload(
         Failure{Error{{}, fmt::format("rolled back: {}", fmt::join(reload_->failures, "; "))}, kExitFailure});
   }
-  std::vector<std::string> lines = plan.applied;
-  for (const std::string& change : plan.postponed) lines.push_back("not applied: " + change);
+  std::vector<std::string> lines = reload_->plan.applied;
+  for (const std::string& change : reload_->plan.postponed) lines.push_back("not applied: " + change);
   finish_reload(lines.empty() ? std::string("nothing has changed") : fmt::format("{}", fmt::join(lines, "\n")));
 }
 

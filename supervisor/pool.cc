@@ -59,6 +59,7 @@ ListenerStatus& entry_for(const Listener& listener, Status& status) {
 Pool::Pool(Loop& loop, const PoolConfig& config, HashKey hash_key, FleetRunner::Hooks hooks)
     : loop_(loop),
       config_(config),
+      keep_(hooks.before_acting ? hooks.before_acting : [] {}),
       dispatcher_(loop, config_, hash_key, table_for(config_, config_.workers)),
       steerer_(loop, dispatcher_, config_, hash_key,
                [this](SlotId slot, bool stalled) { runner_.on_stalled(slot, stalled); }),
@@ -105,6 +106,17 @@ std::size_t Pool::listeners_at(const ListenAddress& address) const {
       std::count_if(listeners.begin(), listeners.end(), [&](const std::unique_ptr<Listener>& listener) {
         return listener->is_open() && listener->address() == address;
       }));
+}
+
+std::set<ListenerId> Pool::handed_on(const std::vector<std::unique_ptr<Pool>>& pools) const {
+  std::set<ListenerId> found;
+  for (const ListenerId id : listeners_in(Listener::Stage::Serving)) {
+    std::size_t open = 0;
+    for (const std::unique_ptr<Pool>& pool : pools)
+      open += pool->listeners_at(dispatcher_.listeners()[id.value]->address());
+    if (open > 1) found.insert(id);
+  }
+  return found;
 }
 
 // Two descriptors of one socket: what the kernel has queued there belongs to whoever accepts it.

@@ -26,9 +26,9 @@ namespace holdfast {
 // What a reload changes in a pool that goes on.
 struct PoolChange {
   PoolConfig config;
-  bool roll = false;                // a value has changed that only new workers have
-  std::set<std::string> closed;     // names of listeners
-  std::set<std::string> handed_on;  // those among them whose sockets others go on with
+  bool roll = false;               // a value has changed that only new workers have
+  std::set<std::string> closed;    // names of listeners
+  std::set<ListenerId> handed_on;  // those whose sockets others go on with
 };
 
 // Workers that run the same command, the listeners whose clients they serve, and the account of both.
@@ -50,8 +50,10 @@ class Pool {
   };
   // Those of this name.
   [[nodiscard]] std::vector<InTheWay> sockets_of(std::string_view listener) const;
-  // Open TCP listeners that have this very address. Two of ours have one socket.
+  // Open TCP listeners that have this very address: two of ours have one socket. And those of this pool of which another one, of
+  // `pools`, goes on with the socket.
   [[nodiscard]] std::size_t listeners_at(const ListenAddress& address) const;
+  [[nodiscard]] std::set<ListenerId> handed_on(const std::vector<std::unique_ptr<Pool>>& pools) const;
   // Binds. After `start` it serves nobody before the next `apply` has told the workers. Errors: those of listen_on.
   // One that has the same address as one in the way goes on with its socket, if both pools take connections from us and this one
   // has started already; else EADDRINUSE, and so for two that both mean every address where one is steered.
@@ -83,8 +85,10 @@ class Pool {
   void recount();
   void resume();  // `start` after `adopt`, and after the doors hang
   // Before the `stop` of a pool that is taken out while others go on: its listeners are closed, and who has begun to come is
-  // served first. `done` is called once.
-  void close_listeners(const std::set<std::string>& handed_on, std::function<void()> done);
+  // served first.
+  void close_listeners(const std::set<ListenerId>& handed_on);
+  // `done` is called once, maybe at once: when nobody listens any more where `apply` and `close_listeners` have closed.
+  void when_closed(std::function<void()> done);
   // The first call closes the listeners.
   void stop(Fleet::Stop how);
   // At the end, when nobody is left to take them up: resets the connections that still wait.
@@ -130,10 +134,9 @@ class Pool {
   [[nodiscard]] bool is_held_by_workers(ListenerId listener) const;
   void begin_leaving(const std::vector<ListenerId>& listeners);
   void keep_change(const std::vector<ListenerId>& coming, const std::vector<ListenerId>& leaving,
-                   const std::set<std::string>& handed_on, std::function<void()> done);
+                   const std::set<ListenerId>& handed_on);
   void undo_change(const std::vector<ListenerId>& coming, const std::vector<ListenerId>& leaving);
-  void close(const std::vector<ListenerId>& listeners, const std::set<std::string>& handed_on,
-             std::function<void()> done);
+  void close(const std::vector<ListenerId>& listeners, const std::set<ListenerId>& handed_on);
   void finish_closing();
   void remove_left();
   void retire_door_of(ListenerId listener);
@@ -149,6 +152,7 @@ class Pool {
 
   Loop& loop_;
   PoolConfig config_;
+  std::function<void()> keep_;  // what is so now, for who follows us if we are killed
   bool started_ = false;
   bool stopping_ = false;
   std::set<ListenerId> removed_;  // those that leave, and may be closed when no worker has their sockets

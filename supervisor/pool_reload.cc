@@ -25,19 +25,23 @@ void Pool::apply(PoolChange change, std::function<void(Outcome)> done) {
     runner_.set_size(config_.workers, done);
   };
   if (!change.roll && coming.empty() && !held) {
-    return keep_change(coming, leaving, change.handed_on, [finish] { finish(Done{}); });
+    keep_change(coming, leaving, change.handed_on);
+    return finish(Done{});
   }
   if (!coming.empty()) runner_.expect_listeners();
   begin_leaving(leaving);
   runner_.expect_to_leave(leaving);
   runner_.roll([this, before, coming, leaving, handed_on = change.handed_on, finish](const Outcome& outcome) {
     runner_.expect_to_leave({});
-    if (outcome) return keep_change(coming, leaving, handed_on, [finish] { finish(Done{}); });
-    config_ = before;
-    runner_.on_policy_changed();
-    dispatcher_.on_limits_changed();
-    runner_.forget_node_servers();
-    undo_change(coming, leaving);
+    if (outcome) {
+      keep_change(coming, leaving, handed_on);
+    } else {
+      config_ = before;
+      runner_.on_policy_changed();
+      dispatcher_.on_limits_changed();
+      runner_.forget_node_servers();
+      undo_change(coming, leaving);
+    }
     finish(outcome);
   });
 }
@@ -91,7 +95,7 @@ void Pool::begin_leaving(const std::vector<ListenerId>& listeners) {
 }
 
 void Pool::keep_change(const std::vector<ListenerId>& coming, const std::vector<ListenerId>& leaving,
-                       const std::set<std::string>& handed_on, std::function<void()> done) {
+                       const std::set<ListenerId>& handed_on) {
   for (const ListenerId listener : coming) {
     const bool still_comes = dispatcher_.listeners()[listener.value]->stage() == Listener::Stage::Coming;
     if (!still_comes) continue;  // a guest whose home has gone meanwhile
@@ -109,35 +113,42 @@ void Pool::keep_change(const std::vector<ListenerId>& coming, const std::vector<
   }
   steerer_.refresh();
   remove_left();
-  close(leaving, handed_on, std::move(done));
+  close(leaving, handed_on);
 }
 
-void Pool::close_listeners(const std::set<std::string>& handed_on, std::function<void()> done) {
-  close(listeners_in(Listener::Stage::Serving), handed_on, std::move(done));
+void Pool::close_listeners(const std::set<ListenerId>& handed_on) {
+  close(listeners_in(Listener::Stage::Serving), handed_on);
+}
+
+void Pool::when_closed(std::function<void()> done) {
+  if (closing_.empty()) return done();
+  when_closed_.push_back(std::move(done));
 }
 
 // A client that has sent its first packet to a socket can be connected by no other one: closed at once, it would reset him. That
 // socket is not closed to new clients, though, if another listener goes on with it.
-void Pool::close(const std::vector<ListenerId>& listeners, const std::set<std::string>& handed_on,
-                 std::function<void()> done) {
+void Pool::close(const std::vector<ListenerId>& listeners, const std::set<ListenerId>& handed_on) {
   for (const ListenerId listener : listeners) {
     if (is_held_by_workers(listener)) continue;
-    const bool stays = handed_on.contains(dispatcher_.listeners()[listener.value]->name());
-    if (!stays && steerer_.close_to_new_clients(listener)) {
+    if (!handed_on.contains(listener) && dispatcher_.begin_to_close(listener)) {
       closing_.insert(listener);
     } else {
       steerer_.remove_listener(listener);
     }
   }
   steerer_.refresh();
-  when_closed_.push_back(std::move(done));
-  if (closing_.empty()) return finish_closing();
+  if (closing_.empty()) return;
+  keep_();  // whoever follows us must not take it for one that serves
+  for (const ListenerId listener : closing_) steerer_.close_to_new_clients(listener);
   closed_.arm(loop_.now() + Dispatcher::kHandshakeTime);
 }
 
 void Pool::finish_closing() {
   closed_.disarm();
-  for (const ListenerId listener : std::exchange(closing_, {})) steerer_.remove_listener(listener);
+  const std::set<ListenerId> closing = std::exchange(closing_, {});
+  for (const ListenerId listener : closing) steerer_.remove_listener(listener);
+  if (closing.empty()) return;
+  keep_();  // who keeps its socket for who follows us lets it go
   remove_left();
   for (const std::function<void()>& done : std::exchange(when_closed_, {})) done();
 }

@@ -25,7 +25,9 @@ Outcome Pool::adopt(const SavedPool& saved, FdTable& fds) {
     arriving_.push_back({arrival.listener, {fds.take_if_there(arrival.fd), sender}});
   }
   doors_before_ = saved.doors;
-  for (const ListenerId leaving : listeners_in(Listener::Stage::Leaving)) removed_.insert(leaving);
+  for (const Listener::Stage stage : {Listener::Stage::Leaving, Listener::Stage::Closing}) {
+    for (const ListenerId leaving : listeners_in(stage)) removed_.insert(leaving);
+  }
   if (Outcome adopted = steerer_.adopt(saved, fds); !adopted) return adopted;
   return runner_.adopt(saved, fds);
 }

@@ -165,6 +165,7 @@ void Steerer::retire_unwanted(std::string_view elsewhere) {
 Outcome Steerer::grow(unsigned slots) {
   if (slots > slots_.size()) slots_.resize(slots);
   for (Listener& listener : listeners_) {
+    if (stage_of(listener) == holdfast::Listener::Stage::Closing) continue;  // a new socket would let clients in
     for (const std::unique_ptr<SteerGroup>& group : listener.groups) {
       if (Outcome grown = group->grow(slots); !grown) return grown;
     }

@@ -62,8 +62,8 @@ class Steerer {
   // closed: their clients are to be refused, not to wait for nobody. `elsewhere` ends the warning about a listener that
   // nobody has bound: where the workers listen instead.
   void retire_unwanted(std::string_view elsewhere);
-  // As those of the dispatcher, for one that no worker has sockets of.
-  [[nodiscard]] bool close_to_new_clients(ListenerId listener);
+  // As the dispatcher's, for one that no worker has sockets of.
+  void close_to_new_clients(ListenerId listener);
   // The end of a listener, here and in the dispatcher: what waits is served or refused by its stage, and then nobody listens
   // there. No worker that lives on may have sockets of it: they would turn dead in its hands.
   void remove_listener(ListenerId listener);

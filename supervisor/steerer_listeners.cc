@@ -6,11 +6,11 @@
 
 namespace holdfast {
 
-bool Steerer::close_to_new_clients(ListenerId id) {
+void Steerer::close_to_new_clients(ListenerId id) {
   if (const std::optional<std::size_t> index = managed_index(id)) {
     for (const std::unique_ptr<SteerGroup>& group : listeners_[*index].groups) group->close_to_new_clients();
   }
-  return dispatcher_.close_to_new_clients(id);
+  dispatcher_.close_to_new_clients(id);
 }
 
 void Steerer::remove_listener(ListenerId id) {

@@ -68,11 +68,8 @@ Bus::Member& Bus::open_port(Number number, std::string label, UniqueFd end) {
     return false;
   };
   hooks.on_replayed = [this, number](std::size_t bytes) { credits_.on_delivered(number, bytes); };
-  hooks.on_frame = [this, number](BusArrived arrived) {
-    const TimePoint begun = std::chrono::steady_clock::now();
-    on_frame(number, std::move(arrived));
-    worked_ += std::chrono::steady_clock::now() - begun;
-  };
+  hooks.on_worked = [this](Duration worked) { worked_ += worked; };
+  hooks.on_frame = [this, number](BusArrived arrived) { on_frame(number, std::move(arrived)); };
   hooks.on_closed = [this, number] { take_off(number); };
   hooks.on_broken = [this, number](const char* why) { disconnect(number, why); };
   Member& member = members_[number];
@@ -448,9 +445,11 @@ void Bus::rest() {
 void Bus::go_on() {
   rests_ = false;
   credits_.on_turn();
+  const TimePoint begun = std::chrono::steady_clock::now();
   for (const Number number : std::exchange(resting_, {})) {
     if (const auto at = members_.find(number); at != members_.end()) at->second.port->resume();
   }
+  worked_ += std::chrono::steady_clock::now() - begun;
 }
 
 void Bus::expire_calls() {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <utility>
 
@@ -122,6 +123,12 @@ void BusPort::close() {
 }
 
 void BusPort::on_ready(FdWatcher::Ready ready) {
+  const TimePoint begun = std::chrono::steady_clock::now();
+  take_turn(ready);
+  hooks_.on_worked(std::chrono::steady_clock::now() - begun);
+}
+
+void BusPort::take_turn(FdWatcher::Ready ready) {
   if (ready.writable && blocked_) flush();
   if (!ready.readable || ended_ || !may_hear()) return;
   if (hooks_.may_work()) {

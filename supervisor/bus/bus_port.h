@@ -11,6 +11,7 @@
 
 #include "core/bus_queue.h"
 #include "core/retained.h"
+#include "core/time.h"
 #include "loop/fd_watcher.h"
 #include "loop/loop.h"
 #include "loop/timer.h"
@@ -60,6 +61,7 @@ class BusPort {
     // Nothing more comes, nothing more goes.
     std::function<void()> on_closed;                 // the worker has closed its end
     std::function<void(const char* why)> on_broken;  // it has broken the protocol
+    std::function<void(Duration)> on_worked;         // so long, because the channel was ready
   };
   BusPort(Loop& loop, UniqueFd end, BusQueue<BusRun>::Limit limit, Hooks hooks);
 
@@ -106,6 +108,7 @@ class BusPort {
 
  private:
   void on_ready(FdWatcher::Ready ready);
+  void take_turn(FdWatcher::Ready ready);
   enum class Read { Frame, Nothing };
   Read read_one();
   [[nodiscard]] bool has_frames();

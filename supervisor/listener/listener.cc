@@ -85,14 +85,12 @@ Listener::Listener(Loop& loop, ListenerId id, std::string name, ListeningSocket 
   watcher_.emplace(loop, socket_.fd, [this, hear = std::move(on_connections)](FdWatcher::Ready) { hear(*this); });
 }
 
-bool Listener::close_to_new_clients() {
-  if (!socket_.fd || socket_.owner != SocketOwner::Us) return false;
-  if (const auto* const path = std::get_if<UnixAddress>(&socket_.bound)) {
-    remove_unix_path(*path, socket_.fd);
-    return false;
-  }
-  holdfast::close_to_new_clients(socket_.fd);
-  return true;
+bool Listener::may_connect() const {
+  return socket_.fd && socket_.owner == SocketOwner::Us && std::holds_alternative<TcpAddress>(socket_.bound);
+}
+
+void Listener::close_to_new_clients() {
+  if (may_connect()) holdfast::close_to_new_clients(socket_.fd);
 }
 
 void Listener::close() {

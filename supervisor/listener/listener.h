@@ -83,8 +83,9 @@ class Listener {
 
   enum class Watch { Off, On };
   void watch(Watch watch);
-  // Whether handshakes may be under way, whose clients are to be accepted before `close`.
-  [[nodiscard]] bool close_to_new_clients();
+  // Whether handshakes may be under way when it is closed: TCP that is ours alone to close.
+  [[nodiscard]] bool may_connect() const;
+  void close_to_new_clients();
   // Closes the socket and, if it is ours, removes the file of a Unix path. The account stays.
   void close();
   // One accept4; see sys/sockets.h. A connection is counted here and must end as handed, waiting or refused.

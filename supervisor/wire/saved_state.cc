@@ -25,7 +25,7 @@ struct SavedNames<SocketDomain> {
 };
 template <>
 struct SavedNames<SavedListener::Stage> {
-  static constexpr std::array<std::string_view, 3> value = {"serving", "leaving", "gone"};
+  static constexpr std::array<std::string_view, 4> value = {"serving", "leaving", "gone", "closing"};
 };
 template <>
 struct SavedNames<SavedGroup::Socket::Role> {

@@ -139,7 +139,7 @@ struct SavedSlot {
 };
 
 struct SavedListener {
-  enum class Stage { Serving, Leaving, Gone };
+  enum class Stage { Serving, Leaving, Gone, Closing };  // the last one only in what is kept for a sudden end
   std::string name;
   std::string address;  // as bound
   std::string wished;   // as configured

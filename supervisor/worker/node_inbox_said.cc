@@ -1,5 +1,4 @@
 // What is said to the worker, as its channel takes it.
-#include <algorithm>
 #include <utility>
 
 #include "sys/fd_passing.h"

@@ -13,7 +13,7 @@ namespace {
 struct Port {
   explicit Port(std::size_t limit) : channel(make()) {
     port.emplace(loop, std::move(channel.supervisor_end), BusQueue<BusRun>::Limit{limit, BusFull::DropOldest},
-                 BusPort::Hooks{[] { return true; }, [](auto) {}, [](auto) {}, [] {}, [](auto) {}});
+                 BusPort::Hooks{[] { return true; }, [](auto) {}, [](auto) {}, [] {}, [](auto) {}, [](auto) {}});
   }
   static ChannelPair make() {
     Result<ChannelPair> made = make_channel(0);

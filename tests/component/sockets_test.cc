@@ -203,7 +203,7 @@ TEST(Sockets, ARefusedClientIsReset) {
 }
 
 // With TCP_DEFER_ACCEPT the handshake of a client ends with his first byte: until then it is under way.
-void begin_to_connect(const ListeningSocket& listener) {
+void hold_handshakes_of(const ListeningSocket& listener) {
   const int seconds = 60;
   ASSERT_EQ(::setsockopt(listener.fd.get(), IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof seconds), 0);
 }
@@ -215,7 +215,7 @@ TEST(Sockets, OneThatIsClosedToNewClientsConnectsThoseWhoHaveBegun) {
     const auto connect = [&] { return v6 ? connect_v6(port_of(listener)) : connect_v4(port_of(listener)); };
     const UniqueFd waiting = connect();
     ASSERT_TRUE(wait_for(listener.fd, POLLIN));
-    begin_to_connect(listener);
+    hold_handshakes_of(listener);
     const UniqueFd begun = connect();
     ASSERT_TRUE(waiting && begun);
     close_to_new_clients(listener.fd);

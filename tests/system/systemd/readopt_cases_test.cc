@@ -96,6 +96,43 @@ TEST_F(Readopt, AReloadThatWasUnderWayCostsNobodyHisWorker) {
   EXPECT_TRUE(get_once(endpoint("127.0.0.1:8081"), "/"));
 }
 
+// What it has closed to new clients can never be opened again: the next supervisor must know that, and bind anew where it is to.
+TEST_F(Readopt, ListenersThatWereBeingClosedAreGoneAndMayComeBack) {
+  const auto listener = [](const std::string& name, const std::string& address, const std::string& pool) {
+    return "[listeners." + name + "]\naddress = \"" + address + "\"\npool = \"" + pool + "\"\n";
+  };
+  const auto pool = [](const std::string& name) {
+    return "[pools." + name + "]\nworkers = 1\nintake = \"sdk\"\ncommand = [\"/run/machine/bin/whoami\"]\n";
+  };
+  const std::string stays = listener("main", "127.0.0.1:8080", "stays") + pool("stays");
+  const std::string all =
+      stays + listener("extra", "127.0.0.1:8081", "stays") + listener("other", "127.0.0.1:8082", "goes") + pool("goes");
+  write_config(all);
+  start_service();
+  const std::vector<pid_t> stayers = pids_of("stays");
+  ASSERT_EQ(stayers.size(), 1U);
+  write_config(stays);
+  tell({"reload"});
+  const auto is_closing = [this](const nlohmann::json& status, const std::string& name) {
+    const auto& listeners = status["listeners"];
+    return std::any_of(listeners.begin(), listeners.end(), [&](const nlohmann::json& each) {
+      return each["name"] == name && each["paused_because"] == "closed: it was removed";
+    });
+  };
+  ASSERT_TRUE(eventually([&] { return is_closing(json(), "extra"); })) << status().json;
+  kill_supervisor();
+  EXPECT_EQ(pids_of("stays"), stayers) << status().json;
+  EXPECT_TRUE(get_once(target_, "/"));
+  EXPECT_TRUE(eventually([&] { return status().listeners.size() == 1; })) << status().json;
+  EXPECT_TRUE(pids_of("goes").empty());
+  EXPECT_TRUE(eventually([&] { return processes().size() == 2; })) << "a supervisor and a worker";
+  write_config(all);
+  const Ran ran = machine_.run({"/run/machine/bin/holdfast", "reload", "--wait", "--control", kControlOfService});
+  EXPECT_EQ(ran.exit_code, 0) << ran.errors;
+  for (const char* const address : {"127.0.0.1:8080", "127.0.0.1:8081", "127.0.0.1:8082"})
+    EXPECT_TRUE(get_once(endpoint(address), "/")) << address << status().json;
+}
+
 TEST_F(Readopt, NodeWorkersGoOnAndAreSpokenToAsEver) {
   write_node_program();
   if (IsSkipped()) return;
