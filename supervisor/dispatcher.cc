@@ -97,6 +97,7 @@ bool Dispatcher::begin_to_close(ListenerId id) {
 
 void Dispatcher::remove_listener(ListenerId id) {
   Listener& listener = *listeners_[id.value];
+  listener.leave_path();
   if (listener.is_open()) accept_rest(listener);
   flush();  // which takes its time: somebody may have come meanwhile
   if (listener.is_open()) accept_rest(listener);
@@ -128,6 +129,7 @@ void Dispatcher::close_listeners() {
   watch_listeners();
   for (const std::unique_ptr<Listener>& listener : listeners_) {
     if (!listener->is_open()) continue;
+    listener->leave_path();
     accept_rest(*listener);
     listener->close();
   }

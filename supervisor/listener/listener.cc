@@ -93,11 +93,15 @@ void Listener::close_to_new_clients() {
   if (may_connect()) holdfast::close_to_new_clients(socket_.fd);
 }
 
+void Listener::leave_path() {
+  const auto* const path = std::get_if<UnixAddress>(&socket_.bound);
+  const bool has_path = path != nullptr && socket_.fd && socket_.owner == SocketOwner::Us;
+  if (has_path && !std::exchange(path_left_, true)) remove_unix_path(*path, socket_.fd);
+}
+
 void Listener::close() {
-  if (!socket_.fd) return;
   watcher_.reset();
-  const auto* const unix_address = std::get_if<UnixAddress>(&socket_.bound);
-  if (unix_address != nullptr && socket_.owner == SocketOwner::Us) remove_unix_path(*unix_address, socket_.fd);
+  leave_path();
   socket_.fd.reset();
 }
 

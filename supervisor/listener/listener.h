@@ -86,7 +86,9 @@ class Listener {
   // Whether handshakes may be under way when it is closed: TCP that is ours alone to close.
   [[nodiscard]] bool may_connect() const;
   void close_to_new_clients();
-  // Closes the socket and, if it is ours, removes the file of a Unix path. The account stays.
+  // A Unix listener of ours takes no further client, and its file is removed; who waits there can be accepted.
+  void leave_path();
+  // Closes the socket, after `leave_path`. The account stays.
   void close();
   // One accept4; see sys/sockets.h. A connection is counted here and must end as handed, waiting or refused.
   [[nodiscard]] Result<std::variant<AcceptedConnection, AcceptStop>> accept();
@@ -110,6 +112,7 @@ class Listener {
   std::string name_;
   Stage stage_ = Stage::Coming;
   ListeningSocket socket_;  // without a descriptor once closed
+  bool path_left_ = false;
   std::uint64_t accepted_ = 0;
   std::map<Refusal, std::uint64_t> refused_;
   std::optional<FdWatcher> watcher_;

@@ -32,6 +32,7 @@ TEST(UnixListener, ServesBesideATcpOneAndIsRemovedAtTheEnd) {
   supervisor.signal(SIGTERM);
   EXPECT_EQ(supervisor.wait_for_exit(), 0);
   EXPECT_FALSE(fs::exists(directory / "front"));
+  EXPECT_EQ(supervisor.errors().find("accepting pauses"), std::string::npos) << supervisor.errors();
 }
 
 TEST(UnixListener, TheFileHasTheModeThatWasAskedFor) {
