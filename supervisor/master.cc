@@ -20,6 +20,7 @@
 #include "sys/control_path.h"
 #include "sys/environment.h"
 #include "sys/machine.h"
+#include "sys/next_program.h"
 #include "sys/own_code.h"
 #include "sys/program.h"
 #include "wire/scale_answer.h"
@@ -69,6 +70,7 @@ int Master::run() {
     become_next_program();
     if (!finished_) loop_.run();
   }
+  hold_signals(kHeard);  // our sockets are still to be removed
   return exit_code_;
 }
 

@@ -120,6 +120,7 @@ std::string written_text(BorrowedFd memory) {
 
 SignalsHeld::SignalsHeld(const std::vector<int>& signals) : signals_(signals) { change_mask(SIG_BLOCK, signals_); }
 SignalsHeld::~SignalsHeld() { change_mask(SIG_UNBLOCK, signals_); }
+void hold_signals(const std::vector<int>& signals) { change_mask(SIG_BLOCK, signals); }
 void release_signals(const std::vector<int>& signals) { change_mask(SIG_UNBLOCK, signals); }
 
 UniqueFd take_inherited_state() {

@@ -37,6 +37,8 @@ class SignalsHeld {
  private:
   std::vector<int> signals_;
 };
+// The same for good: whoever ends in order is not to be ended by another request to.
+void hold_signals(const std::vector<int>& signals);
 // What the program before us held.
 void release_signals(const std::vector<int>& signals);
 

@@ -130,6 +130,18 @@ TEST(Stop, TwoSignalsAtOnceAreOneWish) {
   EXPECT_EQ(supervisor.errors().find("stopping at once"), std::string::npos) << supervisor.errors();
 }
 
+// To its very end, when nobody hears them any more: its sockets must be removed all the same.
+TEST(Stop, WhoeverAsksAgainAndAgainDoesNotCutItShort) {
+  const Supervisor supervisor;
+  supervisor.wait_until_serving();
+  const bool ends = eventually([&] {
+    for (int i = 0; i < 1000 && alive(supervisor.pid()); i++) supervisor.signal(SIGTERM);
+    return !alive(supervisor.pid());
+  });
+  EXPECT_TRUE(ends);
+  EXPECT_EQ(supervisor.wait_for_exit(), 0);
+}
+
 TEST(Stop, TheCommandWaitsForTheEnd) {
   const Supervisor supervisor;
   supervisor.wait_until_serving();
