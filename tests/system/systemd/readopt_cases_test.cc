@@ -113,7 +113,7 @@ TEST_F(Readopt, ListenersThatWereBeingClosedAreGoneAndMayComeBack) {
   ASSERT_EQ(stayers.size(), 1U);
   write_config(stays);
   tell({"reload"});
-  const auto is_closing = [this](const nlohmann::json& status, const std::string& name) {
+  const auto is_closing = [](const nlohmann::json& status, const std::string& name) {
     const auto& listeners = status["listeners"];
     return std::any_of(listeners.begin(), listeners.end(), [&](const nlohmann::json& each) {
       return each["name"] == name && each["paused_because"] == "closed: it was removed";
