@@ -56,6 +56,53 @@ TEST(WorkerSdkBus, WhatWasPublishedLastGoesOutThoughTheChannelIsFull) {
   EXPECT_EQ(heard, said);
 }
 
+// Makes room, as a supervisor does that takes what the worker has said; answers how many frames.
+std::size_t read_everything(BorrowedFd end) {
+  std::size_t frames = 0;
+  std::array<std::byte, HF_BUS_MAX_FRAME> frame;
+  for (;; frames++) {
+    const Result<Received> received = receive_with_fds(end, frame);
+    if (!received || received->state != Received::State::Message) return frames;
+  }
+}
+
+// What was gathered goes out by itself when there is room, maybe in the very moment in which the program begins to wait; it has
+// more to say, and would wait for ever.
+TEST(WorkerSdkBus, WhoeverWasRefusedHearsOfRoomThoughNothingIsLeftToSend) {
+  test::FakeSupervisor supervisor;
+  Result<ChannelPair> channel = make_channel(0);
+  ASSERT_TRUE(channel);
+  const test::SdkWorker worker = open_on_the_bus(supervisor, *channel);
+  const std::string text(1000, 'x');
+  const auto say = [&] { return hf_publish(worker.get(), "a", text.data(), text.size()); };
+  hf_event event{};
+  for (int round = 0; round < 3; round++) {
+    int status = 0;
+    while (status == 0) status = say();
+    ASSERT_EQ(status, -EAGAIN);
+    EXPECT_EQ(hf_next(worker.get(), &event), HF_EVENT_NONE) << "there is no room";
+    EXPECT_GT(read_everything(channel->supervisor_end), 1u);
+    EXPECT_EQ(hf_next(worker.get(), &event), HF_EVENT_NONE) << "here it goes out";
+    EXPECT_EQ(read_everything(channel->supervisor_end), 1u);
+    EXPECT_EQ(hf_wait(worker.get(), 40'000), 1);
+    EXPECT_EQ(hf_wait(worker.get(), 0), 0) << "whoever does not go on is not told for ever";
+    EXPECT_EQ(say(), 0);
+  }
+}
+
+TEST(WorkerSdkBus, ASubscriptionThatWasRefusedIsTriedAgainWhenThereIsRoom) {
+  test::FakeSupervisor supervisor;
+  Result<ChannelPair> channel = make_channel(0);
+  ASSERT_TRUE(channel);
+  const test::SdkWorker worker = open_on_the_bus(supervisor, *channel);
+  int status = 0;
+  while (status == 0) status = hf_subscribe(worker.get(), "a", HF_ONLY_NEW);
+  ASSERT_EQ(status, -EAGAIN);
+  (void)read_everything(channel->supervisor_end);
+  EXPECT_EQ(hf_wait(worker.get(), 40'000), 1);
+  EXPECT_EQ(hf_subscribe(worker.get(), "a", HF_ONLY_NEW), 0);
+}
+
 // What a newer supervisor may write behind the pools is not looked at.
 TEST(WorkerSdkBus, OfAListOfPoolsOnlyThePoolsAreKept) {
   test::FakeSupervisor supervisor;

@@ -54,19 +54,24 @@ static int send_frame(struct hf_bus* bus, const void* frame, size_t length, cons
 
 static int flush(struct hf_bus* bus) {
   if (bus->descriptor < 0) return -EPIPE;
-  if (bus->out_length == 0) return 0;
-  const struct hf_frame_header header = {.type = HF_BUS_MESSAGES, .count = bus->out_count, .length = bus->out_length};
-  memcpy(bus->out, &header, sizeof header);
-  const int status = send_frame(bus, bus->out, bus->out_length, bus->out_descriptor, bus->out_descriptors);
-  if (status != -EAGAIN) forget_gathered(bus);
+  int status = 0;
+  if (bus->out_length > 0) {
+    const struct hf_frame_header header = {.type = HF_BUS_MESSAGES, .count = bus->out_count, .length = bus->out_length};
+    memcpy(bus->out, &header, sizeof header);
+    status = send_frame(bus, bus->out, bus->out_length, bus->out_descriptor, bus->out_descriptors);
+    if (status != -EAGAIN) forget_gathered(bus);
+  }
+  if (status == 0 && bus->refusal == HF_BUS_REFUSED) bus->refusal = HF_BUS_ROOM_UNTOLD;
   return status;
 }
 
-/* What waits to go out makes hf_fd readable, unless hf_next is about to be called anyway. */
+/* What waits to go out makes hf_fd readable, and so does the room for what was refused, unless hf_next is about to be
+ * called anyway. */
 void hf_bus_watch(struct hf_worker* worker) {
   struct hf_bus* bus = worker->bus;
   if (bus == NULL || bus->descriptor < 0) return;
-  const uint32_t wanted = EPOLLIN | (bus->out_length > 0 && !worker->expects_next ? (uint32_t)EPOLLOUT : 0);
+  const bool waits = bus->out_length > 0 || bus->refusal != HF_BUS_NO_REFUSAL;
+  const uint32_t wanted = EPOLLIN | (waits && !worker->expects_next ? (uint32_t)EPOLLOUT : 0);
   if (wanted == bus->watched) return;
   bus->watched = wanted;
   hf_watch_bus(worker, bus->descriptor, wanted);
@@ -75,7 +80,13 @@ void hf_bus_watch(struct hf_worker* worker) {
 void hf_bus_send_gathered(struct hf_worker* worker) {
   struct hf_bus* bus = worker->bus;
   if (bus == NULL || bus->descriptor < 0) return;
-  if (bus->out_length > 0) (void)flush(bus);
+  (void)flush(bus);
+  hf_bus_watch(worker);
+}
+
+void hf_bus_on_room(struct hf_worker* worker) {
+  if (worker->bus == NULL || worker->bus->refusal != HF_BUS_ROOM_UNTOLD) return;
+  worker->bus->refusal = HF_BUS_NO_REFUSAL; /* hf_fd was readable for it */
   hf_bus_watch(worker);
 }
 
@@ -196,6 +207,7 @@ static int reserve(struct hf_worker* worker, size_t length, unsigned descriptors
   if (status == -EPIPE) return out_of_reach(status);
   if (status == -EAGAIN) {
     hf_set_error("use the bus: the supervisor takes no more from this worker now; go on when hf_fd is readable");
+    bus->refusal = HF_BUS_REFUSED;
     hf_bus_watch(worker);
   }
   return status;
@@ -249,6 +261,7 @@ static int append(struct hf_worker* worker, const struct outgoing* message) {
   }
   bus->out_length += (uint32_t)length;
   ++bus->out_count;
+  bus->refusal = HF_BUS_NO_REFUSAL;
   hf_bus_watch(worker);
   return 0;
 }
@@ -332,6 +345,7 @@ static int send_subscription(struct hf_worker* worker, uint16_t type, const char
   memcpy(frame + sizeof head, pattern, length);
   status = flush(worker->bus); /* what was published before is not for this subscription */
   if (status == 0) status = send_frame(worker->bus, frame, sizeof head + length, NULL, 0);
+  worker->bus->refusal = status == -EAGAIN ? HF_BUS_REFUSED : HF_BUS_NO_REFUSAL;
   hf_bus_watch(worker);
   if (status == -EPIPE) return out_of_reach(status);
   if (status < 0) hf_set_error("subscribe: the supervisor takes no more from this worker now; try again later");
@@ -373,7 +387,9 @@ int hf_members(struct hf_worker* worker, const char* pool, struct hf_member* mem
 
 int hf_bus_flush(struct hf_worker* worker) {
   int status = join(worker);
-  if (status == 0) status = flush(worker->bus);
+  if (status < 0) return status;
+  status = flush(worker->bus);
+  if (status == -EAGAIN) worker->bus->refusal = HF_BUS_REFUSED;
   hf_bus_watch(worker);
   return status == -EPIPE ? out_of_reach(status) : status;
 }

@@ -7,6 +7,9 @@
 
 #include "internal.h"
 
+/* The program was told -EAGAIN: it hears of it when there is room again, though nothing of its own may wait to go out by then. */
+enum hf_bus_refusal { HF_BUS_NO_REFUSAL, HF_BUS_REFUSED, HF_BUS_ROOM_UNTOLD };
+
 struct hf_bus {
   int descriptor; /* -1: it has ended */
   bool welcomed;
@@ -19,6 +22,7 @@ struct hf_bus {
   unsigned out_descriptors;
   int out_descriptor[HF_BUS_MAX_MEMFDS];
   uint64_t last_call;
+  enum hf_bus_refusal refusal;
 
   /* What came: the frame that is being given out. */
   uint32_t in_length;

@@ -258,6 +258,7 @@ static bool mark_ready(struct hf_worker* worker, const struct epoll_event* ready
       worker->channel_may_have = true;
     } else if (source == SOURCE_BUS) {
       worker->bus_may_have = true;
+      if ((ready[i].events & (uint32_t)EPOLLOUT) != 0) hf_bus_on_room(worker);
     } else {
       hf_mark_socket(worker, (size_t)source);
     }

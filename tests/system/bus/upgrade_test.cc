@@ -121,7 +121,7 @@ TEST(BusUpgrade, WhatIsKeptIsStillKeptAndTheDeadLeave) {
 TEST(BusUpgrade, AReplayGoesOn) {
   BusFixture fixture(2, {"--set", "bus.retain={ \"flood.**\" = 40000 }", "--heartbeat-timeout", "0"});
   (void)fixture.ask(0, "/flood?t=flood.a&n=" + std::to_string(kFlood));
-  ASSERT_TRUE(eventually([&] { return fixture.bus("retained") == kFlood; }));
+  ASSERT_TRUE(eventually([&] { return fixture.bus("retained") == kFlood; })) << fixture.bus("retained");
   const pid_t stopped = fixture.supervisor().status().slot(1).pid;
   ASSERT_EQ(fixture.ask(1, "/subscribe?p=flood.**&after=0"), "status=0");
   send_signal(stopped, SIGSTOP);  // wherever it is
