@@ -371,6 +371,33 @@ TEST(Bus, WhoClosesHisEndHasBrokenNothing) {
   EXPECT_EQ(station.bus().status().disconnected, 0u);
 }
 
+// Turns of the loop in which the bus read nothing, although something was there to be read.
+int idle_turns(BusStation& station, std::size_t publisher) {
+  constexpr std::uint64_t kFrames = 50;
+  constexpr int kTooMany = 1'000'000;
+  const std::uint64_t wanted = station.bus().status().published + kFrames;
+  const auto frame = BusStation::frame_of({encode_bus_record({HF_BUS_PUBLISH, "a", "", std::string(500, 't')}, {})});
+  for (std::uint64_t i = 0; i < kFrames; i++) {
+    const Result<SendOutcome> sent = send_with_fds(station.place(publisher).worker_end(), frame, {});
+    EXPECT_TRUE(sent && *sent == SendOutcome::Sent);
+  }
+  int idle = 0;
+  for (std::uint64_t read = station.bus().status().published; read < wanted && idle < kTooMany;) {
+    station.loop().poll();
+    if (std::exchange(read, station.bus().status().published) == read) idle++;
+  }
+  EXPECT_LT(idle, kTooMany);
+  return idle;
+}
+
+TEST(Bus, ItRestsWhileClientsComeAndOnlyThen) {
+  BusStation station;
+  (void)station.add({"a"});
+  const std::size_t publisher = station.add();
+  EXPECT_LE(idle_turns(station, publisher), 2) << "before the first frame";
+  station.let_clients_come();
+}
+
 // Between any two turns of the bus there is a rest then: each must end, whoever was told to wait for it, for his messages or for
 // what he has asked to hear again.
 TEST(Bus, WhileClientsComeItRestsAndGoesOn) {
