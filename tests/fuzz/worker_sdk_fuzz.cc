@@ -158,7 +158,7 @@ void take_events(hf_worker* worker, std::size_t longest) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  static const int first_free = lowest_free_descriptor();
+  const int first_free = lowest_free_descriptor();  // each time: libFuzzer opens some of its own between inputs
   const auto [channel, channel_of_worker] = new_channel();
   const auto [bus, bus_of_worker] = new_channel();
   ::setenv(HF_ENV_CHANNEL, std::to_string(channel_of_worker).c_str(), 1);
