@@ -15,6 +15,7 @@
 #include "component/kernel_fixtures.h"
 #include "component/run_until.h"
 #include "core/managed_address.h"
+#include "support/own_port.h"
 #include "sys/sockets.h"
 #include "sys/spawn.h"
 #include "worker/capture.h"
@@ -29,18 +30,16 @@ class TestListeners {
  public:
   using Key = std::pair<std::size_t, SocketDomain>;
 
-  // The first address finds the port for all ("127.0.0.1": host only).
+  // Of hosts ("127.0.0.1"), all at one port.
   explicit TestListeners(const std::vector<std::string>& hosts, Transport transport = Transport::Stream) {
     for (const std::string& host : hosts) add(host, transport);
   }
   void add(const std::string& host, Transport transport) {
     const Result<ListenAddress> parsed = parse_listen_address(host + ":" + port_text());
     if (!parsed) std::abort();
-    TcpAddress address = std::get<TcpAddress>(*parsed);
+    const TcpAddress address = std::get<TcpAddress>(*parsed);
     const std::size_t listener = managed_.size();
     UniqueFd fd = bound(transport, address, own_domain(address));
-    port_ = local_endpoint(fd).port;
-    address.port = port_;
     managed_.push_back({transport, address});
     sockets_.emplace(Key{listener, own_domain(address)}, std::move(fd));
   }
@@ -98,7 +97,7 @@ class TestListeners {
     return fd;
   }
 
-  std::uint16_t port_ = 0;
+  const std::uint16_t port_ = test::own_port();
   std::vector<ManagedAddress> managed_;
   std::map<Key, UniqueFd> sockets_;
 };
