@@ -458,8 +458,9 @@ TEST(SelfPlane, NeedsNoListenerAndDoesAllTheRest) {
   for (unsigned slot = 0; slot < 2; slot++) {
     const std::string pid = std::to_string(status.slot(slot).pid);
     const std::string number = std::to_string(slot);
-    EXPECT_EQ(text_of(supervisor.directory() / ("said" + number)),
-              "worker on 0 of engines is " + number + " of 2: pid " + pid + " = " + pid + "\n");
+    const std::string said = "worker on 0 of engines is " + number + " of 2: pid " + pid + " = " + pid + "\n";
+    const std::filesystem::path where = supervisor.directory() / ("said" + number);
+    EXPECT_TRUE(eventually([&] { return text_of(where) == said; })) << text_of(where);
   }
   send_signal(status.slot(1).pid, SIGKILL);
   supervisor.wait_until("it is replaced", [&](const StatusView& after) {
