@@ -187,7 +187,8 @@ class FleetRunner {
   void look_where_it_listens(Occupant& occupant) const;
   void on_frame(Inbox& inbox, const WorkerFrame& frame);
   void on_notify(WorkerId worker, const NotifyMessage& message);
-  void on_captured(WorkerId worker, std::size_t listener);
+  void on_captured(WorkerId worker, std::size_t listener, pid_t thread);
+  void on_serving(WorkerId worker, pid_t thread, const std::string& how);
   void on_grace_over(WorkerId worker);
   void on_other_bind(WorkerId worker, const std::string& address);
   void on_ready(WorkerId worker, std::string_view how);

@@ -55,13 +55,21 @@ void FleetRunner::on_notify(WorkerId worker, const NotifyMessage& message) {
   }
 }
 
-void FleetRunner::on_captured(WorkerId worker, std::size_t listener) {
+void FleetRunner::on_captured(WorkerId worker, std::size_t listener, pid_t thread) {
   if (settlement_.on_capture()) on_settled();
   Occupant& occupant = occupants_.at(worker);
   occupant.bound = true;
-  if (steerer_.is_datagram(listener)) return on_ready(worker, "it serves " + steerer_.name_of(listener));
+  if (steerer_.is_datagram(listener)) return on_serving(worker, thread, "it serves " + steerer_.name_of(listener));
   // Some look whether the socket listens already, as ours does, and then never call listen.
   give_grace(occupant, worker);
+}
+
+// It has shown that it takes clients. Where these send datagrams they come to it only when its sockets are prepared.
+void FleetRunner::on_serving(WorkerId worker, pid_t thread, const std::string& how) {
+  if (!steerer_.has_datagrams()) return on_ready(worker, how);
+  Occupant& occupant = occupants_.at(worker);
+  occupant.set_up = std::make_unique<SetUpWatch>(loop_, thread, [this, worker, how] { on_ready(worker, how); });
+  give_grace(occupant, worker);  // one that never sleeps
 }
 
 void FleetRunner::on_grace_over(WorkerId worker) {

@@ -115,11 +115,11 @@ std::unique_ptr<Capture> FleetRunner::make_capture(Occupant& occupant, WorkerId 
     return steerer_.socket_for(listener, domain, binding.slot, binding.turn);
   };
   Capture::Hooks hooks;
-  hooks.on_captured = [this, worker](std::size_t listener) { on_captured(worker, listener); };
-  hooks.on_listen = [this, worker](std::size_t listener) {
+  hooks.on_captured = [this, worker](std::size_t listener, pid_t thread) { on_captured(worker, listener, thread); };
+  hooks.on_listen = [this, worker](std::size_t listener, pid_t thread) {
     // Had it bound the socket, that would have settled it: so the socket is inherited.
     if (settlement_.on_ready_without_sign()) on_settled();
-    on_ready(worker, "it listens on " + steerer_.name_of(listener));
+    on_serving(worker, thread, "it listens on " + steerer_.name_of(listener));
   };
   hooks.on_other_bind = [this, worker](const std::string& address) { on_other_bind(worker, address); };
   hooks.on_failed = [this, worker](const Error& error) {

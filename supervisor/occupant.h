@@ -16,6 +16,7 @@
 #include "worker/capture.h"
 #include "worker/connection_sink.h"
 #include "worker/notify_socket.h"
+#include "worker/set_up_watch.h"
 #include "worker/worker_process.h"
 
 namespace holdfast {
@@ -34,6 +35,7 @@ struct Occupant {
   std::unique_ptr<WorkerProcess> process;
   std::unique_ptr<Capture> capture;
   std::unique_ptr<Timer> grace;           // until a worker that tells nothing counts as ready
+  std::unique_ptr<SetUpWatch> set_up;     // until one that will get datagrams has prepared its sockets
   std::unique_ptr<Timer> leaving;         // until another worker is started beside one that wants to go
   std::unique_ptr<Timer> farewell;        // while it serves its queue out before it is told to end
   bool took_leave = false;                // ... which it was: a second SIGTERM would mean more to some

@@ -284,6 +284,11 @@ bool Steerer::is_datagram(std::size_t managed) const {
   return std::holds_alternative<UdpAddress>(listeners_[managed].address);
 }
 
+bool Steerer::has_datagrams() const {
+  return std::any_of(listeners_.begin(), listeners_.end(),
+                     [](const Listener& listener) { return std::holds_alternative<UdpAddress>(listener.address); });
+}
+
 bool Steerer::is_chosen(SlotId id, Turn turn) const {
   const Slot& slot = slots_[id.value];
   return plane_ == Plane::Steer && slot.turn == turn && !slot.lent;

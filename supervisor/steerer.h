@@ -107,6 +107,7 @@ class Steerer {
   [[nodiscard]] Result<BorrowedFd> socket_for(std::size_t managed, SocketDomain domain, SlotId slot, Turn turn);
   [[nodiscard]] const std::string& name_of(std::size_t managed) const { return listeners_[managed].name; }
   [[nodiscard]] bool is_datagram(std::size_t managed) const;
+  [[nodiscard]] bool has_datagrams() const;  // whether one of its listeners is of UDP
 
   [[nodiscard]] std::vector<std::uint16_t> ports() const;  // of the TCP listeners
 

@@ -42,12 +42,16 @@ std::string first_line(const std::string& path) {
   return line;
 }
 
-// "123 (name) S PARENT GROUP ...". The name may have spaces and parentheses.
-bool is_of_group(pid_t process, pid_t group) {
+// "S PARENT GROUP ...": what follows upon "123 (name) ". The name may have spaces and parentheses.
+std::string state_of(pid_t process) {
   const std::string line = first_line("/proc/" + std::to_string(process) + "/stat");
   const std::size_t name_end = line.rfind(") ");
-  if (name_end == std::string::npos) return false;
-  const std::size_t parent = line.find(' ', name_end + 2);
+  return name_end == std::string::npos ? std::string() : line.substr(name_end + 2);
+}
+
+bool is_of_group(pid_t process, pid_t group) {
+  const std::string line = state_of(process);
+  const std::size_t parent = line.find(' ');
   const std::size_t number = parent == std::string::npos ? parent : line.find(' ', parent + 1);
   if (number == std::string::npos) return false;
   pid_t found = 0;
@@ -94,6 +98,11 @@ bool is_at_work(pid_t worker) {
   if (call.starts_with(std::to_string(SYS_epoll_wait) + " ")) return false;
 #endif
   return !call.starts_with(std::to_string(SYS_epoll_pwait) + " ");
+}
+
+bool is_asleep(pid_t thread) {
+  const std::string state = state_of(thread);
+  return state.empty() || state.find_first_of("SXZ") == 0;
 }
 
 }  // namespace holdfast

@@ -21,4 +21,7 @@ namespace holdfast {
 // Whether the worker's first thread does something else than wait for events (epoll), as an event loop does once it has started.
 [[nodiscard]] bool is_at_work(pid_t worker);
 
+// Whether the thread waits for something; so does one that is no more, or that we may not see.
+[[nodiscard]] bool is_asleep(pid_t thread);
+
 }  // namespace holdfast

@@ -103,7 +103,7 @@ Result<Capture::Verdict> Capture::decide_listen(const InterceptedCall& call) {
   (void)take_success_of(call.thread);  // its bind has returned
   const auto known = listeners_.find(facts->cookie);
   if (known == listeners_.end()) return Verdict::LetThrough;
-  if (answer_call(notifications_, call, 0) == Answered::Delivered) hooks_.on_listen(known->second);
+  if (answer_call(notifications_, call, 0) == Answered::Delivered) hooks_.on_listen(known->second, call.thread);
   return Verdict::Answered;
 }
 
@@ -145,7 +145,7 @@ Result<Capture::Verdict> Capture::exchange(const InterceptedCall& call, const st
 
 Capture::Verdict Capture::succeed(const InterceptedCall& call, const std::string& address, std::size_t listener) {
   last_success_ = Success{call, address};
-  if (answer_call(notifications_, call, 0) == Answered::Delivered) hooks_.on_captured(listener);
+  if (answer_call(notifications_, call, 0) == Answered::Delivered) hooks_.on_captured(listener, call.thread);
   return Verdict::Answered;
 }
 

@@ -54,8 +54,9 @@ class Capture {
 
   // Called from the loop, the worker waits meanwhile. None may destroy the Capture (Loop::defer).
   struct Hooks {
-    std::function<void(std::size_t listener)> on_captured;  // for each bind; twice for one that a signal restarted
-    std::function<void(std::size_t listener)> on_listen;    // for each listen on a socket of ours
+    // For each bind; twice for one that a signal restarted. `thread`: who called.
+    std::function<void(std::size_t listener, pid_t thread)> on_captured;
+    std::function<void(std::size_t listener, pid_t thread)> on_listen;  // for each listen on a socket of ours
     // It is about to bind what is not ours: "127.0.0.1:9090", "[::]:9090", "udp://0.0.0.0:53", "unix:/run/x". For the
     // message to somebody who waits for it to bind something else. Left out are
     // datagram sockets on port 0, as clients use them, and families that no client comes by (netlink: getaddrinfo(3)).

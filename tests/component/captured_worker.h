@@ -120,8 +120,8 @@ class CapturedWorker {
       : loop_(loop), output_(std::move(worker.output)), child_(std::move(worker.child)) {
     capture_ = std::make_unique<Capture>(
         loop, std::move(child_.capture), std::move(managed), std::move(resolver),
-        Capture::Hooks{.on_captured = [this](std::size_t listener) { captured.push_back(listener); },
-                       .on_listen = [this](std::size_t listener) { listened.push_back(listener); },
+        Capture::Hooks{.on_captured = [this](std::size_t listener, pid_t) { captured.push_back(listener); },
+                       .on_listen = [this](std::size_t listener, pid_t) { listened.push_back(listener); },
                        .on_other_bind = [this](const std::string& address) { others.push_back(address); },
                        .on_failed = [this](const Error& error) { failures.push_back(error); }});
   }

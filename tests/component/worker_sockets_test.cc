@@ -13,6 +13,7 @@
 
 #include "support/eventually.h"
 #include "support/http_client.h"
+#include "support/process.h"
 #include "sys/socket_facts.h"
 #include "sys/sockets.h"
 
@@ -96,10 +97,27 @@ TEST_F(WorkerSockets, ThatItsFirstThreadWaitsForEventsIsSeen) {
   (void)::waitpid(waiting, nullptr, 0);
 }
 
+TEST_F(WorkerSockets, ThatAThreadSleepsIsSeen) {
+  const Group group(listener_.get(), 0, Group::Then::Sleeps);
+  EXPECT_TRUE(eventually([&] { return is_asleep(group.leader()); }));
+  const pid_t computing = ::fork();
+  if (computing == 0) {
+    for (volatile bool on = true; on;) {
+    }
+  }
+  EXPECT_FALSE(is_asleep(computing));
+  ::kill(computing, SIGSTOP);
+  EXPECT_TRUE(eventually([&] { return test::process_state(computing) == "T"; }));
+  EXPECT_FALSE(is_asleep(computing)) << "it goes on where it was";
+  ::kill(computing, SIGKILL);
+  (void)::waitpid(computing, nullptr, 0);
+}
+
 TEST(WorkerSocketsOfNobody, AreNone) {
   EXPECT_EQ(open_connections(-1, std::array<std::uint16_t, 1>{80}), 0U);
   EXPECT_FALSE(waits_in_accept(-1));
   EXPECT_FALSE(is_at_work(-1));
+  EXPECT_TRUE(is_asleep(-1));
 }
 
 }  // namespace

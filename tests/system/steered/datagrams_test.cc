@@ -7,6 +7,7 @@
 
 #include <array>
 #include <charconv>
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -130,6 +131,48 @@ TEST_P(SteeredDatagrams, FollowTheSuccessorAndNobodyElse) {
   const Ran ran = supervisor_.tell("restart", {"--wait"});
   ASSERT_EQ(ran.exit_code, 0) << ran.output << ran.errors;
   EXPECT_EQ(ask_all("after the restart"), expected);
+}
+
+// A worker that prepares its sockets for a while, as long as it computes, and then says so in {dir}/prepared{slot}.
+constexpr const char* kPrepares = R"(
+import os, socket, sys, time
+listeners = [text.split('=', 1)[1] for text in os.environ['HOLDFAST_LISTENERS'].split(',')]
+made = []
+for address in sorted(listeners):  # TCP, if it is there, and then UDP
+    kind = socket.SOCK_DGRAM if address.startswith('udp://') else socket.SOCK_STREAM
+    host, port = address.removeprefix('udp://').rsplit(':', 1)
+    made.append(socket.socket(socket.AF_INET, kind))
+    made[-1].bind((host, int(port)))
+    if kind == socket.SOCK_STREAM: made[-1].listen()
+    end = time.process_time() + 0.1
+    while time.process_time() < end: pass
+open(sys.argv[1], 'w').close()
+while made[-1].recv(1): pass
+)";
+
+// Some lose the datagrams that come between their bind and the options that they set then.
+class PreparedDatagrams : public testing::TestWithParam<std::vector<std::string>> {};
+INSTANTIATE_TEST_SUITE_P(Listeners, PreparedDatagrams,
+                         testing::Values(std::vector<std::string>{"udp://127.0.0.1:0"},
+                                         std::vector<std::string>{"127.0.0.1:0", "udp://127.0.0.1:0"}),
+                         [](const auto& one) { return one.param.size() == 1 ? "udp" : "tcp_and_udp"; });
+
+TEST_P(PreparedDatagrams, ComeToAWorkerThatWaitsForThem) {
+  SupervisorPlan plan;
+  plan.listen = GetParam();
+  plan.workers = 2;
+  plan.options = {"--intake", "capture", "--start-grace", "1h", "--start-timeout", "2h"};
+  plan.command = {"python3", "-c", kPrepares, "{dir}/prepared{slot}"};
+  const Supervisor supervisor(plan);
+  for (int round = 0; round < 2; round++) {
+    supervisor.wait_until_serving();
+    for (const char* name : {"prepared0", "prepared1"}) {
+      EXPECT_TRUE(std::filesystem::remove(supervisor.directory() / name)) << name << " in round " << round;
+    }
+    if (round == 1) break;
+    const Ran ran = supervisor.tell("restart", {"--wait"});
+    EXPECT_EQ(ran.exit_code, 0) << ran.errors;
+  }
 }
 
 }  // namespace
