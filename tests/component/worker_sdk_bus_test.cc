@@ -84,9 +84,40 @@ TEST(WorkerSdkBus, WhoeverWasRefusedHearsOfRoomThoughNothingIsLeftToSend) {
     EXPECT_GT(read_everything(channel->supervisor_end), 1u);
     EXPECT_EQ(hf_next(worker.get(), &event), HF_EVENT_NONE) << "here it goes out";
     EXPECT_EQ(read_everything(channel->supervisor_end), 1u);
+    if (round == 1) {
+      EXPECT_EQ(hf_next(worker.get(), &event), HF_EVENT_NONE) << "nobody asked hf_fd before";
+    }
     EXPECT_EQ(hf_wait(worker.get(), 40'000), 1);
     EXPECT_EQ(hf_wait(worker.get(), 0), 0) << "whoever does not go on is not told for ever";
     EXPECT_EQ(say(), 0);
+  }
+}
+
+// It may have more to say than that.
+TEST(WorkerSdkBus, WhoeverWasRefusedHearsOfRoomThoughHeSaidSomethingSmallerMeanwhile) {
+  test::FakeSupervisor supervisor;
+  Result<ChannelPair> channel = make_channel(0);
+  ASSERT_TRUE(channel);
+  const test::SdkWorker worker = open_on_the_bus(supervisor, *channel);
+  const std::string large(50'000, 'x');
+  const auto say = [&](std::size_t size) { return hf_publish(worker.get(), "a", large.data(), size); };
+  const auto subscribe = [&] { return hf_subscribe(worker.get(), "a", HF_ONLY_NEW); };
+  hf_event event{};
+  for (const bool by_subscription : {false, true}) {
+    int status = 0;
+    while (status == 0) status = say(large.size());
+    ASSERT_EQ(status, -EAGAIN);
+    if (!by_subscription) {
+      EXPECT_EQ(say(10), 0) << "it fits beside what waits";
+    }
+    EXPECT_GT(read_everything(channel->supervisor_end), 1u);
+    if (by_subscription) {
+      EXPECT_EQ(subscribe(), 0);
+    }
+    EXPECT_EQ(hf_next(worker.get(), &event), HF_EVENT_NONE);
+    (void)read_everything(channel->supervisor_end);
+    EXPECT_EQ(hf_wait(worker.get(), 40'000), 1);
+    EXPECT_EQ(hf_wait(worker.get(), 0), 0);
   }
 }
 

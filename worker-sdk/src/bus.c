@@ -84,9 +84,14 @@ void hf_bus_send_gathered(struct hf_worker* worker) {
   hf_bus_watch(worker);
 }
 
-void hf_bus_on_room(struct hf_worker* worker) {
-  if (worker->bus == NULL || worker->bus->refusal != HF_BUS_ROOM_UNTOLD) return;
-  worker->bus->refusal = HF_BUS_NO_REFUSAL; /* hf_fd was readable for it */
+void hf_bus_on_room(struct hf_worker* worker, bool told) {
+  struct hf_bus* bus = worker->bus;
+  if (bus == NULL) return;
+  if (bus->refusal == HF_BUS_ROOM_SHOWN || (bus->refusal == HF_BUS_ROOM_UNTOLD && told)) {
+    bus->refusal = HF_BUS_NO_REFUSAL;
+  } else if (bus->refusal == HF_BUS_ROOM_UNTOLD) {
+    bus->refusal = HF_BUS_ROOM_SHOWN;
+  }
   hf_bus_watch(worker);
 }
 
@@ -261,7 +266,6 @@ static int append(struct hf_worker* worker, const struct outgoing* message) {
   }
   bus->out_length += (uint32_t)length;
   ++bus->out_count;
-  bus->refusal = HF_BUS_NO_REFUSAL;
   hf_bus_watch(worker);
   return 0;
 }
@@ -345,7 +349,7 @@ static int send_subscription(struct hf_worker* worker, uint16_t type, const char
   memcpy(frame + sizeof head, pattern, length);
   status = flush(worker->bus); /* what was published before is not for this subscription */
   if (status == 0) status = send_frame(worker->bus, frame, sizeof head + length, NULL, 0);
-  worker->bus->refusal = status == -EAGAIN ? HF_BUS_REFUSED : HF_BUS_NO_REFUSAL;
+  if (status == -EAGAIN) worker->bus->refusal = HF_BUS_REFUSED;
   hf_bus_watch(worker);
   if (status == -EPIPE) return out_of_reach(status);
   if (status < 0) hf_set_error("subscribe: the supervisor takes no more from this worker now; try again later");

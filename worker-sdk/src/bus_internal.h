@@ -7,8 +7,10 @@
 
 #include "internal.h"
 
-/* The program was told -EAGAIN: it hears of it when there is room again, though nothing of its own may wait to go out by then. */
-enum hf_bus_refusal { HF_BUS_NO_REFUSAL, HF_BUS_REFUSED, HF_BUS_ROOM_UNTOLD };
+/* The program was told -EAGAIN: it hears of it when there is room again, though nothing of its own may wait to go out by
+ * then, or it has said something smaller meanwhile. hf_next finds that the channel is writable also where nobody had looked
+ * at hf_fd: so hf_fd stays readable for one turn more (ROOM_SHOWN). */
+enum hf_bus_refusal { HF_BUS_NO_REFUSAL, HF_BUS_REFUSED, HF_BUS_ROOM_UNTOLD, HF_BUS_ROOM_SHOWN };
 
 struct hf_bus {
   int descriptor; /* -1: it has ended */

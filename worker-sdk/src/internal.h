@@ -170,8 +170,8 @@ bool hf_bus_has_more(const struct hf_worker* worker);
 enum hf_event_type hf_bus_next(struct hf_worker* worker, struct hf_event* event);
 /* Sends what was gathered, if anything: before the program sleeps or looks for something new. */
 void hf_bus_send_gathered(struct hf_worker* worker);
-/* The channel is writable, and the program is about to hear it. */
-void hf_bus_on_room(struct hf_worker* worker);
+/* The channel is writable. `told`: the program hears it at once. */
+void hf_bus_on_room(struct hf_worker* worker, bool told);
 /* The program may leave hf_next alone now: what is gathered must wake it. */
 void hf_bus_watch(struct hf_worker* worker);
 

@@ -247,8 +247,8 @@ void hf_heartbeat(struct hf_worker* worker) {
 
 /* ---- events ---- */
 
-/* Marks the sources that are ready. Whether there was one beside the timer. */
-static bool mark_ready(struct hf_worker* worker, const struct epoll_event* ready, int count) {
+/* Marks the sources that are ready. Whether there was one beside the timer. `told`: the program hears of them at once. */
+static bool mark_ready(struct hf_worker* worker, const struct epoll_event* ready, int count, bool told) {
   bool any = false;
   for (int i = 0; i < count; ++i) {
     const int source = ready[i].data.fd;
@@ -258,7 +258,7 @@ static bool mark_ready(struct hf_worker* worker, const struct epoll_event* ready
       worker->channel_may_have = true;
     } else if (source == SOURCE_BUS) {
       worker->bus_may_have = true;
-      if ((ready[i].events & (uint32_t)EPOLLOUT) != 0) hf_bus_on_room(worker);
+      if ((ready[i].events & (uint32_t)EPOLLOUT) != 0) hf_bus_on_room(worker, told);
     } else {
       hf_mark_socket(worker, (size_t)source);
     }
@@ -269,7 +269,7 @@ static bool mark_ready(struct hf_worker* worker, const struct epoll_event* ready
 
 static void ask_which_are_ready(struct hf_worker* worker) {
   struct epoll_event ready[MAX_READY];
-  (void)mark_ready(worker, ready, epoll_wait(worker->epoll, ready, MAX_READY, 0));
+  (void)mark_ready(worker, ready, epoll_wait(worker->epoll, ready, MAX_READY, 0), false);
   worker->guesses = 0;
 }
 
@@ -398,7 +398,7 @@ int hf_wait(struct hf_worker* worker, int timeout_ms) {
     }
     now = hf_now_ns();
     beat(worker, now);
-    if (mark_ready(worker, ready, count)) return 1;
+    if (mark_ready(worker, ready, count, true)) return 1;
     if (count > 0) {
       on_timer(worker, now);
       hf_flush(worker);
