@@ -396,6 +396,7 @@ TEST(Bus, ItRestsWhileClientsComeAndOnlyThen) {
   const std::size_t publisher = station.add();
   EXPECT_LE(idle_turns(station, publisher), 2) << "before the first frame";
   station.let_clients_come();
+  EXPECT_GT(idle_turns(station, publisher), 25) << "half of them, at least, behind a rest";
 }
 
 // Between any two turns of the bus there is a rest then: each must end, whoever was told to wait for it, for his messages or for
