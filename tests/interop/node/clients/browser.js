@@ -24,7 +24,7 @@ class Browser {
     const browser = new Browser();
     browser.profile = fs.mkdtempSync(path.join(os.tmpdir(), 'holdfast-chromium-'));
     browser.process = spawn(program, ['--headless=new', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--no-first-run',
-      '--remote-debugging-port=0', `--user-data-dir=${browser.profile}`, 'about:blank'], { stdio: ['ignore', 'ignore', 'pipe'] });
+      '--remote-debugging-port=0', `--user-data-dir=${browser.profile}`, 'about:blank'], { stdio: ['ignore', 'ignore', 'pipe'], detached: true });
     let said = '';
     browser.process.stderr.on('data', (text) => { said += text; });
     const address = await until('the browser opens its port', () => (said.match(/DevTools listening on (ws:\S+)/) || [])[1]);
@@ -56,8 +56,8 @@ class Browser {
   }
 
   close() {
-    this.process.kill('SIGKILL');
-    this.process.once('exit', () => fs.rmSync(this.profile, { recursive: true, force: true, maxRetries: 5 }));
+    process.kill(-this.process.pid, 'SIGKILL'); // its children write into the profile, too
+    this.process.once('exit', () => fs.rmSync(this.profile, { recursive: true, force: true, maxRetries: 15 }));
   }
 }
 
