@@ -66,10 +66,16 @@ void FleetRunner::on_captured(WorkerId worker, std::size_t listener, pid_t threa
 
 // It has shown that it takes clients. Where these send datagrams they come to it only when its sockets are prepared.
 void FleetRunner::on_serving(WorkerId worker, pid_t thread, const std::string& how) {
-  if (!steerer_.has_datagrams()) return on_ready(worker, how);
+  const Fleet::Worker* const known = fleet_.find(worker);
+  const bool starts = known != nullptr && std::holds_alternative<Fleet::Starting>(known->phase);
+  if (!starts || !steerer_.has_datagrams()) return on_ready(worker, how);
   Occupant& occupant = occupants_.at(worker);
-  occupant.set_up = std::make_unique<SetUpWatch>(loop_, thread, [this, worker, how] { on_ready(worker, how); });
-  give_grace(occupant, worker);  // one that never sleeps
+  const TimePoint deadline = loop_.now() + std::min(pool_.start_grace, pool_.fleet.start_timeout / 2);
+  occupant.set_up =
+      std::make_unique<SetUpWatch>(loop_, thread, deadline, [this, worker, how] { on_ready(worker, how); });
+  give_grace(occupant, worker);  // for the next program, if this one becomes another meanwhile
+  keep_first_ = true;
+  schedule();
 }
 
 void FleetRunner::on_grace_over(WorkerId worker) {

@@ -43,14 +43,14 @@ std::string first_line(const std::string& path) {
 }
 
 // "S PARENT GROUP ...": what follows upon "123 (name) ". The name may have spaces and parentheses.
-std::string state_of(pid_t process) {
-  const std::string line = first_line("/proc/" + std::to_string(process) + "/stat");
+std::string state_at(const std::string& place) {
+  const std::string line = first_line(place + "/stat");
   const std::size_t name_end = line.rfind(") ");
   return name_end == std::string::npos ? std::string() : line.substr(name_end + 2);
 }
 
 bool is_of_group(pid_t process, pid_t group) {
-  const std::string line = state_of(process);
+  const std::string line = state_at("/proc/" + std::to_string(process));
   const std::size_t parent = line.find(' ');
   const std::size_t number = parent == std::string::npos ? parent : line.find(' ', parent + 1);
   if (number == std::string::npos) return false;
@@ -101,8 +101,17 @@ bool is_at_work(pid_t worker) {
 }
 
 bool is_asleep(pid_t thread) {
-  const std::string state = state_of(thread);
-  return state.empty() || state.find_first_of("SXZ") == 0;
+  const std::string threads = "/proc/" + std::to_string(thread) + "/task/";
+  const std::string binds = std::to_string(SYS_bind) + " ";
+  const std::string listens = std::to_string(SYS_listen) + " ";
+  for (const pid_t one : numbers_in(threads)) {
+    const std::string place = threads + std::to_string(one);
+    const std::string state = state_at(place);
+    if (!state.empty() && state.find_first_of("SXZ") != 0) return false;
+    const std::string call = first_line(place + "/syscall");
+    if (call.starts_with(binds) || call.starts_with(listens)) return false;
+  }
+  return true;
 }
 
 }  // namespace holdfast

@@ -21,7 +21,8 @@ namespace holdfast {
 // Whether the worker's first thread does something else than wait for events (epoll), as an event loop does once it has started.
 [[nodiscard]] bool is_at_work(pid_t worker);
 
-// Whether the thread waits for something; so does one that is no more, or that we may not see.
+// Whether every thread of that one's process waits for something, and none of them in bind(2) or listen(2), which we may be the
+// ones to answer. So does a process that is no more, or that we may not see.
 [[nodiscard]] bool is_asleep(pid_t thread);
 
 }  // namespace holdfast
