@@ -27,6 +27,8 @@ constexpr Duration kSettling = std::chrono::seconds(2);  // what the end of the 
 constexpr std::size_t kMaxOutgoing = std::size_t{32} << 20;
 // That is on its way: enough for a link of 25 MB/s and 10 ms.
 constexpr std::size_t kMaxOnWay = std::size_t{256} << 10;
+// That has not come back to us: by default Redis cuts off who has 32 MiB to hear.
+constexpr std::size_t kMaxUnheard = std::size_t{4} << 20;
 constexpr BackoffPolicy kBackoff = {.first = std::chrono::milliseconds(100),
                                     .step = std::chrono::milliseconds(200),
                                     .factor = 2.0,
@@ -180,7 +182,7 @@ void FleetLink::push(Outgoing outgoing) {
 
 // A large one stays in front until its last part has gone: what a beat says until then is not that it was said.
 void FleetLink::send() {
-  while (is_connected() && !outgoing_.empty() && on_way_ < kMaxOnWay) {
+  while (is_connected() && !outgoing_.empty() && on_way_ < kMaxOnWay && echo_.unheard() < kMaxUnheard) {
     Outgoing& next = outgoing_.front();
     const std::size_t size = next.size();
     const std::optional<std::string> piece = next_piece_of(next);
@@ -194,6 +196,7 @@ void FleetLink::send() {
 
 void FleetLink::pass(const std::string& channel, const std::string& bytes) {
   on_way_ += bytes.size();
+  if (channel == channel_) echo_.on_said(bytes.size());
   speaks_->command({"PUBLISH", channel, bytes}, [this, size = bytes.size()] {
     on_way_ -= size;
     send();
@@ -218,6 +221,7 @@ void FleetLink::drop_outgoing() {
   unsent_ = unsent_by_now();
   outgoing_.clear();
   outgoing_bytes_ = on_way_ = 0;
+  echo_ = {};
 }
 
 std::uint64_t FleetLink::unsent_by_now() const {
@@ -265,7 +269,8 @@ void FleetLink::on_bytes(std::string_view bytes) {
   if (message->node == settings_.node) {
     heard_ = loop_.now();
     failures_ = 0;
-    return;  // no echo
+    message->kind == FleetMessage::Kind::Beat ? echo_.on_beat_heard() : echo_.on_heard(bytes.size());
+    return send();  // to no worker of ours
   }
   machines_.on_heard(message->node, loop_.now());
   if (message->kind == FleetMessage::Kind::Beat) return on_beat(*message);
@@ -336,6 +341,7 @@ void FleetLink::beat() {
       std::find_if(outgoing_.begin(), outgoing_.end(), [](const Outgoing& one) { return one.sequence != 0; });
   const std::uint64_t last = next == outgoing_.end() ? sequence_ : next->sequence - 1;
   speaks_->command({"PUBLISH", channel_, encode({FleetMessage::Kind::Beat, settings_.node, last, "", about})});
+  echo_.on_beat_said();
   timer_.arm(loop_.now() + kBeat);
 }
 

@@ -13,6 +13,7 @@
 #include "bus/fleet_parts.h"
 #include "bus/fleet_stream.h"
 #include "bus/redis_connection.h"
+#include "core/echo_window.h"
 #include "core/fleet_machines.h"
 #include "core/fleet_order.h"
 #include "core/redis_url.h"
@@ -143,6 +144,7 @@ class FleetLink {
   std::deque<Outgoing> outgoing_;
   std::size_t outgoing_bytes_ = 0;
   std::size_t on_way_ = 0;             // bytes that Redis has not acknowledged
+  EchoWindow echo_;                    // of what we say to all
   std::uint64_t sequence_ = 0;         // of what was last published, sent or not
   std::uint64_t stream_sequence_ = 0;  // the same for the stream
   std::uint64_t sent_ = 0;
