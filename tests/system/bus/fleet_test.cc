@@ -55,6 +55,20 @@ TEST_F(BusFleet, MessagesOfAllSizesArriveWholeOnceAndInOrder) {
   EXPECT_EQ(number(elm, "bad") + number(elm, "gaps"), 0u);
 }
 
+// Redis cuts off who hears too slowly, and everybody hears himself.
+TEST_F(BusFleet, ALargeMessageIsSaidNoFasterThanItComesBack) {
+  const Redis redis(directory, {"--client-output-buffer-limit", "pubsub 6mb 0 0"});
+  const Supervisor oak(machine(redis.url()));
+  oak.wait_until_serving();
+  ASSERT_TRUE(eventually([&] { return is_connected(oak); }));
+  for (std::uint64_t said = 1; said <= 3; said++) {
+    ASSERT_EQ(ask(oak, "/large?t=mixed." + std::to_string(said) + "&size=" + std::to_string(64U << 20)), "status=0");
+    EXPECT_TRUE(eventually([&] { return fleet(oak, "sent") + fleet(oak, "unsent") == said; }));
+  }
+  EXPECT_EQ(fleet(oak, "unsent"), 0u);
+  EXPECT_EQ(fleet(oak, "reconnects"), 0u);
+}
+
 // Anybody who has the password can write what no worker could be given.
 TEST_F(BusFleet, AMessageThatIsTooLongForAWorkerIsRefusedAndHarmsNobody) {
   const Redis redis(directory);
